@@ -1,0 +1,134 @@
+/**
+ * The kinds that Heddle stores: one row each, in the order in which `apply` sends them.
+ *
+ * `effect: "none"` marks kinds that published manifests carry and that Heddle keeps without acting on them (yet).
+ */
+
+export interface Kind {
+  /** `v1`, `apps/v1` …; the first is what the server stores. */
+  readonly apiVersions: readonly string[];
+  readonly kind: string;
+  /** Plural, lower case: the REST path segment. */
+  readonly resource: string;
+  readonly namespaced: boolean;
+  readonly effect: "acts" | "none";
+}
+
+const istioNetworking = [
+  "networking.istio.io/v1",
+  "networking.istio.io/v1beta1",
+  "networking.istio.io/v1alpha3",
+];
+const istioSecurity = ["security.istio.io/v1", "security.istio.io/v1beta1"];
+
+export const kinds: readonly Kind[] = [
+  {
+    apiVersions: ["v1"],
+    kind: "Namespace",
+    resource: "namespaces",
+    namespaced: false,
+    effect: "acts",
+  },
+  {
+    apiVersions: ["heddle.dev/v1"],
+    kind: "Network",
+    resource: "networks",
+    namespaced: false,
+    effect: "acts",
+  },
+  { apiVersions: ["v1"], kind: "Node", resource: "nodes", namespaced: false, effect: "acts" },
+  {
+    apiVersions: ["heddle.dev/v1"],
+    kind: "AddressBlock",
+    resource: "addressblocks",
+    namespaced: false,
+    effect: "acts",
+  },
+  {
+    apiVersions: ["v1"],
+    kind: "ServiceAccount",
+    resource: "serviceaccounts",
+    namespaced: true,
+    effect: "acts",
+  },
+  {
+    apiVersions: ["v1"],
+    kind: "ConfigMap",
+    resource: "configmaps",
+    namespaced: true,
+    effect: "none",
+  },
+  { apiVersions: ["v1"], kind: "Secret", resource: "secrets", namespaced: true, effect: "none" },
+  {
+    apiVersions: ["networking.k8s.io/v1"],
+    kind: "NetworkPolicy",
+    resource: "networkpolicies",
+    namespaced: true,
+    effect: "acts",
+  },
+  {
+    apiVersions: istioSecurity,
+    kind: "PeerAuthentication",
+    resource: "peerauthentications",
+    namespaced: true,
+    effect: "acts",
+  },
+  {
+    apiVersions: istioSecurity,
+    kind: "AuthorizationPolicy",
+    resource: "authorizationpolicies",
+    namespaced: true,
+    effect: "acts",
+  },
+  {
+    apiVersions: istioNetworking,
+    kind: "DestinationRule",
+    resource: "destinationrules",
+    namespaced: true,
+    effect: "acts",
+  },
+  {
+    apiVersions: istioNetworking,
+    kind: "VirtualService",
+    resource: "virtualservices",
+    namespaced: true,
+    effect: "acts",
+  },
+  {
+    apiVersions: istioNetworking,
+    kind: "Gateway",
+    resource: "gateways",
+    namespaced: true,
+    effect: "none",
+  },
+  { apiVersions: ["v1"], kind: "Service", resource: "services", namespaced: true, effect: "acts" },
+  {
+    apiVersions: ["discovery.k8s.io/v1"],
+    kind: "EndpointSlice",
+    resource: "endpointslices",
+    namespaced: true,
+    effect: "acts",
+  },
+  {
+    apiVersions: ["apps/v1"],
+    kind: "Deployment",
+    resource: "deployments",
+    namespaced: true,
+    effect: "acts",
+  },
+  { apiVersions: ["v1"], kind: "Pod", resource: "pods", namespaced: true, effect: "acts" },
+];
+
+const byKind = new Map(kinds.map((kind) => [kind.kind, kind]));
+
+export function kindNamed(kind: string): Kind | undefined {
+  return byKind.get(kind);
+}
+
+/** `/api/v1/namespaces/shop/pods/web`; without a name the collection. Uses the kind's stored version. */
+export function restPath(kind: Kind, namespace?: string, name?: string): string {
+  const version = kind.apiVersions[0] ?? "v1";
+  const root = version.includes("/") ? `/apis/${version}` : `/api/${version}`;
+  const scope = kind.namespaced && namespace !== undefined ? `/namespaces/${namespace}` : "";
+  return `${root}${scope}/${kind.resource}${name === undefined ? "" : `/${name}`}`;
+}

@@ -1,0 +1,44 @@
+/**
+ * Log events: one line of JSON per state change, a verb phrase and fields.
+ *
+ * The interface only; shells choose where lines go. `debug` explains decisions, `info` reports changes, `warn` says
+ * degraded but going on, `error` needs a human.
+ */
+
+export type LogFields = Readonly<Record<string, unknown>>;
+export type LogLevel = "debug" | "info" | "warn" | "error";
+
+export interface Log {
+  debug(event: string, fields?: LogFields): void;
+  info(event: string, fields?: LogFields): void;
+  warn(event: string, fields?: LogFields): void;
+  error(event: string, fields?: LogFields): void;
+  /** A log that adds fields to every line. */
+  with(fields: LogFields): Log;
+}
+
+const order: readonly LogLevel[] = ["debug", "info", "warn", "error"];
+
+/** A log that hands complete lines to `write`. `now` gives milliseconds since the epoch. */
+export function createLog(
+  write: (line: string) => void,
+  now: () => number,
+  least: LogLevel = "info",
+  base: LogFields = {},
+): Log {
+  const at =
+    (level: LogLevel) =>
+    (event: string, fields: LogFields = {}) => {
+      if (order.indexOf(level) < order.indexOf(least)) return;
+      write(
+        JSON.stringify({ time: new Date(now()).toISOString(), level, event, ...base, ...fields }),
+      );
+    };
+  return {
+    debug: at("debug"),
+    info: at("info"),
+    warn: at("warn"),
+    error: at("error"),
+    with: (fields) => createLog(write, now, least, { ...base, ...fields }),
+  };
+}

@@ -1,0 +1,30 @@
+/**
+ * What Heddle asks of a kernel: observe the objects that are ours, apply a plan. Spec is data, object is live.
+ *
+ * A driver works on one network namespace (the node's). Everything is synchronous: each call is microseconds to a few
+ * milliseconds of syscalls on a netlink socket, and nothing may happen between the steps of a plan.
+ */
+
+import type {
+  KernelFeatures,
+  NodeState,
+  Plan,
+  PodInterface,
+  Ruleset,
+} from "../model/node-state.ts";
+
+export interface KernelDriver {
+  /** Probed once, then remembered. */
+  readonly features: KernelFeatures;
+  /** Links `hd*`, addresses and routes of ours, VXLAN neighbours and forwarding entries. Never the ruleset. */
+  observe(): NodeState;
+  /** Takes the steps in order; throws MeshError `kernel.<object>.<reason>` at the first that the kernel refuses. */
+  apply(plan: Plan): void;
+  /** Applies a whole ruleset inside another network namespace (capture rules of a pod). Replaces ours there. */
+  applyRulesetIn(netns: string, ruleset: Ruleset): void;
+  /** What is wrong with a pod's side of its link, as sentences; empty when all is as given. For CNI CHECK. */
+  checkPodInterface(wanted: PodInterface): readonly string[];
+  /** Forgets connections of an address that is gone (conntrack), so that a later owner does not inherit them. */
+  forgetConnections(address: string): void;
+  close(): void;
+}

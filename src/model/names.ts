@@ -1,0 +1,55 @@
+/** Names that more than one part of Heddle must agree on: identities, hosts, ports, marks. One place each. */
+
+/** `namespace/name`, the way people and logs refer to a namespaced object. */
+export type QualifiedName = string;
+export type NodeName = string;
+
+export const clusterDomain = "cluster.local";
+export const trustDomain = "cluster.local";
+
+export function qualifiedName(namespace: string, name: string): QualifiedName {
+  return `${namespace}/${name}`;
+}
+
+/** The SPIFFE identity of a service account, as Istio writes it. */
+export function spiffeId(trust: string, namespace: string, serviceAccount: string): string {
+  return `spiffe://${trust}/ns/${namespace}/sa/${serviceAccount}`;
+}
+
+/** The DNS name of a Service: `cart.shop.svc.cluster.local`. */
+export function serviceHost(namespace: string, name: string): string {
+  return `${name}.${namespace}.svc.${clusterDomain}`;
+}
+
+/** TCP ports of the sidecar and the control plane; Istio's numbers, so that probes and dashboards find them. */
+export const ports = {
+  admin: 15000,
+  outbound: 15001,
+  inbound: 15006,
+  xds: 15012,
+  metrics: 15020,
+  readiness: 15021,
+  /** The Kubernetes API of `heddle server`. */
+  api: 6443,
+  vxlan: 4789,
+} as const;
+
+/** The sidecar runs as this user and group; what they send is never captured again. Istio's number. */
+export const proxyUid = 1337;
+
+/**
+ * Every pod's default gateway and name server. Link-local: it never leaves the pod's link, so every node can use
+ * the same one, and a pod's routes need not change when it is moved.
+ */
+export const podGateway = "169.254.1.1";
+
+/** Rtnetlink protocol number on every route that Heddle installs, so that it recognises its own. */
+export const routeProtocol = 0x48;
+
+/** Links of Heddle's start with this; `hd` plus ten hex digits for a pod's host side, `hdvxlan` for the overlay. */
+export const linkPrefix = "hd";
+export const vxlanLink = "hdvxlan";
+export const vxlanVni = 4096;
+
+/** The one table that Heddle owns in each network namespace. */
+export const nftTable = "heddle";

@@ -1,0 +1,141 @@
+/**
+ * The kernel state of one node, as data: what `compileNode` wants, what a driver observes, and the plan between both.
+ *
+ * The ruleset is text at its leaves (rules, element keys) and structured above, because elements churn and rules do
+ * not: two rulesets with the same chains differ in elements, and that difference is a transaction of that size.
+ */
+
+import type { Cidr } from "../base/ip.ts";
+
+export interface NodeState {
+  readonly sysctls: readonly Sysctl[];
+  readonly links: readonly LinkSpec[];
+  readonly addresses: readonly AddressSpec[];
+  readonly routes: readonly RouteSpec[];
+  readonly neighbours: readonly NeighbourSpec[];
+  readonly forwarding: readonly ForwardingSpec[];
+  /** Undefined only in observed states: the table is never read back, so what is there is unknown. */
+  readonly ruleset?: Ruleset;
+}
+
+/** A key below /proc/sys and its wanted value. */
+export interface Sysctl {
+  readonly key: string;
+  readonly value: string;
+}
+
+export type LinkSpec = VethSpec | VxlanSpec;
+
+/** The host's side of a pod's veth pair, and all of the pod's side. */
+export interface VethSpec {
+  readonly kind: "veth";
+  readonly name: string;
+  readonly mtu: number;
+  readonly peer: PodInterface;
+}
+
+export interface PodInterface {
+  readonly netns: string;
+  readonly ifName: string;
+  readonly mac: string;
+  /** Given to the interface as a /32. */
+  readonly address: string;
+  /** Default route's next hop, on link. */
+  readonly gateway: string;
+}
+
+export interface VxlanSpec {
+  readonly kind: "vxlan";
+  readonly name: string;
+  readonly mtu: number;
+  readonly mac: string;
+  readonly vni: number;
+  readonly port: number;
+  /** Source address of the outer packets. */
+  readonly local: string;
+}
+
+export interface AddressSpec {
+  readonly link: string;
+  readonly address: string;
+  readonly prefixLength: number;
+}
+
+/** A route of protocol `routeProtocol`. */
+export interface RouteSpec {
+  readonly destination: Cidr;
+  readonly link?: string;
+  readonly via?: string;
+  /** The next hop is reachable on the link although no address covers it. */
+  readonly onLink?: boolean;
+  /** Drops what no more specific route takes: keeps a block's unused addresses from leaving the node. */
+  readonly blackhole?: boolean;
+  readonly mtu?: number;
+}
+
+export interface NeighbourSpec {
+  readonly link: string;
+  readonly address: string;
+  readonly mac: string;
+}
+
+/** An entry of a VXLAN device's forwarding database: frames to `mac` go to the node at `remote`. */
+export interface ForwardingSpec {
+  readonly link: string;
+  readonly mac: string;
+  readonly remote: string;
+}
+
+export interface Ruleset {
+  readonly table: string;
+  readonly sets: readonly NftSet[];
+  readonly maps: readonly NftMap[];
+  readonly chains: readonly NftChain[];
+}
+
+export interface NftSet {
+  readonly name: string;
+  /** The part of the declaration that fixes keys, e.g. `type ipv4_addr` or `typeof ip daddr . th dport`. */
+  readonly type: string;
+  readonly flags?: readonly string[];
+  readonly elements: readonly string[];
+}
+
+export interface NftMap {
+  readonly name: string;
+  /** E.g. `type ipv4_addr . inet_proto . inet_service : verdict`. */
+  readonly type: string;
+  readonly flags?: readonly string[];
+  /** Key text to value text, in sorted order. */
+  readonly elements: ReadonlyMap<string, string>;
+}
+
+export interface NftChain {
+  readonly name: string;
+  /** E.g. `type filter hook forward priority filter; policy accept;`; undefined for a chain that is jumped to. */
+  readonly hook?: string;
+  readonly rules: readonly string[];
+}
+
+/** Steps in the order in which they must be taken; each is idempotent. */
+export type Plan = readonly Step[];
+
+export type Step =
+  | { readonly kind: "nft" /** One transaction. */; readonly text: string }
+  | { readonly kind: "sysctl"; readonly sysctl: Sysctl }
+  | { readonly kind: "link-add"; readonly link: LinkSpec }
+  | { readonly kind: "link-delete"; readonly name: string }
+  | { readonly kind: "address-add"; readonly address: AddressSpec }
+  | { readonly kind: "address-delete"; readonly address: AddressSpec }
+  | { readonly kind: "route-replace"; readonly route: RouteSpec }
+  | { readonly kind: "route-delete"; readonly route: RouteSpec }
+  | { readonly kind: "neighbour-replace"; readonly neighbour: NeighbourSpec }
+  | { readonly kind: "neighbour-delete"; readonly neighbour: NeighbourSpec }
+  | { readonly kind: "forwarding-replace"; readonly forwarding: ForwardingSpec }
+  | { readonly kind: "forwarding-delete"; readonly forwarding: ForwardingSpec };
+
+/** What the running kernel can do; probed once by the driver. */
+export interface KernelFeatures {
+  readonly vxlan: boolean;
+  readonly nftables: boolean;
+}

@@ -1,0 +1,143 @@
+/**
+ * What one node must know of the world, and nothing else: made by the server (`viewFor`), carried over xDS one
+ * resource at a time, compiled by the agent (`compileNode`).
+ *
+ * Everything here is JSON: no maps, no classes. Lists are sorted by name, so that equal worlds give equal views.
+ */
+
+import type { Cidr } from "../base/ip.ts";
+import type { NodeName } from "./names.ts";
+
+export type Protocol = "TCP" | "UDP" | "SCTP";
+
+export interface NodeView {
+  readonly node: NodeName;
+  readonly settings: NetworkSettings;
+  /** All nodes, this one included. */
+  readonly nodes: readonly NodePeer[];
+  /** Every pod that has an address, and every pod bound to this node whether it has one yet or not. */
+  readonly workloads: readonly WorkloadView[];
+  readonly services: readonly ServiceView[];
+  /** One entry for each identity that some policy isolates. An identity not listed here is not isolated. */
+  readonly policies: readonly IdentityPolicy[];
+}
+
+export interface NetworkSettings {
+  readonly podCidr: Cidr;
+  readonly blockPrefixLength: number;
+  readonly serviceCidr: Cidr;
+  readonly encap: Encap;
+}
+
+export type Encap =
+  | { readonly kind: "none" }
+  | { readonly kind: "vxlan"; readonly vni: number; readonly port: number };
+
+export interface NodePeer {
+  readonly name: NodeName;
+  /** Address on the underlay. */
+  readonly address: string;
+  /** Hardware address of the node's VXLAN device: derived from the node's name, so it is known before it exists. */
+  readonly vtepMac: string;
+  /** Address blocks that the node holds; others route them to it. */
+  readonly blocks: readonly Cidr[];
+}
+
+export interface WorkloadView {
+  readonly namespace: string;
+  readonly name: string;
+  /** Distinguishes a pod from a later one of the same name. */
+  readonly uid: string;
+  readonly node: NodeName;
+  /** Undefined until the node's agent has given it one. */
+  readonly address?: string;
+  /** Index of its set of policy-relevant labels; what policies are about. 1 and up. */
+  readonly identity: number;
+  readonly serviceAccount: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** False for a pod that asked for no sidecar (`sidecar.istio.io/inject: "false"`) or that has host networking. */
+  readonly meshed: boolean;
+  /** `spec.hostname` and `spec.subdomain`, for the names of stateful pods. */
+  readonly hostname?: string;
+  readonly subdomain?: string;
+}
+
+export interface ServiceView {
+  readonly namespace: string;
+  readonly name: string;
+  /** Undefined for headless and ExternalName Services. */
+  readonly clusterIp?: string;
+  readonly externalName?: string;
+  readonly ports: readonly ServicePortView[];
+}
+
+export interface ServicePortView {
+  readonly name: string;
+  readonly protocol: Protocol;
+  readonly port: number;
+  /** Ready endpoints, sorted by address; empty means: refuse. */
+  readonly endpoints: readonly EndpointView[];
+}
+
+export interface EndpointView {
+  readonly address: string;
+  readonly port: number;
+  readonly node?: NodeName;
+  /** The pod behind it, for DNS names of headless Services. */
+  readonly hostname?: string;
+}
+
+/** What the policies say of all pods of one identity. A direction that is undefined is not isolated. */
+export interface IdentityPolicy {
+  readonly identity: number;
+  readonly ingress?: DirectionPolicy;
+  readonly egress?: DirectionPolicy;
+}
+
+export interface DirectionPolicy {
+  /** Names (`namespace/name`) of the policies that isolate the identity in this direction: whom to blame for a drop. */
+  readonly isolatedBy: readonly string[];
+  /** A connection is allowed when any of these matches. */
+  readonly allow: readonly AllowRule[];
+}
+
+export interface AllowRule {
+  /** `namespace/name` of the policy the rule is from. */
+  readonly policy: string;
+  readonly peers: PeerMatch;
+  readonly ports: PortMatch;
+}
+
+export type PeerMatch =
+  | { readonly kind: "any" }
+  | {
+      readonly kind: "some";
+      readonly identities: readonly number[];
+      readonly blocks: readonly { readonly cidr: Cidr; readonly except: readonly Cidr[] }[];
+    };
+
+export type PortMatch =
+  | { readonly kind: "any" }
+  | { readonly kind: "some"; readonly ports: readonly PortRange[] };
+
+export interface PortRange {
+  readonly protocol: Protocol;
+  /** Undefined: every port of the protocol. */
+  readonly first?: number;
+  readonly last?: number;
+}
+
+/** A pod's place on this node: what the agent itself knows and keeps on disk, the other input of `compileNode`. */
+export interface Attachment {
+  readonly containerId: string;
+  readonly ifName: string;
+  /** Path of the pod's network namespace. */
+  readonly netns: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly address: string;
+  /** Name of the veth on the host's side. */
+  readonly hostLink: string;
+  readonly mac: string;
+}

@@ -1,0 +1,314 @@
+/**
+ * The configuration of one sidecar: listener → filter chain → route → cluster → endpoint.
+ *
+ * This is the part of Envoy's v3 vocabulary that Heddle speaks, as TypeScript unions. `core/mesh` makes it,
+ * `wire/xds` turns it into the standard protobuf resources and back, `proxy` runs it; whatever cannot be said here
+ * cannot be configured. Durations are milliseconds. Names of listeners, routes and clusters are Istio's, because
+ * people know them from `proxy-config` and from metrics (`outbound|9080|v1|reviews.default.svc.cluster.local`).
+ */
+
+/** The resources of one proxy, by xDS type. Each list is sorted by name. */
+export interface ProxyConfig {
+  readonly listeners: readonly Listener[];
+  readonly routes: readonly RouteConfig[];
+  readonly clusters: readonly Cluster[];
+  readonly endpoints: readonly ClusterEndpoints[];
+}
+
+export type Direction = "inbound" | "outbound";
+
+export interface Listener {
+  readonly name: string;
+  readonly direction: Direction;
+  readonly address: string;
+  readonly port: number;
+  /**
+   * False for listeners that only receive what `virtualOutbound` hands over: a connection whose original
+   * destination is `address:port`, or `0.0.0.0:port` where no address matches.
+   */
+  readonly bindToPort: boolean;
+  /** True for the listener that captured connections arrive at. */
+  readonly useOriginalDestination: boolean;
+  readonly filterChains: readonly FilterChain[];
+  /** Takes connections that no chain's match takes. Without it they are closed. */
+  readonly defaultFilterChain?: FilterChain;
+}
+
+export interface FilterChain {
+  readonly name: string;
+  readonly match: FilterChainMatch;
+  /** Terminates TLS before the filters run. */
+  readonly tls?: DownstreamTls;
+  /** L4 authorization, evaluated when the connection is accepted (after the TLS handshake). */
+  readonly rbac: readonly Rbac[];
+  readonly filter: NetworkFilter;
+}
+
+/** All given fields must match; the most specific chain wins, in Envoy's order: port, transport, ALPN. */
+export interface FilterChainMatch {
+  readonly destinationPort?: number;
+  /** By the first bytes: a TLS ClientHello, or anything else. */
+  readonly transport?: "tls" | "raw";
+  /** Detected (`http/1.1`) or negotiated (ALPN) protocols. */
+  readonly applicationProtocols?: readonly string[];
+}
+
+/** Mesh TLS: the proxy's own certificate; the peer's is required and must carry a SPIFFE URI of the trust domain. */
+export interface DownstreamTls {
+  readonly requireClientCertificate: boolean;
+  readonly alpn: readonly string[];
+  /** Names of the secrets: certificate and trusted roots. */
+  readonly certificate: string;
+  readonly validation: string;
+}
+
+export type NetworkFilter =
+  | {
+      readonly kind: "http";
+      readonly statPrefix: string;
+      readonly routes:
+        | { readonly kind: "rds"; readonly name: string }
+        | { readonly kind: "inline"; readonly config: RouteConfig };
+      /** L7 authorization in order of evaluation: deny before allow. */
+      readonly rbac: readonly Rbac[];
+    }
+  | {
+      readonly kind: "tcp";
+      readonly statPrefix: string;
+      readonly clusters: readonly WeightedCluster[];
+      readonly idleTimeoutMs?: number;
+    };
+
+export interface RouteConfig {
+  readonly name: string;
+  readonly virtualHosts: readonly VirtualHost[];
+}
+
+export interface VirtualHost {
+  readonly name: string;
+  /** Exact, `*.suffix`, `prefix.*` or `*`; most specific first match wins, ports included as Istio writes them. */
+  readonly domains: readonly string[];
+  /** First match wins. */
+  readonly routes: readonly Route[];
+}
+
+export interface Route {
+  /** The rule's own name, or the object it is from. */
+  readonly name: string;
+  /** `namespace/name` of the VirtualService that made it, for explain and access log; undefined for the default route. */
+  readonly origin?: string;
+  readonly match: RouteMatch;
+  readonly action: RouteAction;
+  readonly requestHeaders?: HeaderEdit;
+  readonly responseHeaders?: HeaderEdit;
+  readonly fault?: Fault;
+}
+
+export interface RouteMatch {
+  readonly path: PathMatch;
+  /** All must match. Pseudo-headers `:method`, `:authority`, `:scheme` may be named. */
+  readonly headers: readonly HeaderMatch[];
+  readonly queryParameters: readonly { readonly name: string; readonly match: StringMatch }[];
+  readonly ignoreCase?: boolean;
+}
+
+export type PathMatch =
+  | { readonly kind: "prefix"; readonly value: string }
+  | { readonly kind: "exact"; readonly value: string }
+  /** RE2 syntax, anchored at both ends. */
+  | { readonly kind: "regex"; readonly value: string };
+
+export type StringMatch =
+  | { readonly kind: "exact"; readonly value: string }
+  | { readonly kind: "prefix"; readonly value: string }
+  | { readonly kind: "suffix"; readonly value: string }
+  | { readonly kind: "regex"; readonly value: string }
+  | { readonly kind: "present" };
+
+export interface HeaderMatch {
+  readonly name: string;
+  readonly match: StringMatch;
+  readonly invert: boolean;
+}
+
+export type RouteAction =
+  | {
+      readonly kind: "forward";
+      /** At least one; weights are relative. */
+      readonly clusters: readonly WeightedCluster[];
+      /** 0: none. Covers all tries. */
+      readonly timeoutMs: number;
+      readonly retry?: RetryPolicy;
+      readonly prefixRewrite?: string;
+      readonly hostRewrite?: string;
+    }
+  | {
+      readonly kind: "redirect";
+      readonly status: number;
+      readonly host?: string;
+      readonly path?: string;
+      readonly scheme?: string;
+      readonly port?: number;
+    }
+  | { readonly kind: "respond"; readonly status: number; readonly body: string };
+
+export interface WeightedCluster {
+  readonly cluster: string;
+  readonly weight: number;
+  readonly requestHeaders?: HeaderEdit;
+  readonly responseHeaders?: HeaderEdit;
+}
+
+export interface HeaderEdit {
+  readonly set: readonly (readonly [name: string, value: string])[];
+  readonly add: readonly (readonly [name: string, value: string])[];
+  readonly remove: readonly string[];
+}
+
+export interface RetryPolicy {
+  /** Tries after the first. */
+  readonly attempts: number;
+  /** 0: the route's own timeout only. */
+  readonly perTryTimeoutMs: number;
+  /** Envoy's names: `connect-failure`, `refused-stream`, `5xx`, `gateway-error`, `reset`, `retriable-status-codes` … */
+  readonly on: readonly string[];
+  readonly retriableStatusCodes: readonly number[];
+  readonly baseBackoffMs: number;
+  readonly maxBackoffMs: number;
+}
+
+export interface Fault {
+  readonly delay?: { readonly percent: number; readonly fixedMs: number };
+  readonly abort?: { readonly percent: number; readonly status: number };
+}
+
+export interface Cluster {
+  readonly name: string;
+  readonly direction: Direction;
+  readonly discovery: /** Endpoints come as ClusterEndpoints of the same name. */
+    | { readonly kind: "eds" }
+    /** Connects to where the application wanted to go. */
+    | { readonly kind: "original-destination" }
+    /** Refuses everything. */
+    | { readonly kind: "none" };
+  readonly connectTimeoutMs: number;
+  readonly balancer: BalancerPolicy;
+  /** Used towards endpoints that are marked `tls`; the peer must present one of these SPIFFE ids. */
+  readonly tls?: UpstreamTls;
+  readonly circuitBreakers: CircuitBreakers;
+  readonly outlierDetection?: OutlierDetection;
+  /** For metric labels: the Service behind the cluster. */
+  readonly service?: {
+    readonly namespace: string;
+    readonly name: string;
+    readonly host: string;
+    readonly port: number;
+    readonly subset?: string;
+  };
+}
+
+export type BalancerPolicy =
+  | { readonly kind: "least-request" }
+  | { readonly kind: "round-robin" }
+  | { readonly kind: "random" };
+
+export interface UpstreamTls {
+  readonly certificate: string;
+  readonly validation: string;
+  readonly sni: string;
+  readonly alpn: readonly string[];
+  /** Any of these; empty: any identity of the trust domain. */
+  readonly subjectAltNames: readonly string[];
+}
+
+/** Envoy's thresholds; undefined is unlimited, Istio's default. */
+export interface CircuitBreakers {
+  readonly maxConnections?: number;
+  readonly maxPendingRequests?: number;
+  readonly maxRequests?: number;
+  readonly maxRetries?: number;
+}
+
+export interface OutlierDetection {
+  readonly consecutive5xx: number;
+  readonly consecutiveGatewayErrors: number;
+  readonly intervalMs: number;
+  readonly baseEjectionMs: number;
+  readonly maxEjectionPercent: number;
+}
+
+export interface ClusterEndpoints {
+  readonly cluster: string;
+  readonly endpoints: readonly Endpoint[];
+}
+
+export interface Endpoint {
+  readonly address: string;
+  readonly port: number;
+  readonly weight: number;
+  /** The endpoint has a sidecar: speak mesh TLS to it. */
+  readonly tls: boolean;
+  /** For metric labels. */
+  readonly workload?: WorkloadLabels;
+}
+
+/** What Istio's metrics say of a workload. */
+export interface WorkloadLabels {
+  readonly namespace: string;
+  /** Name of the owner, e.g. the Deployment. */
+  readonly workload: string;
+  readonly app: string;
+  readonly version: string;
+  readonly serviceAccount: string;
+}
+
+/** One RBAC filter. `deny`: refuse when a policy matches. `allow`: refuse unless one matches. */
+export interface Rbac {
+  readonly action: "allow" | "deny";
+  readonly policies: readonly RbacPolicy[];
+}
+
+/** Matches when any permission and any principal match. */
+export interface RbacPolicy {
+  /** `ns[shop]-policy[payments]-rule[0]`, as Istio names them. */
+  readonly name: string;
+  readonly permissions: readonly Permission[];
+  readonly principals: readonly Principal[];
+}
+
+export type Permission =
+  | { readonly kind: "any" }
+  | { readonly kind: "and" | "or"; readonly of: readonly Permission[] }
+  | { readonly kind: "not"; readonly of: Permission }
+  | { readonly kind: "destination-port"; readonly port: number }
+  | { readonly kind: "path"; readonly match: StringMatch }
+  | { readonly kind: "header"; readonly header: HeaderMatch };
+
+export type Principal =
+  | { readonly kind: "any" }
+  | { readonly kind: "and" | "or"; readonly of: readonly Principal[] }
+  | { readonly kind: "not"; readonly of: Principal }
+  /** The peer's SPIFFE id without `spiffe://`, as AuthorizationPolicy writes it. */
+  | { readonly kind: "authenticated"; readonly match: StringMatch }
+  | { readonly kind: "source-ip"; readonly cidr: string }
+  | { readonly kind: "header"; readonly header: HeaderMatch };
+
+/** Delivered by SDS: the private key never leaves the node. PEM throughout. */
+export type Secret =
+  | {
+      readonly kind: "certificate";
+      readonly name: string;
+      readonly chain: string;
+      readonly key: string;
+    }
+  | { readonly kind: "validation"; readonly name: string; readonly roots: string };
+
+/** Who a proxy is; sent in its first request and used to compile and to authorise. */
+export interface ProxyNode {
+  /** `sidecar~<pod ip>~<pod>.<namespace>~<namespace>.svc.cluster.local`, Istio's form. */
+  readonly id: string;
+  readonly namespace: string;
+  readonly pod: string;
+  readonly address: string;
+  readonly workload: WorkloadLabels;
+}
