@@ -1,0 +1,67 @@
+/**
+ * Renders a whole ruleset as the text of one nft transaction that replaces the table.
+ *
+ * `add table` before `delete table` makes the deletion succeed whether the table is there or not; since all is one
+ * transaction, no packet ever sees the table missing. Sets and maps come before chains for the reader's sake; nft
+ * expands a table block into chains, then sets, then rules and elements, so a verdict map may name chains that stand
+ * below it and chains may jump forward. One line for each rule and element: a diff of two texts is the review.
+ *
+ * Not here: the difference of two rulesets as a smaller transaction (core/dataplane), and running it (kernel).
+ */
+
+import type { NftChain, NftMap, NftSet, Ruleset } from "./node-state.ts";
+
+/** The transaction that makes table `inet <ruleset.table>` exactly this, whatever was in it before. */
+export function renderRuleset(ruleset: Ruleset): string {
+  const blocks = [
+    ...ruleset.sets.map(renderSet),
+    ...ruleset.maps.map(renderMap),
+    ...ruleset.chains.map(renderChain),
+  ];
+  return [
+    `add table inet ${ruleset.table}`,
+    `delete table inet ${ruleset.table}`,
+    `table inet ${ruleset.table} {`,
+    blocks.join("\n"),
+    "}",
+    "",
+  ].join("\n");
+}
+
+/** The transaction that leaves no table of that name. */
+export function renderRulesetRemoval(table: string): string {
+  return `add table inet ${table}\ndelete table inet ${table}\n`;
+}
+
+function renderSet(set: NftSet): string {
+  return renderCollection("set", set, set.elements);
+}
+
+function renderMap(map: NftMap): string {
+  const elements = Array.from(map.elements, ([key, value]) => `${key} : ${value}`);
+  return renderCollection("map", map, elements);
+}
+
+function renderCollection(
+  keyword: "set" | "map",
+  collection: { readonly name: string; readonly type: string; readonly flags?: readonly string[] },
+  elements: readonly string[],
+): string {
+  const lines = [`\t${keyword} ${collection.name} {`, `\t\t${collection.type}`];
+  if (collection.flags !== undefined && collection.flags.length > 0) {
+    lines.push(`\t\tflags ${collection.flags.join(", ")}`);
+  }
+  // nft refuses an empty pair of braces.
+  if (elements.length > 0)
+    lines.push(`\t\telements = {\n\t\t\t${elements.join(",\n\t\t\t")}\n\t\t}`);
+  lines.push("\t}");
+  return lines.join("\n");
+}
+
+function renderChain(chain: NftChain): string {
+  const lines = [`\tchain ${chain.name} {`];
+  if (chain.hook !== undefined) lines.push(`\t\t${chain.hook}`);
+  for (const rule of chain.rules) lines.push(`\t\t${rule}`);
+  lines.push("\t}");
+  return lines.join("\n");
+}
