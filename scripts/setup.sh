@@ -1,0 +1,134 @@
+#!/bin/sh
+# Installs what this checkout is missing, and nothing that is there already.
+#
+#   setup.sh node   npm packages, the pinned Node among them
+#   setup.sh test   the same; what is missing for root-only tests is said, and they are skipped
+#   setup.sh lab    the same, and everything the lab needs: root, Debian packages, build/heddle-cni   (default)
+#   setup.sh bench  the same, and the rivals that benchmarks measure against
+#
+# What was done is remembered by a stamp, whose text is a hash of all that it depends on; while the stamp holds, set-up
+# takes a few milliseconds. Everything is said on standard error: standard output belongs to the command that follows.
+set -eu
+
+mode=${1:-lab}
+cd "$(dirname "$0")/.."
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+
+say() { printf 'heddle set-up: %s\n' "$*" >&2; }
+die() {
+  say "$@"
+  exit 1
+}
+
+case $(uname -m) in
+  x86_64 | amd64) arch=x64 ;;
+  aarch64 | arm64) arch=arm64 ;;
+  *) die "there is no pinned Node for $(uname -s) $(uname -m): want Linux on x86_64 or aarch64" ;;
+esac
+node=node_modules/node-linux-$arch/bin/node
+cni=build/heddle-cni
+uid=$(id -u)
+
+hash_of() { cat -- "$@" 2>/dev/null | sha256sum | cut -c1-32; }
+lock_hash=$(hash_of package-lock.json)
+# The machine's id is part of it: a checkout with its build folder may be copied to another machine.
+stamp=build/setup/$mode
+stamp_text=$(hash_of package-lock.json scripts/setup.sh src/cni/heddle-cni.c /etc/machine-id)-$uid
+
+if [ -x "$node" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$stamp_text" ] &&
+  [ "$(cat node_modules/.heddle-setup 2>/dev/null)" = "$lock_hash" ] &&
+  { [ "$mode" = node ] || [ "$mode" = test ] || [ -x "$cni" ]; }; then
+  exit 0
+fi
+
+# --- Debian packages: each with the test that tells whether its content is there --------------------------------------
+
+has_command() { command -v "$1" >/dev/null 2>&1; }
+has_library() { ldconfig -p 2>/dev/null | grep -q "$1"; }
+missing=
+need() { # package, test…
+  package=$1
+  shift
+  "$@" || missing="$missing $package"
+}
+
+if [ "$mode" != node ]; then
+  need nftables has_command nft
+  need libnftables1 has_library libnftables.so.1
+  need iproute2 has_command ip
+  need util-linux has_command nsenter
+  need procps has_command ps
+  need curl has_command curl
+  need tcpdump has_command tcpdump
+  need gcc has_command gcc
+  need libc6-dev test -e /usr/include/stdio.h
+fi
+if [ "$mode" = bench ]; then
+  need haproxy has_command haproxy
+  need containernetworking-plugins test -x /usr/lib/cni/ptp
+  need wrk has_command wrk
+fi
+missing=${missing# }
+
+can_install=yes
+[ "$uid" = 0 ] || can_install="not root"
+has_command apt-get || can_install="there is no apt-get"
+
+if [ "$mode" = lab ] || [ "$mode" = bench ]; then
+  if [ "$uid" != 0 ]; then
+    say "the $mode needs root (it makes network namespaces), and this is user $(id -un)"
+    [ -z "$missing" ] || say "missing as well, Debian packages: $missing"
+    exit 1
+  fi
+fi
+if [ -n "$missing" ]; then
+  if [ "$can_install" = yes ]; then
+    say "installing Debian packages: $missing"
+    export DEBIAN_FRONTEND=noninteractive
+    # shellcheck disable=SC2086 # a list of names
+    install() { apt-get install -y -qq --no-install-recommends $missing </dev/null >&2; }
+    # The package lists of a fresh machine are empty or old: refresh them only if installing fails without.
+    if ! install 2>/dev/null; then
+      apt-get update -qq >&2 || die "apt-get update failed: cannot install $missing"
+      install || die "apt-get could not install: $missing"
+    fi
+  elif [ "$mode" = test ]; then
+    say "missing Debian packages ($can_install): $missing; tests that need them are skipped"
+  else
+    die "missing Debian packages ($can_install): $missing"
+  fi
+fi
+
+# --- npm packages -----------------------------------------------------------------------------------------------------
+
+mkdir -p build/setup
+# Two commands may set up at the same time: the second waits, and finds the work done.
+if has_command flock; then
+  exec 9>build/setup/lock
+  flock 9
+fi
+
+if [ ! -x "$node" ] || [ "$(cat node_modules/.heddle-setup 2>/dev/null)" != "$lock_hash" ]; then
+  has_command npm || die "npm is missing: install Node.js 20 or newer with npm"
+  say "installing npm packages"
+  # No package may depend on its install scripts, wherever npm's configuration would allow them.
+  npm ci --ignore-scripts --no-audit --no-fund --loglevel=error </dev/null >&2 9>&- ||
+    die "npm ci could not install the packages of package-lock.json"
+  [ -x "$node" ] || die "npm ci installed no $node: optional dependencies must not be omitted"
+  "$node" --version >/dev/null || die "$node does not run on this machine"
+  echo "$lock_hash" >node_modules/.heddle-setup
+fi
+
+# --- the CNI executable -----------------------------------------------------------------------------------------------
+
+if [ "$mode" != node ] && has_command gcc && [ -e /usr/include/stdio.h ]; then
+  cni_hash=$(hash_of src/cni/heddle-cni.c)
+  if [ ! -x "$cni" ] || [ "$(cat build/setup/cni 2>/dev/null)" != "$cni_hash" ]; then
+    gcc -std=c11 -O2 -Wall -Wextra -o "$cni.new" src/cni/heddle-cni.c >&2 || die "gcc could not compile $cni"
+    mv "$cni.new" "$cni" # by rename: a running agent's pods may be executing the old one
+    echo "$cni_hash" >build/setup/cni
+  fi
+fi
+
+# Without root, what is missing may be installed by somebody else at any time: look again next time.
+[ "$mode" = test ] && [ -n "$missing" ] && [ "$can_install" != yes ] || echo "$stamp_text" >"$stamp"
