@@ -19,6 +19,8 @@ export interface StoreEvent {
   readonly version: number;
   /** For `deleted`: the last state, with the deletion's version. */
   readonly object: Resource;
+  /** The state before, where the store still knows it: what tells a watcher with a selector that an object left. */
+  readonly previous?: Resource;
 }
 
 export interface Store {
