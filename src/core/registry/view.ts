@@ -1,0 +1,178 @@
+/**
+ * What one node must know of the world.
+ *
+ * Nodes get all pods that have an address, because any of them may be a peer of a local one, but policies already
+ * lowered to identities and Services already joined with their endpoints: a node resolves no selector. What is the same
+ * for all nodes is made once per world.
+ *
+ * Pods on the host's network are not in the view: they have no interface of ours, and their address is the node's.
+ */
+
+import type { AddressBlock } from "../../api/heddle/v1.ts";
+import type { Node, Pod, Service } from "../../api/k8s/core.ts";
+import { parseCidr, parseIpv4 } from "../../base/ip.ts";
+import type { NodeName } from "../../model/names.ts";
+import type { NodePeer, NodeView, ServiceView, WorkloadView } from "../../model/node-view.ts";
+import { compilePolicies } from "../policy/compile.ts";
+import { vtepMac } from "../topology/hardware-address.ts";
+import { clusterIpOf, endpointsOf, isExternalName, servicePortsOf } from "./services.ts";
+import { networkSettings } from "./settings.ts";
+import {
+  addressOf,
+  hasEnded,
+  isMeshed,
+  namespaceOf,
+  nodeDnsPod,
+  serviceAccountOf,
+} from "./workloads.ts";
+import { compareText, objectKey, objectsOf, type World } from "./world.ts";
+
+export function viewFor(world: World, node: NodeName): NodeView {
+  const shared = sharedPart(world);
+  const dns = workloadOf(nodeDnsPod, node, shared.identities);
+  const workloads = shared.workloads.filter(
+    (workload) => workload.address !== undefined || workload.node === node,
+  );
+  return {
+    node,
+    settings: shared.settings,
+    nodes: shared.nodes,
+    workloads: [...workloads, dns].sort(byName),
+    services: shared.services,
+    policies: shared.policies,
+  };
+}
+
+interface SharedPart extends Omit<NodeView, "node"> {
+  readonly identities: ReadonlyMap<string, number>;
+}
+
+const remembered = new WeakMap<World, SharedPart>();
+
+function sharedPart(world: World): SharedPart {
+  let shared = remembered.get(world);
+  if (shared === undefined) {
+    const { identities, policies } = compilePolicies(world);
+    shared = {
+      settings: networkSettings(world),
+      nodes: nodePeers(world),
+      workloads: workloadsOf(world, identities),
+      services: objectsOf<Service>(world, "Service").map((service) => serviceView(world, service)),
+      policies,
+      identities,
+    };
+    remembered.set(world, shared);
+  }
+  return shared;
+}
+
+/** Nodes that have an address; one without cannot be reached and has no pods yet. */
+function nodePeers(world: World): readonly NodePeer[] {
+  const blocks = objectsOf<AddressBlock>(world, "AddressBlock");
+  return objectsOf<Node>(world, "Node").flatMap((node) => {
+    const name = node.metadata.name;
+    const address = node.status?.addresses?.find(({ type }) => type === "InternalIP")?.address;
+    if (address === undefined) return [];
+    const own = blocks.filter((block) => block.spec.node === name);
+    return {
+      name,
+      address,
+      vtepMac: vtepMac(name),
+      blocks: own
+        .map((block) => parseCidr(block.spec.cidr))
+        .sort((a, b) => parseIpv4(a.address) - parseIpv4(b.address)),
+    };
+  });
+}
+
+function workloadsOf(
+  world: World,
+  identities: ReadonlyMap<string, number>,
+): readonly WorkloadView[] {
+  const pods = objectsOf<Pod>(world, "Pod").filter(
+    (pod) => pod.spec.hostNetwork !== true && !hasEnded(pod) && pod.spec.nodeName !== undefined,
+  );
+  const holders = addressHolders(pods);
+  return pods.map((pod) => {
+    const workload = workloadOf(pod, pod.spec.nodeName ?? "", identities);
+    if (workload.address === undefined || holders.get(workload.address) === pod) return workload;
+    const { address: _, ...without } = workload;
+    return without;
+  });
+}
+
+/** An address belongs to one pod. Where a pod on its way out still shows the address of a newer one, the newer has it. */
+function addressHolders(pods: readonly Pod[]): ReadonlyMap<string, Pod> {
+  const holders = new Map<string, Pod>();
+  for (const pod of pods) {
+    const address = addressOf(pod);
+    if (address === undefined) continue;
+    const other = holders.get(address);
+    if (other === undefined || precedence(pod) > precedence(other)) holders.set(address, pod);
+  }
+  return holders;
+}
+
+function precedence(pod: Pod): string {
+  const alive = pod.metadata.deletionTimestamp === undefined ? 1 : 0;
+  return `${alive} ${pod.metadata.creationTimestamp ?? ""}`;
+}
+
+function workloadOf(
+  pod: Pod,
+  node: NodeName,
+  identities: ReadonlyMap<string, number>,
+): WorkloadView {
+  const address = addressOf(pod);
+  const { hostname, subdomain } = pod.spec;
+  return {
+    namespace: namespaceOf(pod),
+    name: pod.metadata.name,
+    uid: pod.metadata.uid ?? "",
+    node,
+    ...(address === undefined ? {} : { address }),
+    identity: identities.get(objectKey(pod)) ?? 0,
+    serviceAccount: serviceAccountOf(pod),
+    labels: pod.metadata.labels ?? {},
+    meshed: isMeshed(pod),
+    ...(hostname === undefined ? {} : { hostname }),
+    ...(subdomain === undefined ? {} : { subdomain }),
+  };
+}
+
+function serviceView(world: World, service: Service): ServiceView {
+  const clusterIp = clusterIpOf(service);
+  const external = isExternalName(service) ? service.spec.externalName : undefined;
+  return {
+    namespace: namespaceOf(service),
+    name: service.metadata.name,
+    ...(clusterIp === undefined ? {} : { clusterIp }),
+    ...(external === undefined ? {} : { externalName: external }),
+    ports: servicePortsOf(service).map((port) => {
+      const all = endpointsOf(world, service, port);
+      const ready = all.filter((endpoint) => endpoint.ready);
+      // While all that is left is on its way out but answers, that is better than nothing (KEP-1669). Names of
+      // headless Services list ready endpoints only.
+      const last = all.filter((endpoint) => endpoint.serving && endpoint.terminating);
+      const usable = ready.length > 0 || clusterIp === undefined ? ready : last;
+      return {
+        name: port.name,
+        protocol: port.protocol,
+        port: port.port,
+        endpoints: usable.map(({ address, port: number, node, hostname }) => ({
+          address,
+          port: number,
+          ...(node === undefined ? {} : { node }),
+          ...(hostname === undefined ? {} : { hostname }),
+        })),
+      };
+    }),
+  };
+}
+
+function byName(
+  a: { readonly namespace: string; readonly name: string },
+  b: { readonly namespace: string; readonly name: string },
+): number {
+  return compareText(`${a.namespace}/${a.name}`, `${b.namespace}/${b.name}`);
+}
