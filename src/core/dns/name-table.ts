@@ -1,0 +1,161 @@
+/**
+ * The names of the cluster, as Kubernetes' DNS specification 1.1 defines them, from what a node knows.
+ *
+ * One map from name to records, built once per view and read by every query: Services by virtual address, headless
+ * Services by their ready endpoints, pods of a headless Service by host name, SRV for named ports, PTR for addresses,
+ * CNAME for ExternalName. Names are lower case and without the final dot.
+ *
+ * Not here: the DNS wire format and asking other servers for names outside the cluster (agent).
+ */
+
+import { clusterDomain, serviceHost } from "../../model/names.ts";
+import type {
+  EndpointView,
+  NodeView,
+  ServicePortView,
+  ServiceView,
+} from "../../model/node-view.ts";
+
+export type RecordType = "A" | "SRV" | "PTR" | "CNAME";
+
+export type DnsRecord =
+  | { readonly type: "A"; readonly address: string }
+  | {
+      readonly type: "SRV";
+      readonly priority: number;
+      readonly weight: number;
+      readonly port: number;
+      readonly target: string;
+    }
+  | { readonly type: "PTR"; readonly target: string }
+  | { readonly type: "CNAME"; readonly target: string };
+
+export interface NameTable {
+  /** Every name that exists, also those that only have names below them (with no records). */
+  readonly names: ReadonlyMap<string, readonly DnsRecord[]>;
+}
+
+export type LookupResult =
+  /** Records of the asked type, or a CNAME to follow. */
+  | { readonly kind: "found"; readonly records: readonly DnsRecord[] }
+  /** The name exists, with nothing of that type (NOERROR, no answers). */
+  | { readonly kind: "no-data" }
+  /** The name is in the cluster's domain and does not exist (NXDOMAIN). */
+  | { readonly kind: "no-name" }
+  /** Not the cluster's to answer: ask the node's own resolvers. */
+  | { readonly kind: "elsewhere" };
+
+/** Seconds that an answer may be kept; CoreDNS's default for cluster names. */
+export const answerTtlSeconds = 5;
+
+/** The same table for the same lists of services and workloads. */
+export function nameTable(view: NodeView): NameTable {
+  const known = remembered.get(view.services);
+  if (known !== undefined && known.workloads === view.workloads) return known.table;
+  const builder = new TableBuilder();
+  builder.touch(`svc.${clusterDomain}`);
+  for (const service of view.services) addService(builder, service);
+  for (const workload of view.workloads) {
+    if (workload.address === undefined) continue;
+    const dashed = workload.address.replaceAll(".", "-");
+    builder.add(`${dashed}.${workload.namespace}.pod.${clusterDomain}`, addressRecord(workload));
+  }
+  const table = { names: builder.names };
+  remembered.set(view.services, { workloads: view.workloads, table });
+  return table;
+}
+
+const remembered = new WeakMap<
+  NodeView["services"],
+  { readonly workloads: NodeView["workloads"]; readonly table: NameTable }
+>();
+
+/** `name` in any case, with or without a final dot; `type` as in the question (`AAAA`, `TXT` … have no data here). */
+export function lookup(table: NameTable, name: string, type: string): LookupResult {
+  const asked = name.toLowerCase().replace(/\.$/, "");
+  const records = table.names.get(asked);
+  if (records === undefined) {
+    return asked === clusterDomain || asked.endsWith(`.${clusterDomain}`)
+      ? { kind: "no-name" }
+      : { kind: "elsewhere" };
+  }
+  const matching = records.filter((record) => record.type === type || record.type === "CNAME");
+  return matching.length > 0 ? { kind: "found", records: matching } : { kind: "no-data" };
+}
+
+function addService(builder: TableBuilder, service: ServiceView): void {
+  const host = serviceHost(service.namespace, service.name);
+  builder.touch(host);
+  if (service.externalName !== undefined) {
+    const target = service.externalName.toLowerCase().replace(/\.$/, "");
+    builder.add(host, { type: "CNAME", target });
+    return;
+  }
+  if (service.clusterIp === undefined) {
+    for (const port of service.ports) addHeadlessPort(builder, host, port);
+    return;
+  }
+  builder.add(host, { type: "A", address: service.clusterIp });
+  builder.add(reverseName(service.clusterIp), { type: "PTR", target: host });
+  for (const port of service.ports) {
+    builder.add(serviceRecordName(host, port), serviceRecord(port.port, host));
+  }
+}
+
+/** A headless Service is its endpoints: each has an address record, a name of its own and a service record. */
+function addHeadlessPort(builder: TableBuilder, host: string, port: ServicePortView): void {
+  for (const endpoint of port.endpoints) {
+    const name = `${endpointLabel(endpoint)}.${host}`;
+    builder.add(host, addressRecord(endpoint));
+    builder.add(name, addressRecord(endpoint));
+    builder.add(reverseName(endpoint.address), { type: "PTR", target: name });
+    builder.add(serviceRecordName(host, port), serviceRecord(endpoint.port, name));
+  }
+}
+
+function endpointLabel(endpoint: EndpointView): string {
+  return endpoint.hostname ?? endpoint.address.replaceAll(".", "-");
+}
+
+function addressRecord(holder: { readonly address?: string }): DnsRecord {
+  return { type: "A", address: holder.address ?? "" };
+}
+
+function serviceRecord(port: number, target: string): DnsRecord {
+  return { type: "SRV", priority: 0, weight: 100, port, target };
+}
+
+/** `_http._tcp.cart.shop.svc.cluster.local`; ports without a name have no service record. */
+function serviceRecordName(host: string, port: ServicePortView): string | undefined {
+  return port.name === "" ? undefined : `_${port.name}._${port.protocol.toLowerCase()}.${host}`;
+}
+
+function reverseName(address: string): string {
+  return `${address.split(".").reverse().join(".")}.in-addr.arpa`;
+}
+
+class TableBuilder {
+  readonly names = new Map<string, DnsRecord[]>();
+
+  add(name: string | undefined, record: DnsRecord): void {
+    if (name === undefined) return;
+    const records = this.#at(name.toLowerCase());
+    const text = JSON.stringify(record);
+    if (!records.some((other) => JSON.stringify(other) === text)) records.push(record);
+  }
+
+  /** Makes a name exist, with those above it in the cluster's domain: asking for them is no error. */
+  touch(name: string): void {
+    this.#at(name.toLowerCase());
+  }
+
+  #at(name: string): DnsRecord[] {
+    const known = this.names.get(name);
+    if (known !== undefined) return known;
+    const records: DnsRecord[] = [];
+    this.names.set(name, records);
+    const parent = name.slice(name.indexOf(".") + 1);
+    if (parent.endsWith(clusterDomain)) this.#at(parent);
+    return records;
+  }
+}
