@@ -1,0 +1,17 @@
+/** Stand-in for Istio's tcp-echo-server: `tcp-echo.ts 9000,9001 hello` answers each line with `hello <line>`. */
+
+import { createServer } from "node:net";
+import { createInterface } from "node:readline";
+
+const [ports = "9000", prefix = "hello"] = process.argv.slice(2);
+
+for (const port of ports.split(",")) {
+  createServer((socket) => {
+    socket.on("error", () => {});
+    createInterface({ input: socket }).on("line", (line) => {
+      if (!socket.writableEnded) socket.write(`${prefix} ${line}\n`);
+    });
+  }).listen(Number(port));
+}
+
+process.once("SIGTERM", () => process.exit(0));
