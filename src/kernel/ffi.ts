@@ -1,0 +1,134 @@
+/**
+ * The C functions that Node does not offer, bound once and typed: libc's sockets, namespaces and mounts.
+ *
+ * Each wrapper is the system call with its own argument order; a negative result becomes a SystemCallError that
+ * carries errno. A call costs about 0.4 µs beyond the kernel's work. Libraries are opened on first use, so importing
+ * this module costs nothing: the sidecar never touches libnftables.
+ *
+ * Not here: what the calls are for. Netlink's protocol is in netlink-socket.ts, nftables in nftables.ts.
+ */
+
+import { getSystemErrorMap } from "node:util";
+import koffi, { type LibraryHandle } from "koffi";
+import { MeshError } from "../base/error.ts";
+
+export const AF_NETLINK = 16;
+export const SOCK_RAW_CLOEXEC: number = 3 | 0o2000000;
+export const SOL_SOCKET = 1;
+export const SOL_NETLINK = 270;
+export const CLONE_NEWNET = 0x40000000;
+export const MSG_PEEK = 0x02;
+export const MSG_TRUNC = 0x20;
+
+/** A system call that the kernel refused. */
+export class SystemCallError extends Error {
+  readonly errno: number;
+  /** `EEXIST` and the like. */
+  readonly errnoName: string;
+
+  constructor(errno: number, more?: string) {
+    const [name, text] = getSystemErrorMap().get(-errno) ?? [`E${errno}`, "unknown error"];
+    super(more === undefined ? `${text} (${name})` : `${text} (${name}): ${more}`);
+    this.name = "SystemCallError";
+    this.errno = errno;
+    this.errnoName = name;
+  }
+}
+
+export const ENOENT = 2;
+export const ESRCH = 3;
+export const EINTR = 4;
+export const EAGAIN = 11;
+export const EBUSY = 16;
+export const EEXIST = 17;
+export const ENODEV = 19;
+export const EINVAL = 22;
+export const EOPNOTSUPP = 95;
+export const EADDRNOTAVAIL = 99;
+export const ENOBUFS = 105;
+
+export interface Libc {
+  socket(domain: number, type: number, protocol: number): number;
+  bind(fd: number, address: Uint8Array): void;
+  send(fd: number, bytes: Uint8Array): void;
+  /** The datagram's length, which with MSG_TRUNC may exceed the buffer. */
+  recv(fd: number, buffer: Uint8Array, flags: number): number;
+  setsockopt(fd: number, level: number, name: number, value: Uint8Array): void;
+  /** False where the kernel has no answer. `length` holds the buffer's size and receives the value's. */
+  getsockopt(
+    fd: number,
+    level: number,
+    name: number,
+    value: Uint8Array,
+    length: Uint8Array,
+  ): boolean;
+  setns(fd: number, kind: number): void;
+  unshare(kind: number): void;
+  mount(source: string, target: string, flags: number): void;
+  unmount(target: string, flags: number): void;
+  closeOnExec(fd: number): void;
+}
+
+export const libc: () => Libc = once(bindLibc);
+
+/** Opens a shared library; where it is missing the error names the Debian package that has it. */
+export function loadLibrary(file: string, debianPackage: string): LibraryHandle {
+  try {
+    return koffi.load(file);
+  } catch (cause) {
+    throw new MeshError(
+      "kernel.library.absent",
+      `load ${file}: install the Debian package ${debianPackage}`,
+      { cause, fault: "host" },
+    );
+  }
+}
+
+/** Makes a value on first use and keeps it. */
+export function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
+  };
+}
+
+function bindLibc(): Libc {
+  const library = loadLibrary("libc.so.6", "libc6");
+  const socket = library.func("int socket(int, int, int)");
+  const bind = library.func("int bind(int, const void *, uint32_t)");
+  const send = library.func("int64_t send(int, const void *, size_t, int)");
+  const recv = library.func("int64_t recv(int, void *, size_t, int)");
+  const setsockopt = library.func("int setsockopt(int, int, int, const void *, uint32_t)");
+  const getsockopt = library.func("int getsockopt(int, int, int, void *, void *)");
+  const setns = library.func("int setns(int, int)");
+  const unshare = library.func("int unshare(int)");
+  const mount = library.func(
+    "int mount(const char *, const char *, const char *, unsigned long, const void *)",
+  );
+  const unmount = library.func("int umount2(const char *, int)");
+  const fcntl = library.func("int fcntl(int, int, int)");
+  return {
+    socket: (domain, type, protocol) => checked(socket(domain, type, protocol)),
+    bind: (fd, address) => void checked(bind(fd, address, address.length)),
+    send: (fd, bytes) => void checked(send(fd, bytes, bytes.length, 0)),
+    recv: (fd, buffer, flags) => checked(recv(fd, buffer, buffer.length, flags)),
+    setsockopt: (fd, level, name, value) =>
+      void checked(setsockopt(fd, level, name, value, value.length)),
+    getsockopt: (fd, level, name, value, length) =>
+      getsockopt(fd, level, name, value, length) === 0,
+    setns: (fd, kind) => void checked(setns(fd, kind)),
+    unshare: (kind) => void checked(unshare(kind)),
+    mount: (source, target, flags) => void checked(mount(source, target, "none", flags, null)),
+    unmount: (target, flags) => void checked(unmount(target, flags)),
+    closeOnExec: (fd) => void checked(fcntl(fd, F_SETFD, FD_CLOEXEC)),
+  };
+}
+
+const F_SETFD = 2;
+const FD_CLOEXEC = 1;
+
+function checked(result: number): number {
+  if (result < 0) throw new SystemCallError(koffi.errno());
+  return result;
+}

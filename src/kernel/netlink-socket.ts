@@ -1,0 +1,169 @@
+/**
+ * One netlink socket: a request and its acknowledgement, a dump and its end.
+ *
+ * The kernel handles a request inside `send`, so the answer is there when `recv` asks for it, and everything is
+ * synchronous. A socket stays in the namespace in which it was opened, wherever the thread goes later.
+ *
+ * A dump may be overrun (ENOBUFS) or made inconsistent by a change while it ran (NLM_F_DUMP_INTR): it is read to its
+ * end and asked again, and what was read before is thrown away. Datagrams larger than the buffer grow the buffer.
+ */
+
+import { closeSync } from "node:fs";
+import { MeshError } from "../base/error.ts";
+import {
+  decodeMessages,
+  decodeOutcome,
+  encodeMessage,
+  type NetlinkMessage,
+  type NetlinkRequest,
+  NLM_F_ACK,
+  NLM_F_DUMP,
+  NLM_F_DUMP_INTR,
+  NLM_F_REQUEST,
+  NLMSG_DONE,
+  NLMSG_ERROR,
+} from "../wire/netlink/message.ts";
+import {
+  AF_NETLINK,
+  EAGAIN,
+  EINTR,
+  ENOBUFS,
+  libc,
+  MSG_PEEK,
+  MSG_TRUNC,
+  SOCK_RAW_CLOEXEC,
+  SOL_NETLINK,
+  SOL_SOCKET,
+  SystemCallError,
+} from "./ffi.ts";
+
+export const NETLINK_ROUTE = 0;
+export const NETLINK_NETFILTER = 12;
+
+const NETLINK_EXT_ACK = 11;
+const NETLINK_GET_STRICT_CHK = 12;
+const SO_RCVTIMEO = 20;
+const NLMSG_MIN_TYPE = 16;
+
+const answerSeconds = 5; // an answer is there at once; this only keeps a kernel bug from hanging the agent
+const maxTries = 10; // a table that changes during ten dumps in a row is not going to hold still
+const usualBufferBytes = 64 * 1024; // dumps come in datagrams of at most 32 kB
+
+type Decode<T> = (payload: Uint8Array, type: number) => T | undefined;
+
+export class NetlinkSocket {
+  readonly #fd: number;
+  #sequence = 0;
+  #buffer: Uint8Array;
+
+  /** Opens a socket of a netlink family in the thread's present namespace. */
+  constructor(family: number, bufferBytes: number = usualBufferBytes) {
+    this.#buffer = new Uint8Array(bufferBytes);
+    try {
+      this.#fd = libc().socket(AF_NETLINK, SOCK_RAW_CLOEXEC, family);
+    } catch (cause) {
+      throw new MeshError("kernel.netlink.open", `open netlink socket of family ${family}`, {
+        cause,
+        fault: "host",
+      });
+    }
+    const address = new Uint8Array(12);
+    address[0] = AF_NETLINK;
+    libc().bind(this.#fd, address);
+    const timeout = new Uint8Array(16);
+    timeout[0] = answerSeconds;
+    libc().setsockopt(this.#fd, SOL_SOCKET, SO_RCVTIMEO, timeout);
+    const on = Uint8Array.of(1, 0, 0, 0);
+    libc().setsockopt(this.#fd, SOL_NETLINK, NETLINK_EXT_ACK, on);
+    if (family === NETLINK_ROUTE) {
+      // Makes the kernel apply the filters of dump requests. Nobody minds where it is too old for that.
+      libc().setsockopt(this.#fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, on);
+    }
+  }
+
+  /** Has the kernel do something; throws SystemCallError with its errno and words where it refuses. */
+  request(request: NetlinkRequest): void {
+    this.#exchange(request, NLM_F_ACK, () => undefined);
+  }
+
+  /** Asks for one object. */
+  get<T>(request: NetlinkRequest, decode: Decode<T>): T | undefined {
+    return this.#exchange(request, NLM_F_ACK, decode).values[0];
+  }
+
+  /** Asks for a list; what `decode` answers undefined to is left out. */
+  dump<T>(request: NetlinkRequest, decode: Decode<T>): T[] {
+    for (let tries = 0; tries < maxTries; tries += 1) {
+      const { values, complete } = this.#exchange(request, NLM_F_DUMP, decode);
+      if (complete) return values;
+    }
+    throw new MeshError(
+      "kernel.netlink.interrupted",
+      `list kernel objects: the table changed during each of ${maxTries} tries`,
+      { fault: "host", retryable: true },
+    );
+  }
+
+  close(): void {
+    closeSync(this.#fd);
+  }
+
+  #exchange<T>(
+    request: NetlinkRequest,
+    flags: number,
+    decode: Decode<T>,
+  ): { readonly values: T[]; readonly complete: boolean } {
+    this.#sequence = (this.#sequence + 1) >>> 0;
+    const sequence = this.#sequence;
+    libc().send(
+      this.#fd,
+      encodeMessage({ ...request, flags: request.flags | NLM_F_REQUEST | flags, sequence }),
+    );
+    const values: T[] = [];
+    let complete = true;
+    for (;;) {
+      const received = this.#receive();
+      if (received === undefined) {
+        complete = false;
+        continue;
+      }
+      for (const message of received) {
+        // Left over from an exchange that ended in an error.
+        if (message.sequence !== sequence) continue;
+        if ((message.flags & NLM_F_DUMP_INTR) !== 0) complete = false;
+        if (message.type === NLMSG_ERROR || message.type === NLMSG_DONE) {
+          throwRefusal(message);
+          return { values, complete };
+        }
+        if (message.type < NLMSG_MIN_TYPE) continue;
+        const value = decode(message.payload, message.type);
+        if (value !== undefined) values.push(value);
+      }
+    }
+  }
+
+  /** The messages of one datagram; undefined where the kernel lost some of them. */
+  #receive(): NetlinkMessage[] | undefined {
+    try {
+      // Asking for the length first costs a microsecond, and no datagram is ever cut short.
+      const length = libc().recv(this.#fd, this.#buffer, MSG_PEEK | MSG_TRUNC);
+      if (length > this.#buffer.length) this.#buffer = new Uint8Array(length * 2);
+      return decodeMessages(this.#buffer.subarray(0, libc().recv(this.#fd, this.#buffer, 0)));
+    } catch (error) {
+      if (!(error instanceof SystemCallError)) throw error;
+      if (error.errno === EINTR) return [];
+      if (error.errno === ENOBUFS) return undefined;
+      const late = error.errno === EAGAIN;
+      throw new MeshError(
+        late ? "kernel.netlink.timeout" : "kernel.netlink.receive",
+        late ? `wait ${answerSeconds} s for the kernel's answer` : "receive the kernel's answer",
+        { cause: error, fault: "host", retryable: true },
+      );
+    }
+  }
+}
+
+function throwRefusal(message: NetlinkMessage): void {
+  const { errno, text } = decodeOutcome(message);
+  if (errno !== 0) throw new SystemCallError(errno, text);
+}

@@ -1,0 +1,95 @@
+/**
+ * Reads what is Heddle's from the kernel, as the state that a plan is made against.
+ *
+ * Ours are links `hd*`, the addresses on them and the pods' gateway address wherever it is, routes of our protocol,
+ * permanent neighbours on our links and permanent forwarding entries of our VXLAN devices. Five listings, of which
+ * the kernel filters routes and forwarding entries.
+ *
+ * A veth's other end cannot be seen from here: its fields are filled from what this driver made (`remembered`), and
+ * are empty for a link that it did not make, or that is down. To compare: two links are the same by name and kind.
+ * Where the rest differs, `link-add` repairs in place; deleting is only for names that nobody wants.
+ */
+
+import { linkPrefix, podGateway, routeProtocol } from "../model/names.ts";
+import type { LinkSpec, NodeState, PodInterface, RouteSpec } from "../model/node-state.ts";
+import { decodeAddress, dumpAddresses } from "../wire/netlink/address.ts";
+import { decodeLink, dumpLinks, type Link } from "../wire/netlink/link.ts";
+import {
+  decodeForwarding,
+  decodeNeighbour,
+  dumpForwarding,
+  dumpNeighbours,
+} from "../wire/netlink/neighbour.ts";
+import type { Route } from "../wire/netlink/route.ts";
+import type { NetlinkSocket } from "./netlink-socket.ts";
+import { listRoutes } from "./routes.ts";
+
+const unknownPeer: PodInterface = { netns: "", ifName: "", mac: "", address: "", gateway: "" };
+
+/** All but sysctls and ruleset; every list is sorted. */
+export function observeOurs(
+  socket: NetlinkSocket,
+  remembered: ReadonlyMap<string, PodInterface>,
+): Omit<NodeState, "sysctls" | "ruleset"> {
+  const all = socket.dump(dumpLinks(), decodeLink);
+  const nameOf = new Map(all.map((link) => [link.index, link.name]));
+  const ours = all.filter((link) => link.name.startsWith(linkPrefix));
+  const ourIndexes = new Set(ours.map((link) => link.index));
+  const named = <T extends { readonly linkIndex: number }>({ linkIndex, ...rest }: T) => ({
+    link: nameOf.get(linkIndex) ?? `#${linkIndex}`,
+    ...rest,
+  });
+
+  return {
+    links: ours.flatMap((link) => linkSpec(link, remembered)).sort(by((link) => link.name)),
+    addresses: socket
+      .dump(dumpAddresses(), decodeAddress)
+      .filter((each) => ourIndexes.has(each.linkIndex) || each.address === podGateway)
+      .map(named)
+      .sort(by((each) => `${each.link} ${each.address}`)),
+    routes: listRoutes(socket, routeProtocol)
+      .map((route) => routeSpec(route, nameOf))
+      .sort(by((each) => `${each.destination.address}/${each.destination.prefixLength}`)),
+    neighbours: socket
+      .dump(dumpNeighbours(), decodeNeighbour)
+      .filter((each) => ourIndexes.has(each.linkIndex))
+      .map(named)
+      .sort(by((each) => `${each.link} ${each.address}`)),
+    forwarding: ours
+      .filter((link) => link.kind === "vxlan")
+      .flatMap((link) => socket.dump(dumpForwarding(link.index), decodeForwarding))
+      .filter((each) => ourIndexes.has(each.linkIndex))
+      .map(named)
+      .sort(by((each) => `${each.link} ${each.mac}`)),
+  };
+}
+
+function linkSpec(link: Link, remembered: ReadonlyMap<string, PodInterface>): LinkSpec[] {
+  const { name, mtu, mac, vxlan } = link;
+  if (link.kind === "veth") {
+    const peer = (link.up ? remembered.get(name) : undefined) ?? unknownPeer;
+    return [{ kind: "veth", name, mtu, peer }];
+  }
+  if (vxlan !== undefined) {
+    const { vni, port, local } = vxlan;
+    return [{ kind: "vxlan", name, mtu, mac, vni, port, local }];
+  }
+  // Somebody else's link whose name happens to start like ours.
+  return [];
+}
+
+function routeSpec(route: Route, nameOf: ReadonlyMap<number, string>): RouteSpec {
+  const link = route.linkIndex === undefined ? undefined : nameOf.get(route.linkIndex);
+  return {
+    destination: route.destination,
+    ...(link === undefined ? {} : { link }),
+    ...(route.via === undefined ? {} : { via: route.via }),
+    ...(route.onLink ? { onLink: true } : {}),
+    ...(route.blackhole ? { blackhole: true } : {}),
+    ...(route.mtu === undefined ? {} : { mtu: route.mtu }),
+  };
+}
+
+function by<T>(key: (value: T) => string): (a: T, b: T) => number {
+  return (a, b) => (key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0);
+}

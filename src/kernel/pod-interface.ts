@@ -1,0 +1,113 @@
+/**
+ * The pod's side of its link: set up inside the pod's namespace, and checked there.
+ *
+ * All of it is a handful of requests on a netlink socket opened in that namespace; the thread itself is home again
+ * before the first is sent. Each request replaces, so setting up twice is setting up once.
+ */
+
+import type { PodInterface } from "../model/node-state.ts";
+import { decodeAddress, dumpAddresses, replaceAddress } from "../wire/netlink/address.ts";
+import { changeLink, decodeLink, getLink, type Link } from "../wire/netlink/link.ts";
+import { type Route, replaceRoute } from "../wire/netlink/route.ts";
+import { ENODEV, SystemCallError } from "./ffi.ts";
+import { NETLINK_ROUTE, NetlinkSocket } from "./netlink-socket.ts";
+import { inNetnsOf } from "./netns.ts";
+import { doing } from "./refusal.ts";
+import { listRoutes } from "./routes.ts";
+
+const loopbackIndex = 1; // in every namespace, since it is the first link that the kernel makes there
+const RTPROT_STATIC = 4; // what `ip route add` writes; the namespace is the pod's, not Heddle's
+
+/** Runs `use` with a netlink socket of the namespace held open as `netnsFd`. */
+export function withSocketIn<T>(
+  netnsFd: number,
+  netns: string,
+  use: (socket: NetlinkSocket) => T,
+): T {
+  const socket = inNetnsOf(netnsFd, netns, () => new NetlinkSocket(NETLINK_ROUTE));
+  try {
+    return use(socket);
+  } finally {
+    socket.close();
+  }
+}
+
+export function findLink(socket: NetlinkSocket, name: string): Link | undefined {
+  try {
+    return socket.get(getLink(name), decodeLink);
+  } catch (error) {
+    if (error instanceof SystemCallError && error.errno === ENODEV) return undefined;
+    throw error;
+  }
+}
+
+/** Loopback up, address, link up, route to the gateway on the link, default route through it. */
+export function setUpPodInterface(socket: NetlinkSocket, pod: PodInterface, link: Link): void {
+  const what = `${pod.ifName} in ${pod.netns}`;
+  const linkIndex = link.index;
+  doing("link", `set lo up in ${pod.netns}`, () =>
+    socket.request(changeLink(loopbackIndex, { up: true })),
+  );
+  doing("address", `add ${pod.address}/32 to ${what}`, () =>
+    socket.request(replaceAddress({ linkIndex, address: pod.address, prefixLength: 32 })),
+  );
+  doing("link", `set ${what} up`, () =>
+    socket.request(
+      changeLink(linkIndex, { up: true, ...(link.mac === pod.mac ? {} : { mac: pod.mac }) }),
+    ),
+  );
+  for (const route of podRoutes(pod, linkIndex)) {
+    const destination = `${route.destination.address}/${route.destination.prefixLength}`;
+    doing("route", `add route to ${destination} on ${what}`, () =>
+      socket.request(replaceRoute(route)),
+    );
+  }
+}
+
+/** What differs from `pod`, as sentences. */
+export function differencesOf(socket: NetlinkSocket, pod: PodInterface): string[] {
+  const link = findLink(socket, pod.ifName);
+  if (link === undefined) return [`interface ${pod.ifName} does not exist in ${pod.netns}`];
+  const found: string[] = [];
+  const what = `interface ${pod.ifName}`;
+  if (!link.up) found.push(`${what} is down`);
+  if (link.mac !== pod.mac) {
+    found.push(`${what} has hardware address ${link.mac}, want ${pod.mac}`);
+  }
+  const addresses = socket
+    .dump(dumpAddresses(), decodeAddress)
+    .filter((address) => address.linkIndex === link.index)
+    .map((address) => `${address.address}/${address.prefixLength}`);
+  if (!addresses.includes(`${pod.address}/32`)) {
+    const has = addresses.length === 0 ? "no address" : addresses.join(", ");
+    found.push(`${what} has ${has}, want ${pod.address}/32`);
+  }
+  const routes = listRoutes(socket, 0);
+  for (const wanted of podRoutes(pod, link.index)) {
+    if (routes.some((route) => leadsTheSameWay(route, wanted))) continue;
+    const isDefault = wanted.destination.prefixLength === 0;
+    found.push(
+      isDefault
+        ? `no default route via ${pod.gateway} on ${pod.ifName}`
+        : `no route to gateway ${pod.gateway} on ${pod.ifName}`,
+    );
+  }
+  return found;
+}
+
+function podRoutes(pod: PodInterface, linkIndex: number): Route[] {
+  const common = { protocol: RTPROT_STATIC, linkIndex, onLink: false, blackhole: false };
+  return [
+    { ...common, destination: { address: pod.gateway, prefixLength: 32 } },
+    { ...common, destination: { address: "0.0.0.0", prefixLength: 0 }, via: pod.gateway },
+  ];
+}
+
+function leadsTheSameWay(a: Route, b: Route): boolean {
+  return (
+    a.destination.address === b.destination.address &&
+    a.destination.prefixLength === b.destination.prefixLength &&
+    a.linkIndex === b.linkIndex &&
+    a.via === b.via
+  );
+}

@@ -1,0 +1,106 @@
+/**
+ * Ctnetlink: listing the tracked connections that an address takes part in, and deleting one.
+ *
+ * A listing carries a filter; kernels since 5.8 apply it, older ones ignore it and list everything, so whoever
+ * lists also compares. A connection is deleted by its original tuple, sent back byte for byte with the id that
+ * distinguishes it from a later connection of the same tuple.
+ */
+
+import { Attributes, concat, ipv4, nest, raw, u32 } from "./attributes.ts";
+import { malformed, type NetlinkRequest, NLM_F_DUMP } from "./message.ts";
+
+const NFNL_SUBSYS_CTNETLINK = 1;
+const IPCTNL_MSG_CT_NEW = (NFNL_SUBSYS_CTNETLINK << 8) | 0;
+const IPCTNL_MSG_CT_GET = (NFNL_SUBSYS_CTNETLINK << 8) | 1;
+const IPCTNL_MSG_CT_DELETE = (NFNL_SUBSYS_CTNETLINK << 8) | 2;
+
+const AF_INET = 2;
+const CTA_TUPLE_ORIG = 1;
+const CTA_TUPLE_REPLY = 2;
+const CTA_ID = 12;
+const CTA_ZONE = 18;
+const CTA_FILTER = 25;
+const CTA_FILTER_ORIG_FLAGS = 1;
+const CTA_FILTER_REPLY_FLAGS = 2;
+const CTA_FILTER_F_IP_SRC = 1 << 0;
+const CTA_FILTER_F_IP_DST = 1 << 1;
+const CTA_TUPLE_IP = 1;
+const CTA_IP_V4_SRC = 1;
+const CTA_IP_V4_DST = 2;
+const headBytes = 4;
+
+/** The place in a connection's two tuples where an address may stand. */
+export type ConnectionEnd =
+  | "original-source"
+  | "original-destination"
+  | "reply-source"
+  | "reply-destination";
+
+export interface Connection {
+  readonly original: { readonly source: string; readonly destination: string };
+  readonly reply: { readonly source: string; readonly destination: string };
+  /** What names it to the kernel: its original tuple, id and zone, copied. */
+  readonly key: Uint8Array;
+}
+
+/** Lists the connections that have `address` at `end`. */
+export function dumpConnections(end: ConnectionEnd, address: string): NetlinkRequest {
+  const original = end.startsWith("original");
+  const source = end.endsWith("source");
+  const tuple = original ? CTA_TUPLE_ORIG : CTA_TUPLE_REPLY;
+  const flags = original ? CTA_FILTER_ORIG_FLAGS : CTA_FILTER_REPLY_FLAGS;
+  return {
+    type: IPCTNL_MSG_CT_GET,
+    flags: NLM_F_DUMP,
+    payload: concat(
+      Uint8Array.of(AF_INET, 0, 0, 0),
+      nest(tuple, nest(CTA_TUPLE_IP, ipv4(source ? CTA_IP_V4_SRC : CTA_IP_V4_DST, address))),
+      nest(CTA_FILTER, u32(flags, source ? CTA_FILTER_F_IP_SRC : CTA_FILTER_F_IP_DST)),
+    ),
+  };
+}
+
+export function deleteConnection(connection: Connection): NetlinkRequest {
+  return {
+    type: IPCTNL_MSG_CT_DELETE,
+    flags: 0,
+    payload: concat(Uint8Array.of(AF_INET, 0, 0, 0), connection.key),
+  };
+}
+
+/** Undefined for a message that is not a connection. */
+export function decodeConnection(type: number, payload: Uint8Array): Connection | undefined {
+  if (type !== IPCTNL_MSG_CT_NEW) return undefined;
+  if (payload.length < headBytes) throw malformed(`connection of ${payload.length} bytes`);
+  const attributes = new Attributes(payload, headBytes);
+  const key = [CTA_TUPLE_ORIG, CTA_ID, CTA_ZONE].flatMap((type) => {
+    const value = attributes.raw(type);
+    return value === undefined ? [] : [raw(type === CTA_TUPLE_ORIG ? type | 0x8000 : type, value)];
+  });
+  return {
+    original: decodeTuple(attributes.nested(CTA_TUPLE_ORIG)),
+    reply: decodeTuple(attributes.nested(CTA_TUPLE_REPLY)),
+    key: concat(...key),
+  };
+}
+
+/** True where `address` stands at any end of the connection. */
+export function connectionInvolves(connection: Connection, address: string): boolean {
+  return (
+    connection.original.source === address ||
+    connection.original.destination === address ||
+    connection.reply.source === address ||
+    connection.reply.destination === address
+  );
+}
+
+function decodeTuple(tuple: Attributes | undefined): {
+  readonly source: string;
+  readonly destination: string;
+} {
+  const ip = tuple?.nested(CTA_TUPLE_IP);
+  return {
+    source: ip?.ipv4(CTA_IP_V4_SRC) ?? "",
+    destination: ip?.ipv4(CTA_IP_V4_DST) ?? "",
+  };
+}
