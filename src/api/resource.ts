@@ -20,6 +20,21 @@ export interface ObjectMeta {
   readonly labels?: Readonly<Record<string, string>>;
   readonly annotations?: Readonly<Record<string, string>>;
   readonly ownerReferences?: readonly OwnerReference[];
+  /** Names of those who must do something before the object may go. */
+  readonly finalizers?: readonly string[];
+  /** Asks the server for a name that starts so; used where `name` is absent. */
+  readonly generateName?: string;
+  /** Which fields each writer applied: what a later apply may take away again. */
+  readonly managedFields?: readonly ManagedFields[];
+}
+
+/** One writer and the fields it applied, as nested `f:` keys (Kubernetes FieldsV1; lists are one field). */
+export interface ManagedFields {
+  readonly manager: string;
+  readonly operation: "Apply";
+  readonly apiVersion: string;
+  readonly fieldsType: "FieldsV1";
+  readonly fieldsV1: Readonly<Record<string, unknown>>;
 }
 
 export interface OwnerReference {

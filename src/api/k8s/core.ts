@@ -138,6 +138,7 @@ export interface Deployment extends Resource {
   readonly spec: {
     readonly replicas?: number;
     readonly selector: LabelSelector;
+    readonly strategy?: { readonly type?: "RollingUpdate" | "Recreate" };
     readonly template: { readonly metadata?: Partial<ObjectMeta>; readonly spec: PodSpec };
   };
   readonly status?: {

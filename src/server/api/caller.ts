@@ -1,0 +1,63 @@
+/**
+ * Who is calling, and what that one may do.
+ *
+ * Two sorts. The administrator, who comes over the unix socket that only the server's user can open, may do all. A
+ * node, by its token, may read everything but Secrets, and write what is its own to say: its Node, the address blocks
+ * it holds, the status of the pods that run on it, and that such a pod is gone. A stolen token speaks for its one node.
+ */
+
+import type { AddressBlock } from "../../api/heddle/v1.ts";
+import type { Pod } from "../../api/k8s/core.ts";
+import type { Resource } from "../../api/resource.ts";
+import { MeshError } from "../../base/error.ts";
+import type { Part } from "./objects.ts";
+
+export type Caller = { readonly kind: "admin" } | { readonly kind: "node"; readonly node: string };
+
+/** Throws `api.forbidden` where the caller may not read objects of the kind. */
+export function checkRead(caller: Caller, kind: string): void {
+  if (caller.kind === "node" && kind === "Secret") throw forbidden(caller.node, "read Secrets");
+}
+
+/** Throws `api.forbidden` where the caller may not make `next` (undefined: nothing) out of `current`. */
+export function checkWrite(
+  caller: Caller,
+  part: Part,
+  current: Resource | undefined,
+  next: Resource | undefined,
+): void {
+  if (caller.kind === "admin") return;
+  const { node } = caller;
+  const object = next ?? current;
+  if (object === undefined) return;
+  const { kind, metadata } = object;
+  const deletes = next === undefined;
+  const allowed = (() => {
+    switch (kind) {
+      case "Node":
+        return metadata.name === node && !deletes;
+      case "AddressBlock":
+        return [current, next].every(
+          (block) => block === undefined || (block as AddressBlock).spec.node === node,
+        );
+      case "Pod":
+        return (
+          current !== undefined &&
+          (current as Pod).spec.nodeName === node &&
+          (deletes || part === "status")
+        );
+      default:
+        return false;
+    }
+  })();
+  if (!allowed) {
+    const what =
+      metadata.namespace === undefined ? metadata.name : `${metadata.namespace}/${metadata.name}`;
+    const verb = deletes ? "delete" : part === "status" ? "write the status of" : "write";
+    throw forbidden(node, `${verb} ${kind} ${what}`);
+  }
+}
+
+function forbidden(node: string, what: string): MeshError {
+  return new MeshError("api.forbidden", `node ${node} may not ${what}`, { fault: "user" });
+}

@@ -1,0 +1,16 @@
+/** The controllers, in one list. Their order means nothing: each runs for itself. */
+
+import type { Controller } from "./controller.ts";
+import { deployments } from "./deployments.ts";
+import { endpointSlices } from "./endpoint-slices.ts";
+import { garbage } from "./garbage.ts";
+import { namespaces } from "./namespaces.ts";
+import { scheduler } from "./scheduler.ts";
+
+export const controllers: readonly Controller[] = [
+  deployments,
+  scheduler,
+  endpointSlices,
+  garbage,
+  namespaces,
+];
