@@ -1,0 +1,89 @@
+/**
+ * The kernel state that a node is to have: everything below follows from the view and the node's own attachments.
+ *
+ * An ADD is this function with one attachment more, a policy change is it with another view; there is no other path.
+ * Parts that depend on one list of the view are remembered by that list's identity, so a caller that keeps unchanged
+ * lists pays for what changed.
+ */
+
+import type { Compiled } from "../../base/compiled.ts";
+import { podGateway } from "../../model/names.ts";
+import type {
+  KernelFeatures,
+  LinkSpec,
+  NodeState,
+  RouteSpec,
+  Sysctl,
+} from "../../model/node-state.ts";
+import type { Attachment, Encap, NodeView } from "../../model/node-view.ts";
+import { overlayFor, podMtu } from "../topology/overlay.ts";
+import { nodeRuleset } from "./node-ruleset.ts";
+import { podMaps } from "./pod-maps.ts";
+import { serviceMaps } from "./service-maps.ts";
+
+const sysctls: readonly Sysctl[] = [{ key: "net/ipv4/ip_forward", value: "1" }];
+
+export function compileNode(
+  view: NodeView,
+  attachments: readonly Attachment[],
+  features: KernelFeatures,
+): Compiled<NodeState> {
+  const supported = withinFeatures(view, features);
+  const overlay = overlayFor(supported.value);
+  const { settings } = supported.value;
+  const pods = podMaps(supported.value, attachments);
+  const services = serviceMaps(view.services, settings);
+  return {
+    value: {
+      sysctls,
+      links: [...overlay.links, ...attachments.map((each) => podLink(each, settings.encap))],
+      // On `lo`, so that every pod link answers for it; the nodes' DNS server listens there.
+      addresses: [{ link: "lo", address: podGateway, prefixLength: 32 }, ...overlay.addresses],
+      neighbours: overlay.neighbours,
+      forwarding: overlay.forwarding,
+      routes: [...overlay.routes, ...attachments.map(podRoute)],
+      ruleset: nodeRuleset(settings, pods, services),
+    },
+    diagnostics: [...supported.diagnostics, ...pods.diagnostics, ...services.diagnostics],
+  };
+}
+
+/** Without VXLAN in the kernel, nodes must share a link; saying so beats failing at the first device. */
+function withinFeatures(view: NodeView, features: KernelFeatures): Compiled<NodeView> {
+  if (features.vxlan || view.settings.encap.kind !== "vxlan") {
+    return { value: view, diagnostics: [] };
+  }
+  return {
+    value: { ...view, settings: { ...view.settings, encap: { kind: "none" } } },
+    diagnostics: [
+      {
+        severity: "warning",
+        code: "HEDDLE0302",
+        where: "Network default spec.encap",
+        message: "this kernel has no VXLAN; pods of other nodes are routed by way of their nodes",
+      },
+    ],
+  };
+}
+
+function podLink(attachment: Attachment, encap: Encap): LinkSpec {
+  return {
+    kind: "veth",
+    name: attachment.hostLink,
+    mtu: podMtu(encap),
+    peer: {
+      netns: attachment.netns,
+      ifName: attachment.ifName,
+      mac: attachment.mac,
+      address: attachment.address,
+      gateway: podGateway,
+    },
+  };
+}
+
+function podRoute(attachment: Attachment): RouteSpec {
+  return {
+    destination: { address: attachment.address, prefixLength: 32 },
+    link: attachment.hostLink,
+  };
+}

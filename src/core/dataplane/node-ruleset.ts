@@ -1,0 +1,166 @@
+/**
+ * The node's table: the path of a packet, as rules that never change, over maps and sets that do.
+ *
+ * In the order in which a packet meets them:
+ *   admission           prerouting, raw: it must come from an attached link with the pod's own address
+ *   services-*          prerouting and output, dstnat: a Service's address becomes an endpoint's
+ *   refuse-*            right after: what still has a Service's address has no endpoint; tell the client at once
+ *   forward, input      established connections pass; else the source's egress chain, then the destination's
+ *                       ingress chain, both in one pass where both pods are here
+ *   postrouting         masquerade for hairpin connections, and for what leaves the pods' range
+ *
+ * A packet that concerns none of our links leaves each chain at its first rule, unmarked. Identities are looked up
+ * once for a new connection: the source's goes into the packet mark, the destination's into the connection mark; the
+ * packet mark is given back as 0. Policy therefore sees the real endpoint behind a Service address, and its port.
+ *
+ * What the node itself sends is not filtered: a node may always reach its own pods, as probes must.
+ * IPv6 from pods is dropped at admission: they have no addresses of it, and nothing here would decide on it.
+ */
+
+import { renderCidr } from "../../base/ip.ts";
+import { linkPrefix, nftTable, podGateway, vxlanLink } from "../../model/names.ts";
+import type { NftChain, Ruleset } from "../../model/node-state.ts";
+import type { NetworkSettings } from "../../model/node-view.ts";
+import { logAndDrop } from "./names.ts";
+import type { PodMaps } from "./pod-maps.ts";
+import type { ServiceMaps } from "./service-maps.ts";
+
+/** Every link of ours, attached or not. */
+const ours = `"${linkPrefix}*"`;
+
+export function nodeRuleset(
+  settings: NetworkSettings,
+  pods: PodMaps,
+  services: ServiceMaps,
+): Ruleset {
+  return {
+    table: nftTable,
+    sets: [...pods.sets, services.addresses],
+    maps: [...pods.maps, services.services, services.endpoints],
+    chains: [
+      admission(settings),
+      ...serviceChains,
+      ...services.chains,
+      ...policyHooks(settings),
+      ...pods.chains,
+      postrouting(settings),
+    ],
+  };
+}
+
+/** Before connection tracking, so that a forged packet can neither make an entry nor pass as part of a connection. */
+function admission(settings: NetworkSettings): NftChain {
+  const overlay = settings.encap.kind === "vxlan" ? [`iifname "${vxlanLink}" accept`] : [];
+  return {
+    name: "admission",
+    hook: "type filter hook prerouting priority raw; policy accept;",
+    rules: [
+      `iifname != ${ours} accept`,
+      "meta nfproto ipv6 drop",
+      ...overlay,
+      "iifname . ip saddr @attached accept",
+      `iifname @links ${logAndDrop({ kind: "admission", reason: "spoofed-source" })}`,
+      logAndDrop({ kind: "admission", reason: "unknown-link" }),
+    ],
+  };
+}
+
+const serviceChains: readonly NftChain[] = [
+  {
+    name: "services-prerouting",
+    hook: "type nat hook prerouting priority dstnat; policy accept;",
+    rules: ["ip daddr . meta l4proto . th dport vmap @services"],
+  },
+  {
+    name: "services-output",
+    hook: "type nat hook output priority -100; policy accept;",
+    rules: ["ip daddr . meta l4proto . th dport vmap @services"],
+  },
+  {
+    name: "refuse-prerouting",
+    hook: "type filter hook prerouting priority dstnat + 10; policy accept;",
+    rules: ["ip daddr @service-addresses goto refuse"],
+  },
+  {
+    name: "refuse-output",
+    hook: "type filter hook output priority -90; policy accept;",
+    rules: ["ip daddr @service-addresses goto refuse"],
+  },
+  {
+    name: "refuse",
+    rules: ["meta l4proto tcp reject with tcp reset", "reject"],
+  },
+];
+
+function policyHooks(settings: NetworkSettings): readonly NftChain[] {
+  const { encap } = settings;
+  const overlayFromPod = logAndDrop({ kind: "admission", reason: "overlay-from-pod" });
+  return [
+    {
+      name: "forward",
+      hook: "type filter hook forward priority filter; policy accept;",
+      rules: [
+        `iifname != ${ours} oifname != ${ours} accept`,
+        "ct state vmap { established : accept, related : accept, invalid : drop }",
+        // A pod that reaches itself through a Service: nothing may keep a pod from itself.
+        "ip saddr . ip daddr @hairpin accept",
+        ...markIdentities,
+        "jump from-pod",
+        "jump to-pod",
+        "meta mark set 0x0",
+      ],
+    },
+    {
+      name: "input",
+      hook: "type filter hook input priority filter; policy accept;",
+      rules: [
+        `iifname != ${ours} accept`,
+        "ct state vmap { established : accept, related : accept, invalid : drop }",
+        ...markIdentities,
+        "jump from-pod",
+        "meta mark set 0x0",
+      ],
+    },
+    {
+      name: "from-pod",
+      rules: [
+        `iifname != ${ours} return`,
+        ...(encap.kind === "vxlan"
+          ? [`iifname != "${vxlanLink}" udp dport ${encap.port} ${overlayFromPod}`]
+          : []),
+        "iifname vmap @egress",
+        logAndDrop({ kind: "admission", reason: "unknown-link" }),
+      ],
+    },
+    {
+      name: "to-pod",
+      rules: [
+        `oifname != ${ours} return`,
+        "oifname vmap @ingress",
+        logAndDrop({ kind: "admission", reason: "unknown-link" }),
+      ],
+    },
+  ];
+}
+
+const markIdentities: readonly string[] = [
+  "meta mark set ip saddr map @identity",
+  "ct mark set ip daddr map @identity",
+];
+
+function postrouting(settings: NetworkSettings): NftChain {
+  const pods = renderCidr(settings.podCidr);
+  const toOtherNodes =
+    settings.encap.kind === "vxlan" ? `oifname "${vxlanLink}"` : `oifname != ${ours}`;
+  return {
+    name: "postrouting",
+    hook: "type nat hook postrouting priority srcnat; policy accept;",
+    rules: [
+      // A pod drops what comes from its own address: the answer must take the way back through here.
+      `ct status dnat ip saddr . ip daddr @hairpin snat ip to ${podGateway}`,
+      `ip saddr ${pods} ip daddr != ${pods} oifname != ${ours} masquerade fully-random`,
+      // Another machine's connection to a Service address whose endpoint is on another node: same reason.
+      `ct status dnat ip saddr != ${pods} ip daddr ${pods} ${toOtherNodes} masquerade fully-random`,
+    ],
+  };
+}

@@ -1,0 +1,160 @@
+/**
+ * The steps that lead from what the kernel has to what it is to have.
+ *
+ * Policy and admission come first, in one nft transaction, so that no link ever exists that they do not cover; what
+ * is no longer wanted goes last. What is right already is left alone: planning from a state to itself gives no step.
+ * The ruleset is never read back, so an observed state without one means "unknown", and the table is replaced.
+ */
+
+import { renderCidr } from "../../base/ip.ts";
+import { linkPrefix } from "../../model/names.ts";
+import type {
+  AddressSpec,
+  ForwardingSpec,
+  LinkSpec,
+  NeighbourSpec,
+  NodeState,
+  Plan,
+  RouteSpec,
+  Step,
+} from "../../model/node-state.ts";
+import { renderRuleset } from "../../model/ruleset-text.ts";
+import { renderRulesetChange } from "./ruleset-change.ts";
+
+export function planNode(wanted: NodeState, observed: NodeState): Plan {
+  const links = difference(wanted.links, observed.links, (link) => link.name, sameLink);
+  const addresses = difference(wanted.addresses, observed.addresses, addressKey, () => true);
+  const routes = difference(wanted.routes, observed.routes, routeKey, sameRoute);
+  const neighbours = difference(
+    wanted.neighbours,
+    observed.neighbours,
+    neighbourKey,
+    (a, b) => a.mac === b.mac,
+  );
+  const forwarding = difference(wanted.forwarding, observed.forwarding, forwardingKey, () => true);
+  // What stands on a link goes with it; naming it again would only ask the kernel to delete what is absent.
+  const gone = new Set(links.removed.map((link) => link.name));
+  const stays = ({ link }: { readonly link?: string }) => link === undefined || !gone.has(link);
+  return [
+    ...wanted.sysctls
+      .filter(({ key, value }) => !observed.sysctls.some((o) => o.key === key && o.value === value))
+      .map((sysctl): Step => ({ kind: "sysctl", sysctl })),
+    ...rulesetSteps(wanted, observed),
+    ...links.changed.map((link): Step => ({ kind: "link-delete", name: link.name })),
+    ...[...links.changed, ...links.added].map((link): Step => ({ kind: "link-add", link })),
+    ...onChanged(addresses.added, wanted.addresses, links.changed).map(
+      (address): Step => ({ kind: "address-add", address }),
+    ),
+    ...onChanged(neighbours.put, wanted.neighbours, links.changed).map(
+      (neighbour): Step => ({ kind: "neighbour-replace", neighbour }),
+    ),
+    ...onChanged(forwarding.put, wanted.forwarding, links.changed).map(
+      (entry): Step => ({ kind: "forwarding-replace", forwarding: entry }),
+    ),
+    ...onChanged(routes.put, wanted.routes, links.changed).map(
+      (route): Step => ({ kind: "route-replace", route }),
+    ),
+    ...routes.removed.filter(stays).map((route): Step => ({ kind: "route-delete", route })),
+    ...neighbours.removed
+      .filter(stays)
+      .map((neighbour): Step => ({ kind: "neighbour-delete", neighbour })),
+    ...forwarding.removed
+      .filter(stays)
+      .map((entry): Step => ({ kind: "forwarding-delete", forwarding: entry })),
+    ...addresses.removed
+      .filter((address) => stays(address) && address.link.startsWith(linkPrefix))
+      .map((address): Step => ({ kind: "address-delete", address })),
+    ...links.removed.map((link): Step => ({ kind: "link-delete", name: link.name })),
+  ];
+}
+
+function rulesetSteps(wanted: NodeState, observed: NodeState): readonly Step[] {
+  if (wanted.ruleset === undefined) return [];
+  const text =
+    observed.ruleset === undefined
+      ? renderRuleset(wanted.ruleset)
+      : renderRulesetChange(observed.ruleset, wanted.ruleset);
+  return text === undefined ? [] : [{ kind: "nft", text }];
+}
+
+interface Difference<T> {
+  readonly added: readonly T[];
+  /** There under the same key, but not as wanted. */
+  readonly changed: readonly T[];
+  /** Added and changed. */
+  readonly put: readonly T[];
+  readonly removed: readonly T[];
+}
+
+function difference<T>(
+  wanted: readonly T[],
+  observed: readonly T[],
+  keyOf: (each: T) => string,
+  same: (wanted: T, observed: T) => boolean,
+): Difference<T> {
+  const there = new Map(observed.map((each) => [keyOf(each), each]));
+  const added: T[] = [];
+  const changed: T[] = [];
+  for (const each of wanted) {
+    const key = keyOf(each);
+    const old = there.get(key);
+    if (old === undefined) added.push(each);
+    else if (old !== each && !same(each, old)) changed.push(each);
+    there.delete(key);
+  }
+  return { added, changed, put: [...added, ...changed], removed: [...there.values()] };
+}
+
+/** A link that is made anew has lost what stood on it: all of that is put again. */
+function onChanged<T extends { readonly link?: string }>(
+  put: readonly T[],
+  wanted: readonly T[],
+  changed: readonly LinkSpec[],
+): readonly T[] {
+  if (changed.length === 0) return put;
+  const names = new Set(changed.map((link) => link.name));
+  const again = wanted.filter(({ link }) => link !== undefined && names.has(link));
+  return [...new Set([...put, ...again])];
+}
+
+/**
+ * A pod's link is known by its name, which follows from its attachment: its other end is the pod's own and is never
+ * judged from here (CNI CHECK does). The overlay's device is what its parameters say.
+ */
+function sameLink(wanted: LinkSpec, observed: LinkSpec): boolean {
+  if (wanted.kind === "veth") return observed.kind === "veth";
+  return (
+    observed.kind === "vxlan" &&
+    observed.vni === wanted.vni &&
+    observed.port === wanted.port &&
+    observed.local === wanted.local &&
+    observed.mac === wanted.mac &&
+    observed.mtu === wanted.mtu
+  );
+}
+
+/** A kernel answers with the link that it found for a next hop; where none was asked for, any will do. */
+function sameRoute(wanted: RouteSpec, observed: RouteSpec): boolean {
+  return (
+    (wanted.link === undefined || wanted.link === observed.link) &&
+    wanted.via === observed.via &&
+    (wanted.blackhole ?? false) === (observed.blackhole ?? false) &&
+    wanted.mtu === observed.mtu
+  );
+}
+
+function addressKey({ link, address, prefixLength }: AddressSpec): string {
+  return `${link} ${address}/${prefixLength}`;
+}
+
+function routeKey({ destination }: RouteSpec): string {
+  return renderCidr(destination);
+}
+
+function neighbourKey({ link, address }: NeighbourSpec): string {
+  return `${link} ${address}`;
+}
+
+function forwardingKey({ link, mac, remote }: ForwardingSpec): string {
+  return `${link} ${mac} ${remote}`;
+}

@@ -1,0 +1,41 @@
+/**
+ * The rules inside a pod's namespace that hand its TCP to its sidecar.
+ *
+ * Outbound: whatever the application sends, to 15001. Inbound: whatever comes from outside, to 15006. Left alone are
+ * the sidecar's own connections (known by their user), connections that never leave the pod, DNS to the node, and the
+ * two ports at which the sidecar itself answers from outside. The sidecar asks the kernel where a connection wanted to
+ * go (SO_ORIGINAL_DST). UDP and everything else passes unseen.
+ */
+
+import { nftTable, podGateway, ports, proxyUid } from "../../model/names.ts";
+import type { Ruleset } from "../../model/node-state.ts";
+
+/** The same for every pod. */
+export function compilePodCapture(): Ruleset {
+  return {
+    table: nftTable,
+    sets: [],
+    maps: [],
+    chains: [
+      {
+        name: "capture-outbound",
+        hook: "type nat hook output priority -100; policy accept;",
+        rules: [
+          `meta skuid ${proxyUid} return`,
+          'oifname "lo" return',
+          `ip daddr ${podGateway} tcp dport 53 return`,
+          `meta nfproto ipv4 meta l4proto tcp redirect to :${ports.outbound}`,
+        ],
+      },
+      {
+        name: "capture-inbound",
+        hook: "type nat hook prerouting priority dstnat; policy accept;",
+        rules: [
+          'iifname "lo" return',
+          `tcp dport { ${ports.metrics}, ${ports.readiness} } return`,
+          `meta nfproto ipv4 meta l4proto tcp redirect to :${ports.inbound}`,
+        ],
+      },
+    ],
+  };
+}

@@ -1,0 +1,136 @@
+/**
+ * The difference of two rulesets as the text of one nft transaction: what an ADD costs is what it adds.
+ *
+ * Order inside the transaction follows references: new chains, sets and maps first (empty), then rules, then elements
+ * (old ones go before new ones come, since a key may change its value), last what nothing refers to any more. Sets of
+ * intervals that changed are emptied and filled: they are small, and nft compares ranges with those it is about to
+ * delete. A changed declaration (type, flags, hook) replaces the whole table, still in one transaction.
+ */
+
+import type { NftChain, NftMap, NftSet, Ruleset } from "../../model/node-state.ts";
+import { renderRuleset } from "../../model/ruleset-text.ts";
+
+/** Undefined where both are equal. */
+export function renderRulesetChange(before: Ruleset, after: Ruleset): string | undefined {
+  if (before === after) return undefined;
+  const chains = match(before.chains, after.chains);
+  const sets = match(before.sets, after.sets);
+  const maps = match(before.maps, after.maps);
+  const redeclared =
+    before.table !== after.table ||
+    chains.kept.some(({ old, now }) => old.hook !== now.hook) ||
+    [...sets.kept, ...maps.kept].some(
+      ({ old, now }) => old.type !== now.type || flagsOf(old) !== flagsOf(now),
+    );
+  if (redeclared) return renderRuleset(after);
+
+  const table = `inet ${after.table}`;
+  const rewritten = chains.kept.filter(({ old, now }) => !sameRules(old, now));
+  const lines = [
+    ...chains.added.map((chain) => `add chain ${table} ${chain.name}${hookOf(chain)}`),
+    ...sets.added.map((set) => `add set ${table} ${set.name} ${declaration(set)}`),
+    ...maps.added.map((map) => `add map ${table} ${map.name} ${declaration(map)}`),
+    ...chains.removed.map((chain) => `flush chain ${table} ${chain.name}`),
+    ...rewritten.map(({ now }) => `flush chain ${table} ${now.name}`),
+    ...[...rewritten.map(({ now }) => now), ...chains.added].flatMap((chain) =>
+      chain.rules.map((rule) => `add rule ${table} ${chain.name} ${rule}`),
+    ),
+    ...maps.kept.flatMap(({ old, now }) => mapChange(table, old, now)),
+    ...maps.added.flatMap((map) => elements("add", table, map.name, mapElements(map.elements))),
+    ...sets.kept.flatMap(({ old, now }) => setChange(table, old, now)),
+    ...sets.added.flatMap((set) => elements("add", table, set.name, set.elements)),
+    ...maps.removed.map((map) => `delete map ${table} ${map.name}`),
+    ...chains.removed.map((chain) => `delete chain ${table} ${chain.name}`),
+    ...sets.removed.map((set) => `delete set ${table} ${set.name}`),
+  ];
+  return lines.length === 0 ? undefined : `${lines.join("\n")}\n`;
+}
+
+interface Matched<T> {
+  readonly added: readonly T[];
+  readonly removed: readonly T[];
+  readonly kept: readonly { readonly old: T; readonly now: T }[];
+}
+
+function match<T extends { readonly name: string }>(
+  before: readonly T[],
+  after: readonly T[],
+): Matched<T> {
+  const olds = new Map(before.map((each) => [each.name, each]));
+  const added: T[] = [];
+  const kept: { readonly old: T; readonly now: T }[] = [];
+  for (const now of after) {
+    const old = olds.get(now.name);
+    if (old === undefined) added.push(now);
+    else if (old !== now) kept.push({ old, now });
+    olds.delete(now.name);
+  }
+  return { added, removed: [...olds.values()], kept };
+}
+
+function sameRules(old: NftChain, now: NftChain): boolean {
+  return (
+    old.rules.length === now.rules.length &&
+    old.rules.every((rule, index) => rule === now.rules[index])
+  );
+}
+
+function setChange(table: string, old: NftSet, now: NftSet): readonly string[] {
+  if (old.elements === now.elements) return [];
+  const before = new Set(old.elements);
+  const after = new Set(now.elements);
+  const removed = old.elements.filter((element) => !after.has(element));
+  const added = now.elements.filter((element) => !before.has(element));
+  if (removed.length + added.length === 0) return [];
+  if (removed.length > 0 && now.flags?.includes("interval") === true) {
+    return [`flush set ${table} ${now.name}`, ...elements("add", table, now.name, now.elements)];
+  }
+  return [
+    ...elements("delete", table, now.name, removed),
+    ...elements("add", table, now.name, added),
+  ];
+}
+
+function mapChange(table: string, old: NftMap, now: NftMap): readonly string[] {
+  if (old.elements === now.elements) return [];
+  const removed = new Map<string, string>();
+  for (const [key, value] of old.elements) {
+    if (now.elements.get(key) !== value) removed.set(key, value);
+  }
+  const added = new Map<string, string>();
+  for (const [key, value] of now.elements) {
+    if (old.elements.get(key) !== value) added.set(key, value);
+  }
+  return [
+    ...elements("delete", table, now.name, mapElements(removed)),
+    ...elements("add", table, now.name, mapElements(added)),
+  ];
+}
+
+function mapElements(entries: ReadonlyMap<string, string>): readonly string[] {
+  return Array.from(entries, ([key, value]) => `${key} : ${value}`);
+}
+
+function elements(
+  verb: "add" | "delete",
+  table: string,
+  name: string,
+  list: readonly string[],
+): readonly string[] {
+  return list.length === 0
+    ? []
+    : [`${verb} element ${table} ${name} {\n\t${list.join(",\n\t")}\n}`];
+}
+
+function hookOf(chain: NftChain): string {
+  return chain.hook === undefined ? "" : ` { ${chain.hook} }`;
+}
+
+function declaration(collection: { readonly type: string; readonly flags?: readonly string[] }) {
+  const flags = flagsOf(collection);
+  return `{ ${collection.type};${flags === "" ? "" : ` flags ${flags};`} }`;
+}
+
+function flagsOf(collection: { readonly flags?: readonly string[] }): string {
+  return (collection.flags ?? []).join(", ");
+}
