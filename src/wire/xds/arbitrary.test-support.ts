@@ -1,0 +1,362 @@
+/** Random configurations for property tests: everything that the model can say and the wire can carry. */
+
+import fc from "fast-check";
+import type {
+  Cluster,
+  ClusterEndpoints,
+  FilterChain,
+  HeaderEdit,
+  HeaderMatch,
+  Listener,
+  NetworkFilter,
+  Permission,
+  Principal,
+  ProxyConfig,
+  Rbac,
+  Route,
+  RouteAction,
+  RouteConfig,
+  StringMatch,
+  WeightedCluster,
+} from "../../model/proxy-config.ts";
+
+const text: fc.Arbitrary<string> = fc.string({ unit: "grapheme", minLength: 1, maxLength: 12 });
+const name: fc.Arbitrary<string> = fc.stringMatching(/^[a-z][a-z0-9-]{0,8}$/);
+const port: fc.Arbitrary<number> = fc.integer({ min: 1, max: 65_535 });
+const ms: fc.Arbitrary<number> = fc.integer({ min: 0, max: 3_600_000 });
+const count: fc.Arbitrary<number> = fc.integer({ min: 0, max: 4_294_967_294 });
+const address: fc.Arbitrary<string> = fc.ipV4();
+const regex: fc.Arbitrary<string> = fc.constantFrom("a+", "/v[0-9]+/.*", ".*/ns/shop/.*", "x|y");
+
+const maybe = { requiredKeys: [] as [] };
+
+const stringMatch: fc.Arbitrary<StringMatch> = fc.oneof(
+  fc.record({ kind: fc.constantFrom("exact", "prefix", "suffix"), value: text }),
+  fc.record({ kind: fc.constant("regex"), value: regex }),
+  fc.record({ kind: fc.constant("present") }),
+) as fc.Arbitrary<StringMatch>;
+
+const headerMatch: fc.Arbitrary<HeaderMatch> = fc.record({
+  name,
+  match: stringMatch,
+  invert: fc.boolean(),
+});
+
+const pairs = fc.array(
+  fc.tuple(name, text).map(([key, value]) => [key, value] as const),
+  {
+    maxLength: 2,
+  },
+);
+
+const headerEdit: fc.Arbitrary<HeaderEdit> = fc
+  .record({ set: pairs, add: pairs, remove: fc.array(name, { maxLength: 2 }) })
+  .filter((edit) => edit.set.length + edit.add.length + edit.remove.length > 0);
+
+const edits = { requestHeaders: headerEdit, responseHeaders: headerEdit };
+
+const weighted: fc.Arbitrary<WeightedCluster> = fc.record(
+  { cluster: name, weight: fc.integer({ min: 0, max: 100 }), ...edits },
+  { requiredKeys: ["cluster", "weight"] },
+);
+const plainWeighted = fc.record({ cluster: name, weight: fc.integer({ min: 1, max: 100 }) });
+
+const retry = fc.record({
+  attempts: fc.integer({ min: 0, max: 10 }),
+  perTryTimeoutMs: ms,
+  on: fc.uniqueArray(fc.constantFrom("5xx", "connect-failure", "reset"), { maxLength: 3 }),
+  retriableStatusCodes: fc.array(fc.integer({ min: 100, max: 599 }), { maxLength: 3 }),
+  baseBackoffMs: fc.integer({ min: 1, max: 1000 }),
+  maxBackoffMs: fc.integer({ min: 1, max: 10_000 }),
+});
+
+const action: fc.Arbitrary<RouteAction> = fc.oneof(
+  fc.record(
+    {
+      kind: fc.constant("forward" as const),
+      clusters: fc.array(weighted, { minLength: 1, maxLength: 3 }),
+      timeoutMs: ms,
+      retry,
+      prefixRewrite: text,
+      hostRewrite: text,
+    },
+    { requiredKeys: ["kind", "clusters", "timeoutMs"] },
+  ),
+  fc.record(
+    {
+      kind: fc.constant("redirect" as const),
+      status: fc.constantFrom(301, 302, 303, 307, 308),
+      host: text,
+      path: text,
+      scheme: fc.constantFrom("http", "https"),
+      port,
+    },
+    { requiredKeys: ["kind", "status"] },
+  ),
+  fc.record({
+    kind: fc.constant("respond" as const),
+    status: fc.integer({ min: 200, max: 599 }),
+    body: fc.string(),
+  }),
+);
+
+const percent = fc.integer({ min: 0, max: 1_000_000 }).map((parts) => parts / 10_000);
+
+const route: fc.Arbitrary<Route> = fc.record(
+  {
+    name,
+    origin: fc.tuple(name, name).map(([namespace, name]) => `${namespace}/${name}`),
+    match: fc.record(
+      {
+        path: fc.oneof(
+          fc.record({ kind: fc.constantFrom("prefix" as const, "exact" as const), value: text }),
+          fc.record({ kind: fc.constant("regex" as const), value: regex }),
+        ),
+        headers: fc.array(headerMatch, { maxLength: 2 }),
+        queryParameters: fc.array(fc.record({ name, match: stringMatch }), { maxLength: 2 }),
+        ignoreCase: fc.constant(true),
+      },
+      { requiredKeys: ["path", "headers", "queryParameters"] },
+    ),
+    action,
+    ...edits,
+    fault: fc.record(
+      {
+        delay: fc.record({ percent, fixedMs: ms }),
+        abort: fc.record({ percent, status: fc.integer({ min: 200, max: 599 }) }),
+      },
+      maybe,
+    ),
+  },
+  { requiredKeys: ["name", "match", "action"] },
+);
+
+export const routeConfig: fc.Arbitrary<RouteConfig> = fc.record({
+  name,
+  virtualHosts: fc.array(
+    fc.record({
+      name,
+      domains: fc.array(text, { minLength: 1, maxLength: 3 }),
+      routes: fc.array(route, { maxLength: 3 }),
+    }),
+    { maxLength: 2 },
+  ),
+});
+
+const permission: fc.Arbitrary<Permission> = fc.letrec<{ it: Permission; leaf: Permission }>(
+  (tie) => ({
+    leaf: fc.oneof(
+      fc.record({ kind: fc.constant("any" as const) }),
+      fc.record({ kind: fc.constant("destination-port" as const), port }),
+      fc.record({ kind: fc.constant("path" as const), match: stringMatch }),
+      fc.record({ kind: fc.constant("header" as const), header: headerMatch }),
+    ),
+    it: fc.oneof(
+      { maxDepth: 3 },
+      tie("leaf"),
+      fc.record({
+        kind: fc.constantFrom("and" as const, "or" as const),
+        of: fc.array(tie("it"), { minLength: 1, maxLength: 2 }),
+      }),
+      fc.record({ kind: fc.constant("not" as const), of: tie("it") }),
+    ),
+  }),
+).it;
+
+const principal: fc.Arbitrary<Principal> = fc.letrec<{ it: Principal; leaf: Principal }>((tie) => ({
+  leaf: fc.oneof(
+    fc.record({ kind: fc.constant("any" as const) }),
+    fc.record({ kind: fc.constant("authenticated" as const), match: stringMatch }),
+    fc.record({
+      kind: fc.constant("source-ip" as const),
+      cidr: fc
+        .tuple(address, fc.integer({ min: 0, max: 32 }))
+        .map(([address, length]) => `${address}/${length}`),
+    }),
+    fc.record({ kind: fc.constant("header" as const), header: headerMatch }),
+  ),
+  it: fc.oneof(
+    { maxDepth: 3 },
+    tie("leaf"),
+    fc.record({
+      kind: fc.constantFrom("and" as const, "or" as const),
+      of: fc.array(tie("it"), { minLength: 1, maxLength: 2 }),
+    }),
+    fc.record({ kind: fc.constant("not" as const), of: tie("it") }),
+  ),
+})).it;
+
+const rbac: fc.Arbitrary<Rbac> = fc.record({
+  action: fc.constantFrom("allow" as const, "deny" as const),
+  policies: fc.uniqueArray(
+    fc.record({
+      name: name.map((name) => `ns[shop]-policy[${name}]-rule[0]`),
+      permissions: fc.array(permission, { minLength: 1, maxLength: 2 }),
+      principals: fc.array(principal, { minLength: 1, maxLength: 2 }),
+    }),
+    { selector: (policy) => policy.name, maxLength: 2 },
+  ),
+});
+const rbacs = fc.array(rbac, { maxLength: 2 });
+
+const filter: fc.Arbitrary<NetworkFilter> = fc.oneof(
+  fc.record({
+    kind: fc.constant("http" as const),
+    statPrefix: name,
+    routes: fc.oneof(
+      fc.record({ kind: fc.constant("rds" as const), name }),
+      fc.record({ kind: fc.constant("inline" as const), config: routeConfig }),
+    ),
+    rbac: rbacs,
+  }),
+  fc.record(
+    {
+      kind: fc.constant("tcp" as const),
+      statPrefix: name,
+      clusters: fc.array(plainWeighted, { minLength: 1, maxLength: 3 }),
+      idleTimeoutMs: ms,
+    },
+    { requiredKeys: ["kind", "statPrefix", "clusters"] },
+  ),
+);
+
+const mutualTls = { alpn: fc.array(name, { maxLength: 2 }), certificate: name, validation: name };
+
+const filterChain: fc.Arbitrary<FilterChain> = fc.record(
+  {
+    name,
+    match: fc.record(
+      {
+        destinationPort: port,
+        transport: fc.constantFrom("tls" as const, "raw" as const),
+        applicationProtocols: fc.array(name, { minLength: 1, maxLength: 2 }),
+      },
+      maybe,
+    ),
+    tls: fc.record({ requireClientCertificate: fc.boolean(), ...mutualTls }),
+    rbac: rbacs,
+    filter,
+  },
+  { requiredKeys: ["name", "match", "rbac", "filter"] },
+);
+
+const direction = fc.constantFrom("inbound" as const, "outbound" as const);
+
+const listener: fc.Arbitrary<Listener> = fc.record(
+  {
+    name,
+    direction,
+    address,
+    port,
+    bindToPort: fc.boolean(),
+    useOriginalDestination: fc.boolean(),
+    filterChains: fc.array(filterChain, { maxLength: 3 }),
+    defaultFilterChain: filterChain,
+  },
+  {
+    requiredKeys: [
+      "name",
+      "direction",
+      "address",
+      "port",
+      "bindToPort",
+      "useOriginalDestination",
+      "filterChains",
+    ],
+  },
+);
+
+const cluster: fc.Arbitrary<Cluster> = fc
+  .record(
+    {
+      name,
+      direction,
+      discovery: fc.record({
+        kind: fc.constantFrom("eds" as const, "original-destination" as const, "none" as const),
+      }),
+      connectTimeoutMs: ms,
+      balancer: fc.record({
+        kind: fc.constantFrom("least-request" as const, "round-robin" as const, "random" as const),
+      }),
+      tls: fc.record({
+        ...mutualTls,
+        sni: name,
+        subjectAltNames: fc.array(
+          name.map((name) => `spiffe://cluster.local/ns/a/sa/${name}`),
+          {
+            maxLength: 2,
+          },
+        ),
+      }),
+      circuitBreakers: fc.record(
+        { maxConnections: count, maxPendingRequests: count, maxRequests: count, maxRetries: count },
+        maybe,
+      ),
+      outlierDetection: fc.record({
+        consecutive5xx: fc.integer({ min: 0, max: 100 }),
+        consecutiveGatewayErrors: fc.integer({ min: 0, max: 100 }),
+        intervalMs: ms,
+        baseEjectionMs: ms,
+        maxEjectionPercent: fc.integer({ min: 0, max: 100 }),
+      }),
+      service: fc.record(
+        { namespace: name, name, host: name, port, subset: name },
+        { requiredKeys: ["namespace", "name", "host", "port"] },
+      ),
+    },
+    {
+      requiredKeys: [
+        "name",
+        "direction",
+        "discovery",
+        "connectTimeoutMs",
+        "balancer",
+        "circuitBreakers",
+      ],
+    },
+  )
+  // An original-destination cluster has no balancer of its own.
+  .map((cluster) =>
+    cluster.discovery.kind === "original-destination"
+      ? { ...cluster, balancer: { kind: "round-robin" as const } }
+      : cluster,
+  );
+
+const endpoints: fc.Arbitrary<ClusterEndpoints> = fc.record({
+  cluster: name,
+  endpoints: fc.array(
+    fc.record(
+      {
+        address,
+        port,
+        weight: fc.integer({ min: 1, max: 1000 }),
+        tls: fc.boolean(),
+        workload: fc.record({
+          namespace: name,
+          workload: name,
+          app: name,
+          version: name,
+          serviceAccount: name,
+        }),
+      },
+      { requiredKeys: ["address", "port", "weight", "tls"] },
+    ),
+    { maxLength: 3 },
+  ),
+});
+
+function sorted<T>(items: fc.Arbitrary<T>, key: (item: T) => string): fc.Arbitrary<T[]> {
+  return fc
+    .uniqueArray(items, { selector: key, maxLength: 3 })
+    .map((list) => list.sort((a, b) => (key(a) < key(b) ? -1 : 1)));
+}
+
+export const proxyConfig: fc.Arbitrary<ProxyConfig> = fc
+  .record({
+    listeners: sorted(listener, (listener) => listener.name),
+    routes: sorted(routeConfig, (config) => config.name),
+    clusters: sorted(cluster, (cluster) => cluster.name),
+    endpoints: sorted(endpoints, (endpoints) => endpoints.cluster),
+  })
+  // Ordinary objects: fast-check also makes some without a prototype.
+  .map((config) => structuredClone(config));

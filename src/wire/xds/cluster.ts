@@ -1,0 +1,220 @@
+/**
+ * Clusters and their traffic policy.
+ *
+ * Mesh TLS is spoken towards endpoints whose metadata says so (`tlsMode: istio`), plain text towards the others: the
+ * two transport socket matches below. Breakers that are not set travel as the largest number, as Istio writes them.
+ * An original-destination cluster has no balancer of its own (`CLUSTER_PROVIDED`); it reads back as round robin.
+ */
+
+import type {
+  BalancerPolicy,
+  CircuitBreakers,
+  Cluster,
+  OutlierDetection,
+} from "../../model/proxy-config.ts";
+import {
+  decodeDuration,
+  encodeDuration,
+  given,
+  invalid,
+  pack,
+  required,
+  wrappedNumber,
+} from "./field.ts";
+import type * as wire from "./gen/message-types.ts";
+import { Cluster as ClusterMessage, DiscoveryType, LbPolicy, RawBuffer } from "./gen/messages.ts";
+import { adsSource } from "./network-filter.ts";
+import type { EncodedResource } from "./resources.ts";
+import { decodeResource, encodeResource, typeUrls } from "./resources.ts";
+import type { JsonObject } from "./struct.ts";
+import { decodeStruct, encodeStruct, textAt } from "./struct.ts";
+import { decodeUpstreamTls, encodeUpstreamTls } from "./tls.ts";
+
+const unlimited = 4_294_967_295;
+const meshSocket = "tlsMode-istio";
+
+export function encodeCluster(cluster: Cluster): EncodedResource {
+  const isOriginal = cluster.discovery.kind === "original-destination";
+  return encodeResource(typeUrls.cluster, cluster.name, ClusterMessage, {
+    name: cluster.name,
+    type: discoveryTypes[cluster.discovery.kind],
+    ...(cluster.discovery.kind === "eds"
+      ? { edsClusterConfig: { edsConfig: adsSource, serviceName: cluster.name } }
+      : {}),
+    connectTimeout: encodeDuration(cluster.connectTimeoutMs),
+    lbPolicy: isOriginal ? LbPolicy.CLUSTER_PROVIDED : balancerPolicies[cluster.balancer.kind],
+    circuitBreakers: { thresholds: [encodeBreakers(cluster.circuitBreakers)] },
+    ...given(
+      "outlierDetection",
+      cluster.outlierDetection && encodeOutliers(cluster.outlierDetection),
+    ),
+    // Istio's: never send to hosts that were ejected, however few are left.
+    ...(cluster.outlierDetection === undefined
+      ? {}
+      : { commonLbConfig: { healthyPanicThreshold: { value: 0 } } }),
+    ...given("transportSocketMatches", cluster.tls && encodeSockets(cluster.tls)),
+    metadata: encodeMetadata(cluster),
+  });
+}
+
+export function decodeCluster(resource: EncodedResource): Cluster {
+  const message = decodeResource(ClusterMessage, resource);
+  const path = `Cluster ${resource.name}`;
+  const { istio, heddle } = message.metadata?.filterMetadata ?? {};
+  const kind = decodeDiscovery(message, path);
+  const service = decodeService(decodeStruct(istio));
+  const outliers = message.outlierDetection;
+  const meshTls = (message.transportSocketMatches ?? []).find((match) => match.name === meshSocket);
+  const tlsPath = `${path}.transport_socket_matches[${meshSocket}].transport_socket`;
+  return {
+    name: required(message.name, `${path}.name`),
+    direction: textAt(decodeStruct(heddle), "direction") === "inbound" ? "inbound" : "outbound",
+    discovery: { kind },
+    connectTimeoutMs: decodeDuration(message.connectTimeout) ?? 5000,
+    balancer: decodeBalancer(message.lbPolicy ?? 0, path),
+    ...given("tls", meshTls && decodeUpstreamTls(meshTls.transportSocket, tlsPath)),
+    circuitBreakers: decodeBreakers(message.circuitBreakers?.thresholds?.[0]),
+    ...given("outlierDetection", outliers && decodeOutliers(outliers)),
+    ...given("service", service),
+  };
+}
+
+const discoveryTypes = {
+  eds: DiscoveryType.EDS,
+  "original-destination": DiscoveryType.ORIGINAL_DST,
+  none: DiscoveryType.STATIC,
+} as const;
+
+function decodeDiscovery(message: wire.Cluster, path: string): Cluster["discovery"]["kind"] {
+  switch (message.type ?? DiscoveryType.STATIC) {
+    case DiscoveryType.EDS:
+      return "eds";
+    case DiscoveryType.ORIGINAL_DST:
+      return "original-destination";
+    case DiscoveryType.STATIC:
+      if ((message.loadAssignment?.endpoints ?? []).length === 0) return "none";
+  }
+  throw invalid(`${path}.type`, `want EDS, ORIGINAL_DST or STATIC without endpoints`);
+}
+
+const balancerPolicies = {
+  "least-request": LbPolicy.LEAST_REQUEST,
+  "round-robin": LbPolicy.ROUND_ROBIN,
+  random: LbPolicy.RANDOM,
+} as const;
+
+function decodeBalancer(policy: number, path: string): BalancerPolicy {
+  switch (policy) {
+    case LbPolicy.LEAST_REQUEST:
+      return { kind: "least-request" };
+    case LbPolicy.RANDOM:
+      return { kind: "random" };
+    case LbPolicy.ROUND_ROBIN:
+    case LbPolicy.CLUSTER_PROVIDED:
+      return { kind: "round-robin" };
+    default:
+      throw invalid(`${path}.lb_policy`, `balancer ${policy} is not supported`);
+  }
+}
+
+function encodeBreakers(breakers: CircuitBreakers): wire.Thresholds {
+  return {
+    maxConnections: { value: breakers.maxConnections ?? unlimited },
+    maxPendingRequests: { value: breakers.maxPendingRequests ?? unlimited },
+    maxRequests: { value: breakers.maxRequests ?? unlimited },
+    maxRetries: { value: breakers.maxRetries ?? unlimited },
+  };
+}
+
+function decodeBreakers(thresholds: wire.Thresholds | undefined): CircuitBreakers {
+  // Envoy's own defaults where a threshold is not said.
+  const limit = (value: wire.UInt32Value | undefined, otherwise: number): number | undefined => {
+    const number = wrappedNumber(value, otherwise);
+    return number === unlimited ? undefined : number;
+  };
+  return {
+    ...given("maxConnections", limit(thresholds?.maxConnections, 1024)),
+    ...given("maxPendingRequests", limit(thresholds?.maxPendingRequests, 1024)),
+    ...given("maxRequests", limit(thresholds?.maxRequests, 1024)),
+    ...given("maxRetries", limit(thresholds?.maxRetries, 3)),
+  };
+}
+
+function encodeOutliers(outliers: OutlierDetection): wire.OutlierDetection {
+  return {
+    consecutive5xx: { value: outliers.consecutive5xx },
+    consecutiveGatewayFailure: { value: outliers.consecutiveGatewayErrors },
+    enforcingConsecutiveGatewayFailure: {
+      value: outliers.consecutiveGatewayErrors === 0 ? 0 : 100,
+    },
+    // Istio's: success rates eject nobody.
+    enforcingSuccessRate: { value: 0 },
+    interval: encodeDuration(outliers.intervalMs),
+    baseEjectionTime: encodeDuration(outliers.baseEjectionMs),
+    maxEjectionPercent: { value: outliers.maxEjectionPercent },
+  };
+}
+
+function decodeOutliers(outliers: wire.OutlierDetection): OutlierDetection {
+  return {
+    consecutive5xx: wrappedNumber(outliers.consecutive5xx, 5),
+    consecutiveGatewayErrors:
+      wrappedNumber(outliers.enforcingConsecutiveGatewayFailure, 0) === 0
+        ? 0
+        : wrappedNumber(outliers.consecutiveGatewayFailure, 5),
+    intervalMs: decodeDuration(outliers.interval) ?? 10_000,
+    baseEjectionMs: decodeDuration(outliers.baseEjectionTime) ?? 30_000,
+    maxEjectionPercent: wrappedNumber(outliers.maxEjectionPercent, 10),
+  };
+}
+
+function encodeSockets(tls: NonNullable<Cluster["tls"]>): wire.TransportSocketMatch[] {
+  return [
+    {
+      name: meshSocket,
+      match: encodeStruct({ tlsMode: "istio" }),
+      transportSocket: encodeUpstreamTls(tls),
+    },
+    {
+      name: "tlsMode-disabled",
+      match: encodeStruct({}),
+      transportSocket: {
+        name: "envoy.transport_sockets.raw_buffer",
+        typedConfig: pack(RawBuffer, {}),
+      },
+    },
+  ];
+}
+
+function encodeMetadata(cluster: Cluster): wire.Metadata {
+  const { service } = cluster;
+  const istio: JsonObject =
+    service === undefined
+      ? {}
+      : {
+          services: [{ host: service.host, name: service.name, namespace: service.namespace }],
+          default_original_port: service.port,
+          ...given("subset", service.subset),
+        };
+  return {
+    filterMetadata: {
+      ...(service === undefined ? {} : { istio: encodeStruct(istio) }),
+      ...(cluster.direction === "inbound"
+        ? { heddle: encodeStruct({ direction: "inbound" }) }
+        : {}),
+    },
+  };
+}
+
+function decodeService(istio: JsonObject): Cluster["service"] | undefined {
+  const { services, default_original_port: port } = istio;
+  const service = Array.isArray(services) ? (services[0] as JsonObject | undefined) : undefined;
+  if (service === undefined) return undefined;
+  return {
+    namespace: textAt(service, "namespace") ?? "",
+    name: textAt(service, "name") ?? "",
+    host: textAt(service, "host") ?? "",
+    port: typeof port === "number" ? port : 0,
+    ...given("subset", textAt(istio, "subset")),
+  };
+}

@@ -1,0 +1,102 @@
+/** The messages of the delta discovery protocol, with their absent fields filled in. */
+
+import { MeshError } from "../../base/error.ts";
+import type { Node } from "./gen/message-types.ts";
+import { DeltaDiscoveryRequest, DeltaDiscoveryResponse, Snapshot } from "./gen/messages.ts";
+import { decodeMessage, encodeMessage } from "./protobuf.ts";
+import type { EncodedResource } from "./resources.ts";
+import { encodeResource, typeUrls } from "./resources.ts";
+
+export interface DeltaRequest {
+  /** Only in the first request of a stream. */
+  readonly node?: Node;
+  readonly typeUrl: string;
+  readonly subscribe: readonly string[];
+  readonly unsubscribe: readonly string[];
+  readonly initialVersions: Readonly<Record<string, string>>;
+  /** Empty in a request that answers nothing. */
+  readonly nonce: string;
+  /** Set where the response with that nonce is refused. */
+  readonly error?: string;
+}
+
+export interface DeltaResponse {
+  readonly typeUrl: string;
+  readonly nonce: string;
+  readonly systemVersion: string;
+  readonly resources: readonly EncodedResource[];
+  readonly removed: readonly string[];
+}
+
+/** gRPC's INVALID_ARGUMENT, what Envoy sends with a refusal. */
+const invalidArgument = 3;
+
+export function encodeRequest(request: DeltaRequest): Uint8Array {
+  return encodeMessage(DeltaDiscoveryRequest, {
+    node: request.node,
+    typeUrl: request.typeUrl,
+    resourceNamesSubscribe: request.subscribe,
+    resourceNamesUnsubscribe: request.unsubscribe,
+    initialResourceVersions: request.initialVersions,
+    responseNonce: request.nonce,
+    errorDetail:
+      request.error === undefined ? undefined : { code: invalidArgument, message: request.error },
+  });
+}
+
+export function decodeRequest(bytes: Uint8Array): DeltaRequest {
+  const message = decodeMessage(DeltaDiscoveryRequest, bytes);
+  return {
+    ...(message.node === undefined ? {} : { node: message.node }),
+    typeUrl: message.typeUrl ?? "",
+    subscribe: message.resourceNamesSubscribe ?? [],
+    unsubscribe: message.resourceNamesUnsubscribe ?? [],
+    initialVersions: message.initialResourceVersions ?? {},
+    nonce: message.responseNonce ?? "",
+    ...(message.errorDetail === undefined ? {} : { error: message.errorDetail.message ?? "" }),
+  };
+}
+
+export function encodeResponse(response: DeltaResponse): Uint8Array {
+  return encodeMessage(DeltaDiscoveryResponse, {
+    systemVersionInfo: response.systemVersion,
+    resources: response.resources.map(({ name, version, typeUrl, bytes }) => ({
+      name,
+      version,
+      resource: { typeUrl, value: bytes },
+    })),
+    typeUrl: response.typeUrl,
+    removedResources: response.removed,
+    nonce: response.nonce,
+    controlPlane: { identifier: "heddle" },
+  });
+}
+
+export function decodeResponse(bytes: Uint8Array): DeltaResponse {
+  const message = decodeMessage(DeltaDiscoveryResponse, bytes);
+  const typeUrl = message.typeUrl ?? "";
+  return {
+    typeUrl,
+    nonce: message.nonce ?? "",
+    systemVersion: message.systemVersionInfo ?? "",
+    resources: (message.resources ?? []).map((resource) => {
+      if (resource.resource === undefined) {
+        throw new MeshError("xds.malformed", `resource ${resource.name ?? ""} has no content`, {
+          fault: "peer",
+        });
+      }
+      return {
+        typeUrl: resource.resource.typeUrl ?? typeUrl,
+        name: resource.name ?? "",
+        version: resource.version ?? "",
+        bytes: resource.resource.value ?? new Uint8Array(),
+      };
+    }),
+    removed: message.removedResources ?? [],
+  };
+}
+
+/** The mark that ends a round: its version is the world's, and acknowledging it acknowledges the whole round. */
+export function encodeSnapshotMark(version: string): EncodedResource {
+  return { ...encodeResource(typeUrls.snapshot, "snapshot", Snapshot, { version }), version };
+}

@@ -1,0 +1,685 @@
+// Made by scripts/generate-xds.ts from src/wire/xds/messages.txt; do not edit.
+
+/** google.protobuf.Any */
+export interface Any {
+  readonly typeUrl?: string | undefined;
+  readonly value?: Uint8Array | undefined;
+}
+
+/** google.protobuf.Duration */
+export interface Duration {
+  readonly seconds?: number | undefined;
+  readonly nanos?: number | undefined;
+}
+
+/** google.protobuf.BoolValue */
+export interface BoolValue {
+  readonly value?: boolean | undefined;
+}
+
+/** google.protobuf.UInt32Value */
+export interface UInt32Value {
+  readonly value?: number | undefined;
+}
+
+/** google.protobuf.Struct */
+export interface Struct {
+  readonly fields?: Readonly<Record<string, Value>> | undefined;
+}
+
+/** google.protobuf.Value */
+export interface Value {
+  readonly nullValue?: number | undefined;
+  readonly numberValue?: number | undefined;
+  readonly stringValue?: string | undefined;
+  readonly boolValue?: boolean | undefined;
+  readonly structValue?: Struct | undefined;
+  readonly listValue?: ListValue | undefined;
+}
+
+/** google.protobuf.ListValue */
+export interface ListValue {
+  readonly values?: readonly Value[] | undefined;
+}
+
+/** google.rpc.Status */
+export interface RpcStatus {
+  readonly code?: number | undefined;
+  readonly message?: string | undefined;
+}
+
+/** envoy.service.discovery.v3.DeltaDiscoveryRequest */
+export interface DeltaDiscoveryRequest {
+  readonly node?: Node | undefined;
+  readonly typeUrl?: string | undefined;
+  readonly resourceNamesSubscribe?: readonly string[] | undefined;
+  readonly resourceNamesUnsubscribe?: readonly string[] | undefined;
+  readonly initialResourceVersions?: Readonly<Record<string, string>> | undefined;
+  readonly responseNonce?: string | undefined;
+  readonly errorDetail?: RpcStatus | undefined;
+}
+
+/** envoy.service.discovery.v3.DeltaDiscoveryResponse */
+export interface DeltaDiscoveryResponse {
+  readonly systemVersionInfo?: string | undefined;
+  readonly resources?: readonly Resource[] | undefined;
+  readonly typeUrl?: string | undefined;
+  readonly nonce?: string | undefined;
+  readonly removedResources?: readonly string[] | undefined;
+  readonly controlPlane?: ControlPlane | undefined;
+}
+
+/** envoy.service.discovery.v3.Resource */
+export interface Resource {
+  readonly version?: string | undefined;
+  readonly resource?: Any | undefined;
+  readonly name?: string | undefined;
+  readonly aliases?: readonly string[] | undefined;
+}
+
+/** envoy.config.core.v3.ControlPlane */
+export interface ControlPlane {
+  readonly identifier?: string | undefined;
+}
+
+/** envoy.config.core.v3.Node */
+export interface Node {
+  readonly id?: string | undefined;
+  readonly cluster?: string | undefined;
+  readonly metadata?: Struct | undefined;
+  readonly userAgentName?: string | undefined;
+  readonly userAgentVersion?: string | undefined;
+}
+
+/** envoy.config.core.v3.Metadata */
+export interface Metadata {
+  readonly filterMetadata?: Readonly<Record<string, Struct>> | undefined;
+}
+
+/** envoy.config.core.v3.Address */
+export interface Address {
+  readonly socketAddress?: SocketAddress | undefined;
+}
+
+/** envoy.config.core.v3.SocketAddress */
+export interface SocketAddress {
+  readonly address?: string | undefined;
+  readonly portValue?: number | undefined;
+}
+
+/** envoy.config.core.v3.CidrRange */
+export interface CidrRange {
+  readonly addressPrefix?: string | undefined;
+  readonly prefixLen?: UInt32Value | undefined;
+}
+
+/** envoy.config.core.v3.DataSource */
+export interface DataSource {
+  readonly inlineBytes?: Uint8Array | undefined;
+  readonly inlineString?: string | undefined;
+}
+
+/** envoy.config.core.v3.TransportSocket */
+export interface TransportSocket {
+  readonly name?: string | undefined;
+  readonly typedConfig?: Any | undefined;
+}
+
+/** envoy.config.core.v3.HeaderValue */
+export interface HeaderValue {
+  readonly key?: string | undefined;
+  readonly value?: string | undefined;
+}
+
+/** envoy.config.core.v3.HeaderValueOption */
+export interface HeaderValueOption {
+  readonly header?: HeaderValue | undefined;
+  readonly appendAction?: number | undefined;
+}
+
+/** envoy.config.core.v3.RuntimeFractionalPercent */
+export interface RuntimeFractionalPercent {
+  readonly defaultValue?: FractionalPercent | undefined;
+}
+
+/** envoy.type.v3.Percent */
+export interface Percent {
+  readonly value?: number | undefined;
+}
+
+/** envoy.type.v3.FractionalPercent */
+export interface FractionalPercent {
+  readonly numerator?: number | undefined;
+  readonly denominator?: number | undefined;
+}
+
+/** envoy.config.core.v3.ConfigSource */
+export interface ConfigSource {
+  readonly ads?: AggregatedConfigSource | undefined;
+  readonly apiConfigSource?: ApiConfigSource | undefined;
+  readonly initialFetchTimeout?: Duration | undefined;
+  readonly resourceApiVersion?: number | undefined;
+}
+
+/** envoy.config.core.v3.AggregatedConfigSource */
+export type AggregatedConfigSource = Readonly<Record<never, never>>;
+
+/** envoy.config.core.v3.ApiConfigSource */
+export interface ApiConfigSource {
+  readonly apiType?: number | undefined;
+  readonly transportApiVersion?: number | undefined;
+  readonly grpcServices?: readonly GrpcService[] | undefined;
+  readonly setNodeOnFirstMessageOnly?: boolean | undefined;
+}
+
+/** envoy.config.core.v3.GrpcService */
+export interface GrpcService {
+  readonly envoyGrpc?: EnvoyGrpc | undefined;
+}
+
+/** envoy.config.core.v3.GrpcService.EnvoyGrpc */
+export interface EnvoyGrpc {
+  readonly clusterName?: string | undefined;
+}
+
+/** envoy.type.matcher.v3.StringMatcher */
+export interface StringMatcher {
+  readonly exact?: string | undefined;
+  readonly prefix?: string | undefined;
+  readonly suffix?: string | undefined;
+  readonly safeRegex?: RegexMatcher | undefined;
+  readonly ignoreCase?: boolean | undefined;
+}
+
+/** envoy.type.matcher.v3.RegexMatcher */
+export interface RegexMatcher {
+  readonly googleRe2?: GoogleRe2 | undefined;
+  readonly regex?: string | undefined;
+}
+
+/** envoy.type.matcher.v3.RegexMatcher.GoogleRE2 */
+export type GoogleRe2 = Readonly<Record<never, never>>;
+
+/** envoy.type.matcher.v3.PathMatcher */
+export interface PathMatcher {
+  readonly path?: StringMatcher | undefined;
+}
+
+/** envoy.config.listener.v3.Listener */
+export interface Listener {
+  readonly name?: string | undefined;
+  readonly address?: Address | undefined;
+  readonly filterChains?: readonly FilterChain[] | undefined;
+  readonly useOriginalDst?: BoolValue | undefined;
+  readonly defaultFilterChain?: FilterChain | undefined;
+  readonly listenerFilters?: readonly ListenerFilter[] | undefined;
+  readonly listenerFiltersTimeout?: Duration | undefined;
+  readonly continueOnListenerFiltersTimeout?: boolean | undefined;
+  readonly trafficDirection?: number | undefined;
+  readonly bindToPort?: BoolValue | undefined;
+}
+
+/** envoy.config.listener.v3.FilterChain */
+export interface FilterChain {
+  readonly filterChainMatch?: FilterChainMatch | undefined;
+  readonly filters?: readonly Filter[] | undefined;
+  readonly transportSocket?: TransportSocket | undefined;
+  readonly name?: string | undefined;
+}
+
+/** envoy.config.listener.v3.FilterChainMatch */
+export interface FilterChainMatch {
+  readonly destinationPort?: UInt32Value | undefined;
+  readonly transportProtocol?: string | undefined;
+  readonly applicationProtocols?: readonly string[] | undefined;
+}
+
+/** envoy.config.listener.v3.Filter */
+export interface Filter {
+  readonly name?: string | undefined;
+  readonly typedConfig?: Any | undefined;
+}
+
+/** envoy.config.listener.v3.ListenerFilter */
+export interface ListenerFilter {
+  readonly name?: string | undefined;
+  readonly typedConfig?: Any | undefined;
+}
+
+/** envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector */
+export type TlsInspector = Readonly<Record<never, never>>;
+
+/** envoy.extensions.filters.listener.http_inspector.v3.HttpInspector */
+export type HttpInspector = Readonly<Record<never, never>>;
+
+/** envoy.extensions.filters.listener.original_dst.v3.OriginalDst */
+export type OriginalDst = Readonly<Record<never, never>>;
+
+/** envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy */
+export interface TcpProxy {
+  readonly statPrefix?: string | undefined;
+  readonly cluster?: string | undefined;
+  readonly weightedClusters?: TcpWeightedCluster | undefined;
+  readonly idleTimeout?: Duration | undefined;
+}
+
+/** envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster */
+export interface TcpWeightedCluster {
+  readonly clusters?: readonly TcpClusterWeight[] | undefined;
+}
+
+/** envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster.ClusterWeight */
+export interface TcpClusterWeight {
+  readonly name?: string | undefined;
+  readonly weight?: number | undefined;
+}
+
+/** envoy.extensions.filters.network.rbac.v3.RBAC */
+export interface NetworkRbac {
+  readonly rules?: Rbac | undefined;
+  readonly statPrefix?: string | undefined;
+}
+
+/** envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager */
+export interface HttpConnectionManager {
+  readonly codecType?: number | undefined;
+  readonly statPrefix?: string | undefined;
+  readonly rds?: Rds | undefined;
+  readonly routeConfig?: RouteConfiguration | undefined;
+  readonly httpFilters?: readonly HttpFilter[] | undefined;
+  readonly useRemoteAddress?: BoolValue | undefined;
+  readonly forwardClientCertDetails?: number | undefined;
+  readonly setCurrentClientCertDetails?: SetCurrentClientCertDetails | undefined;
+  readonly streamIdleTimeout?: Duration | undefined;
+  readonly upgradeConfigs?: readonly UpgradeConfig[] | undefined;
+  readonly normalizePath?: BoolValue | undefined;
+}
+
+/** envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.SetCurrentClientCertDetails */
+export interface SetCurrentClientCertDetails {
+  readonly subject?: BoolValue | undefined;
+  readonly uri?: boolean | undefined;
+  readonly dns?: boolean | undefined;
+}
+
+/** envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.UpgradeConfig */
+export interface UpgradeConfig {
+  readonly upgradeType?: string | undefined;
+}
+
+/** envoy.extensions.filters.network.http_connection_manager.v3.Rds */
+export interface Rds {
+  readonly configSource?: ConfigSource | undefined;
+  readonly routeConfigName?: string | undefined;
+}
+
+/** envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter */
+export interface HttpFilter {
+  readonly name?: string | undefined;
+  readonly typedConfig?: Any | undefined;
+}
+
+/** envoy.extensions.filters.http.router.v3.Router */
+export type Router = Readonly<Record<never, never>>;
+
+/** envoy.extensions.filters.http.rbac.v3.RBAC */
+export interface HttpRbac {
+  readonly rules?: Rbac | undefined;
+}
+
+/** envoy.extensions.filters.http.fault.v3.HTTPFault */
+export interface HttpFault {
+  readonly delay?: FaultDelay | undefined;
+  readonly abort?: FaultAbort | undefined;
+}
+
+/** envoy.extensions.filters.common.fault.v3.FaultDelay */
+export interface FaultDelay {
+  readonly fixedDelay?: Duration | undefined;
+  readonly percentage?: FractionalPercent | undefined;
+}
+
+/** envoy.extensions.filters.http.fault.v3.FaultAbort */
+export interface FaultAbort {
+  readonly httpStatus?: number | undefined;
+  readonly percentage?: FractionalPercent | undefined;
+}
+
+/** envoy.config.rbac.v3.RBAC */
+export interface Rbac {
+  readonly action?: number | undefined;
+  readonly policies?: Readonly<Record<string, RbacPolicy>> | undefined;
+}
+
+/** envoy.config.rbac.v3.Policy */
+export interface RbacPolicy {
+  readonly permissions?: readonly Permission[] | undefined;
+  readonly principals?: readonly Principal[] | undefined;
+}
+
+/** envoy.config.rbac.v3.Permission */
+export interface Permission {
+  readonly andRules?: PermissionSet | undefined;
+  readonly orRules?: PermissionSet | undefined;
+  readonly any?: boolean | undefined;
+  readonly header?: HeaderMatcher | undefined;
+  readonly urlPath?: PathMatcher | undefined;
+  readonly destinationPort?: number | undefined;
+  readonly notRule?: Permission | undefined;
+}
+
+/** envoy.config.rbac.v3.Permission.Set */
+export interface PermissionSet {
+  readonly rules?: readonly Permission[] | undefined;
+}
+
+/** envoy.config.rbac.v3.Principal */
+export interface Principal {
+  readonly andIds?: PrincipalSet | undefined;
+  readonly orIds?: PrincipalSet | undefined;
+  readonly any?: boolean | undefined;
+  readonly authenticated?: Authenticated | undefined;
+  readonly directRemoteIp?: CidrRange | undefined;
+  readonly header?: HeaderMatcher | undefined;
+  readonly notId?: Principal | undefined;
+}
+
+/** envoy.config.rbac.v3.Principal.Set */
+export interface PrincipalSet {
+  readonly ids?: readonly Principal[] | undefined;
+}
+
+/** envoy.config.rbac.v3.Principal.Authenticated */
+export interface Authenticated {
+  readonly principalName?: StringMatcher | undefined;
+}
+
+/** envoy.config.route.v3.RouteConfiguration */
+export interface RouteConfiguration {
+  readonly name?: string | undefined;
+  readonly virtualHosts?: readonly VirtualHost[] | undefined;
+  readonly validateClusters?: BoolValue | undefined;
+}
+
+/** envoy.config.route.v3.VirtualHost */
+export interface VirtualHost {
+  readonly name?: string | undefined;
+  readonly domains?: readonly string[] | undefined;
+  readonly routes?: readonly Route[] | undefined;
+  readonly includeRequestAttemptCount?: boolean | undefined;
+}
+
+/** envoy.config.route.v3.Route */
+export interface Route {
+  readonly name?: string | undefined;
+  readonly match?: RouteMatch | undefined;
+  readonly route?: RouteAction | undefined;
+  readonly redirect?: RedirectAction | undefined;
+  readonly directResponse?: DirectResponseAction | undefined;
+  readonly metadata?: Metadata | undefined;
+  readonly typedPerFilterConfig?: Readonly<Record<string, Any>> | undefined;
+  readonly requestHeadersToAdd?: readonly HeaderValueOption[] | undefined;
+  readonly requestHeadersToRemove?: readonly string[] | undefined;
+  readonly responseHeadersToAdd?: readonly HeaderValueOption[] | undefined;
+  readonly responseHeadersToRemove?: readonly string[] | undefined;
+}
+
+/** envoy.config.route.v3.RouteMatch */
+export interface RouteMatch {
+  readonly prefix?: string | undefined;
+  readonly path?: string | undefined;
+  readonly safeRegex?: RegexMatcher | undefined;
+  readonly caseSensitive?: BoolValue | undefined;
+  readonly headers?: readonly HeaderMatcher[] | undefined;
+  readonly queryParameters?: readonly QueryParameterMatcher[] | undefined;
+}
+
+/** envoy.config.route.v3.QueryParameterMatcher */
+export interface QueryParameterMatcher {
+  readonly name?: string | undefined;
+  readonly stringMatch?: StringMatcher | undefined;
+  readonly presentMatch?: boolean | undefined;
+}
+
+/** envoy.config.route.v3.HeaderMatcher */
+export interface HeaderMatcher {
+  readonly name?: string | undefined;
+  readonly stringMatch?: StringMatcher | undefined;
+  readonly presentMatch?: boolean | undefined;
+  readonly invertMatch?: boolean | undefined;
+  readonly treatMissingHeaderAsEmpty?: boolean | undefined;
+}
+
+/** envoy.config.route.v3.RouteAction */
+export interface RouteAction {
+  readonly cluster?: string | undefined;
+  readonly weightedClusters?: WeightedCluster | undefined;
+  readonly prefixRewrite?: string | undefined;
+  readonly hostRewriteLiteral?: string | undefined;
+  readonly timeout?: Duration | undefined;
+  readonly retryPolicy?: RetryPolicy | undefined;
+}
+
+/** envoy.config.route.v3.WeightedCluster */
+export interface WeightedCluster {
+  readonly clusters?: readonly ClusterWeight[] | undefined;
+}
+
+/** envoy.config.route.v3.WeightedCluster.ClusterWeight */
+export interface ClusterWeight {
+  readonly name?: string | undefined;
+  readonly weight?: UInt32Value | undefined;
+  readonly requestHeadersToAdd?: readonly HeaderValueOption[] | undefined;
+  readonly requestHeadersToRemove?: readonly string[] | undefined;
+  readonly responseHeadersToAdd?: readonly HeaderValueOption[] | undefined;
+  readonly responseHeadersToRemove?: readonly string[] | undefined;
+}
+
+/** envoy.config.route.v3.RetryPolicy */
+export interface RetryPolicy {
+  readonly retryOn?: string | undefined;
+  readonly numRetries?: UInt32Value | undefined;
+  readonly perTryTimeout?: Duration | undefined;
+  readonly retryHostPredicate?: readonly RetryHostPredicate[] | undefined;
+  readonly hostSelectionRetryMaxAttempts?: number | undefined;
+  readonly retriableStatusCodes?: readonly number[] | undefined;
+  readonly retryBackOff?: RetryBackOff | undefined;
+}
+
+/** envoy.config.route.v3.RetryPolicy.RetryHostPredicate */
+export interface RetryHostPredicate {
+  readonly name?: string | undefined;
+  readonly typedConfig?: Any | undefined;
+}
+
+/** envoy.config.route.v3.RetryPolicy.RetryBackOff */
+export interface RetryBackOff {
+  readonly baseInterval?: Duration | undefined;
+  readonly maxInterval?: Duration | undefined;
+}
+
+/** envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate */
+export type PreviousHostsPredicate = Readonly<Record<never, never>>;
+
+/** envoy.config.route.v3.RedirectAction */
+export interface RedirectAction {
+  readonly hostRedirect?: string | undefined;
+  readonly pathRedirect?: string | undefined;
+  readonly schemeRedirect?: string | undefined;
+  readonly portRedirect?: number | undefined;
+  readonly responseCode?: number | undefined;
+}
+
+/** envoy.config.route.v3.DirectResponseAction */
+export interface DirectResponseAction {
+  readonly status?: number | undefined;
+  readonly body?: DataSource | undefined;
+}
+
+/** envoy.config.cluster.v3.Cluster */
+export interface Cluster {
+  readonly name?: string | undefined;
+  readonly type?: number | undefined;
+  readonly edsClusterConfig?: EdsClusterConfig | undefined;
+  readonly connectTimeout?: Duration | undefined;
+  readonly lbPolicy?: number | undefined;
+  readonly loadAssignment?: ClusterLoadAssignment | undefined;
+  readonly circuitBreakers?: CircuitBreakers | undefined;
+  readonly outlierDetection?: OutlierDetection | undefined;
+  readonly transportSocketMatches?: readonly TransportSocketMatch[] | undefined;
+  readonly commonLbConfig?: CommonLbConfig | undefined;
+  readonly metadata?: Metadata | undefined;
+}
+
+/** envoy.config.cluster.v3.Cluster.EdsClusterConfig */
+export interface EdsClusterConfig {
+  readonly edsConfig?: ConfigSource | undefined;
+  readonly serviceName?: string | undefined;
+}
+
+/** envoy.config.cluster.v3.Cluster.CommonLbConfig */
+export interface CommonLbConfig {
+  readonly healthyPanicThreshold?: Percent | undefined;
+}
+
+/** envoy.config.cluster.v3.Cluster.TransportSocketMatch */
+export interface TransportSocketMatch {
+  readonly name?: string | undefined;
+  readonly match?: Struct | undefined;
+  readonly transportSocket?: TransportSocket | undefined;
+}
+
+/** envoy.config.cluster.v3.CircuitBreakers */
+export interface CircuitBreakers {
+  readonly thresholds?: readonly Thresholds[] | undefined;
+}
+
+/** envoy.config.cluster.v3.CircuitBreakers.Thresholds */
+export interface Thresholds {
+  readonly maxConnections?: UInt32Value | undefined;
+  readonly maxPendingRequests?: UInt32Value | undefined;
+  readonly maxRequests?: UInt32Value | undefined;
+  readonly maxRetries?: UInt32Value | undefined;
+}
+
+/** envoy.config.cluster.v3.OutlierDetection */
+export interface OutlierDetection {
+  readonly consecutive5xx?: UInt32Value | undefined;
+  readonly consecutiveGatewayFailure?: UInt32Value | undefined;
+  readonly enforcingConsecutiveGatewayFailure?: UInt32Value | undefined;
+  readonly enforcingSuccessRate?: UInt32Value | undefined;
+  readonly interval?: Duration | undefined;
+  readonly baseEjectionTime?: Duration | undefined;
+  readonly maxEjectionPercent?: UInt32Value | undefined;
+}
+
+/** envoy.config.endpoint.v3.ClusterLoadAssignment */
+export interface ClusterLoadAssignment {
+  readonly clusterName?: string | undefined;
+  readonly endpoints?: readonly LocalityLbEndpoints[] | undefined;
+}
+
+/** envoy.config.endpoint.v3.LocalityLbEndpoints */
+export interface LocalityLbEndpoints {
+  readonly lbEndpoints?: readonly LbEndpoint[] | undefined;
+  readonly loadBalancingWeight?: UInt32Value | undefined;
+}
+
+/** envoy.config.endpoint.v3.LbEndpoint */
+export interface LbEndpoint {
+  readonly endpoint?: EnvoyEndpoint | undefined;
+  readonly metadata?: Metadata | undefined;
+  readonly loadBalancingWeight?: UInt32Value | undefined;
+}
+
+/** envoy.config.endpoint.v3.Endpoint */
+export interface EnvoyEndpoint {
+  readonly address?: Address | undefined;
+}
+
+/** envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer */
+export type RawBuffer = Readonly<Record<never, never>>;
+
+/** envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext */
+export interface UpstreamTlsContext {
+  readonly commonTlsContext?: CommonTlsContext | undefined;
+  readonly sni?: string | undefined;
+}
+
+/** envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext */
+export interface DownstreamTlsContext {
+  readonly commonTlsContext?: CommonTlsContext | undefined;
+  readonly requireClientCertificate?: BoolValue | undefined;
+}
+
+/** envoy.extensions.transport_sockets.tls.v3.CommonTlsContext */
+export interface CommonTlsContext {
+  readonly tlsParams?: TlsParameters | undefined;
+  readonly alpnProtocols?: readonly string[] | undefined;
+  readonly tlsCertificateSdsSecretConfigs?: readonly SdsSecretConfig[] | undefined;
+  readonly combinedValidationContext?: CombinedValidationContext | undefined;
+}
+
+/** envoy.extensions.transport_sockets.tls.v3.TlsParameters */
+export interface TlsParameters {
+  readonly tlsMinimumProtocolVersion?: number | undefined;
+}
+
+/** envoy.extensions.transport_sockets.tls.v3.CommonTlsContext.CombinedCertificateValidationContext */
+export interface CombinedValidationContext {
+  readonly defaultValidationContext?: CertificateValidationContext | undefined;
+  readonly validationContextSdsSecretConfig?: SdsSecretConfig | undefined;
+}
+
+/** envoy.extensions.transport_sockets.tls.v3.CertificateValidationContext */
+export interface CertificateValidationContext {
+  readonly trustedCa?: DataSource | undefined;
+  readonly matchTypedSubjectAltNames?: readonly SubjectAltNameMatcher[] | undefined;
+}
+
+/** envoy.extensions.transport_sockets.tls.v3.SubjectAltNameMatcher */
+export interface SubjectAltNameMatcher {
+  readonly sanType?: number | undefined;
+  readonly matcher?: StringMatcher | undefined;
+}
+
+/** envoy.extensions.transport_sockets.tls.v3.SdsSecretConfig */
+export interface SdsSecretConfig {
+  readonly name?: string | undefined;
+  readonly sdsConfig?: ConfigSource | undefined;
+}
+
+/** envoy.extensions.transport_sockets.tls.v3.Secret */
+export interface EnvoySecret {
+  readonly name?: string | undefined;
+  readonly tlsCertificate?: TlsCertificate | undefined;
+  readonly validationContext?: CertificateValidationContext | undefined;
+}
+
+/** envoy.extensions.transport_sockets.tls.v3.TlsCertificate */
+export interface TlsCertificate {
+  readonly certificateChain?: DataSource | undefined;
+  readonly privateKey?: DataSource | undefined;
+}
+
+/** istio.v1.auth.IstioCertificateRequest */
+export interface CertificateRequest {
+  readonly csr?: string | undefined;
+  readonly validityDuration?: number | undefined;
+  readonly metadata?: Struct | undefined;
+}
+
+/** istio.v1.auth.IstioCertificateResponse */
+export interface CertificateResponse {
+  readonly certChain?: readonly string[] | undefined;
+}
+
+/** heddle.node.v1.JsonResource */
+export interface JsonResource {
+  readonly json?: string | undefined;
+}
+
+/** heddle.snapshot.v1.Snapshot */
+export interface Snapshot {
+  readonly version?: string | undefined;
+}

@@ -1,0 +1,705 @@
+// Made by scripts/generate-xds.ts from src/wire/xds/messages.txt; do not edit.
+
+import type { MessageType } from "../protobuf.ts";
+import { message } from "../protobuf.ts";
+import type * as t from "./message-types.ts";
+
+/** envoy.config.core.v3.TrafficDirection */
+export const TrafficDirection = {
+  UNSPECIFIED: 0,
+  INBOUND: 1,
+  OUTBOUND: 2,
+} as const;
+
+/** envoy.config.core.v3.ApiVersion */
+export const ApiVersion = {
+  AUTO: 0,
+  V2: 1,
+  V3: 2,
+} as const;
+
+/** envoy.config.core.v3.ApiConfigSource.ApiType */
+export const ApiType = {
+  DEPRECATED_AND_UNAVAILABLE_DO_NOT_USE: 0,
+  REST: 1,
+  GRPC: 2,
+  DELTA_GRPC: 3,
+  AGGREGATED_GRPC: 5,
+  AGGREGATED_DELTA_GRPC: 6,
+} as const;
+
+/** envoy.config.core.v3.HeaderValueOption.HeaderAppendAction */
+export const AppendAction = {
+  APPEND_IF_EXISTS_OR_ADD: 0,
+  ADD_IF_ABSENT: 1,
+  OVERWRITE_IF_EXISTS_OR_ADD: 2,
+  OVERWRITE_IF_EXISTS: 3,
+} as const;
+
+/** envoy.type.v3.FractionalPercent.DenominatorType */
+export const DenominatorType = {
+  HUNDRED: 0,
+  TEN_THOUSAND: 1,
+  MILLION: 2,
+} as const;
+
+/** envoy.config.cluster.v3.Cluster.DiscoveryType */
+export const DiscoveryType = {
+  STATIC: 0,
+  STRICT_DNS: 1,
+  LOGICAL_DNS: 2,
+  EDS: 3,
+  ORIGINAL_DST: 4,
+} as const;
+
+/** envoy.config.cluster.v3.Cluster.LbPolicy */
+export const LbPolicy = {
+  ROUND_ROBIN: 0,
+  LEAST_REQUEST: 1,
+  RING_HASH: 2,
+  RANDOM: 3,
+  MAGLEV: 5,
+  CLUSTER_PROVIDED: 6,
+  LOAD_BALANCING_POLICY_CONFIG: 7,
+} as const;
+
+/** envoy.config.rbac.v3.RBAC.Action */
+export const RbacAction = {
+  ALLOW: 0,
+  DENY: 1,
+  LOG: 2,
+} as const;
+
+/** envoy.config.route.v3.RedirectAction.RedirectResponseCode */
+export const RedirectCode = {
+  MOVED_PERMANENTLY: 0,
+  FOUND: 1,
+  SEE_OTHER: 2,
+  TEMPORARY_REDIRECT: 3,
+  PERMANENT_REDIRECT: 4,
+} as const;
+
+/** envoy.extensions.transport_sockets.tls.v3.SubjectAltNameMatcher.SanType */
+export const SanType = {
+  SAN_TYPE_UNSPECIFIED: 0,
+  EMAIL: 1,
+  DNS: 2,
+  URI: 3,
+  IP_ADDRESS: 4,
+  OTHER_NAME: 5,
+} as const;
+
+/** envoy.extensions.transport_sockets.tls.v3.TlsParameters.TlsProtocol */
+export const TlsProtocol = {
+  TLS_AUTO: 0,
+  TLSv1_0: 1,
+  TLSv1_1: 2,
+  TLSv1_2: 3,
+  TLSv1_3: 4,
+} as const;
+
+/** envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.ForwardClientCertDetails */
+export const ForwardClientCert = {
+  SANITIZE: 0,
+  FORWARD_ONLY: 1,
+  APPEND_FORWARD: 2,
+  SANITIZE_SET: 3,
+  ALWAYS_FORWARD_ONLY: 4,
+} as const;
+
+export const Any: MessageType<t.Any> = message("google.protobuf.Any", [
+  [1, "typeUrl", "string", "plain"],
+  [2, "value", "bytes", "plain"],
+]);
+
+export const Duration: MessageType<t.Duration> = message("google.protobuf.Duration", [
+  [1, "seconds", "int64", "plain"],
+  [2, "nanos", "int32", "plain"],
+]);
+
+export const BoolValue: MessageType<t.BoolValue> = message("google.protobuf.BoolValue", [
+  [1, "value", "bool", "plain"],
+]);
+
+export const UInt32Value: MessageType<t.UInt32Value> = message("google.protobuf.UInt32Value", [
+  [1, "value", "uint32", "plain"],
+]);
+
+export const Struct: MessageType<t.Struct> = message("google.protobuf.Struct", [
+  [1, "fields", "message", "map", () => Value],
+]);
+
+export const Value: MessageType<t.Value> = message("google.protobuf.Value", [
+  [1, "nullValue", "enum", "optional"],
+  [2, "numberValue", "double", "optional"],
+  [3, "stringValue", "string", "optional"],
+  [4, "boolValue", "bool", "optional"],
+  [5, "structValue", "message", "optional", () => Struct],
+  [6, "listValue", "message", "optional", () => ListValue],
+]);
+
+export const ListValue: MessageType<t.ListValue> = message("google.protobuf.ListValue", [
+  [1, "values", "message", "many", () => Value],
+]);
+
+export const RpcStatus: MessageType<t.RpcStatus> = message("google.rpc.Status", [
+  [1, "code", "int32", "plain"],
+  [2, "message", "string", "plain"],
+]);
+
+export const DeltaDiscoveryRequest: MessageType<t.DeltaDiscoveryRequest> = message("envoy.service.discovery.v3.DeltaDiscoveryRequest", [
+  [1, "node", "message", "optional", () => Node],
+  [2, "typeUrl", "string", "plain"],
+  [3, "resourceNamesSubscribe", "string", "many"],
+  [4, "resourceNamesUnsubscribe", "string", "many"],
+  [5, "initialResourceVersions", "string", "map"],
+  [6, "responseNonce", "string", "plain"],
+  [7, "errorDetail", "message", "optional", () => RpcStatus],
+]);
+
+export const DeltaDiscoveryResponse: MessageType<t.DeltaDiscoveryResponse> = message("envoy.service.discovery.v3.DeltaDiscoveryResponse", [
+  [1, "systemVersionInfo", "string", "plain"],
+  [2, "resources", "message", "many", () => Resource],
+  [4, "typeUrl", "string", "plain"],
+  [5, "nonce", "string", "plain"],
+  [6, "removedResources", "string", "many"],
+  [7, "controlPlane", "message", "optional", () => ControlPlane],
+]);
+
+export const Resource: MessageType<t.Resource> = message("envoy.service.discovery.v3.Resource", [
+  [1, "version", "string", "plain"],
+  [2, "resource", "message", "optional", () => Any],
+  [3, "name", "string", "plain"],
+  [4, "aliases", "string", "many"],
+]);
+
+export const ControlPlane: MessageType<t.ControlPlane> = message("envoy.config.core.v3.ControlPlane", [
+  [1, "identifier", "string", "plain"],
+]);
+
+export const Node: MessageType<t.Node> = message("envoy.config.core.v3.Node", [
+  [1, "id", "string", "plain"],
+  [2, "cluster", "string", "plain"],
+  [3, "metadata", "message", "optional", () => Struct],
+  [6, "userAgentName", "string", "plain"],
+  [7, "userAgentVersion", "string", "optional"],
+]);
+
+export const Metadata: MessageType<t.Metadata> = message("envoy.config.core.v3.Metadata", [
+  [1, "filterMetadata", "message", "map", () => Struct],
+]);
+
+export const Address: MessageType<t.Address> = message("envoy.config.core.v3.Address", [
+  [1, "socketAddress", "message", "optional", () => SocketAddress],
+]);
+
+export const SocketAddress: MessageType<t.SocketAddress> = message("envoy.config.core.v3.SocketAddress", [
+  [2, "address", "string", "plain"],
+  [3, "portValue", "uint32", "optional"],
+]);
+
+export const CidrRange: MessageType<t.CidrRange> = message("envoy.config.core.v3.CidrRange", [
+  [1, "addressPrefix", "string", "plain"],
+  [2, "prefixLen", "message", "optional", () => UInt32Value],
+]);
+
+export const DataSource: MessageType<t.DataSource> = message("envoy.config.core.v3.DataSource", [
+  [2, "inlineBytes", "bytes", "optional"],
+  [3, "inlineString", "string", "optional"],
+]);
+
+export const TransportSocket: MessageType<t.TransportSocket> = message("envoy.config.core.v3.TransportSocket", [
+  [1, "name", "string", "plain"],
+  [3, "typedConfig", "message", "optional", () => Any],
+]);
+
+export const HeaderValue: MessageType<t.HeaderValue> = message("envoy.config.core.v3.HeaderValue", [
+  [1, "key", "string", "plain"],
+  [2, "value", "string", "plain"],
+]);
+
+export const HeaderValueOption: MessageType<t.HeaderValueOption> = message("envoy.config.core.v3.HeaderValueOption", [
+  [1, "header", "message", "optional", () => HeaderValue],
+  [3, "appendAction", "enum", "plain"],
+]);
+
+export const RuntimeFractionalPercent: MessageType<t.RuntimeFractionalPercent> = message("envoy.config.core.v3.RuntimeFractionalPercent", [
+  [1, "defaultValue", "message", "optional", () => FractionalPercent],
+]);
+
+export const Percent: MessageType<t.Percent> = message("envoy.type.v3.Percent", [
+  [1, "value", "double", "plain"],
+]);
+
+export const FractionalPercent: MessageType<t.FractionalPercent> = message("envoy.type.v3.FractionalPercent", [
+  [1, "numerator", "uint32", "plain"],
+  [2, "denominator", "enum", "plain"],
+]);
+
+export const ConfigSource: MessageType<t.ConfigSource> = message("envoy.config.core.v3.ConfigSource", [
+  [3, "ads", "message", "optional", () => AggregatedConfigSource],
+  [2, "apiConfigSource", "message", "optional", () => ApiConfigSource],
+  [4, "initialFetchTimeout", "message", "optional", () => Duration],
+  [6, "resourceApiVersion", "enum", "plain"],
+]);
+
+export const AggregatedConfigSource: MessageType<t.AggregatedConfigSource> = message("envoy.config.core.v3.AggregatedConfigSource", [
+
+]);
+
+export const ApiConfigSource: MessageType<t.ApiConfigSource> = message("envoy.config.core.v3.ApiConfigSource", [
+  [1, "apiType", "enum", "plain"],
+  [8, "transportApiVersion", "enum", "plain"],
+  [4, "grpcServices", "message", "many", () => GrpcService],
+  [7, "setNodeOnFirstMessageOnly", "bool", "plain"],
+]);
+
+export const GrpcService: MessageType<t.GrpcService> = message("envoy.config.core.v3.GrpcService", [
+  [1, "envoyGrpc", "message", "optional", () => EnvoyGrpc],
+]);
+
+export const EnvoyGrpc: MessageType<t.EnvoyGrpc> = message("envoy.config.core.v3.GrpcService.EnvoyGrpc", [
+  [1, "clusterName", "string", "plain"],
+]);
+
+export const StringMatcher: MessageType<t.StringMatcher> = message("envoy.type.matcher.v3.StringMatcher", [
+  [1, "exact", "string", "optional"],
+  [2, "prefix", "string", "optional"],
+  [3, "suffix", "string", "optional"],
+  [5, "safeRegex", "message", "optional", () => RegexMatcher],
+  [6, "ignoreCase", "bool", "plain"],
+]);
+
+export const RegexMatcher: MessageType<t.RegexMatcher> = message("envoy.type.matcher.v3.RegexMatcher", [
+  [1, "googleRe2", "message", "optional", () => GoogleRe2],
+  [2, "regex", "string", "plain"],
+]);
+
+export const GoogleRe2: MessageType<t.GoogleRe2> = message("envoy.type.matcher.v3.RegexMatcher.GoogleRE2", [
+
+]);
+
+export const PathMatcher: MessageType<t.PathMatcher> = message("envoy.type.matcher.v3.PathMatcher", [
+  [1, "path", "message", "optional", () => StringMatcher],
+]);
+
+export const Listener: MessageType<t.Listener> = message("envoy.config.listener.v3.Listener", [
+  [1, "name", "string", "plain"],
+  [2, "address", "message", "optional", () => Address],
+  [3, "filterChains", "message", "many", () => FilterChain],
+  [4, "useOriginalDst", "message", "optional", () => BoolValue],
+  [25, "defaultFilterChain", "message", "optional", () => FilterChain],
+  [9, "listenerFilters", "message", "many", () => ListenerFilter],
+  [15, "listenerFiltersTimeout", "message", "optional", () => Duration],
+  [17, "continueOnListenerFiltersTimeout", "bool", "plain"],
+  [16, "trafficDirection", "enum", "plain"],
+  [26, "bindToPort", "message", "optional", () => BoolValue],
+]);
+
+export const FilterChain: MessageType<t.FilterChain> = message("envoy.config.listener.v3.FilterChain", [
+  [1, "filterChainMatch", "message", "optional", () => FilterChainMatch],
+  [3, "filters", "message", "many", () => Filter],
+  [6, "transportSocket", "message", "optional", () => TransportSocket],
+  [7, "name", "string", "plain"],
+]);
+
+export const FilterChainMatch: MessageType<t.FilterChainMatch> = message("envoy.config.listener.v3.FilterChainMatch", [
+  [8, "destinationPort", "message", "optional", () => UInt32Value],
+  [9, "transportProtocol", "string", "plain"],
+  [10, "applicationProtocols", "string", "many"],
+]);
+
+export const Filter: MessageType<t.Filter> = message("envoy.config.listener.v3.Filter", [
+  [1, "name", "string", "plain"],
+  [4, "typedConfig", "message", "optional", () => Any],
+]);
+
+export const ListenerFilter: MessageType<t.ListenerFilter> = message("envoy.config.listener.v3.ListenerFilter", [
+  [1, "name", "string", "plain"],
+  [3, "typedConfig", "message", "optional", () => Any],
+]);
+
+export const TlsInspector: MessageType<t.TlsInspector> = message("envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector", [
+
+]);
+
+export const HttpInspector: MessageType<t.HttpInspector> = message("envoy.extensions.filters.listener.http_inspector.v3.HttpInspector", [
+
+]);
+
+export const OriginalDst: MessageType<t.OriginalDst> = message("envoy.extensions.filters.listener.original_dst.v3.OriginalDst", [
+
+]);
+
+export const TcpProxy: MessageType<t.TcpProxy> = message("envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy", [
+  [1, "statPrefix", "string", "plain"],
+  [2, "cluster", "string", "optional"],
+  [10, "weightedClusters", "message", "optional", () => TcpWeightedCluster],
+  [8, "idleTimeout", "message", "optional", () => Duration],
+]);
+
+export const TcpWeightedCluster: MessageType<t.TcpWeightedCluster> = message("envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster", [
+  [1, "clusters", "message", "many", () => TcpClusterWeight],
+]);
+
+export const TcpClusterWeight: MessageType<t.TcpClusterWeight> = message("envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster.ClusterWeight", [
+  [1, "name", "string", "plain"],
+  [2, "weight", "uint32", "plain"],
+]);
+
+export const NetworkRbac: MessageType<t.NetworkRbac> = message("envoy.extensions.filters.network.rbac.v3.RBAC", [
+  [1, "rules", "message", "optional", () => Rbac],
+  [3, "statPrefix", "string", "plain"],
+]);
+
+export const HttpConnectionManager: MessageType<t.HttpConnectionManager> = message("envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager", [
+  [1, "codecType", "enum", "plain"],
+  [2, "statPrefix", "string", "plain"],
+  [3, "rds", "message", "optional", () => Rds],
+  [4, "routeConfig", "message", "optional", () => RouteConfiguration],
+  [5, "httpFilters", "message", "many", () => HttpFilter],
+  [14, "useRemoteAddress", "message", "optional", () => BoolValue],
+  [16, "forwardClientCertDetails", "enum", "plain"],
+  [17, "setCurrentClientCertDetails", "message", "optional", () => SetCurrentClientCertDetails],
+  [24, "streamIdleTimeout", "message", "optional", () => Duration],
+  [23, "upgradeConfigs", "message", "many", () => UpgradeConfig],
+  [30, "normalizePath", "message", "optional", () => BoolValue],
+]);
+
+export const SetCurrentClientCertDetails: MessageType<t.SetCurrentClientCertDetails> = message("envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.SetCurrentClientCertDetails", [
+  [1, "subject", "message", "optional", () => BoolValue],
+  [5, "uri", "bool", "plain"],
+  [4, "dns", "bool", "plain"],
+]);
+
+export const UpgradeConfig: MessageType<t.UpgradeConfig> = message("envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.UpgradeConfig", [
+  [1, "upgradeType", "string", "plain"],
+]);
+
+export const Rds: MessageType<t.Rds> = message("envoy.extensions.filters.network.http_connection_manager.v3.Rds", [
+  [1, "configSource", "message", "optional", () => ConfigSource],
+  [2, "routeConfigName", "string", "plain"],
+]);
+
+export const HttpFilter: MessageType<t.HttpFilter> = message("envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter", [
+  [1, "name", "string", "plain"],
+  [4, "typedConfig", "message", "optional", () => Any],
+]);
+
+export const Router: MessageType<t.Router> = message("envoy.extensions.filters.http.router.v3.Router", [
+
+]);
+
+export const HttpRbac: MessageType<t.HttpRbac> = message("envoy.extensions.filters.http.rbac.v3.RBAC", [
+  [1, "rules", "message", "optional", () => Rbac],
+]);
+
+export const HttpFault: MessageType<t.HttpFault> = message("envoy.extensions.filters.http.fault.v3.HTTPFault", [
+  [1, "delay", "message", "optional", () => FaultDelay],
+  [2, "abort", "message", "optional", () => FaultAbort],
+]);
+
+export const FaultDelay: MessageType<t.FaultDelay> = message("envoy.extensions.filters.common.fault.v3.FaultDelay", [
+  [3, "fixedDelay", "message", "optional", () => Duration],
+  [4, "percentage", "message", "optional", () => FractionalPercent],
+]);
+
+export const FaultAbort: MessageType<t.FaultAbort> = message("envoy.extensions.filters.http.fault.v3.FaultAbort", [
+  [2, "httpStatus", "uint32", "optional"],
+  [3, "percentage", "message", "optional", () => FractionalPercent],
+]);
+
+export const Rbac: MessageType<t.Rbac> = message("envoy.config.rbac.v3.RBAC", [
+  [1, "action", "enum", "plain"],
+  [2, "policies", "message", "map", () => RbacPolicy],
+]);
+
+export const RbacPolicy: MessageType<t.RbacPolicy> = message("envoy.config.rbac.v3.Policy", [
+  [1, "permissions", "message", "many", () => Permission],
+  [2, "principals", "message", "many", () => Principal],
+]);
+
+export const Permission: MessageType<t.Permission> = message("envoy.config.rbac.v3.Permission", [
+  [1, "andRules", "message", "optional", () => PermissionSet],
+  [2, "orRules", "message", "optional", () => PermissionSet],
+  [3, "any", "bool", "optional"],
+  [4, "header", "message", "optional", () => HeaderMatcher],
+  [10, "urlPath", "message", "optional", () => PathMatcher],
+  [6, "destinationPort", "uint32", "optional"],
+  [8, "notRule", "message", "optional", () => Permission],
+]);
+
+export const PermissionSet: MessageType<t.PermissionSet> = message("envoy.config.rbac.v3.Permission.Set", [
+  [1, "rules", "message", "many", () => Permission],
+]);
+
+export const Principal: MessageType<t.Principal> = message("envoy.config.rbac.v3.Principal", [
+  [1, "andIds", "message", "optional", () => PrincipalSet],
+  [2, "orIds", "message", "optional", () => PrincipalSet],
+  [3, "any", "bool", "optional"],
+  [4, "authenticated", "message", "optional", () => Authenticated],
+  [10, "directRemoteIp", "message", "optional", () => CidrRange],
+  [6, "header", "message", "optional", () => HeaderMatcher],
+  [8, "notId", "message", "optional", () => Principal],
+]);
+
+export const PrincipalSet: MessageType<t.PrincipalSet> = message("envoy.config.rbac.v3.Principal.Set", [
+  [1, "ids", "message", "many", () => Principal],
+]);
+
+export const Authenticated: MessageType<t.Authenticated> = message("envoy.config.rbac.v3.Principal.Authenticated", [
+  [2, "principalName", "message", "optional", () => StringMatcher],
+]);
+
+export const RouteConfiguration: MessageType<t.RouteConfiguration> = message("envoy.config.route.v3.RouteConfiguration", [
+  [1, "name", "string", "plain"],
+  [2, "virtualHosts", "message", "many", () => VirtualHost],
+  [7, "validateClusters", "message", "optional", () => BoolValue],
+]);
+
+export const VirtualHost: MessageType<t.VirtualHost> = message("envoy.config.route.v3.VirtualHost", [
+  [1, "name", "string", "plain"],
+  [2, "domains", "string", "many"],
+  [3, "routes", "message", "many", () => Route],
+  [14, "includeRequestAttemptCount", "bool", "plain"],
+]);
+
+export const Route: MessageType<t.Route> = message("envoy.config.route.v3.Route", [
+  [14, "name", "string", "plain"],
+  [1, "match", "message", "optional", () => RouteMatch],
+  [2, "route", "message", "optional", () => RouteAction],
+  [3, "redirect", "message", "optional", () => RedirectAction],
+  [7, "directResponse", "message", "optional", () => DirectResponseAction],
+  [4, "metadata", "message", "optional", () => Metadata],
+  [13, "typedPerFilterConfig", "message", "map", () => Any],
+  [9, "requestHeadersToAdd", "message", "many", () => HeaderValueOption],
+  [12, "requestHeadersToRemove", "string", "many"],
+  [10, "responseHeadersToAdd", "message", "many", () => HeaderValueOption],
+  [11, "responseHeadersToRemove", "string", "many"],
+]);
+
+export const RouteMatch: MessageType<t.RouteMatch> = message("envoy.config.route.v3.RouteMatch", [
+  [1, "prefix", "string", "optional"],
+  [2, "path", "string", "optional"],
+  [10, "safeRegex", "message", "optional", () => RegexMatcher],
+  [4, "caseSensitive", "message", "optional", () => BoolValue],
+  [6, "headers", "message", "many", () => HeaderMatcher],
+  [7, "queryParameters", "message", "many", () => QueryParameterMatcher],
+]);
+
+export const QueryParameterMatcher: MessageType<t.QueryParameterMatcher> = message("envoy.config.route.v3.QueryParameterMatcher", [
+  [1, "name", "string", "plain"],
+  [5, "stringMatch", "message", "optional", () => StringMatcher],
+  [6, "presentMatch", "bool", "optional"],
+]);
+
+export const HeaderMatcher: MessageType<t.HeaderMatcher> = message("envoy.config.route.v3.HeaderMatcher", [
+  [1, "name", "string", "plain"],
+  [13, "stringMatch", "message", "optional", () => StringMatcher],
+  [7, "presentMatch", "bool", "optional"],
+  [8, "invertMatch", "bool", "plain"],
+  [14, "treatMissingHeaderAsEmpty", "bool", "plain"],
+]);
+
+export const RouteAction: MessageType<t.RouteAction> = message("envoy.config.route.v3.RouteAction", [
+  [1, "cluster", "string", "optional"],
+  [3, "weightedClusters", "message", "optional", () => WeightedCluster],
+  [5, "prefixRewrite", "string", "plain"],
+  [6, "hostRewriteLiteral", "string", "optional"],
+  [8, "timeout", "message", "optional", () => Duration],
+  [9, "retryPolicy", "message", "optional", () => RetryPolicy],
+]);
+
+export const WeightedCluster: MessageType<t.WeightedCluster> = message("envoy.config.route.v3.WeightedCluster", [
+  [1, "clusters", "message", "many", () => ClusterWeight],
+]);
+
+export const ClusterWeight: MessageType<t.ClusterWeight> = message("envoy.config.route.v3.WeightedCluster.ClusterWeight", [
+  [1, "name", "string", "plain"],
+  [2, "weight", "message", "optional", () => UInt32Value],
+  [4, "requestHeadersToAdd", "message", "many", () => HeaderValueOption],
+  [9, "requestHeadersToRemove", "string", "many"],
+  [5, "responseHeadersToAdd", "message", "many", () => HeaderValueOption],
+  [6, "responseHeadersToRemove", "string", "many"],
+]);
+
+export const RetryPolicy: MessageType<t.RetryPolicy> = message("envoy.config.route.v3.RetryPolicy", [
+  [1, "retryOn", "string", "plain"],
+  [2, "numRetries", "message", "optional", () => UInt32Value],
+  [3, "perTryTimeout", "message", "optional", () => Duration],
+  [5, "retryHostPredicate", "message", "many", () => RetryHostPredicate],
+  [6, "hostSelectionRetryMaxAttempts", "int64", "plain"],
+  [7, "retriableStatusCodes", "uint32", "many"],
+  [8, "retryBackOff", "message", "optional", () => RetryBackOff],
+]);
+
+export const RetryHostPredicate: MessageType<t.RetryHostPredicate> = message("envoy.config.route.v3.RetryPolicy.RetryHostPredicate", [
+  [1, "name", "string", "plain"],
+  [3, "typedConfig", "message", "optional", () => Any],
+]);
+
+export const RetryBackOff: MessageType<t.RetryBackOff> = message("envoy.config.route.v3.RetryPolicy.RetryBackOff", [
+  [1, "baseInterval", "message", "optional", () => Duration],
+  [2, "maxInterval", "message", "optional", () => Duration],
+]);
+
+export const PreviousHostsPredicate: MessageType<t.PreviousHostsPredicate> = message("envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate", [
+
+]);
+
+export const RedirectAction: MessageType<t.RedirectAction> = message("envoy.config.route.v3.RedirectAction", [
+  [1, "hostRedirect", "string", "plain"],
+  [2, "pathRedirect", "string", "optional"],
+  [7, "schemeRedirect", "string", "optional"],
+  [8, "portRedirect", "uint32", "plain"],
+  [3, "responseCode", "enum", "plain"],
+]);
+
+export const DirectResponseAction: MessageType<t.DirectResponseAction> = message("envoy.config.route.v3.DirectResponseAction", [
+  [1, "status", "uint32", "plain"],
+  [2, "body", "message", "optional", () => DataSource],
+]);
+
+export const Cluster: MessageType<t.Cluster> = message("envoy.config.cluster.v3.Cluster", [
+  [1, "name", "string", "plain"],
+  [2, "type", "enum", "optional"],
+  [3, "edsClusterConfig", "message", "optional", () => EdsClusterConfig],
+  [4, "connectTimeout", "message", "optional", () => Duration],
+  [6, "lbPolicy", "enum", "plain"],
+  [33, "loadAssignment", "message", "optional", () => ClusterLoadAssignment],
+  [10, "circuitBreakers", "message", "optional", () => CircuitBreakers],
+  [19, "outlierDetection", "message", "optional", () => OutlierDetection],
+  [43, "transportSocketMatches", "message", "many", () => TransportSocketMatch],
+  [27, "commonLbConfig", "message", "optional", () => CommonLbConfig],
+  [25, "metadata", "message", "optional", () => Metadata],
+]);
+
+export const EdsClusterConfig: MessageType<t.EdsClusterConfig> = message("envoy.config.cluster.v3.Cluster.EdsClusterConfig", [
+  [1, "edsConfig", "message", "optional", () => ConfigSource],
+  [2, "serviceName", "string", "plain"],
+]);
+
+export const CommonLbConfig: MessageType<t.CommonLbConfig> = message("envoy.config.cluster.v3.Cluster.CommonLbConfig", [
+  [1, "healthyPanicThreshold", "message", "optional", () => Percent],
+]);
+
+export const TransportSocketMatch: MessageType<t.TransportSocketMatch> = message("envoy.config.cluster.v3.Cluster.TransportSocketMatch", [
+  [1, "name", "string", "plain"],
+  [2, "match", "message", "optional", () => Struct],
+  [3, "transportSocket", "message", "optional", () => TransportSocket],
+]);
+
+export const CircuitBreakers: MessageType<t.CircuitBreakers> = message("envoy.config.cluster.v3.CircuitBreakers", [
+  [1, "thresholds", "message", "many", () => Thresholds],
+]);
+
+export const Thresholds: MessageType<t.Thresholds> = message("envoy.config.cluster.v3.CircuitBreakers.Thresholds", [
+  [2, "maxConnections", "message", "optional", () => UInt32Value],
+  [3, "maxPendingRequests", "message", "optional", () => UInt32Value],
+  [4, "maxRequests", "message", "optional", () => UInt32Value],
+  [5, "maxRetries", "message", "optional", () => UInt32Value],
+]);
+
+export const OutlierDetection: MessageType<t.OutlierDetection> = message("envoy.config.cluster.v3.OutlierDetection", [
+  [1, "consecutive5xx", "message", "optional", () => UInt32Value],
+  [10, "consecutiveGatewayFailure", "message", "optional", () => UInt32Value],
+  [11, "enforcingConsecutiveGatewayFailure", "message", "optional", () => UInt32Value],
+  [6, "enforcingSuccessRate", "message", "optional", () => UInt32Value],
+  [2, "interval", "message", "optional", () => Duration],
+  [3, "baseEjectionTime", "message", "optional", () => Duration],
+  [4, "maxEjectionPercent", "message", "optional", () => UInt32Value],
+]);
+
+export const ClusterLoadAssignment: MessageType<t.ClusterLoadAssignment> = message("envoy.config.endpoint.v3.ClusterLoadAssignment", [
+  [1, "clusterName", "string", "plain"],
+  [2, "endpoints", "message", "many", () => LocalityLbEndpoints],
+]);
+
+export const LocalityLbEndpoints: MessageType<t.LocalityLbEndpoints> = message("envoy.config.endpoint.v3.LocalityLbEndpoints", [
+  [2, "lbEndpoints", "message", "many", () => LbEndpoint],
+  [3, "loadBalancingWeight", "message", "optional", () => UInt32Value],
+]);
+
+export const LbEndpoint: MessageType<t.LbEndpoint> = message("envoy.config.endpoint.v3.LbEndpoint", [
+  [1, "endpoint", "message", "optional", () => EnvoyEndpoint],
+  [3, "metadata", "message", "optional", () => Metadata],
+  [4, "loadBalancingWeight", "message", "optional", () => UInt32Value],
+]);
+
+export const EnvoyEndpoint: MessageType<t.EnvoyEndpoint> = message("envoy.config.endpoint.v3.Endpoint", [
+  [1, "address", "message", "optional", () => Address],
+]);
+
+export const RawBuffer: MessageType<t.RawBuffer> = message("envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer", [
+
+]);
+
+export const UpstreamTlsContext: MessageType<t.UpstreamTlsContext> = message("envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext", [
+  [1, "commonTlsContext", "message", "optional", () => CommonTlsContext],
+  [2, "sni", "string", "plain"],
+]);
+
+export const DownstreamTlsContext: MessageType<t.DownstreamTlsContext> = message("envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext", [
+  [1, "commonTlsContext", "message", "optional", () => CommonTlsContext],
+  [2, "requireClientCertificate", "message", "optional", () => BoolValue],
+]);
+
+export const CommonTlsContext: MessageType<t.CommonTlsContext> = message("envoy.extensions.transport_sockets.tls.v3.CommonTlsContext", [
+  [1, "tlsParams", "message", "optional", () => TlsParameters],
+  [4, "alpnProtocols", "string", "many"],
+  [6, "tlsCertificateSdsSecretConfigs", "message", "many", () => SdsSecretConfig],
+  [8, "combinedValidationContext", "message", "optional", () => CombinedValidationContext],
+]);
+
+export const TlsParameters: MessageType<t.TlsParameters> = message("envoy.extensions.transport_sockets.tls.v3.TlsParameters", [
+  [1, "tlsMinimumProtocolVersion", "enum", "plain"],
+]);
+
+export const CombinedValidationContext: MessageType<t.CombinedValidationContext> = message("envoy.extensions.transport_sockets.tls.v3.CommonTlsContext.CombinedCertificateValidationContext", [
+  [1, "defaultValidationContext", "message", "optional", () => CertificateValidationContext],
+  [2, "validationContextSdsSecretConfig", "message", "optional", () => SdsSecretConfig],
+]);
+
+export const CertificateValidationContext: MessageType<t.CertificateValidationContext> = message("envoy.extensions.transport_sockets.tls.v3.CertificateValidationContext", [
+  [1, "trustedCa", "message", "optional", () => DataSource],
+  [15, "matchTypedSubjectAltNames", "message", "many", () => SubjectAltNameMatcher],
+]);
+
+export const SubjectAltNameMatcher: MessageType<t.SubjectAltNameMatcher> = message("envoy.extensions.transport_sockets.tls.v3.SubjectAltNameMatcher", [
+  [1, "sanType", "enum", "plain"],
+  [2, "matcher", "message", "optional", () => StringMatcher],
+]);
+
+export const SdsSecretConfig: MessageType<t.SdsSecretConfig> = message("envoy.extensions.transport_sockets.tls.v3.SdsSecretConfig", [
+  [1, "name", "string", "plain"],
+  [2, "sdsConfig", "message", "optional", () => ConfigSource],
+]);
+
+export const EnvoySecret: MessageType<t.EnvoySecret> = message("envoy.extensions.transport_sockets.tls.v3.Secret", [
+  [1, "name", "string", "plain"],
+  [2, "tlsCertificate", "message", "optional", () => TlsCertificate],
+  [4, "validationContext", "message", "optional", () => CertificateValidationContext],
+]);
+
+export const TlsCertificate: MessageType<t.TlsCertificate> = message("envoy.extensions.transport_sockets.tls.v3.TlsCertificate", [
+  [1, "certificateChain", "message", "optional", () => DataSource],
+  [2, "privateKey", "message", "optional", () => DataSource],
+]);
+
+export const CertificateRequest: MessageType<t.CertificateRequest> = message("istio.v1.auth.IstioCertificateRequest", [
+  [1, "csr", "string", "plain"],
+  [3, "validityDuration", "int64", "plain"],
+  [4, "metadata", "message", "optional", () => Struct],
+]);
+
+export const CertificateResponse: MessageType<t.CertificateResponse> = message("istio.v1.auth.IstioCertificateResponse", [
+  [1, "certChain", "string", "many"],
+]);
+
+export const JsonResource: MessageType<t.JsonResource> = message("heddle.node.v1.JsonResource", [
+  [1, "json", "string", "plain"],
+]);
+
+export const Snapshot: MessageType<t.Snapshot> = message("heddle.snapshot.v1.Snapshot", [
+  [1, "version", "string", "plain"],
+]);

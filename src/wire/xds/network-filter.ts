@@ -1,0 +1,172 @@
+/**
+ * The filters of a chain: L4 authorization first, then either the HTTP connection manager or the TCP proxy.
+ *
+ * The HTTP connection manager carries what Envoy needs around the fields of the model: the router and fault filters,
+ * WebSocket upgrades, path normalization, and the client certificate header as Istio sets it.
+ */
+
+import type { Direction, FilterChain, NetworkFilter, Rbac } from "../../model/proxy-config.ts";
+import {
+  decodeDuration,
+  encodeDuration,
+  given,
+  invalid,
+  isPacked,
+  pack,
+  required,
+  unpack,
+} from "./field.ts";
+import type * as wire from "./gen/message-types.ts";
+import {
+  ApiVersion,
+  ForwardClientCert,
+  HttpConnectionManager,
+  HttpFault,
+  HttpRbac,
+  NetworkRbac,
+  Router,
+  TcpProxy,
+} from "./gen/messages.ts";
+import { decodeRbac, encodeRbac } from "./rbac.ts";
+import { decodeRouteConfig, encodeRouteConfig } from "./route-config.ts";
+
+type HttpFilters = Extract<NetworkFilter, { kind: "http" }>;
+type TcpFilter = Extract<NetworkFilter, { kind: "tcp" }>;
+
+/** Resources that come over the same aggregated stream. */
+export const adsSource: wire.ConfigSource = { ads: {}, resourceApiVersion: ApiVersion.V3 };
+
+export function encodeFilters(
+  chain: Pick<FilterChain, "rbac" | "filter">,
+  direction: Direction,
+): wire.Filter[] {
+  const { filter } = chain;
+  const rbac = chain.rbac.map((rules) => ({
+    name: "envoy.filters.network.rbac",
+    typedConfig: pack(NetworkRbac, { rules: encodeRbac(rules), statPrefix: "tcp." }),
+  }));
+  return [...rbac, filter.kind === "http" ? encodeHttp(filter, direction) : encodeTcp(filter)];
+}
+
+export function decodeFilters(
+  filters: readonly wire.Filter[] | undefined,
+  path: string,
+): Pick<FilterChain, "rbac" | "filter"> {
+  const rbac: Rbac[] = [];
+  for (const [index, filter] of (filters ?? []).entries()) {
+    const at = `${path}.filters[${index}].typed_config`;
+    const any = filter.typedConfig;
+    if (isPacked(any, NetworkRbac)) {
+      rbac.push(decodeRbac(unpack(NetworkRbac, any, at).rules, `${at}.rules`));
+    } else if (isPacked(any, HttpConnectionManager)) {
+      return { rbac, filter: decodeHttp(unpack(HttpConnectionManager, any, at), at) };
+    } else if (isPacked(any, TcpProxy)) {
+      return { rbac, filter: decodeTcp(unpack(TcpProxy, any, at), at) };
+    } else {
+      throw invalid(at, `cannot run a filter of type "${any?.typeUrl ?? ""}"`);
+    }
+  }
+  throw invalid(`${path}.filters`, "want an HTTP connection manager or a TCP proxy last");
+}
+
+function encodeHttp(filter: HttpFilters, direction: Direction): wire.Filter {
+  const routes: wire.HttpConnectionManager =
+    filter.routes.kind === "rds"
+      ? { rds: { configSource: adsSource, routeConfigName: filter.routes.name } }
+      : { routeConfig: encodeRouteConfig(filter.routes.config) };
+  const inbound: wire.HttpConnectionManager =
+    direction === "inbound"
+      ? {
+          forwardClientCertDetails: ForwardClientCert.APPEND_FORWARD,
+          setCurrentClientCertDetails: { subject: { value: true }, dns: true, uri: true },
+        }
+      : {};
+  return {
+    name: "envoy.filters.network.http_connection_manager",
+    typedConfig: pack(HttpConnectionManager, {
+      statPrefix: filter.statPrefix,
+      ...routes,
+      httpFilters: [
+        ...filter.rbac.map((rules) => ({
+          name: "envoy.filters.http.rbac",
+          typedConfig: pack(HttpRbac, { rules: encodeRbac(rules) }),
+        })),
+        { name: "envoy.filters.http.fault", typedConfig: pack(HttpFault, {}) },
+        { name: "envoy.filters.http.router", typedConfig: pack(Router, {}) },
+      ],
+      useRemoteAddress: { value: false },
+      ...inbound,
+      // Istio's: an idle stream is closed only by the route's own timeout.
+      streamIdleTimeout: {},
+      upgradeConfigs: [{ upgradeType: "websocket" }],
+      normalizePath: { value: true },
+    }),
+  };
+}
+
+function decodeHttp(manager: wire.HttpConnectionManager, path: string): HttpFilters {
+  const rbac: Rbac[] = [];
+  for (const [index, filter] of (manager.httpFilters ?? []).entries()) {
+    const at = `${path}.http_filters[${index}].typed_config`;
+    const any = filter.typedConfig;
+    if (isPacked(any, HttpRbac)) {
+      rbac.push(decodeRbac(unpack(HttpRbac, any, at).rules, `${at}.rules`));
+    } else if (!isPacked(any, Router) && !isPacked(any, HttpFault)) {
+      throw invalid(at, `cannot run a filter of type "${any?.typeUrl ?? ""}"`);
+    }
+  }
+  return {
+    kind: "http",
+    statPrefix: manager.statPrefix ?? "",
+    routes:
+      manager.routeConfig === undefined
+        ? {
+            kind: "rds",
+            name: required(manager.rds?.routeConfigName, `${path}.rds.route_config_name`),
+          }
+        : {
+            kind: "inline",
+            config: decodeRouteConfig(manager.routeConfig, `${path}.route_config`),
+          },
+    rbac,
+  };
+}
+
+function encodeTcp(filter: TcpFilter): wire.Filter {
+  const [only, ...others] = filter.clusters;
+  const clusters: wire.TcpProxy =
+    only !== undefined && others.length === 0 && only.weight === 100
+      ? { cluster: only.cluster }
+      : {
+          weightedClusters: {
+            clusters: filter.clusters.map(({ cluster, weight }) => ({ name: cluster, weight })),
+          },
+        };
+  return {
+    name: "envoy.filters.network.tcp_proxy",
+    typedConfig: pack(TcpProxy, {
+      statPrefix: filter.statPrefix,
+      ...clusters,
+      ...given(
+        "idleTimeout",
+        filter.idleTimeoutMs === undefined ? undefined : encodeDuration(filter.idleTimeoutMs),
+      ),
+    }),
+  };
+}
+
+function decodeTcp(proxy: wire.TcpProxy, path: string): TcpFilter {
+  const clusters = (proxy.weightedClusters?.clusters ?? []).map((cluster, index) => ({
+    cluster: required(cluster.name, `${path}.weighted_clusters.clusters[${index}].name`),
+    weight: cluster.weight ?? 0,
+  }));
+  return {
+    kind: "tcp",
+    statPrefix: proxy.statPrefix ?? "",
+    clusters:
+      proxy.cluster === undefined
+        ? required(clusters.length > 0 ? clusters : undefined, `${path}.cluster`)
+        : [{ cluster: proxy.cluster, weight: 100 }],
+    ...given("idleTimeoutMs", decodeDuration(proxy.idleTimeout)),
+  };
+}

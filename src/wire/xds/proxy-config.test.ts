@@ -1,0 +1,65 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import fc from "fast-check";
+import { MeshError } from "../../base/error.ts";
+import { proxyConfig } from "./arbitrary.test-support.ts";
+import { decodeProxyConfig, encodeProxyConfig } from "./proxy-config.ts";
+import type { EncodedResource, XdsResources } from "./resources.ts";
+import { groupByType, typeUrls } from "./resources.ts";
+
+/** Copies, so that nothing is answered from memory. */
+function copied(resources: XdsResources): XdsResources {
+  return groupByType(flat(resources).map((resource) => ({ ...resource })));
+}
+
+function flat(resources: XdsResources): EncodedResource[] {
+  return [...resources.values()].flatMap((named) => [...named.values()]);
+}
+
+describe("a proxy configuration", () => {
+  test("survives the way over xDS unchanged", () => {
+    fc.assert(
+      fc.property(proxyConfig, (config) => {
+        assert.deepEqual(decodeProxyConfig(copied(encodeProxyConfig(config))), config);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test("encodes to the same versions when nothing changed", () => {
+    fc.assert(
+      fc.property(proxyConfig, (config) => {
+        const versions = (resources: XdsResources): string[] =>
+          flat(resources).map((resource) => resource.version);
+        assert.deepEqual(
+          versions(encodeProxyConfig(config)),
+          versions(encodeProxyConfig(structuredClone(config))),
+        );
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  test("is refused with an error that names resource and path, never with a crash, when bytes are damaged", () => {
+    fc.assert(
+      fc.property(
+        proxyConfig.filter((config) => config.listeners.length > 0),
+        fc.nat(),
+        fc.integer({ min: 0, max: 255 }),
+        (config, position, byte) => {
+          const resources = flat(copied(encodeProxyConfig(config)));
+          const damaged = resources.find((resource) => resource.typeUrl === typeUrls.listener);
+          assert.ok(damaged);
+          damaged.bytes[position % damaged.bytes.length] = byte;
+          try {
+            decodeProxyConfig(groupByType(resources));
+          } catch (error) {
+            assert.ok(error instanceof MeshError, String(error));
+            assert.match(error.message, /Listener/);
+          }
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
+});

@@ -1,0 +1,69 @@
+/**
+ * A sidecar's whole configuration ⇄ xDS resources.
+ *
+ * Both directions remember what they made of an object they have seen (by identity): a configuration of which one
+ * route changed costs one route. The memory lives and dies with the objects.
+ */
+
+import type {
+  Cluster,
+  ClusterEndpoints,
+  Listener,
+  ProxyConfig,
+  RouteConfig,
+} from "../../model/proxy-config.ts";
+import { decodeCluster, encodeCluster } from "./cluster.ts";
+import { decodeEndpoints, encodeEndpoints } from "./endpoints.ts";
+import { decodeListener, encodeListener } from "./listener.ts";
+import type { EncodedResource, XdsResources } from "./resources.ts";
+import { groupByType, typeUrls } from "./resources.ts";
+import { decodeRoutes, encodeRoutes } from "./route-config.ts";
+
+export function encodeProxyConfig(config: ProxyConfig): XdsResources {
+  return groupByType([
+    ...config.clusters.map(clusterOf),
+    ...config.endpoints.map(endpointsOf),
+    ...config.listeners.map(listenerOf),
+    ...config.routes.map(routesOf),
+  ]);
+}
+
+/** Throws MeshError `xds.malformed` or `xds.invalid` naming the resource and the path in it. */
+export function decodeProxyConfig(resources: XdsResources): ProxyConfig {
+  return {
+    listeners: all(resources, typeUrls.listener, toListener),
+    routes: all(resources, typeUrls.route, toRoutes),
+    clusters: all(resources, typeUrls.cluster, toCluster),
+    endpoints: all(resources, typeUrls.endpoints, toEndpoints),
+  };
+}
+
+const listenerOf = remembered(encodeListener);
+const routesOf = remembered(encodeRoutes);
+const clusterOf = remembered(encodeCluster);
+const endpointsOf = remembered(encodeEndpoints);
+const toListener = remembered<EncodedResource, Listener>(decodeListener);
+const toRoutes = remembered<EncodedResource, RouteConfig>(decodeRoutes);
+const toCluster = remembered<EncodedResource, Cluster>(decodeCluster);
+const toEndpoints = remembered<EncodedResource, ClusterEndpoints>(decodeEndpoints);
+
+function all<T>(
+  resources: XdsResources,
+  typeUrl: string,
+  decode: (resource: EncodedResource) => T,
+): readonly T[] {
+  return [...(resources.get(typeUrl)?.values() ?? [])]
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+    .map(decode);
+}
+
+function remembered<A extends object, B>(compute: (value: A) => B): (value: A) => B {
+  const known = new WeakMap<A, B>();
+  return (value) => {
+    const before = known.get(value);
+    if (before !== undefined) return before;
+    const result = compute(value);
+    known.set(value, result);
+    return result;
+  };
+}

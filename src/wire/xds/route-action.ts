@@ -1,0 +1,173 @@
+/**
+ * What a route does: forward to clusters, redirect, or answer itself.
+ *
+ * One cluster with the whole weight (100, no header operations of its own) travels as `cluster`, everything else as
+ * `weighted_clusters`.
+ */
+
+import type { RetryPolicy, RouteAction, WeightedCluster } from "../../model/proxy-config.ts";
+import {
+  decodeDuration,
+  encodeDuration,
+  given,
+  invalid,
+  pack,
+  required,
+  wrappedNumber,
+} from "./field.ts";
+import type * as wire from "./gen/message-types.ts";
+import { PreviousHostsPredicate, RedirectCode } from "./gen/messages.ts";
+import { decodeEdits, encodeEdits } from "./header-edit.ts";
+
+type Forward = Extract<RouteAction, { kind: "forward" }>;
+type Redirect = Extract<RouteAction, { kind: "redirect" }>;
+type ActionFields = Pick<wire.Route, "route" | "redirect" | "directResponse">;
+
+export function encodeAction(action: RouteAction): ActionFields {
+  switch (action.kind) {
+    case "forward":
+      return { route: encodeForward(action) };
+    case "redirect":
+      return { redirect: encodeRedirect(action) };
+    case "respond":
+      return {
+        directResponse: { status: action.status, body: { inlineString: action.body } },
+      };
+  }
+}
+
+export function decodeAction(route: ActionFields, path: string): RouteAction {
+  if (route.route !== undefined) return decodeForward(route.route, `${path}.route`);
+  if (route.redirect !== undefined) return decodeRedirect(route.redirect);
+  if (route.directResponse !== undefined) {
+    return {
+      kind: "respond",
+      status: required(route.directResponse.status, `${path}.direct_response.status`),
+      body: route.directResponse.body?.inlineString ?? "",
+    };
+  }
+  throw invalid(path, "want route, redirect or direct_response");
+}
+
+function encodeForward(action: Forward): wire.RouteAction {
+  const [only, ...others] = action.clusters;
+  const isWhole =
+    only !== undefined &&
+    others.length === 0 &&
+    only.weight === 100 &&
+    only.requestHeaders === undefined &&
+    only.responseHeaders === undefined;
+  return {
+    ...(isWhole
+      ? { cluster: only.cluster }
+      : { weightedClusters: { clusters: action.clusters.map(encodeWeighted) } }),
+    timeout: encodeDuration(action.timeoutMs),
+    ...given("retryPolicy", action.retry && encodeRetry(action.retry)),
+    ...given("prefixRewrite", action.prefixRewrite),
+    ...given("hostRewriteLiteral", action.hostRewrite),
+  };
+}
+
+function decodeForward(action: wire.RouteAction, path: string): Forward {
+  const weighted = action.weightedClusters?.clusters ?? [];
+  const clusters: readonly WeightedCluster[] =
+    action.cluster === undefined
+      ? weighted.map((cluster, index) =>
+          decodeWeighted(cluster, `${path}.weighted_clusters.clusters[${index}]`),
+        )
+      : [{ cluster: action.cluster, weight: 100 }];
+  if (clusters.length === 0) throw invalid(path, "want cluster or weighted_clusters");
+  const retry = action.retryPolicy;
+  return {
+    kind: "forward",
+    clusters,
+    // Envoy's own default where a route says nothing.
+    timeoutMs: decodeDuration(action.timeout) ?? 15_000,
+    ...given("retry", retry && decodeRetry(retry)),
+    // Proto3 keeps no difference between an empty rewrite and none.
+    ...given("prefixRewrite", action.prefixRewrite || undefined),
+    ...given("hostRewrite", action.hostRewriteLiteral),
+  };
+}
+
+function encodeWeighted(cluster: WeightedCluster): wire.ClusterWeight {
+  return { name: cluster.cluster, weight: { value: cluster.weight }, ...encodeEdits(cluster) };
+}
+
+function decodeWeighted(cluster: wire.ClusterWeight, path: string): WeightedCluster {
+  return {
+    cluster: required(cluster.name, `${path}.name`),
+    weight: wrappedNumber(cluster.weight, 0),
+    ...decodeEdits(cluster, path),
+  };
+}
+
+function encodeRetry(retry: RetryPolicy): wire.RetryPolicy {
+  return {
+    retryOn: retry.on.join(","),
+    numRetries: { value: retry.attempts },
+    ...(retry.perTryTimeoutMs === 0
+      ? {}
+      : { perTryTimeout: encodeDuration(retry.perTryTimeoutMs) }),
+    // Istio's: prefer a host that was not tried yet, give up looking after five picks.
+    retryHostPredicate: [
+      {
+        name: "envoy.retry_host_predicates.previous_hosts",
+        typedConfig: pack(PreviousHostsPredicate, {}),
+      },
+    ],
+    hostSelectionRetryMaxAttempts: 5,
+    retriableStatusCodes: retry.retriableStatusCodes,
+    retryBackOff: {
+      baseInterval: encodeDuration(retry.baseBackoffMs),
+      maxInterval: encodeDuration(retry.maxBackoffMs),
+    },
+  };
+}
+
+function decodeRetry(retry: wire.RetryPolicy): RetryPolicy {
+  // Envoy's defaults: 25 ms, ten times that at most.
+  const base = decodeDuration(retry.retryBackOff?.baseInterval) ?? 25;
+  return {
+    attempts: wrappedNumber(retry.numRetries, 1),
+    perTryTimeoutMs: decodeDuration(retry.perTryTimeout) ?? 0,
+    on: (retry.retryOn ?? "").split(",").filter((condition) => condition !== ""),
+    retriableStatusCodes: retry.retriableStatusCodes ?? [],
+    baseBackoffMs: base,
+    maxBackoffMs: decodeDuration(retry.retryBackOff?.maxInterval) ?? base * 10,
+  };
+}
+
+const redirectCodes: readonly (readonly [number, number])[] = [
+  [301, RedirectCode.MOVED_PERMANENTLY],
+  [302, RedirectCode.FOUND],
+  [303, RedirectCode.SEE_OTHER],
+  [307, RedirectCode.TEMPORARY_REDIRECT],
+  [308, RedirectCode.PERMANENT_REDIRECT],
+];
+
+function encodeRedirect(action: Redirect): wire.RedirectAction {
+  const code = redirectCodes.find(([status]) => status === action.status);
+  if (code === undefined) {
+    throw invalid("redirect", `want status 301, 302, 303, 307 or 308, got ${action.status}`);
+  }
+  return {
+    responseCode: code[1],
+    ...given("hostRedirect", action.host),
+    ...given("pathRedirect", action.path),
+    ...given("schemeRedirect", action.scheme),
+    ...given("portRedirect", action.port),
+  };
+}
+
+function decodeRedirect(redirect: wire.RedirectAction): Redirect {
+  const code = redirectCodes.find(([, code]) => code === (redirect.responseCode ?? 0));
+  return {
+    kind: "redirect",
+    status: code?.[0] ?? 301,
+    ...given("host", redirect.hostRedirect || undefined),
+    ...given("path", redirect.pathRedirect || undefined),
+    ...given("scheme", redirect.schemeRedirect || undefined),
+    ...given("port", redirect.portRedirect || undefined),
+  };
+}
