@@ -51,6 +51,8 @@ export interface Libc {
   socket(domain: number, type: number, protocol: number): number;
   bind(fd: number, address: Uint8Array): void;
   send(fd: number, bytes: Uint8Array): void;
+  /** The same on a thread of Node's pool. Errors are not told: ask the kernel for what should have come of it. */
+  sendInBackground(fd: number, bytes: Uint8Array, done: () => void): void;
   /** The datagram's length, which with MSG_TRUNC may exceed the buffer. */
   recv(fd: number, buffer: Uint8Array, flags: number): number;
   setsockopt(fd: number, level: number, name: number, value: Uint8Array): void;
@@ -112,6 +114,7 @@ function bindLibc(): Libc {
     socket: (domain, type, protocol) => checked(socket(domain, type, protocol)),
     bind: (fd, address) => void checked(bind(fd, address, address.length)),
     send: (fd, bytes) => void checked(send(fd, bytes, bytes.length, 0)),
+    sendInBackground: (fd, bytes, done) => send.async(fd, bytes, bytes.length, 0, () => done()),
     recv: (fd, buffer, flags) => checked(recv(fd, buffer, buffer.length, flags)),
     setsockopt: (fd, level, name, value) =>
       void checked(setsockopt(fd, level, name, value, value.length)),

@@ -10,30 +10,17 @@
 import { closeSync } from "node:fs";
 import { MeshError } from "../base/error.ts";
 import type { LinkSpec, VethSpec, VxlanSpec } from "../model/node-state.ts";
-import {
-  changeLink,
-  createVeth,
-  createVxlan,
-  deleteLink,
-  type Link,
-} from "../wire/netlink/link.ts";
+import { changeLink, createVeth, createVxlan, type Link } from "../wire/netlink/link.ts";
 import { EEXIST, SystemCallError } from "./ffi.ts";
+import { removeLink } from "./link-removal.ts";
 import type { NetlinkSocket } from "./netlink-socket.ts";
 import { openNetns } from "./netns.ts";
 import { findLink, setUpPodInterface, withSocketIn } from "./pod-interface.ts";
-import { absent, doing, refusal } from "./refusal.ts";
+import { doing, refusal } from "./refusal.ts";
 
 export function ensureLink(socket: NetlinkSocket, spec: LinkSpec): void {
   if (spec.kind === "veth") ensureVeth(socket, spec);
   else ensureVxlan(socket, spec);
-}
-
-/**
- * Deletes a link; an absent one is success. The kernel waits for packets in flight on other processors to leave the
- * link, so this call blocks for about 20 ms.
- */
-export function removeLink(socket: NetlinkSocket, name: string): void {
-  doing("link", `delete link ${name}`, () => socket.request(deleteLink(name)), absent);
 }
 
 function ensureVeth(socket: NetlinkSocket, spec: VethSpec): void {

@@ -14,8 +14,15 @@
 import { closeSync } from "node:fs";
 import { unreachable } from "../base/error.ts";
 import { routeProtocol } from "../model/names.ts";
-import type { NodeState, PodInterface, RouteSpec, Step, Sysctl } from "../model/node-state.ts";
-import { renderRuleset } from "../model/ruleset-text.ts";
+import type {
+  NodeState,
+  PodInterface,
+  RouteSpec,
+  Ruleset,
+  Step,
+  Sysctl,
+} from "../model/node-state.ts";
+import { renderNewRuleset, renderRuleset } from "../model/ruleset-text.ts";
 import { deleteAddress, replaceAddress } from "../wire/netlink/address.ts";
 import {
   deleteForwarding,
@@ -28,7 +35,8 @@ import { forgetConnectionsOf } from "./connections.ts";
 import type { KernelDriver } from "./driver.ts";
 import { probeFeatures, requireFeature } from "./features.ts";
 import { ENODEV, SystemCallError } from "./ffi.ts";
-import { ensureLink, removeLink } from "./links.ts";
+import { LinkRemover } from "./link-removal.ts";
+import { ensureLink } from "./links.ts";
 import { NETLINK_NETFILTER, NETLINK_ROUTE, NetlinkSocket } from "./netlink-socket.ts";
 import { inNetns, inNetnsOf, openNetns, openOwnNetns } from "./netns.ts";
 import { NftContext } from "./nftables.ts";
@@ -47,6 +55,8 @@ export function openKernelDriver(): KernelDriver {
   const peers = new Map<string, PodInterface>();
   const settings = new Set<string>();
 
+  const remover = new LinkRemover(route, () => atHome(() => new NetlinkSocket(NETLINK_ROUTE)));
+
   const atHome = <T>(fn: () => T): T => inNetnsOf(netns, "of the kernel driver", fn);
 
   return {
@@ -61,14 +71,25 @@ export function openKernelDriver(): KernelDriver {
 
     apply(plan) {
       const indexes = new Map<string, number>();
-      for (const step of plan) applyStep(step, indexes);
+      let doomed: string[] = [];
+      for (const step of plan) {
+        // Deletions that follow each other are one: the kernel takes as long for many links as for one.
+        if (step.kind === "link-delete") {
+          doomed.push(step.name);
+          continue;
+        }
+        removeLinks(doomed, indexes);
+        doomed = [];
+        applyStep(step, indexes);
+      }
+      removeLinks(doomed, indexes);
     },
 
     applyRulesetIn(path, ruleset) {
       inNetns(path, () => {
         const inside = new NftContext();
         try {
-          inside.run(renderRuleset(ruleset));
+          commitRuleset(inside, ruleset);
         } finally {
           inside.close();
         }
@@ -96,7 +117,18 @@ export function openKernelDriver(): KernelDriver {
     },
   };
 
-  function applyStep(step: Step, indexes: Map<string, number>): void {
+  function removeLinks(names: readonly string[], indexes: Map<string, number>): void {
+    for (const name of names) {
+      indexes.delete(name);
+      peers.delete(name);
+    }
+    remover.remove(names);
+  }
+
+  function applyStep(
+    step: Exclude<Step, { kind: "link-delete" }>,
+    indexes: Map<string, number>,
+  ): void {
     const indexOf = (link: string): number => {
       const known = indexes.get(link);
       if (known !== undefined) return known;
@@ -119,11 +151,6 @@ export function openKernelDriver(): KernelDriver {
         indexes.delete(step.link.name);
         ensureLink(route, step.link);
         if (step.link.kind === "veth") peers.set(step.link.name, step.link.peer);
-        break;
-      case "link-delete":
-        indexes.delete(step.name);
-        peers.delete(step.name);
-        removeLink(route, step.name);
         break;
       case "address-add":
       case "address-delete": {
@@ -187,6 +214,15 @@ export function openKernelDriver(): KernelDriver {
       default:
         unreachable(step);
     }
+  }
+}
+
+/** A pod's namespace is usually fresh: see renderNewRuleset for what that saves. */
+function commitRuleset(nft: NftContext, ruleset: Ruleset): void {
+  try {
+    nft.run(renderNewRuleset(ruleset));
+  } catch {
+    nft.run(renderRuleset(ruleset));
   }
 }
 

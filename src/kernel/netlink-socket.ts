@@ -86,6 +86,18 @@ export class NetlinkSocket {
     this.#exchange(request, NLM_F_ACK, () => undefined);
   }
 
+  /**
+   * Has the kernel do something that takes long, on another thread, and closes the socket when it is done. Whether
+   * it was done is not told here.
+   */
+  requestInBackgroundAndClose(request: NetlinkRequest, done: () => void): void {
+    const bytes = encodeMessage({ ...request, flags: request.flags | NLM_F_REQUEST, sequence: 1 });
+    libc().sendInBackground(this.#fd, bytes, () => {
+      this.close();
+      done();
+    });
+  }
+
   /** Asks for one object. */
   get<T>(request: NetlinkRequest, decode: Decode<T>): T | undefined {
     return this.#exchange(request, NLM_F_ACK, decode).values[0];

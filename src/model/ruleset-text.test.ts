@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { renderRuleset, renderRulesetRemoval } from "./ruleset-text.ts";
+import { renderNewRuleset, renderRuleset, renderRulesetRemoval } from "./ruleset-text.ts";
 
 describe("the text of a ruleset", () => {
   test("replaces the table in one transaction, sets first, one line for each rule and element", () => {
@@ -61,6 +61,13 @@ describe("the text of a ruleset", () => {
         "}",
         "",
       ].join("\n"),
+    );
+  });
+
+  test("of a new table makes it and deletes nothing", () => {
+    assert.equal(
+      renderNewRuleset({ table: "heddle", sets: [], maps: [], chains: [] }),
+      "create table inet heddle\ntable inet heddle {\n\n}\n",
     );
   });
 

@@ -98,6 +98,10 @@ export class Attributes {
     return this.#sized(type, 4)?.getUint32(0, true);
   }
 
+  u32be(type: number): number | undefined {
+    return this.#sized(type, 4)?.getUint32(0);
+  }
+
   u16be(type: number): number | undefined {
     return this.#sized(type, 2)?.getUint16(0);
   }

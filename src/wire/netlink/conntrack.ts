@@ -1,7 +1,7 @@
 /**
  * Ctnetlink: listing the tracked connections that an address takes part in, and deleting one.
  *
- * A listing carries a filter; kernels since 5.8 apply it, older ones ignore it and list everything, so whoever
+ * A filtered listing is filtered by kernels since 5.8; older ones ignore the filter and list everything, so whoever
  * lists also compares. A connection is deleted by its original tuple, sent back byte for byte with the id that
  * distinguishes it from a later connection of the same tuple.
  */
@@ -13,6 +13,8 @@ const NFNL_SUBSYS_CTNETLINK = 1;
 const IPCTNL_MSG_CT_NEW = (NFNL_SUBSYS_CTNETLINK << 8) | 0;
 const IPCTNL_MSG_CT_GET = (NFNL_SUBSYS_CTNETLINK << 8) | 1;
 const IPCTNL_MSG_CT_DELETE = (NFNL_SUBSYS_CTNETLINK << 8) | 2;
+const IPCTNL_MSG_CT_GET_STATS = (NFNL_SUBSYS_CTNETLINK << 8) | 5;
+const CTA_STATS_GLOBAL_ENTRIES = 1;
 
 const AF_INET = 2;
 const CTA_TUPLE_ORIG = 1;
@@ -23,18 +25,13 @@ const CTA_FILTER = 25;
 const CTA_FILTER_ORIG_FLAGS = 1;
 const CTA_FILTER_REPLY_FLAGS = 2;
 const CTA_FILTER_F_IP_SRC = 1 << 0;
-const CTA_FILTER_F_IP_DST = 1 << 1;
 const CTA_TUPLE_IP = 1;
 const CTA_IP_V4_SRC = 1;
 const CTA_IP_V4_DST = 2;
 const headBytes = 4;
 
 /** The place in a connection's two tuples where an address may stand. */
-export type ConnectionEnd =
-  | "original-source"
-  | "original-destination"
-  | "reply-source"
-  | "reply-destination";
+export type ConnectionEnd = "original-source" | "reply-source";
 
 export interface Connection {
   readonly original: { readonly source: string; readonly destination: string };
@@ -43,28 +40,42 @@ export interface Connection {
   readonly key: Uint8Array;
 }
 
+/** Lists all connections. */
+export function dumpConnections(): NetlinkRequest {
+  return { type: IPCTNL_MSG_CT_GET, flags: NLM_F_DUMP, payload: header() };
+}
+
 /** Lists the connections that have `address` at `end`. */
-export function dumpConnections(end: ConnectionEnd, address: string): NetlinkRequest {
-  const original = end.startsWith("original");
-  const source = end.endsWith("source");
-  const tuple = original ? CTA_TUPLE_ORIG : CTA_TUPLE_REPLY;
-  const flags = original ? CTA_FILTER_ORIG_FLAGS : CTA_FILTER_REPLY_FLAGS;
+export function dumpConnectionsOf(end: ConnectionEnd, address: string): NetlinkRequest {
+  const [tuple, flags] =
+    end === "original-source"
+      ? [CTA_TUPLE_ORIG, CTA_FILTER_ORIG_FLAGS]
+      : [CTA_TUPLE_REPLY, CTA_FILTER_REPLY_FLAGS];
   return {
     type: IPCTNL_MSG_CT_GET,
     flags: NLM_F_DUMP,
     payload: concat(
-      Uint8Array.of(AF_INET, 0, 0, 0),
-      nest(tuple, nest(CTA_TUPLE_IP, ipv4(source ? CTA_IP_V4_SRC : CTA_IP_V4_DST, address))),
-      nest(CTA_FILTER, u32(flags, source ? CTA_FILTER_F_IP_SRC : CTA_FILTER_F_IP_DST)),
+      header(),
+      nest(tuple, nest(CTA_TUPLE_IP, ipv4(CTA_IP_V4_SRC, address))),
+      nest(CTA_FILTER, u32(flags, CTA_FILTER_F_IP_SRC)),
     ),
   };
+}
+
+/** Asks how many connections the namespace tracks. */
+export function getConnectionCount(): NetlinkRequest {
+  return { type: IPCTNL_MSG_CT_GET_STATS, flags: 0, payload: header() };
+}
+
+export function decodeConnectionCount(payload: Uint8Array): number {
+  return new Attributes(payload, headBytes).u32be(CTA_STATS_GLOBAL_ENTRIES) ?? 0;
 }
 
 export function deleteConnection(connection: Connection): NetlinkRequest {
   return {
     type: IPCTNL_MSG_CT_DELETE,
     flags: 0,
-    payload: concat(Uint8Array.of(AF_INET, 0, 0, 0), connection.key),
+    payload: concat(header(), connection.key),
   };
 }
 
@@ -84,14 +95,17 @@ export function decodeConnection(type: number, payload: Uint8Array): Connection 
   };
 }
 
-/** True where `address` stands at any end of the connection. */
+/**
+ * True where `address` opened the connection or answers it. Whom it was addressed to says nothing: that may be a
+ * Service's address, and where it is the answering one, the reply's source says so.
+ */
 export function connectionInvolves(connection: Connection, address: string): boolean {
-  return (
-    connection.original.source === address ||
-    connection.original.destination === address ||
-    connection.reply.source === address ||
-    connection.reply.destination === address
-  );
+  return connection.original.source === address || connection.reply.source === address;
+}
+
+/** `struct nfgenmsg`. */
+function header(): Uint8Array {
+  return Uint8Array.of(AF_INET, 0, 0, 0);
 }
 
 function decodeTuple(tuple: Attributes | undefined): {

@@ -25,6 +25,7 @@ const IFLA_IFNAME = 3;
 const IFLA_MTU = 4;
 const IFLA_LINK = 5;
 const IFLA_LINKINFO = 18;
+const IFLA_GROUP = 27;
 const IFLA_NET_NS_FD = 28;
 const IFLA_EXT_MASK = 29;
 const IFLA_INFO_KIND = 1;
@@ -110,6 +111,8 @@ export interface LinkChange {
   readonly up?: boolean;
   readonly mtu?: number;
   readonly mac?: string;
+  /** A number by which many links can be deleted at once. */
+  readonly group?: number;
 }
 
 export function changeLink(index: number, change: LinkChange): NetlinkRequest {
@@ -120,8 +123,14 @@ export function changeLink(index: number, change: LinkChange): NetlinkRequest {
       linkHeader({ index, ...(change.up === undefined ? {} : { up: change.up }) }),
       ...(change.mtu === undefined ? [] : [u32(IFLA_MTU, change.mtu)]),
       ...(change.mac === undefined ? [] : [mac(IFLA_ADDRESS, change.mac)]),
+      ...(change.group === undefined ? [] : [u32(IFLA_GROUP, change.group)]),
     ),
   };
+}
+
+/** Deletes all links of a group, in the time that one takes. */
+export function deleteLinkGroup(group: number): NetlinkRequest {
+  return { type: RTM_DELLINK, flags: 0, payload: concat(linkHeader({}), u32(IFLA_GROUP, group)) };
 }
 
 export function deleteLink(name: string): NetlinkRequest {
