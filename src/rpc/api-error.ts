@@ -28,7 +28,7 @@ export class ApiError extends MeshError {
   readonly causes: readonly FieldCause[];
 
   constructor(code: string, message: string, causes: readonly FieldCause[], retryable: boolean) {
-    super(code, message, { fault: retryable ? "peer" : "user", retryable });
+    super(code, message, { fault: code === "api.failed" ? "peer" : "user", retryable });
     this.causes = causes;
   }
 }
@@ -51,6 +51,7 @@ export function statusError(status: unknown, code = 0): ApiError {
       field: String(cause["field"] ?? ""),
       message: String(cause["message"] ?? ""),
     })),
-    number >= 500 || number === 429,
+    // A conflict is over once the object has been read again.
+    number >= 500 || number === 429 || reason === "Conflict",
   );
 }

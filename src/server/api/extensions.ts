@@ -1,0 +1,99 @@
+/**
+ * The paths that are Heddle's own, all for the administrator:
+ *
+ * - `POST /heddle/v1/node-tokens {"node"}`: a bootstrap document for an agent. The newest two tokens of a node work.
+ * - `GET /heddle/v1/proxies`: who is connected over xDS, and what each has taken or refused.
+ * - `GET /heddle/v1/converged?resourceVersion=N&timeoutMs=T`: answers when every connected agent and proxy has taken or
+ *   refused a World of at least version N, or when the time is up; either way with who stands where.
+ */
+
+import { MeshError } from "../../base/error.ts";
+import type { ServerWorld } from "../world.ts";
+import type { XdsServer } from "../xds-server.ts";
+import { badRequest, readBody, recordBody } from "./body.ts";
+import type { ExtensionRequest, Extensions } from "./handler.ts";
+import type { NodeTokens } from "./node-tokens.ts";
+import type { Answer } from "./write.ts";
+
+export interface ExtensionOptions {
+  readonly tokens: NodeTokens;
+  readonly world: ServerWorld;
+  readonly rootPem: string;
+  /** Undefined until the servers listen. */
+  readonly addresses: () => { readonly api: string; readonly xds: string };
+  readonly xds: () => XdsServer;
+}
+
+/** What an agent needs to find the server, trust it and be trusted. A file with it is as secret as its token. */
+export interface Bootstrap {
+  readonly node: string;
+  readonly api: string;
+  readonly xds: string;
+  readonly token: string;
+  readonly roots: string;
+}
+
+const maxWaitMs = 50_000; // clients give up on an answer after 60 s
+
+export function extensions(options: ExtensionOptions): Extensions {
+  return (request) => {
+    const { method, pathname } = request;
+    if (!pathname.startsWith("/heddle/v1/")) return undefined;
+    if (request.caller.kind !== "admin") {
+      const { node } = request.caller;
+      throw new MeshError("api.forbidden", `node ${node} may not use ${pathname}`, {
+        fault: "user",
+      });
+    }
+    switch (`${method} ${pathname}`) {
+      case "POST /heddle/v1/node-tokens":
+        return nodeToken(options, request);
+      case "GET /heddle/v1/proxies":
+        return Promise.resolve({ code: 200, body: { clients: options.xds().status() } });
+      case "GET /heddle/v1/converged":
+        return converged(options, request);
+      default:
+        return undefined;
+    }
+  };
+}
+
+async function nodeToken(
+  options: ExtensionOptions,
+  { request }: ExtensionRequest,
+): Promise<Answer> {
+  const { node } = recordBody(await readBody(request)) as { readonly node?: unknown };
+  if (typeof node !== "string") throw badRequest(`node must be a string, got ${typeof node}`);
+  const token = await options.tokens.issue(node);
+  const body: Bootstrap = {
+    node,
+    ...options.addresses(),
+    token: token.reveal(),
+    roots: options.rootPem,
+  };
+  return { code: 201, body };
+}
+
+async function converged(options: ExtensionOptions, request: ExtensionRequest): Promise<Answer> {
+  const version = Number(request.query.get("resourceVersion") ?? options.world.current().version);
+  const timeoutMs = Number(request.query.get("timeoutMs") ?? 10_000);
+  if (!Number.isSafeInteger(version) || !Number.isFinite(timeoutMs)) {
+    throw badRequest("converged: resourceVersion and timeoutMs must be numbers");
+  }
+  const signal = AbortSignal.any([
+    request.signal,
+    AbortSignal.timeout(Math.min(maxWaitMs, Math.max(0, timeoutMs))),
+  ]);
+  let reached = true;
+  try {
+    await options.world.reached(version, signal);
+    await options.xds().waitForVersion(version, signal);
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    reached = false;
+  }
+  return {
+    code: 200,
+    body: { resourceVersion: String(version), converged: reached, clients: options.xds().status() },
+  };
+}

@@ -1,0 +1,31 @@
+/** What the server starts to push configuration, and what it needs to know of it: the seam to server/xds. */
+
+import type { Clock } from "../base/clock.ts";
+import type { Log } from "../base/log.ts";
+import type { Secret } from "../base/secret.ts";
+import type { WorldSource } from "./world-source.ts";
+
+export interface XdsServerOptions {
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly tls: { readonly keyPem: Secret<string>; readonly certPem: string };
+  readonly world: WorldSource;
+  /** Whom a bearer token speaks for. */
+  readonly authenticate: (token: string) => { readonly node: string } | undefined;
+  /** The node that a pod is bound to; undefined where there is no such pod. */
+  readonly podNode: (namespace: string, name: string, uid: string) => string | undefined;
+  /** The chain, PEM, leaf first. */
+  readonly issueCertificate: (csrPem: string, identity: string) => Promise<readonly string[]>;
+  readonly log: Log;
+  readonly clock: Clock;
+}
+
+export interface XdsServer {
+  readonly port: number;
+  close(): Promise<void>;
+  /** One entry for each connected client, as JSON. */
+  status(): unknown;
+  /** Resolves when every connected client has taken or refused a World of at least this version. */
+  waitForVersion(version: number, signal: AbortSignal): Promise<unknown>;
+}
+
+export type StartXdsServer = (options: XdsServerOptions) => Promise<XdsServer>;
