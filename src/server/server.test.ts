@@ -378,8 +378,8 @@ describe("a node's token", () => {
     await assert.rejects(node.patchStatus("Pod", "default", "theirs", { podIP: "1.1.1.1" }), {
       code: "api.forbidden",
     });
-    const mine = await client.create(pod("mine", "node-7"));
-    assert.ok(await node.patchStatus("Pod", "default", "mine", { podIP: "1.1.1.1" }));
+    await client.create(pod("mine", "node-7"));
+    const mine = await node.patchStatus<Pod>("Pod", "default", "mine", { podIP: "1.1.1.1" });
     await assert.rejects(node.update(mine), { code: "api.forbidden" });
     transport.close();
   });
