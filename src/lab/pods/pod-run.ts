@@ -50,6 +50,7 @@ export class PodRun {
   readonly #states: ContainerState[];
   readonly #pids = new Map<string, number>();
   #graceSeconds: number;
+  #abandoned = false;
   /** Settles when nothing of the pod is left on the host. */
   readonly done: Promise<void>;
 
@@ -75,6 +76,12 @@ export class PodRun {
   stop(graceSeconds: number = this.#graceSeconds): void {
     this.#graceSeconds = Math.min(this.#graceSeconds, graceSeconds);
     this.#stop.abort();
+  }
+
+  /** The lab is going down: the processes are killed, and the namespace is left to the sweep. */
+  abandon(): void {
+    this.#abandoned = true;
+    this.stop(0);
   }
 
   async #live(): Promise<void> {
@@ -112,6 +119,7 @@ export class PodRun {
     );
     // Containers that have all ended by themselves leave the pod's address in place until it is deleted.
     await aborted(this.#stop.signal);
+    if (this.#abandoned) return;
     await this.#disconnect(() => disconnectSandbox(sandbox, this.#host.cni));
     rmSync(files.record, { force: true });
     rmSync(files.resolvConf, { force: true });

@@ -55,10 +55,10 @@ export class PodRuntime {
     }
   }
 
-  /** Stops all pods at once, leaving their objects; for the end of the lab. */
-  async close(graceSeconds: number): Promise<void> {
+  /** Kills all pods' processes at once and leaves the rest to the lab's sweep. */
+  async abandon(): Promise<void> {
     const runs = [...this.#runs.values()];
-    for (const run of runs) run.stop(graceSeconds);
+    for (const run of runs) run.abandon();
     await Promise.allSettled(runs.map(({ done }) => done));
   }
 

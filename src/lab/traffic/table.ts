@@ -10,10 +10,11 @@ import type { Edge } from "./edges.ts";
 const titles = ["SOURCE", "DESTINATION", "RATE", "SUCCESS", "P50", "P99", "VERSIONS", "MTLS"];
 const rightAligned = new Set([2, 3, 4, 5]);
 
-/** The lines of the table; the edges' counts are of the last `seconds`. */
-export function renderEdges(edges: readonly Edge[], seconds: number): string[] {
+/** The lines of the table; with `seconds` as rates over that time, without as counts. */
+export function renderEdges(edges: readonly Edge[], seconds: number | undefined): string[] {
   if (edges.length === 0) return ["no requests yet"];
-  return renderColumns([titles, ...edges.map((edge) => row(edge, seconds))], rightAligned);
+  const header = titles.map((title) => (title === "RATE" && !seconds ? "COUNT" : title));
+  return renderColumns([header, ...edges.map((edge) => row(edge, seconds))], rightAligned);
 }
 
 /** Rows as lines, each column as wide as its widest cell. */
@@ -37,11 +38,14 @@ export function renderColumns(
   );
 }
 
-function row(edge: Edge, seconds: number): string[] {
+function row(edge: Edge, seconds: number | undefined): string[] {
+  const unit = edge.protocol === "tcp" ? "conn" : "req";
   return [
     edge.source,
     edge.destination,
-    `${(edge.requests / seconds).toFixed(1)} ${edge.protocol === "tcp" ? "conn/s" : "req/s"}`,
+    seconds === undefined
+      ? `${edge.requests} ${unit}`
+      : `${(edge.requests / seconds).toFixed(1)} ${unit}/s`,
     edge.successShare === undefined || edge.protocol === "tcp" ? "-" : percent(edge.successShare),
     milliseconds(edge.p50Ms),
     milliseconds(edge.p99Ms),

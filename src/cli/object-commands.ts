@@ -1,0 +1,141 @@
+/**
+ * The commands for people that work on objects of any server: get, apply, delete, proxy-config.
+ *
+ * Without `--server` they speak to the lab of this machine (`--lab NAME`), because that is what a checkout has.
+ */
+
+import { type Command, Option } from "commander";
+import type { Pod } from "../api/k8s/core.ts";
+import type { Resource } from "../api/resource.ts";
+import { MeshError } from "../base/error.ts";
+import { applyObjects, deleteObjects } from "./apply.ts";
+import { type Connection, connectServer, type ServerOptions } from "./connection.ts";
+import { kindCalled } from "./kind-name.ts";
+import { loadManifests } from "./manifests.ts";
+import { type Format, renderObjects } from "./output.ts";
+
+/** What the commands take from the lab, which they may not know. */
+export interface LabAccess {
+  adminSocket(lab: string): string;
+  /** GET of a sidecar's admin interface. */
+  askSidecar(lab: string, pod: Pod, path: string): Promise<string>;
+}
+
+interface TargetFlags extends ServerOptions {
+  readonly lab: string;
+}
+
+interface NamespaceFlags extends TargetFlags {
+  readonly namespace?: string;
+}
+
+interface GetFlags extends NamespaceFlags {
+  readonly allNamespaces?: true;
+  readonly output?: "json" | "yaml";
+}
+
+interface FileFlags extends NamespaceFlags {
+  readonly filename: readonly string[];
+}
+
+const print = (text: string): void => void process.stdout.write(`${text}\n`);
+
+export function addObjectCommands(program: Command, labs: LabAccess): void {
+  const withServer = async <T>(flags: TargetFlags, use: (c: Connection) => Promise<T>) => {
+    const warn = (text: string) => process.stderr.write(`warning: ${text}\n`);
+    const connection = connectServer(flags, labs.adminSocket(flags.lab), warn);
+    try {
+      return await use(connection);
+    } finally {
+      connection.close();
+    }
+  };
+
+  targeted(program.command("get"))
+    .description("show objects of a kind")
+    .argument("<kind>", "such as pods, services, virtualservices")
+    .argument("[name]", "one object")
+    .option("-n, --namespace <namespace>", "of this namespace only")
+    .option("-A, --all-namespaces", "of all namespaces (the default without a name)")
+    .addOption(new Option("-o, --output <format>", "for programs").choices(["json", "yaml"]))
+    .action(async (word: string, name: string | undefined, flags: GetFlags) => {
+      const { kind, namespaced } = kindCalled(word);
+      const format: Format = flags.output ?? "table";
+      await withServer(flags, async ({ client }) => {
+        if (name === undefined) {
+          const { objects } = await client.list<Resource>(kind, namespaced ? flags.namespace : "");
+          print(renderObjects(objects, true, format));
+          return;
+        }
+        const namespace = namespaced ? (flags.namespace ?? "default") : "";
+        const object = await client.get<Resource>(kind, namespace, name);
+        if (object === undefined) throw absent(kind, namespace, name);
+        print(renderObjects([object], false, format));
+      });
+    });
+
+  targeted(program.command("apply"))
+    .description("create or change objects; nothing is sent unless all files are right")
+    .requiredOption(
+      "-f, --filename <files...>",
+      "manifests, folders of them, or - for standard input",
+    )
+    .option("-n, --namespace <namespace>", "for objects that name none")
+    .action(async (flags: FileFlags) => {
+      const objects = loadManifests(flags.filename, flags.namespace);
+      await withServer(flags, ({ client }) => applyObjects(client, objects, print));
+    });
+
+  targeted(program.command("delete"))
+    .description("delete objects, by manifests or by name")
+    .argument("[kind]")
+    .argument("[names...]")
+    .option("-f, --filename <files...>", "the objects of these manifests")
+    .option("-n, --namespace <namespace>", "the objects' namespace")
+    .action(async (word: string | undefined, names: string[], flags: FileFlags) => {
+      const objects = [
+        ...loadManifests(flags.filename ?? [], flags.namespace),
+        ...(word === undefined ? [] : named(word, names, flags.namespace)),
+      ];
+      if (objects.length === 0) {
+        throw new MeshError("cli.usage", "delete: want -f FILES, or KIND NAME", { fault: "user" });
+      }
+      await withServer(flags, ({ client }) => deleteObjects(client, objects, print));
+    });
+
+  targeted(program.command("proxy-config"))
+    .description("what a pod's sidecar is configured to do")
+    .argument("<pod>")
+    .option("-n, --namespace <namespace>", "the pod's namespace", "default")
+    .action(async (name: string, flags: TargetFlags & { namespace: string }) => {
+      const pod = await withServer(flags, ({ client }) =>
+        client.get<Pod>("Pod", flags.namespace, name),
+      );
+      if (pod === undefined) throw absent("Pod", flags.namespace, name);
+      print((await labs.askSidecar(flags.lab, pod, "/config_dump")).trimEnd());
+    });
+}
+
+function targeted(command: Command): Command {
+  return command
+    .option("--lab <name>", "the server of this lab", "lab")
+    .option("--server <where>", "an admin socket, or https://HOST:6443")
+    .option("--token-file <file>", "with https: who we are")
+    .option("--roots-file <file>", "with https: whom to trust");
+}
+
+function named(word: string, names: readonly string[], namespace = "default"): Resource[] {
+  const { kind, namespaced, apiVersions } = kindCalled(word);
+  return names.map((name) => ({
+    apiVersion: apiVersions[0] ?? "v1",
+    kind,
+    metadata: { name, ...(namespaced ? { namespace } : {}) },
+  }));
+}
+
+function absent(kind: string, namespace: string, name: string): MeshError {
+  const where = namespace === "" ? "" : ` in namespace ${namespace}`;
+  return new MeshError("cli.object.absent", `there is no ${kind} "${name}"${where}`, {
+    fault: "user",
+  });
+}

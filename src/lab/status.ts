@@ -1,0 +1,138 @@
+/**
+ * What `lab status` says: hosts, pods and traffic of a lab, as one value for programs and as tables for people.
+ *
+ * Objects come from the server, process ids from the supervisor and the pods' records, counts from the sidecars since
+ * each of them started.
+ */
+
+import { readFileSync } from "node:fs";
+import type { Node, Pod } from "../api/k8s/core.ts";
+import { proxyUid } from "../model/names.ts";
+import type { ObjectClient } from "../rpc/object-client.ts";
+import { type HostProcess, labProcesses } from "./control.ts";
+import type { LabPaths } from "./names.ts";
+import { type PodRecord, readPodRecords } from "./pods/pod-record.ts";
+import { processesIn } from "./processes.ts";
+import { isReady } from "./readiness-wait.ts";
+import { type Edge, edgesOf } from "./traffic/edges.ts";
+import { scrapeSidecars } from "./traffic/scrape.ts";
+import { renderColumns, renderEdges } from "./traffic/table.ts";
+
+export interface LabStatus {
+  readonly name: string;
+  readonly data: string;
+  readonly adminSocket: string;
+  /** Process id of the lab itself. */
+  readonly supervisor: number;
+  readonly server: HostProcess;
+  readonly nodes: readonly (HostProcess & { readonly name: string; readonly ready: boolean })[];
+  readonly pods: readonly PodStatus[];
+  /** Since the sidecars started. */
+  readonly edges: readonly Edge[];
+}
+
+export interface PodStatus {
+  readonly name: string;
+  readonly namespace: string;
+  readonly node?: string;
+  readonly ip?: string;
+  readonly ready: boolean;
+  readonly phase: string;
+  readonly message?: string;
+  readonly restarts: number;
+  /** Path of the network namespace. */
+  readonly netns?: string;
+  readonly containerId?: string;
+  readonly containers: readonly { readonly name: string; readonly pid: number }[];
+  /** Process id of the sidecar. */
+  readonly sidecar?: number;
+}
+
+export async function labStatus(paths: LabPaths, client: ObjectClient): Promise<LabStatus> {
+  const [processes, nodes, pods] = await Promise.all([
+    labProcesses(paths),
+    client.list<Node>("Node"),
+    client.list<Pod>("Pod"),
+  ]);
+  const readings = await scrapeSidecars(paths, processes.nodes.length);
+  const records = new Map(readPodRecords(paths.pods).map((record) => [record.uid, record]));
+  return {
+    name: paths.name,
+    data: paths.root,
+    adminSocket: paths.adminSocket,
+    supervisor: processes.supervisor,
+    server: processes.server,
+    nodes: processes.nodes.map((node) => ({
+      ...node,
+      ready: nodes.objects.some((one) => one.metadata.name === node.name && isNodeReady(one)),
+    })),
+    pods: pods.objects.map((pod) => podStatus(pod, records.get(pod.metadata.uid ?? ""))),
+    edges: edgesOf(readings.flatMap(({ samples }) => samples)),
+  };
+}
+
+function podStatus(pod: Pod, record: PodRecord | undefined): PodStatus {
+  const { status, spec, metadata } = pod;
+  const sidecar = record === undefined ? undefined : sidecarIn(record.netns);
+  const isEnding = metadata.deletionTimestamp !== undefined;
+  return {
+    name: metadata.name,
+    namespace: metadata.namespace ?? "default",
+    ...(spec.nodeName === undefined ? {} : { node: spec.nodeName }),
+    ...(status?.podIP === undefined ? {} : { ip: status.podIP }),
+    ready: isReady(pod) && !isEnding,
+    phase: isEnding ? "Terminating" : (status?.phase ?? "Pending"),
+    ...(typeof status?.message === "string" ? { message: status.message } : {}),
+    restarts: (status?.containerStatuses ?? []).reduce((sum, one) => sum + one.restartCount, 0),
+    ...(record === undefined ? {} : { netns: record.netns, containerId: record.containerId }),
+    containers: (record?.containers ?? []).map(({ name, process }) => ({ name, pid: process.pid })),
+    ...(sidecar === undefined ? {} : { sidecar }),
+  };
+}
+
+/** In a pod's namespace only its sidecar runs as this user. */
+function sidecarIn(netns: string): number | undefined {
+  return processesIn([netns]).find(({ pid }) => {
+    try {
+      const uid = /^Uid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
+      return Number(uid) === proxyUid;
+    } catch {
+      return false;
+    }
+  })?.pid;
+}
+
+function isNodeReady(node: Node): boolean {
+  return node.status?.conditions?.some((c) => c.type === "Ready" && c.status === "True") ?? false;
+}
+
+/** The status for people. */
+export function renderStatus(status: LabStatus): string {
+  const nodes = status.nodes.map(({ name, address, pid, restarts, ready, netns }) => [
+    name,
+    ready ? "ready" : "not ready",
+    address,
+    pid === undefined ? "starting" : String(pid),
+    String(restarts),
+    netns,
+  ]);
+  const pods = status.pods.map((pod) => [
+    pod.namespace,
+    pod.name,
+    pod.ready ? "ready" : pod.phase,
+    pod.ip ?? "-",
+    pod.node ?? "-",
+    String(pod.restarts),
+    pod.ready ? "" : (pod.message ?? ""),
+  ]);
+  return [
+    `lab "${status.name}", data in ${status.data}`,
+    "",
+    ...renderColumns([["NODE", "STATUS", "ADDRESS", "AGENT", "RESTARTS", "NAMESPACE"], ...nodes]),
+    "",
+    ...renderColumns([["NAMESPACE", "POD", "STATUS", "ADDRESS", "NODE", "RESTARTS", ""], ...pods]),
+    "",
+    ...renderEdges(status.edges, undefined),
+    "",
+  ].join("\n");
+}

@@ -1,0 +1,78 @@
+#!/usr/bin/env node
+/**
+ * The composition root: picks the process that the first word names, and hands it the real parts.
+ *
+ * It is the one file that may import everything, and it imports lazily: a sidecar loads the proxy and nothing else,
+ * and what was compiled once is kept on disk, so that a spare sidecar is up quickly. Wiring only; no decisions.
+ */
+
+import { enableCompileCache } from "node:module";
+import { join } from "node:path";
+import type { Command } from "commander";
+import { renderError } from "./base/error.ts";
+import type { Log, LogLevel } from "./base/log.ts";
+
+const root = join(import.meta.dirname, "..");
+const entry = join(import.meta.dirname, "main.ts");
+
+enableCompileCache(process.env["NODE_COMPILE_CACHE"] ?? join(root, "build", "cache"));
+
+try {
+  // The sidecar goes without the command line's parser: a pod may be waiting for it.
+  if (process.argv[2] === "proxy") await (await import("./proxy/command.ts")).runProxyCommand();
+  else await runCommandLine();
+} catch (error) {
+  process.stderr.write(`error: ${renderError(error)}\n`);
+  process.exitCode = 1;
+}
+
+async function runCommandLine(): Promise<void> {
+  const { Command } = await import("commander");
+  const { addObjectCommands } = await import("./cli/object-commands.ts");
+  const { addLabCommands, labAccess } = await import("./lab/commands.ts");
+  const program = new Command("heddle")
+    .description("a container network and a service mesh in one system")
+    .enablePositionalOptions()
+    .showHelpAfterError("(see heddle --help)");
+  addProcessCommands(program);
+  addLabCommands(program, { root, heddle: [process.execPath, entry] });
+  addObjectCommands(program, labAccess);
+  await program.parseAsync();
+}
+
+function addProcessCommands(program: Command): void {
+  program
+    .command("server")
+    .description("the control plane: API, controllers, certificate authority, configuration")
+    .requiredOption("--data <folder>", "where it keeps its state")
+    .requiredOption("--listen <address>", "address that agents reach it at")
+    .action(async (flags: { data: string; listen: string }) => {
+      const [{ runServer }, { startXdsServer }, { systemClock }] = await Promise.all([
+        import("./server/main.ts"),
+        import("./server/xds/start.ts"),
+        import("./cli/system-clock.ts"),
+      ]);
+      const log = await processLog();
+      await runServer(
+        { dataDir: flags.data, listen: { host: flags.listen } },
+        { clock: systemClock, random: Math.random, log, startXdsServer },
+        endOfProcess(),
+      );
+    });
+  program.command("proxy").description("the sidecar of one pod; started by the agent");
+}
+
+async function processLog(): Promise<Log> {
+  const { createLog } = await import("./base/log.ts");
+  const least = (process.env["HEDDLE_LOG_LEVEL"] ?? "info") as LogLevel;
+  return createLog((line) => void process.stderr.write(`${line}\n`), Date.now, least);
+}
+
+/** SIGTERM and SIGINT ask the process to end in good order. */
+function endOfProcess(): AbortSignal {
+  const controller = new AbortController();
+  for (const name of ["SIGTERM", "SIGINT"] as const) {
+    process.once(name, () => controller.abort(new Error(name)));
+  }
+  return controller.signal;
+}
