@@ -40,8 +40,7 @@ export function planNode(wanted: NodeState, observed: NodeState): Plan {
       .filter(({ key, value }) => !observed.sysctls.some((o) => o.key === key && o.value === value))
       .map((sysctl): Step => ({ kind: "sysctl", sysctl })),
     ...rulesetSteps(wanted, observed),
-    ...links.changed.map((link): Step => ({ kind: "link-delete", name: link.name })),
-    ...[...links.changed, ...links.added].map((link): Step => ({ kind: "link-add", link })),
+    ...links.put.map((link): Step => ({ kind: "link-add", link })),
     ...onChanged(addresses.added, wanted.addresses, links.changed).map(
       (address): Step => ({ kind: "address-add", address }),
     ),
@@ -105,7 +104,7 @@ function difference<T>(
   return { added, changed, put: [...added, ...changed], removed: [...there.values()] };
 }
 
-/** A link that is made anew has lost what stood on it: all of that is put again. */
+/** A driver repairs a link in place where it can, else makes it anew, and what stood on it is lost: put that again. */
 function onChanged<T extends { readonly link?: string }>(
   put: readonly T[],
   wanted: readonly T[],
@@ -118,11 +117,21 @@ function onChanged<T extends { readonly link?: string }>(
 }
 
 /**
- * A pod's link is known by its name, which follows from its attachment: its other end is the pod's own and is never
- * judged from here (CNI CHECK does). The overlay's device is what its parameters say.
+ * What a driver cannot tell of a pod's end (a link that it did not make itself, or left half made) it reports as
+ * empty, which differs from what is wanted: the link is looked at again and completed, once after each restart.
  */
 function sameLink(wanted: LinkSpec, observed: LinkSpec): boolean {
-  if (wanted.kind === "veth") return observed.kind === "veth";
+  if (wanted.kind === "veth") {
+    return (
+      observed.kind === "veth" &&
+      observed.mtu === wanted.mtu &&
+      observed.peer.netns === wanted.peer.netns &&
+      observed.peer.ifName === wanted.peer.ifName &&
+      observed.peer.mac === wanted.peer.mac &&
+      observed.peer.address === wanted.peer.address &&
+      observed.peer.gateway === wanted.peer.gateway
+    );
+  }
   return (
     observed.kind === "vxlan" &&
     observed.vni === wanted.vni &&
