@@ -1,0 +1,125 @@
+/**
+ * ADD: a pod gets address, policy, link and sidecar, or nothing.
+ *
+ * The order is the promise: the address is on disk before anything uses it, policy and admission are in the kernel
+ * before the link exists (one plan), the sidecar is ready before capture sends it anything, and only then the runtime
+ * hears of success and starts the container. Each step registers its undo in the line that takes it.
+ */
+
+import { Scope } from "../../base/scope.ts";
+import { compilePodCapture } from "../../core/dataplane/pod-capture.ts";
+import { hostLinkName, podMac } from "../../core/dataplane/pod-link.ts";
+import { podGateway } from "../../model/names.ts";
+import type { Attachment } from "../../model/node-view.ts";
+import { CniError, cniCodes } from "../../wire/cni/error.ts";
+import type { CniRequest } from "../../wire/cni/request.ts";
+import { type CniResult, chainResults, parseResult } from "../../wire/cni/result.ts";
+import { netnsInode, ownNetnsInode } from "../state/host.ts";
+import type { AttachmentRecord } from "../state/record.ts";
+import { findPod, unmakePod } from "./find-pod.ts";
+import type { NodeParts } from "./verbs.ts";
+
+type AddRequest = Extract<CniRequest, { command: "ADD" }>;
+
+export async function add(
+  request: AddRequest,
+  parts: NodeParts,
+  signal: AbortSignal,
+): Promise<CniResult> {
+  const { key, netns, config } = request;
+  const { attachments, ipam, dataplane, sidecars, driver } = parts;
+  const previous = config.prevResult === undefined ? undefined : parseResult(config.prevResult);
+  const inode = requireNetns(request);
+  if (attachments.get(key) !== undefined) {
+    throw new CniError(
+      cniCodes.attachmentExists,
+      `add ${key.ifName} to container ${key.containerId}: it has it already`,
+    );
+  }
+  await using scope = new Scope();
+
+  const { workload, ownsPod } = await findPod(key, request.args, parts, signal);
+  if (ownsPod) scope.onFailure(() => unmakePod(workload.namespace, workload.name, parts));
+  await parts.joined;
+
+  const address = await ipam.lease();
+  scope.onFailure(() => ipam.release(address));
+  const attachment: Attachment = {
+    ...key,
+    netns,
+    namespace: workload.namespace,
+    name: workload.name,
+    uid: workload.uid,
+    address,
+    hostLink: hostLinkName(key.containerId, key.ifName),
+    mac: podMac(key.containerId, key.ifName),
+  };
+  // A container's second interface shares the sidecar of the first.
+  const meshed = workload.meshed && sidecars.get(key.containerId) === undefined;
+  const record: AttachmentRecord = {
+    version: 1,
+    attachment,
+    network: config.name,
+    bootId: parts.bootId,
+    netnsInode: inode,
+    phase: "adding",
+    ownsPod,
+    ...(meshed
+      ? { sidecar: { serviceAccount: workload.serviceAccount, labels: workload.labels } }
+      : {}),
+  };
+  await attachments.add(record);
+  scope.onFailure(() => attachments.remove(key));
+  signal.throwIfAborted();
+
+  dataplane.attach(attachment);
+  scope.onFailure(() => dataplane.detach(attachment));
+  parts.addresses.publish(attachment);
+
+  if (record.sidecar !== undefined) {
+    await sidecars.start(attachment, record.sidecar, signal);
+    scope.onFailure(() => sidecars.end(key.containerId));
+    driver.applyRulesetIn(netns, compilePodCapture());
+  }
+  signal.throwIfAborted();
+  attachments.update(key, { phase: "added" });
+  scope.succeed();
+
+  const result = resultOf(attachment, dataplane.mtu(attachment.hostLink));
+  return previous === undefined ? result : chainResults(previous, result);
+}
+
+/** The inode of the namespace to attach; code 8 where it is none or the agent's own. */
+function requireNetns(request: AddRequest): number {
+  const inode = netnsInode(request.netns);
+  if (inode === undefined) {
+    throw new CniError(
+      cniCodes.invalidNetns,
+      `open network namespace ${request.netns}: it does not exist`,
+    );
+  }
+  if (inode === ownNetnsInode() && !request.allowOwnNetns) {
+    throw new CniError(
+      cniCodes.invalidNetns,
+      `attach network namespace ${request.netns}: it is the host's own (CNI_NETNS_OVERRIDE=1 allows it)`,
+    );
+  }
+  return inode;
+}
+
+function resultOf(attachment: Attachment, mtu: number | undefined): CniResult {
+  const size = mtu === undefined ? {} : { mtu };
+  return {
+    interfaces: [
+      { name: attachment.hostLink, ...size },
+      { name: attachment.ifName, mac: attachment.mac, ...size, sandbox: attachment.netns },
+    ],
+    ips: [{ address: `${attachment.address}/32`, gateway: podGateway, interface: 1 }],
+    routes: [{ dst: "0.0.0.0/0", gw: podGateway }],
+    dns: {
+      nameservers: [podGateway],
+      search: [`${attachment.namespace}.svc.cluster.local`, "svc.cluster.local", "cluster.local"],
+      options: ["ndots:5"],
+    },
+  };
+}

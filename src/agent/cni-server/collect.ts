@@ -1,0 +1,54 @@
+/**
+ * GC and STATUS: what is no longer there goes, and whether an ADD could succeed now.
+ *
+ * GC knows two ways: the runtime's list of what is valid in one network, and, for runtimes that never call it, the
+ * kernel itself: a namespace that is gone and a link that is gone with it.
+ */
+
+import { renderCidr } from "../../base/ip.ts";
+import { CniError, cniCodes } from "../../wire/cni/error.ts";
+import type { CniRequest } from "../../wire/cni/request.ts";
+import { keyText } from "../attachments.ts";
+import { netnsInode } from "../state/host.ts";
+import type { AttachmentRecord } from "../state/record.ts";
+import type { NodeParts } from "./verbs.ts";
+
+/** Attachments of the request's network that the runtime no longer knows. Without a list nothing is known. */
+export function unlisted(
+  request: Extract<CniRequest, { command: "GC" }>,
+  parts: NodeParts,
+): readonly AttachmentRecord[] {
+  if (request.valid === undefined) return [];
+  const valid = new Set(request.valid.map(keyText));
+  return parts.attachments
+    .all()
+    .filter((each) => each.network === request.config.name && !valid.has(keyText(each.attachment)));
+}
+
+/** Attachments whose namespace is gone, or is another by now, and whose link went with it. */
+export function dead(parts: NodeParts): readonly AttachmentRecord[] {
+  const suspects = parts.attachments.all().filter((each) => {
+    if (each.phase !== "added") return false;
+    return each.bootId !== parts.bootId || netnsInode(each.attachment.netns) !== each.netnsInode;
+  });
+  if (suspects.length === 0) return [];
+  const links = new Set(parts.driver.observe().links.map((link) => link.name));
+  return suspects.filter((each) => !links.has(each.attachment.hostLink));
+}
+
+/** Throws code 50 saying what an ADD would wait for in vain. */
+export function requireReady(parts: NodeParts): void {
+  const { dataplane, ipam } = parts;
+  const faults: string[] = [];
+  if (dataplane.views.get() === undefined) faults.push("no view from the server has arrived yet");
+  else if (!dataplane.inSync) {
+    faults.push(`kernel is not as wanted: ${dataplane.lastPlan?.error ?? "no plan applied"}`);
+  }
+  if (ipam.blocks.length === 0) faults.push("the node holds no address block");
+  else if (!ipam.hasRoom) {
+    faults.push(`all addresses of ${ipam.blocks.map(renderCidr).join(", ")} are in use`);
+  }
+  if (faults.length > 0) {
+    throw new CniError(cniCodes.notAvailable, `node ${parts.node}: ${faults.join("; ")}`);
+  }
+}

@@ -1,0 +1,39 @@
+/**
+ * DEL: what ADD gave is taken back, in the opposite order, whatever of it is still there.
+ *
+ * Runtimes call it more than once, late, with a namespace that is gone, and for a long time if it fails; so it goes on
+ * past every step that does, and only fails where a retry can help. The address starts to cool down when the kernel
+ * no longer routes it. Records of a dead container (`release`) take the same way.
+ */
+
+import { renderError } from "../../base/error.ts";
+import type { AttachmentKey } from "../../wire/cni/request.ts";
+import type { AttachmentRecord } from "../state/record.ts";
+import { unmakePod } from "./find-pod.ts";
+import type { NodeParts } from "./verbs.ts";
+
+export async function del(key: AttachmentKey, parts: NodeParts): Promise<void> {
+  const record = parts.attachments.get(key);
+  if (record !== undefined) await release(record, parts);
+}
+
+/** Everything of one attachment goes: sidecar, link and rules, connections, address, record. */
+export async function release(record: AttachmentRecord, parts: NodeParts): Promise<void> {
+  const { attachment } = record;
+  const { attachments, dataplane, driver, ipam, sidecars, log } = parts;
+  if (record.sidecar !== undefined) await sidecars.end(attachment.containerId);
+  dataplane.detach(attachment);
+  try {
+    driver.forgetConnections(attachment.address);
+  } catch (error) {
+    log.warn("connections of a gone pod are not forgotten", {
+      address: attachment.address,
+      error: renderError(error),
+    });
+  }
+  attachments.remove(attachment);
+  ipam.release(attachment.address);
+  if (record.ownsPod) unmakePod(attachment.namespace, attachment.name, parts);
+  const others = attachments.all().some((each) => each.attachment.uid === attachment.uid);
+  if (!others) parts.addresses.withdraw(attachment, dataplane.views.get());
+}

@@ -1,0 +1,158 @@
+/**
+ * The node's kernel state as a function of two inputs, the newest view and the attachments: compile, plan, apply.
+ *
+ * Every change, a new view as well as one more pod, takes this one path, and takes it in one go: compiling, planning
+ * and the driver are synchronous, so no two changes can interleave and no packet sees half of one. The state applied
+ * last is remembered, so that a change costs its difference; after a failure it is forgotten and the kernel is asked
+ * what it has. A failed `attach` is taken back before it throws.
+ *
+ * Not here: when (reconcile.ts, cni-server), and what the state is (core/dataplane).
+ */
+
+import type { Clock } from "../base/clock.ts";
+import type { Diagnostic } from "../base/compiled.ts";
+import { MeshError, renderError } from "../base/error.ts";
+import type { Log } from "../base/log.ts";
+import { compileNode } from "../core/dataplane/compile-node.ts";
+import { planNode } from "../core/dataplane/plan-node.ts";
+import type { KernelDriver } from "../kernel/driver.ts";
+import type { NodeState, Plan, PodInterface } from "../model/node-state.ts";
+import type { Attachment, NodeView } from "../model/node-view.ts";
+import { Latest } from "./latest.ts";
+
+export interface PlanReport {
+  readonly at: number;
+  readonly tookMs: number;
+  readonly steps: number;
+  readonly error?: string;
+}
+
+export class Dataplane {
+  /** The newest view, for readers that wait for something to appear in it. */
+  readonly views: Latest<NodeView> = new Latest();
+  readonly #driver: KernelDriver;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  #attachments: ReadonlyMap<string, Attachment>;
+  /** Undefined when what the kernel has is not known. */
+  #applied: NodeState | undefined;
+  #diagnostics: readonly Diagnostic[] = [];
+  #lastPlan: PlanReport | undefined;
+
+  constructor(driver: KernelDriver, attachments: readonly Attachment[], clock: Clock, log: Log) {
+    this.#driver = driver;
+    this.#clock = clock;
+    this.#log = log;
+    this.#attachments = new Map(attachments.map((each) => [each.hostLink, each]));
+  }
+
+  get lastPlan(): PlanReport | undefined {
+    return this.#lastPlan;
+  }
+
+  get diagnostics(): readonly Diagnostic[] {
+    return this.#diagnostics;
+  }
+
+  /** True while the kernel is known to have what is wanted. */
+  get inSync(): boolean {
+    return this.#applied !== undefined;
+  }
+
+  /** Brings the kernel to a new view; the view counts even where that fails. */
+  show(view: NodeView): void {
+    this.views.set(view);
+    this.#reconcile(view);
+  }
+
+  /** Asks the kernel what it has, whatever was applied last, and repairs the difference. */
+  resync(): void {
+    const view = this.views.get();
+    if (view === undefined) return; // nothing is deleted before the first complete picture
+    this.#applied = undefined;
+    this.#reconcile(view);
+  }
+
+  /** Connects one more pod: its policy and admission, then its link. Throws with nothing left behind. */
+  attach(attachment: Attachment): void {
+    const view = this.views.get();
+    if (view === undefined) {
+      throw new MeshError(
+        "agent.view.absent",
+        "compile the node's state: no view has arrived yet",
+        {
+          retryable: true,
+        },
+      );
+    }
+    const before = this.#attachments;
+    if (before.has(attachment.hostLink)) {
+      throw new MeshError("agent.link.taken", `link ${attachment.hostLink} belongs to another pod`);
+    }
+    this.#attachments = new Map(before).set(attachment.hostLink, attachment);
+    try {
+      this.#reconcile(view);
+    } catch (error) {
+      this.detach(attachment);
+      throw error;
+    }
+  }
+
+  /** Disconnects a pod. What the kernel refuses to remove now is left to the next resync, and logged. */
+  detach(attachment: Attachment): void {
+    const rest = new Map(this.#attachments);
+    rest.delete(attachment.hostLink);
+    this.#attachments = rest;
+    const view = this.views.get();
+    try {
+      // Without a view nothing can be compiled; the link goes all the same, and the rest with the first view.
+      if (view === undefined)
+        this.#driver.apply([{ kind: "link-delete", name: attachment.hostLink }]);
+      else this.#reconcile(view);
+    } catch (error) {
+      this.#log.warn("pod's link is not removed yet", {
+        link: attachment.hostLink,
+        error: renderError(error),
+      });
+    }
+  }
+
+  /** What the pod's side of the link is to be; undefined where the pod is not attached. */
+  podInterface(hostLink: string): PodInterface | undefined {
+    const link = this.#applied?.links.find((each) => each.name === hostLink);
+    return link?.kind === "veth" ? link.peer : undefined;
+  }
+
+  /** Largest packet of a pod; undefined before anything was applied. */
+  mtu(hostLink: string): number | undefined {
+    return this.#applied?.links.find((each) => each.name === hostLink)?.mtu;
+  }
+
+  #reconcile(view: NodeView): void {
+    const start = this.#clock.now();
+    const wanted = compileNode(view, [...this.#attachments.values()], this.#driver.features);
+    this.#diagnostics = wanted.diagnostics;
+    let plan: Plan = [];
+    try {
+      plan = planNode(wanted.value, this.#applied ?? this.#driver.observe());
+      this.#applied = undefined;
+      this.#driver.apply(plan);
+      this.#applied = wanted.value;
+      this.#report(start, plan);
+    } catch (error) {
+      this.#applied = undefined;
+      this.#report(start, plan, renderError(error));
+      throw error;
+    }
+  }
+
+  #report(start: number, plan: Plan, error?: string): void {
+    const now = this.#clock.now();
+    this.#lastPlan = {
+      at: now,
+      tookMs: now - start,
+      steps: plan.length,
+      ...(error === undefined ? {} : { error }),
+    };
+  }
+}

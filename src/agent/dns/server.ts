@@ -1,0 +1,172 @@
+/**
+ * The name server of this node's pods: UDP and TCP on the pods' gateway address.
+ *
+ * It answers from memory, so the sockets need no queue; what goes to the upstream is bounded, and over the bound the
+ * answer is "server failure" at once instead of late. The address exists as soon as the node's first plan was applied;
+ * until then listening is tried again.
+ */
+
+import { createSocket, type RemoteInfo } from "node:dgram";
+import { createServer, type Socket } from "node:net";
+import { MeshError, renderError } from "../../base/error.ts";
+import type { Log } from "../../base/log.ts";
+import type { NameTable } from "../../core/dns/name-table.ts";
+import { decodeId, decodeMessage } from "../../wire/dns/decode.ts";
+import { encodeMessage } from "../../wire/dns/encode.ts";
+import { type DnsMessage, responseCodes } from "../../wire/dns/message.ts";
+import { answerQuery, udpLimit, withCode } from "./answer.ts";
+import { readFrames, writeFrame } from "./stream-frames.ts";
+import type { Upstream } from "./upstream.ts";
+
+export interface NameServerOptions {
+  readonly address: string;
+  readonly port: number;
+  /** Names of the newest view; undefined before the first. */
+  readonly table: () => NameTable | undefined;
+  readonly upstream?: Upstream;
+  readonly log: Log;
+}
+
+export interface NameServer extends AsyncDisposable {
+  /** The port that is listened on, for callers that asked for any. */
+  readonly port: number;
+}
+
+const maxForwarded = 256;
+const maxConnections = 256;
+const idleMs = 10_000;
+
+/** Listens on both; throws MeshError `dns.listen` where the address is not there or taken. */
+export async function serveNames(options: NameServerOptions): Promise<NameServer> {
+  const resolve = resolver(options);
+  const udp = createSocket({ type: "udp4", recvBufferSize: 1024 * 1024 });
+  const onQuery = async (bytes: Buffer, from: RemoteInfo) => {
+    const answer = await resolve(bytes, (query) => (query === undefined ? 512 : udpLimit(query)));
+    if (answer !== undefined) udp.send(answer, from.port, from.address, () => undefined);
+  };
+  udp.on("message", (bytes, from) => void onQuery(bytes, from));
+  await listening(options, (done, failed) => {
+    udp.once("error", failed);
+    udp.bind({ address: options.address, port: options.port }, done);
+  });
+  udp.on("error", (error) => options.log.warn("name server's socket", { error: error.message }));
+  const port = udp.address().port;
+
+  const open = new Set<Socket>();
+  const tcp = createServer((socket) => {
+    open.add(socket);
+    socket.once("close", () => open.delete(socket));
+    socket.on("error", () => undefined);
+    socket.setTimeout(idleMs, () => socket.destroy());
+    readFrames(socket, (bytes) => {
+      void resolve(bytes, () => 65_535).then((answer) => {
+        if (answer !== undefined && socket.writable) writeFrame(socket, answer);
+      });
+    });
+  });
+  tcp.maxConnections = maxConnections;
+  try {
+    await listening(options, (done, failed) => {
+      tcp.once("error", failed);
+      tcp.listen(port, options.address, done);
+    });
+  } catch (error) {
+    udp.close();
+    throw error;
+  }
+  return {
+    port,
+    async [Symbol.asyncDispose]() {
+      for (const socket of open) socket.destroy();
+      await Promise.all([
+        new Promise<void>((done) => udp.close(done)),
+        new Promise((done) => tcp.close(done)),
+      ]);
+    },
+  };
+}
+
+/** Bytes of a query to bytes of its answer; undefined for what deserves none. */
+function resolver(
+  options: NameServerOptions,
+): (
+  bytes: Uint8Array,
+  limit: (query: DnsMessage | undefined) => number,
+) => Promise<Uint8Array | undefined> {
+  let forwarded = 0;
+
+  async function answer(query: DnsMessage): Promise<DnsMessage> {
+    const local = answerQuery(query, options.table());
+    if (local.kind === "reply") return local.message;
+    const { upstream } = options;
+    // With no resolver for the outside, a made-up name of a search list must not stop the search.
+    if (upstream === undefined) return withCode(local.partial, responseCodes.nameError);
+    if (forwarded >= maxForwarded) return withCode(local.partial, responseCodes.serverFailure);
+    forwarded++;
+    try {
+      const { responseCode, answers, authorities } = await upstream.resolve(local.question);
+      return {
+        ...local.partial,
+        responseCode,
+        answers: [...local.partial.answers, ...answers],
+        authorities,
+      };
+    } catch (error) {
+      options.log.debug("upstream has no answer", { error: renderError(error) });
+      return withCode(local.partial, responseCodes.serverFailure);
+    } finally {
+      forwarded--;
+    }
+  }
+
+  return async (bytes, limit) => {
+    let query: DnsMessage;
+    try {
+      query = decodeMessage(bytes);
+    } catch {
+      const id = decodeId(bytes);
+      return id === undefined ? undefined : encodeMessage(formatError(id));
+    }
+    if (query.isResponse) return undefined; // answering answers makes two servers talk for ever
+    try {
+      return encodeMessage(await answer(query), limit(query));
+    } catch (error) {
+      options.log.error("query is not answered", { error: renderError(error) });
+      return encodeMessage({ ...formatError(query.id), responseCode: responseCodes.serverFailure });
+    }
+  };
+}
+
+function formatError(id: number): DnsMessage {
+  return {
+    id,
+    isResponse: true,
+    opcode: 0,
+    authoritative: false,
+    truncated: false,
+    recursionDesired: false,
+    recursionAvailable: true,
+    responseCode: responseCodes.formatError,
+    questions: [],
+    answers: [],
+    authorities: [],
+    additionals: [],
+  };
+}
+
+function listening(
+  { address, port }: NameServerOptions,
+  start: (done: () => void, failed: (error: Error) => void) => void,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    start(resolve, (cause) =>
+      reject(
+        new MeshError("dns.listen", `listen for names on ${address}:${port}`, {
+          cause,
+          fault: "host",
+          retryable: true,
+        }),
+      ),
+    );
+  });
+}

@@ -1,0 +1,23 @@
+/** DNS over TCP (RFC 1035 §4.2.2): each message after its length in two bytes. */
+
+import type { Socket } from "node:net";
+
+/** Calls `onMessage` for each complete message. Buffers at most one message and what came with it. */
+export function readFrames(socket: Socket, onMessage: (bytes: Uint8Array) => void): void {
+  let rest: Buffer = Buffer.alloc(0);
+  socket.on("data", (chunk: Buffer) => {
+    rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
+    while (rest.length >= 2) {
+      const end = 2 + rest.readUInt16BE(0);
+      if (rest.length < end) return;
+      onMessage(rest.subarray(2, end));
+      rest = rest.subarray(end);
+    }
+  });
+}
+
+export function writeFrame(socket: Socket, bytes: Uint8Array): void {
+  const length = Buffer.alloc(2);
+  length.writeUInt16BE(bytes.length);
+  socket.write(Buffer.concat([length, bytes]));
+}

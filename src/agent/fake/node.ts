@@ -1,0 +1,285 @@
+/**
+ * A whole agent with nothing real around it but its files, sockets and processes: the kernel is the fake one, objects
+ * are in memory, sidecars only follow the protocol, and views show the pods that the test declares.
+ *
+ * For tests: pods come and go with `showPods`, the CNI executable is `cni`, `restart` is what a new agent does on what
+ * the old one left. Namespaces are ordinary files, because all that the agent asks of a path is its inode.
+ */
+
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { get } from "node:http";
+import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { AddressBlock, Network } from "../../api/heddle/v1.ts";
+import type { Pod } from "../../api/k8s/core.ts";
+import { parseCidr } from "../../base/ip.ts";
+import { createLog } from "../../base/log.ts";
+import type { KernelDriver } from "../../kernel/driver.ts";
+import { createFakeKernel, type FakeKernel } from "../../kernel/fake/fake-driver.ts";
+import type { NodeView, WorkloadView } from "../../model/node-view.ts";
+import { type CniReply, decodeReply, encodeInvocation } from "../../wire/cni/frame.ts";
+import type { ViewSnapshot } from "../deps.ts";
+import { Latest } from "../latest.ts";
+import { runAgent } from "../main.ts";
+import type { AgentOptions } from "../options.ts";
+import type { MeshUpstream } from "../sidecars/upstream.ts";
+import type { AgentStatus } from "../status.ts";
+import { type FakeObjects, fakeObjects } from "./objects.ts";
+
+export interface FakePod {
+  readonly name: string;
+  readonly namespace?: string;
+  readonly uid?: string;
+  readonly meshed?: boolean;
+  readonly address?: string;
+}
+
+export interface FakeNode extends AsyncDisposable {
+  readonly kernel: FakeKernel;
+  readonly objects: FakeObjects;
+  readonly options: AgentOptions;
+  /** Versions of the views that the agent accepted or rejected, in order. */
+  readonly verdicts: readonly string[];
+  /** Log lines, parsed. */
+  readonly lines: readonly { readonly event: string }[];
+  /** The next view: exactly these pods. */
+  showPods(pods: readonly FakePod[]): void;
+  /** A namespace, as a path. */
+  makeNetns(): string;
+  /** What the executable does, with `CNI_*` variables without their prefix. */
+  cni(variables: Readonly<Record<string, string>>, config?: object): Promise<CniReply>;
+  status(): Promise<AgentStatus>;
+  /** Ends the agent as a signal would, and starts another on what it left. */
+  restart(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export interface FakeNodeOptions extends Partial<AgentOptions> {
+  readonly driver?: KernelDriver;
+  readonly podCidr?: string;
+  readonly log?: boolean;
+}
+
+export async function startFakeNode(given: FakeNodeOptions = {}): Promise<FakeNode> {
+  const directory = mkdtempSync(join(tmpdir(), "heddle-agent-"));
+  const options: AgentOptions = {
+    node: "node-1",
+    address: "192.0.2.1",
+    runDir: join(directory, "run"),
+    stateDir: join(directory, "state"),
+    trustDomain: "cluster.local",
+    sidecarCommand: [process.execPath, join(import.meta.dirname, "sidecar.ts")],
+    spareSidecars: 0,
+    ...given,
+  };
+  const podCidr = given.podCidr ?? "10.244.0.0/24";
+  const kernel = createFakeKernel();
+  const driver = given.driver ?? kernel;
+  const objects = fakeObjects();
+  const network: Network = {
+    apiVersion: "heddle.dev/v1",
+    kind: "Network",
+    metadata: { name: "default" },
+    spec: { podCidr, blockPrefixLength: 26, serviceCidr: "10.96.0.0/16", encap: "none" },
+  };
+  await objects.create(network);
+  const verdicts: string[] = [];
+  const lines: { readonly event: string }[] = [];
+  const views = new Latest<ViewSnapshot>();
+  let version = 0;
+  let namespaces = 0;
+  let stop = new AbortController();
+  let running: Promise<void> = Promise.resolve();
+  let starts = 0;
+  const isStarted = () => lines.filter((line) => line.event === "agent started").length === starts;
+
+  const start = async (): Promise<void> => {
+    starts++;
+    stop = new AbortController();
+    running = runAgent(
+      options,
+      {
+        clock: {
+          now: Date.now,
+          sleep: (ms, signal) => sleep(ms, undefined, { signal, ref: false }),
+        },
+        random: Math.random,
+        log: createLog((line) => {
+          lines.push(JSON.parse(line));
+          if (given.log) process.stderr.write(`${line}\n`);
+        }, Date.now),
+        driver,
+        objects,
+        mesh: fakeMesh,
+        views: {
+          async *snapshots(signal) {
+            const current = views.get();
+            if (current !== undefined) yield current;
+            yield* views.changes(signal);
+          },
+        },
+      },
+      stop.signal,
+    );
+    await listening(isStarted, running);
+  };
+
+  const node: FakeNode = {
+    kernel,
+    objects,
+    options,
+    verdicts,
+    lines,
+    showPods(pods) {
+      const name = `${++version}`;
+      for (const pod of pods) ensurePod(objects, pod, options.node);
+      views.set({
+        version: name,
+        view: viewOf(pods, options, podCidr, objects),
+        accept: () => void verdicts.push(`${name} accepted`),
+        reject: (error) => void verdicts.push(`${name} rejected: ${error}`),
+      });
+    },
+    makeNetns() {
+      const path = join(directory, `netns-${++namespaces}`);
+      writeFileSync(path, "");
+      kernel.addNetns(path);
+      return path;
+    },
+    cni(variables, config = { cniVersion: "1.1.0", name: "pods", type: "heddle-cni" }) {
+      const env = Object.fromEntries(
+        Object.entries({ PATH: "/opt/cni/bin", ...variables }).map(([k, v]) => [`CNI_${k}`, v]),
+      );
+      return callAgent(join(options.runDir, "cni.sock"), env, JSON.stringify(config));
+    },
+    status: () => readStatus(join(options.runDir, "agent.sock")),
+    async restart() {
+      await node.stop();
+      await start();
+    },
+    async stop() {
+      stop.abort();
+      await running;
+    },
+    async [Symbol.asyncDispose]() {
+      for (const { attachments } of [await node.status().catch(() => ({ attachments: [] }))]) {
+        for (const { containerId, ifName } of attachments) {
+          await node.cni({ COMMAND: "DEL", CONTAINERID: containerId, IFNAME: ifName });
+        }
+      }
+      await node.stop();
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+  await start();
+  return node;
+}
+
+/** Speaks the executable's protocol. */
+export function callAgent(
+  socketPath: string,
+  env: Readonly<Record<string, string>>,
+  stdin: string,
+): Promise<CniReply> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    const socket = connect({ path: socketPath, allowHalfOpen: true } as { path: string });
+    socket.on("data", (chunk: Buffer) => chunks.push(chunk));
+    socket.once("error", reject);
+    socket.once("end", () => {
+      socket.destroy();
+      try {
+        resolve(decodeReply(Buffer.concat(chunks)));
+      } catch (error) {
+        reject(error);
+      }
+    });
+    socket.end(encodeInvocation({ env, stdin }));
+  });
+}
+
+export function readStatus(socketPath: string): Promise<AgentStatus> {
+  return new Promise((resolve, reject) => {
+    const request = get({ socketPath, path: "/status", agent: false }, (response) => {
+      let text = "";
+      response.setEncoding("utf8").on("data", (chunk) => (text += chunk));
+      response.once("end", () => resolve(JSON.parse(text)));
+    });
+    request.once("error", reject);
+  });
+}
+
+/** Resolves when the agent of this node says so; whoever listens at its sockets may be another. */
+async function listening(isStarted: () => boolean, running: Promise<void>): Promise<void> {
+  const ended = running.then(() => Promise.reject(new Error("agent ended")));
+  ended.catch(() => undefined);
+  while (!isStarted()) await Promise.race([sleep(1), ended]);
+}
+
+const fakeMesh: MeshUpstream = {
+  async relay(_pod, socketPath) {
+    writeFileSync(socketPath, "");
+    return { [Symbol.asyncDispose]: async () => undefined };
+  },
+  async issue() {
+    const now = Date.now();
+    return {
+      chain: "chain",
+      key: "key",
+      roots: "roots",
+      notBeforeMs: now,
+      notAfterMs: now + 86_400_000,
+    };
+  },
+};
+
+function ensurePod(objects: FakeObjects, pod: FakePod, node: string): void {
+  const namespace = pod.namespace ?? "shop";
+  const key = `Pod ${namespace}/${pod.name}`;
+  if (objects.all.has(key)) return;
+  const object: Pod = {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { name: pod.name, namespace, uid: pod.uid ?? `uid-${pod.name}` },
+    spec: { nodeName: node, containers: [] },
+  };
+  objects.all.set(key, object);
+}
+
+function viewOf(
+  pods: readonly FakePod[],
+  options: AgentOptions,
+  podCidr: string,
+  objects: FakeObjects,
+): NodeView {
+  const blocks = [...objects.all.values()]
+    .filter((each): each is AddressBlock => each.kind === "AddressBlock")
+    .map((each) => parseCidr(each.spec.cidr));
+  return {
+    node: options.node,
+    settings: {
+      podCidr: parseCidr(podCidr),
+      blockPrefixLength: 26,
+      serviceCidr: parseCidr("10.96.0.0/16"),
+      encap: { kind: "none" },
+    },
+    nodes: [{ name: options.node, address: options.address, vtepMac: "02:00:00:00:00:01", blocks }],
+    workloads: pods.map(
+      (pod): WorkloadView => ({
+        namespace: pod.namespace ?? "shop",
+        name: pod.name,
+        uid: pod.uid ?? `uid-${pod.name}`,
+        node: options.node,
+        identity: 1,
+        serviceAccount: "default",
+        labels: { app: pod.name },
+        meshed: pod.meshed ?? false,
+        ...(pod.address === undefined ? {} : { address: pod.address }),
+      }),
+    ),
+    services: [],
+    policies: [],
+  };
+}

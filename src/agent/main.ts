@@ -1,0 +1,238 @@
+/**
+ * The agent of one node, from what is on disk to a node that attaches pods, until the signal aborts.
+ *
+ * A restarted agent adopts: attachments from disk, links and routes from the kernel, sidecars by their processes. What
+ * needs the server (node object, blocks, views) goes on beside what does not (DEL, DNS of the last view, supervision),
+ * so an agent without its server still serves the pods that it has. When it stops, pods, links, rules and sidecars
+ * stay.
+ */
+
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { backoffMs } from "../base/backoff.ts";
+import { renderError } from "../base/error.ts";
+import { Scope } from "../base/scope.ts";
+import { nameTable } from "../core/dns/name-table.ts";
+import { podGateway } from "../model/names.ts";
+import { Attachments } from "./attachments.ts";
+import { release } from "./cni-server/delete.ts";
+import { answer } from "./cni-server/dispatch.ts";
+import { listenForCni } from "./cni-server/listen.ts";
+import type { NodeParts } from "./cni-server/verbs.ts";
+import { Dataplane } from "./dataplane.ts";
+import type { AgentDeps, ViewSource } from "./deps.ts";
+import { serveNames } from "./dns/server.ts";
+import { forwardTo } from "./dns/upstream.ts";
+import { Ipam } from "./ipam.ts";
+import { registerNode, reportReady } from "./node-object.ts";
+import type { AgentOptions } from "./options.ts";
+import { PodAddresses } from "./pod-addresses.ts";
+import { followViews, releaseDead, resyncNowAndThen } from "./reconcile.ts";
+import { Sidecars } from "./sidecars/supervisor.ts";
+import { AttachmentStore } from "./state/attachment-store.ts";
+import { Cooling } from "./state/cooling.ts";
+import { readBootId } from "./state/host.ts";
+import { agentStatus, serveStatus } from "./status.ts";
+import { Turns } from "./turns.ts";
+
+const joinRetry = { baseMs: 100, maxMs: 2_000 };
+const listenRetry = { baseMs: 20, maxMs: 1_000 };
+const dnsPort = 53;
+
+/** Runs until `signal` aborts, then leaves everything that pods use in place. */
+export async function runAgent(
+  options: AgentOptions,
+  deps: AgentDeps,
+  signal: AbortSignal,
+): Promise<void> {
+  await using scope = new Scope();
+  const stopped = new AbortController();
+  scope.onExit(() => stopped.abort());
+  const life = AbortSignal.any([signal, stopped.signal]);
+  const turns = new Turns();
+  const joining = Promise.withResolvers<void>();
+  joining.promise.catch(() => undefined);
+
+  // Listening comes first: it proves that no other agent serves this directory. Calls wait for what they need.
+  mkdirSync(options.runDir, { recursive: true });
+  const cniSocket = join(options.runDir, "cni.sock");
+  const ready = Promise.withResolvers<NodeParts>();
+  ready.promise.catch(() => undefined);
+  const cni = await listenForCni(
+    cniSocket,
+    async (bytes) => answer(bytes, await ready.promise, turns, life),
+    deps.log,
+  );
+  scope.onExit(async () => cni[Symbol.asyncDispose]());
+
+  const parts = openParts(options, deps, joining.promise);
+  scope.onExit(() => parts.sidecars.leave());
+  await takeOver(parts);
+  ready.resolve(parts);
+
+  let viewVersion: string | undefined;
+  const views = observed(deps.views, (version) => {
+    viewVersion = version;
+  });
+  const identity = { address: options.address, viewVersion: () => viewVersion };
+  const statusSocket = join(options.runDir, "agent.sock");
+  const status = await serveStatus(statusSocket, () => agentStatus(parts, identity));
+  scope.onExit(async () => status[Symbol.asyncDispose]());
+
+  const work = [
+    joinCluster(options, deps, parts, life).then(joining.resolve, joining.reject),
+    followViews(views, parts, deps.random, life),
+    resyncNowAndThen(parts, life),
+    serveNamesUntil(options, deps, parts, life),
+  ];
+  deps.log.info("agent started", { node: options.node, cniSocket });
+  await Promise.race([aborted(life), Promise.all(work)]);
+  stopped.abort();
+  await Promise.allSettled(work);
+  deps.log.info("agent stopped", { node: options.node });
+}
+
+function openParts(options: AgentOptions, deps: AgentDeps, joined: Promise<void>): NodeParts {
+  const { clock, log, driver, objects, mesh, random } = deps;
+  const bootId = readBootId();
+  const store = new AttachmentStore(options.stateDir, log);
+  const records = store.load();
+  const attachments = new Attachments(store, records);
+  const pods = records.map((each) => each.attachment);
+  const cooling = new Cooling(options.stateDir, bootId, clock);
+  const addresses = pods.map((each) => each.address);
+  return {
+    node: options.node,
+    bootId,
+    clock,
+    log,
+    driver,
+    objects,
+    attachments,
+    joined,
+    dataplane: new Dataplane(driver, pods, clock, log),
+    ipam: new Ipam(options.node, objects, cooling, addresses, log),
+    addresses: new PodAddresses(objects, options.address, clock, log),
+    sidecars: new Sidecars(
+      {
+        runDir: options.runDir,
+        trustDomain: options.trustDomain,
+        command: options.sidecarCommand,
+        spares: options.spareSidecars,
+      },
+      {
+        mesh,
+        clock,
+        random,
+        log,
+        remember: (pod, record, process) =>
+          attachments.update(pod, { sidecar: { ...record, process } }),
+      },
+    ),
+  };
+}
+
+/** What an earlier agent left: finished pods are adopted, dead ones and half an ADD are released. */
+async function takeOver(parts: NodeParts): Promise<void> {
+  for (const record of parts.attachments.all()) {
+    if (record.phase === "added") continue;
+    if (record.sidecar !== undefined) parts.sidecars.discard(record.attachment, record.sidecar);
+    await release(record, parts);
+  }
+  await releaseDead(parts);
+  for (const { attachment, sidecar } of parts.attachments.all()) {
+    if (sidecar !== undefined) await parts.sidecars.adopt(attachment, sidecar);
+  }
+}
+
+/** The Node object, the blocks, and, when the first view is in the kernel, readiness. */
+async function joinCluster(
+  options: AgentOptions,
+  deps: AgentDeps,
+  parts: NodeParts,
+  signal: AbortSignal,
+): Promise<void> {
+  const { objects } = deps;
+  const insist = (what: string, call: () => Promise<void>) => untilDone(what, call, deps, signal);
+  await insist("register node", () => registerNode(objects, options.node, options.address));
+  await insist("confirm address blocks", () => parts.ipam.confirm());
+  void parts.dataplane.views
+    .wait(() => (parts.dataplane.inSync ? true : undefined), signal)
+    .then(() => insist("report ready", () => reportReady(objects, options.node, deps.clock)))
+    .catch(() => undefined);
+}
+
+/** The address that is listened on comes with the first plan, which may be now or long after the start. */
+async function serveNamesUntil(
+  options: AgentOptions,
+  deps: AgentDeps,
+  parts: NodeParts,
+  signal: AbortSignal,
+): Promise<void> {
+  const { upstreamDns } = options;
+  const nameServer = {
+    address: podGateway,
+    port: dnsPort,
+    table: () => {
+      const view = parts.dataplane.views.get();
+      return view === undefined ? undefined : nameTable(view);
+    },
+    log: deps.log,
+    ...(upstreamDns === undefined ? {} : { upstream: forwardTo(upstreamDns, deps.clock) }),
+  };
+  await using scope = new Scope();
+  for (let attempt = 0; !signal.aborted; attempt++) {
+    try {
+      const server = await serveNames(nameServer);
+      scope.onExit(async () => server[Symbol.asyncDispose]());
+      return await aborted(signal);
+    } catch (error) {
+      // The first tries of a first start come before the first plan; later ones are worth a line.
+      if (attempt > 5) deps.log.warn("no names are served yet", { error: renderError(error) });
+      await deps.clock
+        .sleep(backoffMs(attempt, listenRetry, deps.random), signal)
+        .catch(() => undefined);
+    }
+  }
+}
+
+async function untilDone(
+  what: string,
+  call: () => Promise<void>,
+  deps: AgentDeps,
+  signal: AbortSignal,
+): Promise<void> {
+  for (let attempt = 0; ; attempt++) {
+    signal.throwIfAborted();
+    try {
+      return await call();
+    } catch (error) {
+      deps.log.warn(`${what}: will try again`, { error: renderError(error) });
+      await deps.clock.sleep(backoffMs(attempt, joinRetry, deps.random), signal);
+    }
+  }
+}
+
+/** The same views, with each accepted version told. */
+function observed(views: ViewSource, accepted: (version: string) => void): ViewSource {
+  return {
+    async *snapshots(signal) {
+      for await (const snapshot of views.snapshots(signal)) {
+        yield {
+          ...snapshot,
+          accept: () => {
+            accepted(snapshot.version);
+            snapshot.accept();
+          },
+        };
+      }
+    },
+  };
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}

@@ -1,0 +1,38 @@
+/** The Node object: what the rest of the cluster knows of this machine. The agent writes its status and nobody else. */
+
+import type { Node } from "../api/k8s/core.ts";
+import type { Clock } from "../base/clock.ts";
+import type { ObjectClient } from "../rpc/object-client.ts";
+
+/** Makes the node known, with its address on the underlay. Not ready yet: nothing can be scheduled to it. */
+export async function registerNode(
+  objects: ObjectClient,
+  node: string,
+  address: string,
+): Promise<void> {
+  const object: Node = { apiVersion: "v1", kind: "Node", metadata: { name: node } };
+  await objects.apply(object);
+  await objects.patchStatus<Node>("Node", "", node, {
+    addresses: [
+      { type: "InternalIP", address },
+      { type: "Hostname", address: node },
+    ],
+  });
+}
+
+/** Says that pods can be attached, or why they cannot. */
+export async function reportReady(
+  objects: ObjectClient,
+  node: string,
+  clock: Clock,
+  problem?: string,
+): Promise<void> {
+  const lastTransitionTime = new Date(clock.now()).toISOString();
+  const condition =
+    problem === undefined
+      ? { status: "True", reason: "AgentReady", message: "pods can be attached" }
+      : { status: "False", reason: "AgentNotReady", message: problem };
+  await objects.patchStatus<Node>("Node", "", node, {
+    conditions: [{ type: "Ready", ...condition, lastTransitionTime }],
+  });
+}

@@ -1,0 +1,18 @@
+/** What an agent is told at its start. Read once; nothing looks at the command line or the environment later. */
+
+export interface AgentOptions {
+  readonly node: string;
+  /** The node's address on the underlay. */
+  readonly address: string;
+  /** Sockets and what lives as long as the boot. */
+  readonly runDir: string;
+  /** What must survive the agent. */
+  readonly stateDir: string;
+  readonly trustDomain: string;
+  /** Starts one sidecar that waits for its assignment on descriptor 3. */
+  readonly sidecarCommand: readonly string[];
+  /** Sidecars that are kept ready for the next pod. */
+  readonly spareSidecars: number;
+  /** Name server for names outside the cluster, `address` or `address:port`; undefined: there are none. */
+  readonly upstreamDns?: string;
+}

@@ -1,0 +1,102 @@
+/**
+ * The loops that keep the node as wanted: one follows the views, one asks the kernel now and then.
+ *
+ * Views come complete or not at all, so nothing is deleted before the first. A view that the kernel refuses is tried
+ * again a few times, then rejected by version, and what was in force before goes on; the next view or resync
+ * repairs. The resync also finds the attachments of containers that died without a DEL.
+ */
+
+import { backoffMs } from "../base/backoff.ts";
+import type { Clock } from "../base/clock.ts";
+import { renderError } from "../base/error.ts";
+import type { Random } from "../base/random.ts";
+import type { Attachment, NodeView } from "../model/node-view.ts";
+import { dead } from "./cni-server/collect.ts";
+import { release } from "./cni-server/delete.ts";
+import type { NodeParts } from "./cni-server/verbs.ts";
+import type { ViewSource } from "./deps.ts";
+
+const resyncMs = 30_000;
+/** After a failure: soon, since a pod may wait for it. */
+const repairMs = 1_000;
+const retry = { baseMs: 50, maxMs: 1_000 };
+const attempts = 4;
+
+export async function followViews(
+  views: ViewSource,
+  parts: NodeParts,
+  random: Random,
+  signal: AbortSignal,
+): Promise<void> {
+  for await (const snapshot of views.snapshots(signal)) {
+    const error = await attempt(() => show(snapshot.view, parts), parts.clock, random, signal);
+    if (error === undefined) snapshot.accept();
+    else snapshot.reject(renderError(error));
+    parts.addresses.reconcile(snapshot.view, attached(parts));
+  }
+}
+
+/** Compares the kernel with what is wanted, in peace rarely and after a failure soon, until the signal aborts. */
+export async function resyncNowAndThen(parts: NodeParts, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    await parts.clock
+      .sleep(parts.dataplane.inSync ? resyncMs : repairMs, signal)
+      .catch(() => undefined);
+    const view = parts.dataplane.views.get();
+    if (signal.aborted || view === undefined) continue;
+    await releaseDead(parts);
+    try {
+      parts.dataplane.resync();
+    } catch (error) {
+      parts.log.warn("kernel is not as wanted", { error: renderError(error) });
+    }
+    parts.addresses.reconcile(view, attached(parts));
+  }
+}
+
+/** Containers whose namespace went without a DEL give back what they had. */
+export async function releaseDead(parts: NodeParts): Promise<void> {
+  for (const record of dead(parts)) {
+    const { namespace, name, address } = record.attachment;
+    parts.log.warn("pod's namespace is gone without a DEL", {
+      pod: `${namespace}/${name}`,
+      address,
+    });
+    await release(record, parts);
+  }
+}
+
+function show(view: NodeView, parts: NodeParts): void {
+  try {
+    parts.dataplane.show(view);
+  } finally {
+    const { lastPlan } = parts.dataplane;
+    if (lastPlan !== undefined && lastPlan.steps > 0) {
+      parts.log.info("view applied", { ...lastPlan });
+    }
+  }
+}
+
+/** Undefined when one of the attempts got through; otherwise the last error. */
+async function attempt(
+  work: () => void,
+  clock: Clock,
+  random: Random,
+  signal: AbortSignal,
+): Promise<unknown> {
+  let failure: unknown;
+  for (let i = 0; i < attempts && !signal.aborted; i++) {
+    try {
+      work();
+      return undefined;
+    } catch (error) {
+      failure = error;
+      await clock.sleep(backoffMs(i, retry, random), signal).catch(() => undefined);
+    }
+  }
+  return failure ?? signal.reason;
+}
+
+function attached(parts: NodeParts): readonly Attachment[] {
+  return parts.attachments.all().map((each) => each.attachment);
+}

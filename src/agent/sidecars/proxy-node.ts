@@ -1,0 +1,42 @@
+/** Who a sidecar is, from what the agent knows of its pod; in Istio's forms, so that metrics and tools find them. */
+
+import { clusterDomain } from "../../model/names.ts";
+import type { Attachment } from "../../model/node-view.ts";
+import type { ProxyNode } from "../../model/proxy-config.ts";
+
+export function proxyNodeOf(
+  pod: Attachment,
+  serviceAccount: string,
+  labels: Readonly<Record<string, string>>,
+): ProxyNode {
+  const workload = workloadName(pod.name, labels);
+  return {
+    id: `sidecar~${pod.address}~${pod.name}.${pod.namespace}~${pod.namespace}.svc.${clusterDomain}`,
+    namespace: pod.namespace,
+    pod: pod.name,
+    address: pod.address,
+    workload: {
+      namespace: pod.namespace,
+      workload,
+      app:
+        labels["service.istio.io/canonical-name"] ??
+        labels["app.kubernetes.io/name"] ??
+        labels["app"] ??
+        workload,
+      version:
+        labels["service.istio.io/canonical-revision"] ??
+        labels["app.kubernetes.io/version"] ??
+        labels["version"] ??
+        "latest",
+      serviceAccount,
+    },
+  };
+}
+
+/** A Deployment's pods are `<deployment>-<template hash>-<random>`; the hash is a label as well. */
+function workloadName(pod: string, labels: Readonly<Record<string, string>>): string {
+  const hash = labels["pod-template-hash"];
+  const at = hash === undefined ? -1 : pod.lastIndexOf(`-${hash}-`);
+  if (at > 0) return pod.slice(0, at);
+  return /^(?<owner>.+)-[a-z0-9]{6,10}-[a-z0-9]{5}$/.exec(pod)?.groups?.["owner"] ?? pod;
+}

@@ -1,0 +1,214 @@
+/**
+ * One pod's sidecar from ADD to DEL: a process that is replaced whenever it dies.
+ *
+ * States: `starting` (never was ready), `ready`, `down` (died or could not start, the next try is due), `ended`. The
+ * pod's capture rules stay while it is down, so its traffic fails closed. The first replacement is immediate; one that
+ * keeps dying is tried again with growing pauses.
+ *
+ * The relay and the secrets belong to the pod and not to the process: they stay through replacements.
+ */
+
+import { chmodSync, chownSync, mkdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { backoffMs } from "../../base/backoff.ts";
+import { renderError } from "../../base/error.ts";
+import type { Log } from "../../base/log.ts";
+import { proxyUid, spiffeId } from "../../model/names.ts";
+import type { Attachment } from "../../model/node-view.ts";
+import { netnsInode, type ProcessId } from "../state/host.ts";
+import type { SidecarRecord } from "../state/record.ts";
+import { type Assignment, assign } from "./assignment.ts";
+import { PodSecrets, type PodSecretsDeps } from "./pod-secrets.ts";
+import { proxyNodeOf } from "./proxy-node.ts";
+import { adoptSidecar, endSidecar, type RunningSidecar } from "./running.ts";
+import type { SparePool } from "./spare-pool.ts";
+
+/** From assignment to ready; a cold start on a busy machine takes a few seconds. */
+const readyWithinMs = 20_000;
+/** A sidecar that lived this long starts over with an immediate replacement when it dies. */
+const stableMs = 10_000;
+const retry = { baseMs: 100, maxMs: 5_000 };
+
+export interface SidecarDeps extends PodSecretsDeps {
+  readonly pool: SparePool;
+  readonly trustDomain: string;
+  /** Called with each process that is given the pod, before it is told so. */
+  readonly remember: (process: ProcessId) => void;
+}
+
+export type SidecarState =
+  | { readonly kind: "starting" }
+  | { readonly kind: "ready"; readonly pid: number; readonly since: number }
+  | { readonly kind: "down"; readonly error: string }
+  | { readonly kind: "ended" };
+
+export class Sidecar {
+  readonly adminSocket: string;
+  readonly logFile: string;
+  readonly #directory: string;
+  readonly #pod: Attachment;
+  readonly #record: SidecarRecord;
+  readonly #deps: SidecarDeps;
+  readonly #log: Log;
+  readonly #secrets = new PodSecrets();
+  readonly #stop = new AbortController();
+  #relay: AsyncDisposable | undefined;
+  #running: RunningSidecar | undefined;
+  #state: SidecarState = { kind: "starting" };
+  #restarts = 0;
+  #work: Promise<unknown> = Promise.resolve();
+
+  constructor(directory: string, pod: Attachment, record: SidecarRecord, deps: SidecarDeps) {
+    this.#directory = directory;
+    this.#pod = pod;
+    this.#record = record;
+    this.#deps = deps;
+    this.#log = deps.log.with({ pod: `${pod.namespace}/${pod.name}` });
+    this.adminSocket = join(directory, "admin.sock");
+    this.logFile = join(directory, "proxy.log");
+  }
+
+  get state(): SidecarState {
+    return this.#state;
+  }
+
+  get restarts(): number {
+    return this.#restarts;
+  }
+
+  /** Starts the first process; resolves when it is ready, throws when it cannot be. */
+  async start(signal: AbortSignal): Promise<void> {
+    await this.#openSources();
+    this.#running = await this.#launch(AbortSignal.any([signal, this.#stop.signal]));
+    this.#work = this.#supervise();
+  }
+
+  /** Takes over the process of an agent that is gone; where it is dead, replaces it. Never throws. */
+  async adopt(): Promise<void> {
+    await this.#openSources();
+    const { process } = this.#record;
+    this.#running =
+      process === undefined
+        ? undefined
+        : adoptSidecar(process, this.adminSocket, this.#deps.clock, this.#stop.signal);
+    if (this.#running !== undefined) this.#becomeReady(this.#running);
+    this.#work = this.#supervise();
+  }
+
+  /** Drains and ends the process, whatever state it is in, and removes its files. */
+  async end(drainMs: number): Promise<void> {
+    this.#stop.abort();
+    if (this.#running !== undefined) await endSidecar(this.#running, drainMs, this.#deps.clock);
+    await this.#work;
+    await this.leave();
+    rmSync(this.#directory, { recursive: true, force: true });
+  }
+
+  /** Lets go of the process without ending it: the agent stops, the next one adopts it. */
+  async leave(): Promise<void> {
+    this.#stop.abort();
+    this.#state = { kind: "ended" };
+    const relay = this.#relay;
+    this.#relay = undefined;
+    await relay?.[Symbol.asyncDispose]();
+  }
+
+  async #openSources(): Promise<void> {
+    const { namespace, name, uid } = this.#pod;
+    const pod = { namespace, name, uid };
+    mkdirSync(this.#directory, { recursive: true });
+    chmodSync(this.#directory, 0o700);
+    giveToSidecar(this.#directory);
+    const identity = spiffeId(this.#deps.trustDomain, namespace, this.#record.serviceAccount);
+    void this.#secrets.keep(pod, identity, this.#deps, this.#stop.signal);
+    const socket = this.#xdsSocket;
+    rmSync(socket, { force: true });
+    this.#relay = await this.#deps.mesh.relay(pod, socket, this.#secrets);
+    giveToSidecar(socket);
+  }
+
+  async #supervise(): Promise<void> {
+    for (let attempt = 0; !this.#stop.signal.aborted; ) {
+      if (this.#running !== undefined) {
+        const since = this.#deps.clock.now();
+        await this.#running.ended;
+        this.#running = undefined;
+        if (this.#stop.signal.aborted) return;
+        this.#becomeDown("process ended");
+        if (this.#deps.clock.now() - since > stableMs) attempt = 0;
+      }
+      if (netnsInode(this.#pod.netns) === undefined) return; // the pod is gone, its DEL will come
+      if (attempt > 0) await this.#pause(attempt - 1);
+      if (this.#stop.signal.aborted) return;
+      attempt++;
+      try {
+        this.#restarts++;
+        this.#running = await this.#launch(this.#stop.signal);
+      } catch (error) {
+        if (!this.#stop.signal.aborted) this.#becomeDown(renderError(error));
+      }
+    }
+  }
+
+  async #launch(signal: AbortSignal): Promise<RunningSidecar> {
+    const { pool, remember } = this.#deps;
+    rmSync(this.adminSocket, { force: true });
+    const spare = pool.take();
+    try {
+      spare.moveLog(this.logFile);
+      remember(spare.process);
+      await assign(
+        spare.channel,
+        this.#assignment(),
+        AbortSignal.any([signal, AbortSignal.timeout(readyWithinMs)]),
+      );
+    } catch (error) {
+      spare.kill();
+      await spare.ended;
+      throw error;
+    } finally {
+      pool.refill();
+    }
+    const running = { process: spare.process, ended: spare.ended };
+    this.#becomeReady(running);
+    return running;
+  }
+
+  #assignment(): Assignment {
+    return {
+      netns: this.#pod.netns,
+      uid: proxyUid,
+      bootstrap: {
+        proxy: proxyNodeOf(this.#pod, this.#record.serviceAccount, this.#record.labels),
+        xdsSocket: this.#xdsSocket,
+        adminSocket: this.adminSocket,
+        trustDomain: this.#deps.trustDomain,
+      },
+    };
+  }
+
+  get #xdsSocket(): string {
+    return join(this.#directory, "xds.sock");
+  }
+
+  #becomeReady(running: RunningSidecar): void {
+    const { pid } = running.process;
+    this.#state = { kind: "ready", pid, since: this.#deps.clock.now() };
+    this.#log.info("sidecar ready", { pid, restarts: this.#restarts });
+  }
+
+  #becomeDown(error: string): void {
+    this.#state = { kind: "down", error };
+    this.#log.warn("sidecar down", { error, log: this.logFile });
+  }
+
+  #pause(attempt: number): Promise<void> {
+    const ms = backoffMs(attempt, retry, this.#deps.random);
+    return this.#deps.clock.sleep(ms, this.#stop.signal).catch(() => undefined);
+  }
+}
+
+/** Only root and the sidecar's user reach its sockets. Tests without root run sidecars as themselves. */
+function giveToSidecar(path: string): void {
+  if (process.getuid?.() === 0) chownSync(path, proxyUid, proxyUid);
+}

@@ -1,0 +1,146 @@
+/**
+ * All sidecars of the node, by container: one per pod, whatever number of interfaces it has.
+ *
+ * Starts, adopts and ends them; keeps spares; keeps their log files small. Which pods have one, and when, is said by
+ * whoever attaches pods.
+ */
+
+import { mkdirSync, rmSync, statSync, truncateSync } from "node:fs";
+import { cpus } from "node:os";
+import { join } from "node:path";
+import type { Clock } from "../../base/clock.ts";
+import { renderError } from "../../base/error.ts";
+import type { Log } from "../../base/log.ts";
+import type { Random } from "../../base/random.ts";
+import type { Attachment } from "../../model/node-view.ts";
+import { type ProcessId, signalProcess } from "../state/host.ts";
+import type { SidecarRecord } from "../state/record.ts";
+import { Sidecar, type SidecarDeps } from "./sidecar.ts";
+import { Slots } from "./slots.ts";
+import { SparePool } from "./spare-pool.ts";
+import type { MeshUpstream } from "./upstream.ts";
+
+/** The app has ended before its DEL: what is left to drain is answers under way and telemetry. */
+const drainMs = 500;
+/** The last of a log is what is asked for; the limit only keeps a node's disk from filling. */
+const maxLogBytes = 4 * 1024 * 1024;
+const logCheckMs = 30_000;
+/** Longest path of a unix socket on Linux, without the final zero. */
+const maxSocketPath = 107;
+
+export interface SidecarsOptions {
+  readonly runDir: string;
+  readonly trustDomain: string;
+  readonly command: readonly string[];
+  readonly spares: number;
+}
+
+export interface SidecarsDeps {
+  readonly mesh: MeshUpstream;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** Writes a container's sidecar process down. */
+  readonly remember: (pod: Attachment, record: SidecarRecord, process: ProcessId) => void;
+}
+
+export class Sidecars {
+  readonly #options: SidecarsOptions;
+  readonly #deps: SidecarsDeps;
+  readonly #pool: SparePool;
+  readonly #byContainer = new Map<string, Sidecar>();
+  /** Booting more processes than there are processors at once makes all of them late. */
+  readonly #slots = new Slots(Math.max(2, cpus().length));
+  readonly #logTimer: NodeJS.Timeout;
+
+  constructor(options: SidecarsOptions, deps: SidecarsDeps) {
+    this.#options = options;
+    this.#deps = deps;
+    mkdirSync(join(options.runDir, "pods"), { recursive: true });
+    this.#pool = new SparePool({
+      command: options.command,
+      size: options.spares,
+      directory: join(options.runDir, "spares"),
+      log: deps.log,
+    });
+    this.#pool.refill();
+    this.#logTimer = setInterval(() => this.#limitLogs(), logCheckMs).unref();
+  }
+
+  get(containerId: string): Sidecar | undefined {
+    return this.#byContainer.get(containerId);
+  }
+
+  get spares(): number {
+    return this.#pool.idle;
+  }
+
+  /** Resolves when the pod's sidecar is ready; throws with nothing left behind. */
+  async start(pod: Attachment, record: SidecarRecord, signal: AbortSignal): Promise<void> {
+    const sidecar = this.#make(pod, record);
+    try {
+      await this.#slots.run(() => sidecar.start(signal), signal);
+    } catch (error) {
+      await this.end(pod.containerId);
+      throw error;
+    }
+  }
+
+  /** Takes over what an earlier agent left running, or replaces it. */
+  async adopt(pod: Attachment, record: SidecarRecord): Promise<void> {
+    const sidecar = this.#make(pod, record);
+    await sidecar.adopt().catch((error: unknown) => {
+      this.#deps.log.error("sidecar is not supervised", {
+        pod: `${pod.namespace}/${pod.name}`,
+        error: renderError(error),
+      });
+    });
+  }
+
+  /** Ends what an earlier agent started and never finished: nobody was told that it is there. */
+  discard(pod: Attachment, record: SidecarRecord): void {
+    if (record.process !== undefined) signalProcess(record.process, "SIGKILL");
+    rmSync(this.directoryOf(pod), { recursive: true, force: true });
+  }
+
+  /** Ends the container's sidecar; none is success. */
+  async end(containerId: string): Promise<void> {
+    const sidecar = this.#byContainer.get(containerId);
+    if (sidecar === undefined) return;
+    await sidecar.end(drainMs);
+    this.#byContainer.delete(containerId);
+  }
+
+  /** Leaves the pods' sidecars running for the next agent, and ends the spares. */
+  async leave(): Promise<void> {
+    clearInterval(this.#logTimer);
+    this.#pool.close();
+    await Promise.all([...this.#byContainer.values()].map((each) => each.leave()));
+  }
+
+  /** Runtime files of a container. Socket paths are short by law: a long id gives way to the link's name. */
+  directoryOf(pod: Attachment): string {
+    const directory = join(this.#options.runDir, "pods", pod.containerId);
+    const fits = `${directory}/admin.sock`.length <= maxSocketPath;
+    return fits ? directory : join(this.#options.runDir, "pods", pod.hostLink);
+  }
+
+  #make(pod: Attachment, record: SidecarRecord): Sidecar {
+    const deps: SidecarDeps = {
+      ...this.#deps,
+      pool: this.#pool,
+      trustDomain: this.#options.trustDomain,
+      remember: (process) => this.#deps.remember(pod, record, process),
+    };
+    const sidecar = new Sidecar(this.directoryOf(pod), pod, record, deps);
+    this.#byContainer.set(pod.containerId, sidecar);
+    return sidecar;
+  }
+
+  #limitLogs(): void {
+    for (const { logFile } of this.#byContainer.values()) {
+      const size = statSync(logFile, { throwIfNoEntry: false })?.size ?? 0;
+      if (size > maxLogBytes) truncateSync(logFile);
+    }
+  }
+}

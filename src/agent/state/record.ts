@@ -1,0 +1,68 @@
+/**
+ * What the agent must remember of one attachment, as it stands on disk.
+ *
+ * Boot and namespace inode say whether the record still means something; `phase` says how far ADD came: a record that
+ * a restarted agent finds in `adding` belongs to a call that nobody was told the end of, and is undone.
+ */
+
+import { isRecord } from "../../base/json.ts";
+import type { Attachment } from "../../model/node-view.ts";
+import type { ProcessId } from "./host.ts";
+
+export interface AttachmentRecord {
+  readonly version: 1;
+  readonly attachment: Attachment;
+  /** Name of the CNI network that it was added to: what GC is about. */
+  readonly network: string;
+  readonly bootId: string;
+  readonly netnsInode: number;
+  readonly phase: "adding" | "added";
+  /** The agent made the Pod object itself, because the runtime knows no pods, and deletes it with the attachment. */
+  readonly ownsPod: boolean;
+  /** What the sidecar speaks for; undefined where the pod has none. */
+  readonly sidecar?: SidecarRecord;
+}
+
+export interface SidecarRecord {
+  readonly serviceAccount: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Undefined until it was given a process. */
+  readonly process?: ProcessId;
+}
+
+/** Throws SyntaxError saying which field is not as it was written. */
+export function parseRecord(text: string): AttachmentRecord {
+  const value: unknown = JSON.parse(text);
+  if (!isRecord(value) || value["version"] !== 1) throw new SyntaxError("version: want 1");
+  const attachment = value["attachment"];
+  if (!isRecord(attachment)) throw new SyntaxError("attachment: want an object");
+  for (const field of attachmentFields) {
+    if (typeof attachment[field] !== "string") {
+      throw new SyntaxError(`attachment.${field}: want a text`);
+    }
+  }
+  for (const [field, type] of Object.entries(recordFields)) {
+    if (typeof value[field] !== type) throw new SyntaxError(`${field}: want a ${type}`);
+  }
+  return value as unknown as AttachmentRecord;
+}
+
+const attachmentFields: readonly (keyof Attachment)[] = [
+  "containerId",
+  "ifName",
+  "netns",
+  "namespace",
+  "name",
+  "uid",
+  "address",
+  "hostLink",
+  "mac",
+];
+
+const recordFields = {
+  network: "string",
+  bootId: "string",
+  netnsInode: "number",
+  phase: "string",
+  ownsPod: "boolean",
+} as const;

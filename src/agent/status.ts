@@ -1,0 +1,119 @@
+/**
+ * What the agent says of itself: `GET /status` on RUN/agent.sock, for people, the lab and tests.
+ *
+ * A picture of now, made when asked. No secret is in it.
+ */
+
+import { chmodSync, rmSync } from "node:fs";
+import { createServer } from "node:http";
+import { renderCidr } from "../base/ip.ts";
+import type { NodeParts } from "./cni-server/verbs.ts";
+import type { PlanReport } from "./dataplane.ts";
+import type { SidecarState } from "./sidecars/sidecar.ts";
+
+export interface AgentStatus {
+  readonly node: string;
+  readonly address: string;
+  readonly pid: number;
+  readonly blocks: readonly string[];
+  readonly addressesInUse: number;
+  readonly attachments: readonly AttachmentStatus[];
+  readonly spareSidecars: number;
+  readonly viewVersion?: string;
+  /** The kernel has what the newest view and the attachments say. */
+  readonly inSync: boolean;
+  readonly lastPlan?: PlanReport;
+  readonly diagnostics: readonly string[];
+}
+
+export interface AttachmentStatus {
+  readonly containerId: string;
+  readonly ifName: string;
+  readonly pod: string;
+  readonly uid: string;
+  readonly address: string;
+  readonly link: string;
+  readonly netns: string;
+  readonly phase: string;
+  readonly sidecar?: SidecarState & {
+    readonly restarts: number;
+    readonly adminSocket: string;
+    readonly logFile: string;
+  };
+}
+
+export interface Identity {
+  readonly address: string;
+  readonly viewVersion: () => string | undefined;
+}
+
+export function agentStatus(parts: NodeParts, identity: Identity): AgentStatus {
+  const viewVersion = identity.viewVersion();
+  const { lastPlan } = parts.dataplane;
+  return {
+    node: parts.node,
+    address: identity.address,
+    pid: process.pid,
+    blocks: parts.ipam.blocks.map(renderCidr),
+    addressesInUse: parts.ipam.inUse,
+    attachments: parts.attachments.all().map(({ attachment, phase, sidecar }) => {
+      const running =
+        sidecar === undefined ? undefined : parts.sidecars.get(attachment.containerId);
+      return {
+        containerId: attachment.containerId,
+        ifName: attachment.ifName,
+        pod: `${attachment.namespace}/${attachment.name}`,
+        uid: attachment.uid,
+        address: attachment.address,
+        link: attachment.hostLink,
+        netns: attachment.netns,
+        phase,
+        ...(running === undefined
+          ? {}
+          : {
+              sidecar: {
+                ...running.state,
+                restarts: running.restarts,
+                adminSocket: running.adminSocket,
+                logFile: running.logFile,
+              },
+            }),
+      };
+    }),
+    spareSidecars: parts.sidecars.spares,
+    ...(viewVersion === undefined ? {} : { viewVersion }),
+    inSync: parts.dataplane.inSync,
+    ...(lastPlan === undefined ? {} : { lastPlan }),
+    diagnostics: parts.dataplane.diagnostics.map(
+      ({ code, where, message }) => `${code} ${where}: ${message}`,
+    ),
+  };
+}
+
+/** Serves the status until disposed. Only root may ask. */
+export async function serveStatus(
+  path: string,
+  status: () => AgentStatus,
+): Promise<AsyncDisposable> {
+  rmSync(path, { force: true });
+  const server = createServer((request, response) => {
+    if (request.method === "GET" && request.url === "/status") {
+      response.writeHead(200, { "content-type": "application/json" });
+      response.end(`${JSON.stringify(status())}\n`);
+      return;
+    }
+    response.writeHead(404, { "content-type": "text/plain" });
+    response.end(`no such path: ${request.url}; there is GET /status\n`);
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(path, resolve);
+  });
+  chmodSync(path, 0o600);
+  return {
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
