@@ -16,7 +16,7 @@ import type {
   NetworkPolicyPeer,
   NetworkPolicyPort,
 } from "../../api/k8s/network-policy.ts";
-import { type Cidr, parseCidr } from "../../base/ip.ts";
+import { cidrContains, parseCidr } from "../../base/ip.ts";
 import type {
   AllowRule,
   DirectionPolicy,
@@ -54,10 +54,11 @@ type Direction = "ingress" | "egress";
 
 function compile(world: World): CompiledPolicies {
   const policies = objectsOf<NetworkPolicy>(world, "NetworkPolicy");
-  const identities = identitiesOf(policyEndpoints(world), policies);
+  const endpoints = policyEndpoints(world);
+  const identities = identitiesOf(endpoints, policies);
   const ingress = policies.filter((policy) => isolates(policy, "ingress"));
   const egress = policies.filter((policy) => isolates(policy, "egress"));
-  const rulesOf = ruleCache(identities);
+  const rulesOf = ruleCache(identities, endpoints);
   const compiled: IdentityPolicy[] = [];
   for (const identity of identities.all) {
     const inbound = directionPolicy(identity, ingress, "ingress", rulesOf);
@@ -106,7 +107,7 @@ type RulesOf = (
 ) => readonly AllowRule[];
 
 /** A policy's rules are the same for all whom it isolates, but for port names on ingress: resolve peers only once. */
-function ruleCache(identities: Identities): RulesOf {
+function ruleCache(identities: Identities, endpoints: readonly PolicyEndpoint[]): RulesOf {
   const egress = new Map<NetworkPolicy, readonly AllowRule[]>();
   const peers = new Map<NetworkPolicy, readonly PeerMatch[]>();
   return (policy, direction, isolated) => {
@@ -114,7 +115,7 @@ function ruleCache(identities: Identities): RulesOf {
       const known = egress.get(policy);
       if (known !== undefined) return known;
       const rules = (policy.spec.egress ?? []).flatMap((rule) =>
-        egressRules(policy, rule.to ?? [], rule.ports ?? [], identities),
+        egressRules(policy, rule, identities, endpoints),
       );
       egress.set(policy, rules);
       return rules;
@@ -136,29 +137,60 @@ function ruleCache(identities: Identities): RulesOf {
 /** Port names mean something else for each destination: one rule for the numbers, and one for each meaning. */
 function egressRules(
   policy: NetworkPolicy,
-  to: readonly NetworkPolicyPeer[],
-  ports: readonly NetworkPolicyPort[],
+  rule: NonNullable<NetworkPolicy["spec"]["egress"]>[number],
   identities: Identities,
+  endpoints: readonly PolicyEndpoint[],
 ): readonly AllowRule[] {
+  const { to = [], ports = [] } = rule;
   const peers = resolvePeers(policy, to, identities.all);
   const named = ports.filter((port) => typeof port.port === "string");
   if (named.length === 0) return allow(policy, peers, resolvePorts(ports));
   const numbered = ports.filter((port) => typeof port.port !== "string");
-  const rules = numbered.length === 0 ? [] : [...allow(policy, peers, resolvePorts(numbered))];
-  const byMeaning = new Map<string, { readonly ports: PortMatch; readonly identities: number[] }>();
-  for (const { number, example } of identities.all) {
-    if (!matchesPeers(policy, to, example)) continue;
-    const meaning = resolvePorts(named, example);
+  const byMeaning = new Map<string, Meaning>();
+  const meaningFor = (destination: PolicyEndpoint): Meaning => {
+    const meaning = resolvePorts(named, destination);
     const key = JSON.stringify(meaning);
-    const group = byMeaning.get(key);
-    if (group === undefined) byMeaning.set(key, { ports: meaning, identities: [number] });
-    else group.identities.push(number);
+    const known = byMeaning.get(key) ?? { ports: meaning, identities: [], blocks: [] };
+    byMeaning.set(key, known);
+    return known;
+  };
+  for (const { number, example } of identities.all) {
+    if (matchesPeers(policy, to, example)) meaningFor(example).identities.push(number);
   }
-  for (const group of byMeaning.values()) {
-    const match = { kind: "some", identities: group.identities, blocks: [] } as const;
-    rules.push(...allow(policy, match, group.ports));
+  // A block allows those of its addresses that are pods' and give the name a number: one by one, since blocks and
+  // identities cannot be asked for together.
+  for (const endpoint of endpoints) {
+    const { address } = endpoint;
+    if (address === undefined || peers.kind === "any" || !inBlocks(peers, address)) continue;
+    const block = { cidr: { address, prefixLength: 32 }, except: [] };
+    meaningFor(endpoint).blocks.push(block);
   }
-  return rules;
+  return [
+    ...(numbered.length === 0 ? [] : allow(policy, peers, resolvePorts(numbered))),
+    ...[...byMeaning.values()].flatMap((meaning) =>
+      allow(
+        policy,
+        { kind: "some", identities: meaning.identities, blocks: meaning.blocks },
+        meaning.ports,
+      ),
+    ),
+  ];
+}
+
+/** Destinations that give a rule's port names the same numbers. */
+interface Meaning {
+  readonly ports: PortMatch;
+  readonly identities: number[];
+  readonly blocks: Block[];
+}
+
+type Block = Extract<PeerMatch, { kind: "some" }>["blocks"][number];
+
+function inBlocks(peers: { readonly blocks: readonly Block[] }, address: string): boolean {
+  return peers.blocks.some(
+    ({ cidr, except }) =>
+      cidrContains(cidr, address) && !except.some((hole) => cidrContains(hole, address)),
+  );
 }
 
 /** No rule at all where nothing can match. */
@@ -182,7 +214,7 @@ function resolvePeers(
     blocks: peers.flatMap(({ ipBlock }) => {
       if (ipBlock === undefined || isIpv6(ipBlock.cidr)) return [];
       const except = (ipBlock.except ?? []).filter((text) => !isIpv6(text)).map(parseCidr);
-      return [{ cidr: parseCidr(ipBlock.cidr), except } satisfies { cidr: Cidr; except: Cidr[] }];
+      return [{ cidr: parseCidr(ipBlock.cidr), except }];
     }),
   };
 }

@@ -8,13 +8,20 @@
 import type { Pod } from "../../api/k8s/core.ts";
 import type { Protocol } from "../../model/node-view.ts";
 import type { Labels } from "../registry/selector.ts";
-import { hasEnded, namespaceLabels, namespaceOf, nodeDnsPod } from "../registry/workloads.ts";
+import {
+  addressOf,
+  hasEnded,
+  namespaceLabels,
+  namespaceOf,
+  nodeDnsPod,
+} from "../registry/workloads.ts";
 import { objectKey, objectsOf, type World } from "../registry/world.ts";
 
 export interface PolicyEndpoint {
   /** `namespace/name` of the pod. */
   readonly pod: string;
   readonly namespace: string;
+  readonly address: string | undefined;
   readonly labels: Labels;
   readonly namespaceLabels: Labels;
   /** Number of each named container port, by `TCP/http`. The first container that has the name counts. */
@@ -32,6 +39,7 @@ export function policyEndpoints(world: World): readonly PolicyEndpoint[] {
     return {
       pod: objectKey(pod),
       namespace,
+      address: addressOf(pod),
       labels: pod.metadata.labels ?? {},
       namespaceLabels: labels,
       namedPorts: namedPortsOf(pod),
