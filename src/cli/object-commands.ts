@@ -10,6 +10,7 @@ import type { Resource } from "../api/resource.ts";
 import { MeshError } from "../base/error.ts";
 import { applyObjects, deleteObjects } from "./apply.ts";
 import { type Connection, connectServer, type ServerOptions } from "./connection.ts";
+import { untilConverged } from "./converge.ts";
 import { kindCalled } from "./kind-name.ts";
 import { loadManifests } from "./manifests.ts";
 import { type Format, renderObjects } from "./output.ts";
@@ -81,9 +82,13 @@ export function addObjectCommands(program: Command, labs: LabAccess): void {
       "manifests, folders of them, or - for standard input",
     )
     .option("-n, --namespace <namespace>", "for objects that name none")
-    .action(async (flags: FileFlags) => {
+    .option("--wait", "return when every agent and sidecar has taken the change")
+    .action(async (flags: FileFlags & { wait?: true }) => {
       const objects = loadManifests(flags.filename, flags.namespace);
-      await withServer(flags, ({ client }) => applyObjects(client, objects, print));
+      await withServer(flags, async ({ client, transport }) => {
+        const version = await applyObjects(client, objects, print);
+        if (flags.wait) await untilConverged(transport, version);
+      });
     });
 
   targeted(program.command("delete"))

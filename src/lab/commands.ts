@@ -9,6 +9,7 @@ import type { Pod } from "../api/k8s/core.ts";
 import { MeshError } from "../base/error.ts";
 import { applyObjects, deleteObjects } from "../cli/apply.ts";
 import { type Connection, connectSocket } from "../cli/connection.ts";
+import { untilConverged } from "../cli/converge.ts";
 import { loadManifests } from "../cli/manifests.ts";
 import { absent, askDown, lockHolder } from "./control.ts";
 import { runInPod } from "./enter.ts";
@@ -98,12 +99,14 @@ export function addLabCommands(program: Command, environment: LabEnvironment): v
 
   lab
     .command("apply")
-    .description("create or change objects")
+    .description("create or change objects; returns when every agent and sidecar has them")
     .argument("<files...>", "manifests, or folders of them")
     .option(...nameOption)
     .action(async (files: string[], flags: Named) => {
       const objects = loadManifests(files);
-      await withLab(flags, ({ client }) => applyObjects(client, objects, line));
+      await withLab(flags, async ({ client, transport }) => {
+        await untilConverged(transport, await applyObjects(client, objects, line));
+      });
     });
 
   lab
@@ -113,7 +116,10 @@ export function addLabCommands(program: Command, environment: LabEnvironment): v
     .option(...nameOption)
     .action(async (files: string[], flags: Named) => {
       const objects = loadManifests(files);
-      await withLab(flags, ({ client }) => deleteObjects(client, objects, line));
+      await withLab(flags, async ({ client, transport }) => {
+        await deleteObjects(client, objects, line);
+        await untilConverged(transport, undefined);
+      });
     });
 
   lab

@@ -1,0 +1,208 @@
+/**
+ * Labs for end-to-end tests: brought up by the same command that people use, and gone when the test's scope ends.
+ *
+ *     await using lab = await startLab({ files: ["examples/shop"] });
+ *     const answer = await lab.curl("web", "http://cart/");
+ *     await lab.apply(manifest);
+ *
+ * Every lab has a name and a data folder of its own, so tests disturb neither each other nor a lab that somebody has up.
+ */
+
+import { spawn } from "node:child_process";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { MeshError } from "../src/base/error.ts";
+import { type Connection, connectSocket } from "../src/cli/connection.ts";
+import type { LabStatus, PodStatus } from "../src/lab/status.ts";
+
+/** Why tests that need namespaces are skipped; false where they run: `test(name, { skip: skipWithoutRoot }, …)`. */
+export const skipWithoutRoot: string | false =
+  process.getuid?.() === 0 ? false : "needs root: it makes network namespaces";
+
+export interface CommandResult {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface LabTestOptions {
+  /** Manifests and folders of them, relative to the project's folder; without: the shop. */
+  readonly files?: readonly string[];
+  readonly nodes?: number;
+  /** Text of an image map. */
+  readonly images?: string;
+}
+
+export const projectRoot: string = join(import.meta.dirname, "..");
+const entry = join(projectRoot, "src", "main.ts");
+const logsKept = join(projectRoot, "build", "test", "logs");
+let labs = 0;
+
+export class TestLab implements AsyncDisposable {
+  readonly name: string;
+  /** HEDDLE_LAB_DIR: the lab's data are in the folder of its name below it. */
+  readonly base: string;
+  readonly connection: Connection;
+
+  constructor(name: string, base: string) {
+    this.name = name;
+    this.base = base;
+    this.connection = connectSocket(join(base, name, "server", "admin.sock"), () => {});
+  }
+
+  /** `heddle lab <words>` for this lab; a code other than 0 is an answer, too. */
+  async run(command: string, ...words: string[]): Promise<CommandResult> {
+    return heddle(["lab", command, "--name", this.name, ...words], this.base);
+  }
+
+  /** The same, for commands that must succeed; gives what they print. */
+  async must(command: string, ...words: string[]): Promise<string> {
+    const result = await this.run(command, ...words);
+    if (result.code === 0) return result.stdout;
+    const said = (result.stderr.trim() || result.stdout.trim()).slice(-2_000);
+    throw new MeshError("test.lab", `lab ${command} ${words.join(" ")}: ${said || result.code}`);
+  }
+
+  /** A command inside a pod. */
+  exec(pod: string, ...command: string[]): Promise<CommandResult> {
+    return this.run("exec", pod, "--", ...command);
+  }
+
+  /** curl inside a pod; `code` is curl's own (28: timed out). */
+  curl(pod: string, ...words: string[]): Promise<CommandResult> {
+    return this.run("curl", pod, "--silent", "--show-error", ...words);
+  }
+
+  /** Status code and body of a request made inside a pod. */
+  async request(
+    pod: string,
+    url: string,
+    ...options: string[]
+  ): Promise<{ readonly status: number; readonly body: string }> {
+    const { code, stdout, stderr } = await this.curl(pod, "-w", "\n%{http_code}", url, ...options);
+    if (code !== 0) throw new MeshError("test.curl", `curl ${url} in ${pod}: ${stderr.trim()}`);
+    const end = stdout.lastIndexOf("\n");
+    return { status: Number(stdout.slice(end + 1)), body: stdout.slice(0, end) };
+  }
+
+  /** Applies manifests given as text; returns when every agent and sidecar has them. */
+  async apply(yaml: string): Promise<void> {
+    await this.#withFile(yaml, (file) => this.must("apply", file));
+  }
+
+  async applyFiles(...files: string[]): Promise<void> {
+    await this.must("apply", ...files);
+  }
+
+  async delete(yaml: string): Promise<void> {
+    await this.#withFile(yaml, (file) => this.must("delete", file));
+  }
+
+  async status(): Promise<LabStatus> {
+    return JSON.parse(await this.must("status", "--json")) as LabStatus;
+  }
+
+  /** The pods whose name starts with `prefix`, e.g. a Deployment's. */
+  async pods(prefix: string): Promise<readonly PodStatus[]> {
+    return (await this.status()).pods.filter(({ name }) => name.startsWith(prefix));
+  }
+
+  /** Polls until `look` gives something; for states that no event announces. Fails after `timeoutMs`. */
+  async until<T>(
+    what: string,
+    look: (lab: TestLab) => Promise<T | undefined | false>,
+    timeoutMs = 20_000,
+  ): Promise<T> {
+    const deadline = performance.now() + timeoutMs;
+    for (;;) {
+      const found = await look(this);
+      if (found !== undefined && found !== false) return found;
+      if (performance.now() > deadline) {
+        throw new MeshError("test.until", `${what}: not so after ${timeoutMs} ms`);
+      }
+    }
+  }
+
+  async down(): Promise<void> {
+    this.connection.close();
+    await this.run("down");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.down();
+    // Logs outlive the lab: a failed test is read from them.
+    await rm(join(logsKept, this.name), { recursive: true, force: true });
+    await spawned("sh", [
+      "-c",
+      'mkdir -p "$1" && cp -r "$2" "$1/$3" || true',
+      "keep",
+      logsKept,
+      join(this.base, this.name, "logs"),
+      this.name,
+    ]);
+    await rm(this.base, { recursive: true, force: true });
+  }
+
+  async #withFile<T>(text: string, use: (file: string) => Promise<T>): Promise<T> {
+    const folder = await mkdtemp(join(this.base, "manifest-"));
+    const file = join(folder, "manifest.yaml");
+    await writeFile(file, text);
+    try {
+      return await use(file);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  }
+}
+
+/** Brings a lab up; every pod is ready when it resolves. */
+export async function startLab(options: LabTestOptions = {}): Promise<TestLab> {
+  const name = `t${process.pid}-${++labs}`;
+  const base = await mkdtemp("/tmp/heddle-");
+  const images: string[] = [];
+  if (options.images !== undefined) {
+    const file = join(base, "images.yaml");
+    await writeFile(file, options.images);
+    images.push("--images", file);
+  }
+  const lab = new TestLab(name, base);
+  try {
+    const nodes = String(options.nodes ?? 2);
+    await lab.must("up", "--detach", "--nodes", nodes, ...images, ...(options.files ?? []));
+  } catch (error) {
+    const log = await readFile(join(base, name, "logs", "server.log"), "utf8").catch(() => "");
+    await lab[Symbol.asyncDispose]();
+    throw new MeshError("test.lab", `start lab ${name}; server: ${log.slice(-1_000)}`, {
+      cause: error,
+    });
+  }
+  return lab;
+}
+
+/** Runs this checkout's CLI. */
+export function heddle(words: readonly string[], labBase?: string): Promise<CommandResult> {
+  const env = labBase === undefined ? process.env : { ...process.env, HEDDLE_LAB_DIR: labBase };
+  return spawned(process.execPath, [entry, ...words], env);
+}
+
+function spawned(
+  file: string,
+  words: readonly string[],
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<CommandResult> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(file, words, { cwd: projectRoot, stdio: ["ignore", "pipe", "pipe"], env });
+    const out: Buffer[] = [];
+    const err: Buffer[] = [];
+    child.stdout.on("data", (chunk: Buffer) => out.push(chunk));
+    child.stderr.on("data", (chunk: Buffer) => err.push(chunk));
+    child.once("error", reject);
+    child.once("close", (code) =>
+      resolve({
+        code: code ?? 1,
+        stdout: Buffer.concat(out).toString(),
+        stderr: Buffer.concat(err).toString(),
+      }),
+    );
+  });
+}
