@@ -7,32 +7,45 @@
 
 import type { Deployment, Pod } from "../api/k8s/core.ts";
 import { MeshError } from "../base/error.ts";
+import { isRecord } from "../base/json.ts";
 import type { ObjectClient } from "../rpc/object-client.ts";
+import { imageUnknown } from "./pods/status.ts";
 
 export interface Progress {
   readonly ready: number;
   readonly wanted: number;
   /** One sentence for each pod that is not there. */
   readonly missing: readonly string[];
+  /** What is more than a matter of time: sentences with the pod's name. */
+  readonly problems: readonly string[];
+  /** Nothing that is missing will ever come. */
+  readonly isHopeless: boolean;
 }
 
-/** Resolves when nothing is missing; throws `lab.not-ready` with the list after `timeoutMs`. */
+/** Resolves when nothing is missing; throws `lab.not-ready` with the list after `timeoutMs`, or once waiting is no use. */
 export async function untilReady(
   client: ObjectClient,
   timeoutMs: number,
   report: (progress: Progress) => void,
   signal: AbortSignal,
 ): Promise<void> {
+  const startedAt = performance.now();
   const stop = new AbortController();
   const timeout = AbortSignal.timeout(timeoutMs);
   const until = AbortSignal.any([signal, stop.signal, timeout]);
   const state: { pods?: Map<string, Pod>; deployments?: Map<string, Deployment> } = {};
-  let last: Progress = { ready: 0, wanted: 0, missing: ["nothing is known yet"] };
+  let last: Progress = {
+    ready: 0,
+    wanted: 0,
+    missing: ["nothing is known yet"],
+    problems: [],
+    isHopeless: false,
+  };
   const look = () => {
     if (state.pods === undefined || state.deployments === undefined) return;
     last = progressOf([...state.deployments.values()], [...state.pods.values()]);
     report(last);
-    if (last.missing.length === 0) stop.abort();
+    if (last.missing.length === 0 || last.isHopeless) stop.abort();
   };
   await Promise.all([
     follow<Pod>(client, "Pod", until, (objects) => {
@@ -45,10 +58,11 @@ export async function untilReady(
     }),
   ]);
   signal.throwIfAborted();
-  if (stop.signal.aborted) return;
+  if (last.missing.length === 0) return;
+  const seconds = ((performance.now() - startedAt) / 1000).toFixed(0);
   throw new MeshError(
     "lab.not-ready",
-    `after ${timeoutMs / 1000} s ${last.ready} of ${last.wanted} pods are ready; ${last.missing.join("; ")}`,
+    `after ${seconds} s ${last.ready} of ${last.wanted} pods are ready; ${last.missing.join("; ")}`,
   );
 }
 
@@ -56,11 +70,17 @@ export async function untilReady(
 export function progressOf(deployments: readonly Deployment[], pods: readonly Pod[]): Progress {
   const living = pods.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
   const missing: string[] = [];
+  const problems: string[] = [];
+  let hopeless = 0;
   let wanted = 0;
   for (const pod of living) {
     if (pod.status?.phase === "Succeeded") continue;
     wanted++;
-    if (!isReady(pod)) missing.push(`${nameOf(pod)}: ${whyNot(pod)}`);
+    if (isReady(pod)) continue;
+    const sentence = `${nameOf(pod)}: ${whyNot(pod)}`;
+    missing.push(sentence);
+    if (typeof pod.status?.message === "string") problems.push(sentence);
+    if (reasonOf(pod) === imageUnknown) hopeless++;
   }
   for (const deployment of deployments) {
     const replicas = deployment.spec.replicas ?? 1;
@@ -71,7 +91,12 @@ export function progressOf(deployments: readonly Deployment[], pods: readonly Po
     wanted += replicas - own;
     missing.push(`${nameOf(deployment)}: ${own} of ${replicas} pods made`);
   }
-  return { ready: living.filter(isReady).length, wanted, missing };
+  const isHopeless = hopeless > 0 && hopeless === missing.length;
+  return { ready: living.filter(isReady).length, wanted, missing, problems, isHopeless };
+}
+
+function reasonOf({ status }: Pod): unknown {
+  return isRecord(status) ? status["reason"] : undefined;
 }
 
 export function isReady(pod: Pod): boolean {

@@ -16,7 +16,7 @@ import { loadManifests } from "../cli/manifests.ts";
 import { type Lab, startLab } from "./lab.ts";
 import type { LabPaths } from "./names.ts";
 import { builtInImages, type ImageRule, parseImageMap } from "./pods/image-map.ts";
-import { untilReady } from "./readiness-wait.ts";
+import { type Progress, untilReady } from "./readiness-wait.ts";
 import type { Terminal } from "./terminal.ts";
 import { showTraffic } from "./traffic/live-table.ts";
 
@@ -165,11 +165,14 @@ async function becomeReady(
   report: (text: string) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  let last = "";
-  const progress = ({ ready, wanted }: { ready: number; wanted: number }) => {
-    const line = `${ready} of ${wanted} pods ready`;
-    if (line !== last) report(line);
-    last = line;
+  const said = new Set<string>();
+  const say = (line: string) => {
+    if (!said.has(line)) report(line);
+    said.add(line);
+  };
+  const progress = ({ ready, wanted, problems }: Progress) => {
+    say(`${ready} of ${wanted} pods ready`);
+    for (const problem of problems) say(`waiting: ${problem}`);
   };
   await untilReady(lab.connection.client, readyMs, progress, signal);
 }

@@ -23,7 +23,7 @@ import { commandOf, type ImageRule } from "./image-map.ts";
 import type { PodRecord } from "./pod-record.ts";
 import { watchReadiness } from "./readiness.ts";
 import { type CniInstallation, connectSandbox, disconnectSandbox } from "./sandbox.ts";
-import type { ContainerState } from "./status.ts";
+import { type ContainerState, creating, imageUnknown } from "./status.ts";
 
 /** What a pod needs of its host. */
 export interface PodHost {
@@ -66,7 +66,7 @@ export class PodRun {
     this.#states = pod.spec.containers.map(({ name, image }) => ({
       name,
       image,
-      phase: { kind: "waiting", reason: "ContainerCreating", message: "being connected" },
+      phase: { kind: "waiting", reason: creating, message: "being connected" },
       restartCount: 0,
     }));
     this.done = this.#live();
@@ -88,7 +88,7 @@ export class PodRun {
     const commands = this.pod.spec.containers.map((one) => commandOf(one, this.#host.images));
     const problems = commands.flatMap((command) => ("problem" in command ? [command.problem] : []));
     if (problems.length > 0) {
-      this.#setAll({ kind: "waiting", reason: "ImageUnknown", message: problems.join("; ") });
+      this.#setAll({ kind: "waiting", reason: imageUnknown, message: problems.join("; ") });
       await aborted(this.#stop.signal);
       return;
     }

@@ -64,6 +64,8 @@ describe("what a lab waits for", () => {
       ready: 3,
       wanted: 5,
       missing: ["shop/cart-1: slow", "shop/cart: 2 of 3 pods made"],
+      problems: [],
+      isHopeless: false,
     });
   });
 });

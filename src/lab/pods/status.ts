@@ -6,6 +6,11 @@
 
 import type { Condition } from "../../api/resource.ts";
 
+/** Reason of a container that only has to wait its turn. */
+export const creating = "ContainerCreating";
+/** Reason of one that will wait for ever: nothing stands for its image. */
+export const imageUnknown = "ImageUnknown";
+
 export interface ContainerState {
   readonly name: string;
   readonly image: string;
@@ -18,7 +23,9 @@ export interface ContainerState {
 
 export interface RuntimeStatus {
   readonly phase: "Pending" | "Running" | "Succeeded" | "Failed";
+  /** Why the pod waits and what for; null once it does not. */
   readonly message: string | null;
+  readonly reason: string | null;
   readonly startTime: string;
   readonly conditions: readonly Condition[];
   readonly containerStatuses: readonly object[];
@@ -31,21 +38,21 @@ export function podStatus(
   now: string,
 ): RuntimeStatus {
   const ready = containers.every(({ phase }) => phase.kind === "running" && phase.ready);
-  const waiting = containers.flatMap(({ name, phase }) =>
-    phase.kind === "waiting" ? [`${name}: ${phase.message}`] : [],
+  const stuck = containers.flatMap(({ phase }) =>
+    phase.kind === "waiting" && phase.reason !== creating ? [phase] : [],
   );
+  const messages = [...new Set(stuck.map(({ message }) => message))].join("; ");
   const condition = (type: string): Condition => ({
     type,
     status: ready ? "True" : "False",
     lastTransitionTime: now,
-    ...(ready
-      ? {}
-      : { reason: "ContainersNotReady", message: waiting.join("; ") || notReady(containers) }),
+    ...(ready ? {} : { reason: "ContainersNotReady", message: messages || notReady(containers) }),
   });
   return {
     phase: phaseOf(containers),
     // Null removes what an earlier status said: this is sent as a merge patch.
-    message: waiting.length > 0 ? waiting.join("; ") : null,
+    message: messages || null,
+    reason: stuck[0]?.reason ?? null,
     startTime,
     conditions: [
       { type: "PodScheduled", status: "True" },
