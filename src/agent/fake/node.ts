@@ -34,6 +34,7 @@ export interface FakePod {
   readonly uid?: string;
   readonly meshed?: boolean;
   readonly address?: string;
+  readonly labels?: Readonly<Record<string, string>>;
 }
 
 export interface FakeNode extends AsyncDisposable {
@@ -48,6 +49,7 @@ export interface FakeNode extends AsyncDisposable {
   showPods(pods: readonly FakePod[]): void;
   /** A namespace, as a path. */
   makeNetns(): string;
+  readonly cniSocket: string;
   /** What the executable does, with `CNI_*` variables without their prefix. */
   cni(variables: Readonly<Record<string, string>>, config?: object): Promise<CniReply>;
   status(): Promise<AgentStatus>;
@@ -57,7 +59,9 @@ export interface FakeNode extends AsyncDisposable {
 }
 
 export interface FakeNodeOptions extends Partial<AgentOptions> {
+  /** A real one instead of the fake; then namespaces must be real as well. */
   readonly driver?: KernelDriver;
+  readonly createNetns?: (path: string) => void;
   readonly podCidr?: string;
   readonly log?: boolean;
 }
@@ -132,6 +136,7 @@ export async function startFakeNode(given: FakeNodeOptions = {}): Promise<FakeNo
     options,
     verdicts,
     lines,
+    cniSocket: join(options.runDir, "cni.sock"),
     showPods(pods) {
       const name = `${++version}`;
       for (const pod of pods) ensurePod(objects, pod, options.node);
@@ -144,6 +149,10 @@ export async function startFakeNode(given: FakeNodeOptions = {}): Promise<FakeNo
     },
     makeNetns() {
       const path = join(directory, `netns-${++namespaces}`);
+      if (given.createNetns !== undefined) {
+        given.createNetns(path);
+        return path;
+      }
       writeFileSync(path, "");
       kernel.addNetns(path);
       return path;
@@ -152,7 +161,7 @@ export async function startFakeNode(given: FakeNodeOptions = {}): Promise<FakeNo
       const env = Object.fromEntries(
         Object.entries({ PATH: "/opt/cni/bin", ...variables }).map(([k, v]) => [`CNI_${k}`, v]),
       );
-      return callAgent(join(options.runDir, "cni.sock"), env, JSON.stringify(config));
+      return callAgent(node.cniSocket, env, JSON.stringify(config));
     },
     status: () => readStatus(join(options.runDir, "agent.sock")),
     async restart() {
