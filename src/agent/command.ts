@@ -1,0 +1,122 @@
+/**
+ * `heddle agent`: the agent with its real parts, from the command line's words.
+ *
+ * Runs in the network namespace of the machine, as root, until the signal; the kernel driver belongs to the namespace
+ * that the process is in when it starts.
+ */
+
+import { isIP } from "node:net";
+import { kindNamed, restPath } from "../api/kinds.ts";
+import type { Clock } from "../base/clock.ts";
+import { MeshError } from "../base/error.ts";
+import type { Log } from "../base/log.ts";
+import type { Random } from "../base/random.ts";
+import { openKernelDriver } from "../kernel/netlink-driver.ts";
+import { trustDomain } from "../model/names.ts";
+import { httpObjectClient } from "../rpc/http-object-client.ts";
+import { httpTransport } from "../rpc/http-transport.ts";
+import { watchNodeView } from "../rpc/node-view-source.ts";
+import type { PathOf } from "../rpc/object-client.ts";
+import { type Bootstrap, readBootstrap } from "./bootstrap.ts";
+import type { ViewSource } from "./deps.ts";
+import { runAgent } from "./main.ts";
+import type { AgentOptions } from "./options.ts";
+import { serverUpstream } from "./sidecars/server-upstream.ts";
+
+/** As given on the command line. */
+export interface AgentFlags {
+  /** Path of the bootstrap document. */
+  readonly bootstrap: string;
+  readonly node: string;
+  readonly address: string;
+  readonly runDir: string;
+  readonly stateDir: string;
+  /** Name server for names outside the cluster. */
+  readonly upstream?: string;
+  readonly spares?: string;
+}
+
+export interface AgentProcess {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** How to start Heddle again, e.g. `[node, src/main.ts]`. */
+  readonly heddle: readonly string[];
+}
+
+const defaultSpares = 1;
+
+export async function runAgentCommand(
+  flags: AgentFlags,
+  process: AgentProcess,
+  signal: AbortSignal,
+): Promise<void> {
+  const options = agentOptions(flags, process.heddle);
+  const bootstrap = readBootstrap(flags.bootstrap, flags.node);
+  const { clock, random } = process;
+  const log = process.log.with({ node: flags.node });
+  const driver = openKernelDriver();
+  const transport = httpTransport({
+    kind: "https",
+    url: bootstrap.api,
+    token: bootstrap.token,
+    roots: bootstrap.roots,
+  });
+  const mesh = serverUpstream(bootstrap, log);
+  try {
+    const objects = httpObjectClient({
+      transport,
+      pathOf,
+      clock,
+      random,
+      fieldManager: "heddle-agent",
+      fieldValidation: "Warn",
+    });
+    const views = viewSource(bootstrap, flags.node, process);
+    await runAgent(options, { clock, random, log, driver, objects, views, mesh }, signal);
+  } finally {
+    mesh.close();
+    transport.close();
+    driver.close();
+  }
+}
+
+function agentOptions(flags: AgentFlags, heddle: readonly string[]): AgentOptions {
+  if (isIP(flags.address) !== 4) throw wrong("address", flags.address, "an IPv4 address");
+  const spares = flags.spares === undefined ? defaultSpares : Number(flags.spares);
+  if (!Number.isInteger(spares) || spares < 0 || spares > 64) {
+    throw wrong("spares", flags.spares ?? "", "a number from 0 to 64");
+  }
+  return {
+    node: flags.node,
+    address: flags.address,
+    runDir: flags.runDir,
+    stateDir: flags.stateDir,
+    trustDomain,
+    sidecarCommand: [...heddle, "proxy", "--assignment-fd", "3"],
+    spareSidecars: spares,
+    ...(flags.upstream === undefined ? {} : { upstreamDns: flags.upstream }),
+  };
+}
+
+function viewSource(bootstrap: Bootstrap, node: string, process: AgentProcess): ViewSource {
+  const { clock, random, log } = process;
+  const { xds: target, roots } = bootstrap;
+  const token = bootstrap.token.reveal();
+  return {
+    snapshots: (signal) =>
+      watchNodeView({ target, token, roots, node, clock, random, log }, signal),
+  };
+}
+
+const pathOf: PathOf = (kind, namespace, name) => {
+  const known = kindNamed(kind);
+  if (known === undefined) throw new MeshError("agent.kind.unknown", `unknown kind "${kind}"`);
+  return restPath(known, namespace, name);
+};
+
+function wrong(flag: string, value: string, wanted: string): MeshError {
+  return new MeshError("agent.option", `--${flag}: want ${wanted}, got "${value}"`, {
+    fault: "user",
+  });
+}

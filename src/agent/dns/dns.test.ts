@@ -1,0 +1,289 @@
+import assert from "node:assert/strict";
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
+import { connect } from "node:net";
+import { describe, test } from "node:test";
+import fc from "fast-check";
+import { parseCidr } from "../../base/ip.ts";
+import { createLog } from "../../base/log.ts";
+import { nameTable } from "../../core/dns/name-table.ts";
+import type { NodeView } from "../../model/node-view.ts";
+import { decodeMessage } from "../../wire/dns/decode.ts";
+import { encodeMessage } from "../../wire/dns/encode.ts";
+import { type DnsMessage, type DnsRecord, recordTypes } from "../../wire/dns/message.ts";
+import { answerQuery } from "./answer.ts";
+import { type NameServer, serveNames } from "./server.ts";
+import { readFrames, writeFrame } from "./stream-frames.ts";
+import { forwardTo, type Upstream } from "./upstream.ts";
+
+const clock = { now: () => 0, sleep: async () => undefined };
+const log = createLog(
+  () => undefined,
+  () => 0,
+);
+
+const view: NodeView = {
+  node: "node-1",
+  settings: {
+    podCidr: parseCidr("10.244.0.0/16"),
+    blockPrefixLength: 26,
+    serviceCidr: parseCidr("10.96.0.0/16"),
+    encap: { kind: "none" },
+  },
+  nodes: [],
+  workloads: [],
+  services: [
+    {
+      namespace: "shop",
+      name: "cart",
+      clusterIp: "10.96.0.7",
+      ports: [{ name: "http", protocol: "TCP", port: 80, endpoints: [] }],
+    },
+    {
+      namespace: "shop",
+      name: "redis",
+      ports: [
+        {
+          name: "tcp",
+          protocol: "TCP",
+          port: 6379,
+          endpoints: [
+            { address: "10.244.0.5", port: 6379, hostname: "redis-0" },
+            { address: "10.244.0.6", port: 6379 },
+          ],
+        },
+      ],
+    },
+    { namespace: "shop", name: "bank", externalName: "api.bank.example", ports: [] },
+    { namespace: "shop", name: "alias", externalName: "cart.shop.svc.cluster.local", ports: [] },
+    { namespace: "shop", name: "dangling", externalName: "no.shop.svc.cluster.local", ports: [] },
+    {
+      namespace: "shop",
+      name: "ouroboros",
+      externalName: "ouroboros.shop.svc.cluster.local",
+      ports: [],
+    },
+  ],
+  policies: [],
+};
+const table = nameTable(view);
+
+describe("the name server", () => {
+  // name, type, response code, answers
+  const rows: readonly (readonly [string, keyof typeof recordTypes, number, readonly string[]])[] =
+    [
+      ["cart.shop.svc.cluster.local", "A", 0, ["A 10.96.0.7"]],
+      ["CART.shop.SVC.cluster.local", "A", 0, ["A 10.96.0.7"]],
+      ["cart.shop.svc.cluster.local", "AAAA", 0, []],
+      ["redis.shop.svc.cluster.local", "A", 0, ["A 10.244.0.5", "A 10.244.0.6"]],
+      ["redis-0.redis.shop.svc.cluster.local", "A", 0, ["A 10.244.0.5"]],
+      ["_http._tcp.cart.shop.svc.cluster.local", "SRV", 0, ["SRV 80 cart.shop.svc.cluster.local"]],
+      ["7.0.96.10.in-addr.arpa", "PTR", 0, ["PTR cart.shop.svc.cluster.local"]],
+      [
+        "alias.shop.svc.cluster.local",
+        "A",
+        0,
+        ["CNAME cart.shop.svc.cluster.local", "A 10.96.0.7"],
+      ],
+      ["alias.shop.svc.cluster.local", "CNAME", 0, ["CNAME cart.shop.svc.cluster.local"]],
+      ["dangling.shop.svc.cluster.local", "A", 3, ["CNAME no.shop.svc.cluster.local"]],
+      ["shop.svc.cluster.local", "A", 0, []],
+      ["no.shop.svc.cluster.local", "A", 3, []],
+      ["example.com.shop.svc.cluster.local", "A", 3, []],
+    ];
+  for (const [name, type, code, answers] of rows) {
+    test(`answers ${type} of ${name} with ${code === 0 ? answers.join(", ") || "nothing" : "no such name"}`, () => {
+      const answer = answerQuery(query(name, recordTypes[type]), table);
+      assert.equal(answer.kind, "reply");
+      if (answer.kind !== "reply") return;
+      assert.equal(answer.message.responseCode, code);
+      assert.equal(answer.message.authoritative, true);
+      assert.deepEqual(answer.message.answers.map(show), answers);
+      if (answers.length === 0) assert.equal(answer.message.authorities[0]?.kind, "SOA");
+    });
+  }
+
+  test("sends names outside the cluster elsewhere, with the aliases that led there", () => {
+    const direct = answerQuery(query("example.com", recordTypes.A), table);
+    assert.equal(direct.kind === "elsewhere" && direct.question.name, "example.com");
+    const alias = answerQuery(query("bank.shop.svc.cluster.local", recordTypes.A), table);
+    assert.ok(alias.kind === "elsewhere");
+    assert.equal(alias.question.name, "api.bank.example");
+    assert.deepEqual(alias.partial.answers.map(show), ["CNAME api.bank.example"]);
+  });
+
+  test("ends an endless chain of aliases", () => {
+    const answer = answerQuery(query("ouroboros.shop.svc.cluster.local", recordTypes.A), table);
+    assert.equal(answer.kind === "reply" && answer.message.responseCode, 2);
+  });
+
+  test("before the first view says try again", () => {
+    const answer = answerQuery(query("cart.shop.svc.cluster.local", recordTypes.A), undefined);
+    assert.equal(answer.kind === "reply" && answer.message.responseCode, 2);
+  });
+
+  test("answers any query that decodes, and echoes its question", () => {
+    const name = fc.constantFrom("cart.shop.svc.cluster.local", "a.b", "", "x.cluster.local");
+    fc.assert(
+      fc.property(name, fc.nat(65_535), fc.nat(65_535), fc.nat(15), (asked, type, id, opcode) => {
+        const answer = answerQuery({ ...query(asked, type), id, opcode }, table);
+        const message = answer.kind === "reply" ? answer.message : answer.partial;
+        assert.equal(message.id, id);
+        assert.equal(message.questions[0]?.name, asked);
+        decodeMessage(encodeMessage(message, 512));
+      }),
+    );
+  });
+});
+
+describe("on its sockets the name server", () => {
+  test("answers over UDP and TCP, and cuts for UDP what only TCP can carry", async () => {
+    await using server = await serve({ table: () => many });
+    const udp = await overUdp(server, query("many.shop.svc.cluster.local", recordTypes.A));
+    assert.equal(udp.truncated, true);
+    const tcp = await overTcp(server, query("many.shop.svc.cluster.local", recordTypes.A));
+    assert.equal(tcp.truncated, false);
+    assert.equal(tcp.answers.length, 200);
+  });
+
+  test("answers rubbish with a format error, and answers with nothing", async () => {
+    await using server = await serve({});
+    const rubbish = Uint8Array.from([0, 9, 1, 0, 0, 5, 0, 0, 0, 0, 0, 0, 255]);
+    assert.equal((await overUdp(server, rubbish)).responseCode, 1);
+    const silent = overUdp(server, encodeMessage({ ...query("a", 1), isResponse: true }));
+    const next = overUdp(server, query("cart.shop.svc.cluster.local", recordTypes.A));
+    const first = await Promise.race([silent.then(() => "answered"), next.then(() => "silent")]);
+    assert.equal(first, "silent");
+  });
+
+  test("without an upstream says no such name, so that a search list goes on", async () => {
+    await using server = await serve({});
+    const answer = await overUdp(server, query("example.com", recordTypes.A));
+    assert.equal(answer.responseCode, 3);
+  });
+
+  test("forwards, follows aliases out of the cluster, and remembers", async () => {
+    let asked = 0;
+    await using outside = await standIn((name) => {
+      asked++;
+      return name === "api.bank.example" ? "192.0.2.80" : undefined;
+    });
+    const upstream = forwardTo(`127.0.0.1:${outside.port}`, clock);
+    await using server = await serve({ upstream });
+    for (let i = 0; i < 3; i++) {
+      const answer = await overUdp(server, query("bank.shop.svc.cluster.local", recordTypes.A));
+      assert.deepEqual(answer.answers.map(show), ["CNAME api.bank.example", "A 192.0.2.80"]);
+    }
+    assert.equal(asked, 1);
+    const none = await overUdp(server, query("no.example", recordTypes.A));
+    assert.equal(none.responseCode, 3);
+  });
+
+  test("answers server failure when the upstream is silent", async () => {
+    const upstream: Upstream = { resolve: () => Promise.reject(new Error("silent")) };
+    await using server = await serve({ upstream });
+    const answer = await overUdp(server, query("example.com", recordTypes.A));
+    assert.equal(answer.responseCode, 2);
+  });
+});
+
+const many = nameTable({
+  ...view,
+  services: [
+    {
+      namespace: "shop",
+      name: "many",
+      ports: [
+        {
+          name: "http",
+          protocol: "TCP",
+          port: 80,
+          endpoints: Array.from({ length: 200 }, (_, i) => ({
+            address: `10.244.1.${i}`,
+            port: 80,
+          })),
+        },
+      ],
+    },
+  ],
+});
+
+function serve(options: {
+  readonly table?: () => ReturnType<typeof nameTable>;
+  readonly upstream?: Upstream;
+}): Promise<NameServer> {
+  return serveNames({ address: "127.0.0.1", port: 0, table: () => table, log, ...options });
+}
+
+/** Another server's stand-in: addresses for names it knows, no such name for others. */
+async function standIn(
+  known: (name: string) => string | undefined,
+): Promise<AsyncDisposable & { readonly port: number }> {
+  const socket = createSocket("udp4");
+  socket.on("message", (bytes, from) => {
+    const asked = decodeMessage(bytes);
+    const name = asked.questions[0]?.name ?? "";
+    const address = known(name);
+    const answers: DnsRecord[] =
+      address === undefined ? [] : [{ kind: "A", name, class: 1, ttl: 60, address }];
+    const responseCode = address === undefined ? 3 : 0;
+    const reply = encodeMessage({ ...asked, isResponse: true, responseCode, answers });
+    socket.send(reply, from.port, from.address);
+  });
+  socket.bind(0, "127.0.0.1");
+  await once(socket, "listening");
+  return {
+    port: socket.address().port,
+    [Symbol.asyncDispose]: () => new Promise((done) => void socket.close(done)),
+  };
+}
+
+async function overUdp(server: NameServer, asked: DnsMessage | Uint8Array): Promise<DnsMessage> {
+  const socket = createSocket("udp4");
+  socket.unref();
+  socket.send(asked instanceof Uint8Array ? asked : encodeMessage(asked), server.port, "127.0.0.1");
+  const [bytes] = await once(socket, "message");
+  socket.close();
+  return decodeMessage(bytes);
+}
+
+async function overTcp(server: NameServer, asked: DnsMessage): Promise<DnsMessage> {
+  const socket = connect(server.port, "127.0.0.1");
+  writeFrame(socket, encodeMessage(asked));
+  const answer = await new Promise<DnsMessage>((resolve) => {
+    readFrames(socket, (bytes) => resolve(decodeMessage(bytes)));
+  });
+  socket.destroy();
+  return answer;
+}
+
+function query(name: string, type: number): DnsMessage {
+  return {
+    id: 7,
+    isResponse: false,
+    opcode: 0,
+    authoritative: false,
+    truncated: false,
+    recursionDesired: true,
+    recursionAvailable: false,
+    responseCode: 0,
+    questions: [{ name, type, class: 1 }],
+    answers: [],
+    authorities: [],
+    additionals: [],
+  };
+}
+
+function show(record: DnsRecord): string {
+  switch (record.kind) {
+    case "A":
+      return `A ${record.address}`;
+    case "SRV":
+      return `SRV ${record.port} ${record.target}`;
+    case "CNAME":
+    case "PTR":
+      return `${record.kind} ${record.target}`;
+    default:
+      return record.kind;
+  }
+}
