@@ -1,0 +1,68 @@
+/**
+ * A load client that runs inside a pod: `load.ts URL CONCURRENCY (--requests N | --seconds S) [--fresh]`.
+ *
+ * Each of CONCURRENCY workers asks one request after the other (`--fresh`: on a new connection each) and remembers who
+ * answered. Prints one line of JSON, a `LoadReport`, when done. `ready` is printed first, when every worker has had
+ * its first answer: a test disturbs the system only then.
+ */
+
+import http from "node:http";
+import { parseArgs } from "node:util";
+import type { LoadReport } from "../load-report.ts";
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    requests: { type: "string" },
+    seconds: { type: "string" },
+    fresh: { type: "boolean", default: false },
+  },
+});
+const [url = "", concurrency = "1"] = positionals;
+const workers = Number(concurrency);
+const most = values.requests === undefined ? Number.POSITIVE_INFINITY : Number(values.requests);
+const end = values.seconds === undefined ? undefined : Date.now() + Number(values.seconds) * 1000;
+const agent = new http.Agent({ keepAlive: !values.fresh, maxSockets: workers });
+
+const report: LoadReport = { requests: 0, statuses: {}, failures: [], answers: [] };
+let started = 0;
+let warm = 0;
+
+await Promise.all(Array.from({ length: workers }, worker));
+process.stdout.write(`${JSON.stringify(report)}\n`);
+process.exit(0);
+
+async function worker(): Promise<void> {
+  for (let first = true; started < most && (end === undefined || Date.now() < end); first = false) {
+    started++;
+    await request();
+    if (first && ++warm === workers) process.stdout.write("ready\n");
+  }
+}
+
+function request(): Promise<void> {
+  const at = Date.now();
+  return new Promise((resolve) => {
+    const fail = (what: string): void => {
+      report.failures.push({ at, what });
+      resolve();
+    };
+    const sent = http.get(url, { agent, timeout: 10_000 }, (response) => {
+      const chunks: Buffer[] = [];
+      response.on("data", (chunk: Buffer) => chunks.push(chunk));
+      response.on("error", (error) => fail(error.message));
+      response.on("end", () => {
+        report.requests++;
+        const status = String(response.statusCode);
+        report.statuses[status] = (report.statuses[status] ?? 0) + 1;
+        const body = Buffer.concat(chunks).toString();
+        if (response.statusCode !== 200) return fail(`${status} ${body.slice(0, 200)}`);
+        const { pod = "", version = "" } = JSON.parse(body) as { pod?: string; version?: string };
+        report.answers.push({ at, pod, version });
+        resolve();
+      });
+    });
+    sent.on("timeout", () => sent.destroy(new Error("timed out after 10 s")));
+    sent.on("error", (error) => fail(error.message));
+  });
+}

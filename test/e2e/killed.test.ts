@@ -1,0 +1,113 @@
+/** `kill -9` of one process at a time under steady load: the others go on, the killed one is back, nothing is lost. */
+
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { present } from "../../src/base/error.ts";
+import { hostPaths, labPaths } from "../../src/lab/names.ts";
+import { getText } from "../../src/lab/traffic/scrape.ts";
+import { skipWithoutRoot, startLab, type TestLab } from "../lab.ts";
+import { startLoad } from "./load-report.ts";
+
+const products = "http://catalogue/products";
+
+describe("under steady load", { skip: skipWithoutRoot }, () => {
+  let lab: TestLab;
+  before(async () => {
+    lab = await startLab();
+  });
+  after(async () => {
+    await lab?.[Symbol.asyncDispose]();
+  });
+
+  /** Every pod has one address, no address has two pods, and the agents hold exactly those addresses. */
+  async function addressesAgree(): Promise<void> {
+    await lab.until("agents hold the addresses that pods have", async () => {
+      const { pods } = await lab.status();
+      const wanted = pods.map(({ ip }) => present(ip, "address of a pod")).sort();
+      assert.equal(new Set(wanted).size, wanted.length, "an address was given twice");
+      const held: string[] = [];
+      for (const index of [1, 2]) {
+        const { run } = hostPaths(labPaths(lab.name, lab.base), index);
+        const text = await getText(join(run, "agent.sock"), "/status").catch(() => undefined);
+        if (text === undefined) return false;
+        held.push(...attachedAddresses(text));
+      }
+      return JSON.stringify(held.sort()) === JSON.stringify(wanted);
+    });
+  }
+
+  /** Everything that the manifests want runs and answers, and a new pod gets an address that nobody has. */
+  async function everythingWorks(): Promise<void> {
+    const page = await lab.request("visitor", "http://web/", "-m", "10");
+    assert.equal(page.status, 200, page.body);
+    await lab.apply(extra);
+    await lab.until("a new pod is ready", async () => (await lab.pods("extra"))[0]?.ready);
+    await addressesAgree();
+    await lab.delete(extra);
+    await lab.until("the new pod is gone", async () => (await lab.pods("extra")).length === 0);
+    const shut = await lab.curl("outsider", "-m", "1", "http://payments.shop/status");
+    assert.equal(shut.code, 28, "policy holds");
+  }
+
+  test("a killed agent comes back and no request fails meanwhile", async () => {
+    const killed = present((await lab.status()).nodes[0], "node-1").pid;
+    const running = startLoad(lab, "web", products, "4", "--seconds", "5");
+    await running.ready;
+    process.kill(present(killed, "pid of the agent"), "SIGKILL");
+    await lab.until("another agent serves node-1", async () => {
+      const node = (await lab.status()).nodes[0];
+      return node?.pid !== undefined && node.pid !== killed && node.ready;
+    });
+    const report = await running.report;
+    assert.deepEqual(report.failures, []);
+    await everythingWorks();
+  });
+
+  test("a killed server comes back with the same state and no request fails meanwhile", async () => {
+    const before = await lab.status();
+    const running = startLoad(lab, "web", products, "4", "--seconds", "5");
+    await running.ready;
+    process.kill(present(before.server.pid, "pid of the server"), "SIGKILL");
+    const back = await lab.until("another server answers", async () => {
+      const status = await lab.status().catch(() => undefined);
+      return status !== undefined && status.server.pid !== before.server.pid && status;
+    });
+    const names = (pods: typeof before.pods) =>
+      pods.map(({ namespace, name, ip }) => [namespace, name, ip]);
+    assert.deepEqual(names(back.pods), names(before.pods));
+    const report = await running.report;
+    assert.deepEqual(report.failures, []);
+    await everythingWorks();
+  });
+
+  test("a killed sidecar comes back and only its own connections notice", async () => {
+    const victim = present((await lab.pods("cart-"))[0], "a cart pod");
+    const running = startLoad(lab, "web", products, "4", "--seconds", "5");
+    const own = startLoad(lab, "web", "http://cart/items", "4", "--seconds", "5");
+    await Promise.all([running.ready, own.ready]);
+    process.kill(present(victim.sidecar, "pid of the sidecar"), "SIGKILL");
+    await lab.until("another sidecar serves the pod", async () => {
+      const now = (await lab.pods("cart-")).find(({ name }) => name === victim.name);
+      return now?.sidecar !== undefined && now.sidecar !== victim.sidecar;
+    });
+    assert.deepEqual((await running.report).failures, []);
+    const { failures } = await own.report;
+    assert.ok(failures.length <= 4, `more than what was in flight: ${JSON.stringify(failures)}`);
+    await everythingWorks();
+  });
+});
+
+function attachedAddresses(status: string): string[] {
+  const { attachments } = JSON.parse(status) as { attachments: { address: string }[] };
+  return attachments.map(({ address }) => address);
+}
+
+const extra = `
+apiVersion: v1
+kind: Pod
+metadata: { name: extra, labels: { app: extra } }
+spec:
+  terminationGracePeriodSeconds: 1
+  containers: [{ name: extra, image: "curlimages/curl:8.16.0", command: [sleep, infinity] }]
+`;
