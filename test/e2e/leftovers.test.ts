@@ -29,8 +29,18 @@ describe("a lab that has ended", { skip: skipWithoutRoot }, () => {
   });
 });
 
+interface Machine {
+  readonly links: readonly string[];
+  readonly addresses: readonly string[];
+  readonly routes: readonly string[];
+  readonly tables: readonly string[];
+  readonly namespaces: readonly string[];
+  readonly mounts: readonly string[];
+  readonly processes: readonly string[];
+}
+
 /** Everything of the machine that a lab could leave something in. */
-function machine(): Record<string, readonly string[]> {
+function machine(): Machine {
   const lines = (...words: [string, ...string[]]): string[] =>
     execFileSync(words[0], words.slice(1), { encoding: "utf8" })
       .split("\n")
