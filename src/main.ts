@@ -9,11 +9,13 @@
 import { enableCompileCache } from "node:module";
 import { join } from "node:path";
 import type { Command } from "commander";
+import type { AgentFlags } from "./agent/command.ts";
 import { renderError } from "./base/error.ts";
 import type { Log, LogLevel } from "./base/log.ts";
 
 const root = join(import.meta.dirname, "..");
-const entry = join(import.meta.dirname, "main.ts");
+/** How to start this program again. */
+const heddle = [process.execPath, join(import.meta.dirname, "main.ts")];
 
 enableCompileCache(process.env["NODE_COMPILE_CACHE"] ?? join(root, "build", "cache"));
 
@@ -35,7 +37,7 @@ async function runCommandLine(): Promise<void> {
     .enablePositionalOptions()
     .showHelpAfterError("(see heddle --help)");
   addProcessCommands(program);
-  addLabCommands(program, { root, heddle: [process.execPath, entry] });
+  addLabCommands(program, { root, heddle });
   addObjectCommands(program, labAccess);
   await program.parseAsync();
 }
@@ -49,7 +51,7 @@ function addProcessCommands(program: Command): void {
     .action(async (flags: { data: string; listen: string }) => {
       const [{ runServer }, { startXdsServer }, { systemClock }] = await Promise.all([
         import("./server/main.ts"),
-        import("./server/xds/start.ts"),
+        import("./server/xds/main.ts"),
         import("./cli/system-clock.ts"),
       ]);
       const log = await processLog();
@@ -58,6 +60,25 @@ function addProcessCommands(program: Command): void {
         { clock: systemClock, random: Math.random, log, startXdsServer },
         endOfProcess(),
       );
+    });
+  program
+    .command("agent")
+    .description("the node's part: attaches pods, keeps kernel and sidecars as they should be")
+    .requiredOption("--bootstrap <file>", "the document that the server gave for this node")
+    .requiredOption("--node <name>", "name of the node")
+    .requiredOption("--address <address>", "the node's address on the underlay")
+    .requiredOption("--run-dir <folder>", "sockets, and what lives as long as the boot")
+    .requiredOption("--state-dir <folder>", "what must survive the agent")
+    .option("--upstream <address>", "name server for names outside the cluster")
+    .option("--spares <number>", "sidecars kept ready for the next pod")
+    .action(async (flags: AgentFlags) => {
+      const [{ runAgentCommand }, { systemClock }] = await Promise.all([
+        import("./agent/command.ts"),
+        import("./cli/system-clock.ts"),
+      ]);
+      const log = await processLog();
+      const parts = { clock: systemClock, random: Math.random, log, heddle };
+      await runAgentCommand(flags, parts, endOfProcess());
     });
   program.command("proxy").description("the sidecar of one pod; started by the agent");
 }

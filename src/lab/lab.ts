@@ -9,6 +9,7 @@
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import type { Node } from "../api/k8s/core.ts";
 import { MeshError } from "../base/error.ts";
 import type { Log } from "../base/log.ts";
 import { Scope } from "../base/scope.ts";
@@ -19,6 +20,7 @@ import { logTail } from "./log-tail.ts";
 import { hostName, hostPaths, type LabPaths } from "./names.ts";
 import type { ImageRule } from "./pods/image-map.ts";
 import { PodRuntime } from "./pods/runtime.ts";
+import { isNodeReady } from "./status.ts";
 import { sweepLab } from "./sweep.ts";
 import { createUnderlay, type Underlay, underlayOf } from "./underlay.ts";
 
@@ -44,6 +46,7 @@ export interface Lab {
 }
 
 const serverStartMs = 20_000;
+const agentStartMs = 20_000;
 const graceMs = 2_000;
 
 /** Brings the lab's hosts and processes up; `down` is called when another terminal asks for the lab's end. */
@@ -84,6 +87,8 @@ export async function startLab(spec: LabSpec, down: () => void, signal: AbortSig
   scope.onFailure(async () => {
     await Promise.all(daemons.agents.map((agent) => agent.stop(graceMs)));
   });
+  // Pods are bound to hosts that are ready: with all of them there, they are spread from the first one on.
+  await untilJoined(connection, paths, daemons.agents, signal);
   report(`agents on ${underlay.hosts.map((_, i) => hostName(i + 1)).join(", ")}`);
 
   const ending = new AbortController();
@@ -222,6 +227,31 @@ async function untilServing(
       await delay(20, undefined, { signal: until }).catch(() => {});
     }
   }
+}
+
+/** Every host's Node object says that pods can be attached there. */
+async function untilJoined(
+  connection: Connection,
+  paths: LabPaths,
+  agents: readonly Daemon[],
+  signal: AbortSignal,
+): Promise<void> {
+  const until = AbortSignal.any([signal, AbortSignal.timeout(agentStartMs)]);
+  const missing = new Set(agents.map((_, i) => hostName(i + 1)));
+  const see = (node: Node) => {
+    if (isNodeReady(node)) missing.delete(node.metadata.name);
+  };
+  for await (const event of connection.client.watch<Node>("Node", until)) {
+    if (event.type === "synced") event.objects.forEach(see);
+    else see(event.object);
+    if (missing.size === 0) return;
+  }
+  signal.throwIfAborted();
+  const logs = [...missing].map((node) => logTail(join(paths.logs, `agent-${node}.log`)));
+  throw new MeshError(
+    "lab.agent.start",
+    `wait for the agents of ${[...missing].join(", ")} for ${agentStartMs / 1000} s: ${logs.join("; ")}`,
+  );
 }
 
 function labProcesses(

@@ -102,7 +102,7 @@ function sidecarIn(netns: string): number | undefined {
   })?.pid;
 }
 
-function isNodeReady(node: Node): boolean {
+export function isNodeReady(node: Node): boolean {
   return node.status?.conditions?.some((c) => c.type === "Ready" && c.status === "True") ?? false;
 }
 
