@@ -5,7 +5,7 @@
  * Everything is named `heddle-test-<pid>-<n>` and goes with `close()`.
  */
 
-import { execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
@@ -30,6 +30,7 @@ export interface Netns {
 export class TestNetwork implements AsyncDisposable {
   readonly #namespaces: Netns[] = [];
   readonly #servers: Server[] = [];
+  readonly #processes: ChildProcess[] = [];
 
   netns(): Netns {
     made += 1;
@@ -54,8 +55,23 @@ export class TestNetwork implements AsyncDisposable {
     if (!server.listening) await once(server, "listening");
   }
 
+  /** The same for UDP, in a process of its own: Node binds UDP sockets too late to borrow a namespace. */
+  async serveUdp(where: Netns, port: number, says: string): Promise<void> {
+    const program = `
+      const socket = require("node:dgram").createSocket("udp4");
+      socket.on("message", (_, { address, port }) =>
+        socket.send(\`${says} \${address}\\n\`, port, address));
+      socket.bind(${port}, () => console.log("ready"));`;
+    const child = inNetns(where.path, () =>
+      spawn(process.execPath, ["-e", program], { stdio: ["ignore", "pipe", "inherit"] }),
+    );
+    this.#processes.push(child);
+    await once(child.stdout, "data");
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     for (const server of this.#servers) server.close();
+    for (const child of this.#processes) child.kill();
     for (const { path } of this.#namespaces) deleteNetns(path);
   }
 }
@@ -78,8 +94,14 @@ export function nft(where: Netns, text: string): string {
 }
 
 /** The answer of whom the connection reached, or how it ended: `refused`, `timeout`, or the system's words. */
-export async function connect(from: Netns, address: string, port: number): Promise<string> {
-  const script = `exec 3<>/dev/tcp/${address}/${port} && cat <&3`;
+export async function connect(
+  from: Netns,
+  address: string,
+  port: number,
+  protocol: "tcp" | "udp" = "tcp",
+): Promise<string> {
+  const open = `exec 3<>/dev/${protocol}/${address}/${port}`;
+  const script = protocol === "tcp" ? `${open} && cat <&3` : `${open} && echo >&3 && head -n1 <&3`;
   const child = spawn("ip", ["netns", "exec", from.name, "timeout", "0.6", "bash", "-c", script], {
     stdio: ["ignore", "pipe", "pipe"],
   });

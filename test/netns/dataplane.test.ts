@@ -41,6 +41,12 @@ endpoints: [${endpoints.map((each) => `{ addresses: [${each}] }`).join(", ")}]
 `;
 }
 
+function udpService(name: string, address: string, endpoint: string): string {
+  return service(name, address, [endpoint])
+    .replaceAll(/port: 80\b/g, "port: 53, protocol: UDP")
+    .replace("protocol: TCP, port: 8080", "protocol: UDP, port: 8080");
+}
+
 const nodes = `---
 apiVersion: v1
 kind: Node
@@ -100,6 +106,7 @@ const objects = [
   service("web", "10.96.0.10", ["10.244.0.0", "10.244.0.1"]),
   service("cart", "10.96.0.11", ["10.244.0.2"]),
   service("gone", "10.96.0.12", []),
+  udpService("clock", "10.96.0.14", "10.244.0.1"),
   service("far", "10.96.0.13", ["10.244.0.64"]),
 ].join("\n");
 
@@ -145,6 +152,8 @@ describe("a node's compiled ruleset in the kernel", { skip: needsRoot() }, () =>
     }
     await network.serve(one.host, 53, "dns");
     await network.serve(one.host, 7000, "node");
+    await network.serveUdp(one.host, 53, "dns");
+    await network.serveUdp(one.pod("shop/web-2"), 8080, "clock");
     await network.serve(outside, 8080, "outside");
   });
 
@@ -239,6 +248,22 @@ describe("a node's compiled ruleset in the kernel", { skip: needsRoot() }, () =>
       ["shop/cart", "10.96.0.13", 80, "shop/web-3 10.244.0.2"],
       ["shop/batch", "10.96.0.13", 80, "timeout"],
     ]));
+
+  test("treats UDP like TCP: policy, Services and their absence", async () => {
+    const udp = (from: string, address: string, port: number) =>
+      connect(find(from), address, port, "udp");
+    assert.deepEqual(
+      await Promise.all([
+        udp("shop/web-1", "10.96.0.14", 53),
+        udp("node", "10.96.0.14", 53),
+        udp("shop/cart", "169.254.1.1", 53),
+        udp("shop/batch", "169.254.1.1", 53),
+        udp("shop/batch", "10.96.0.14", 53),
+        udp("shop/web-1", "10.96.0.12", 80),
+      ]),
+      ["clock 10.244.0.0", "clock 192.0.2.1", "dns 10.244.0.2", "timeout", "timeout", "refused"],
+    );
+  });
 
   test("balances a Service over all of its endpoints", async () => {
     const counts = new Map<string, number>();

@@ -36,7 +36,7 @@ export function nodeRuleset(
   return {
     table: nftTable,
     sets: [...pods.sets, services.addresses],
-    maps: [...pods.maps, services.services, services.endpoints],
+    maps: [...pods.maps, services.services, ...services.endpoints],
     chains: [
       admission(settings),
       ...serviceChains,

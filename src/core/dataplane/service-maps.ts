@@ -1,10 +1,10 @@
 /**
- * Lowers Services to two maps: address and port to the chain that knows how many endpoints there are, and address,
- * port and a random slot to the endpoint.
+ * Lowers Services to two kinds of map: address and port to the chain that knows how many endpoints there are, and
+ * address, port and a random slot to the endpoint.
  *
  * Chains follow the distinct endpoint counts, not the Services, so a Service or an endpoint more is elements only
  * (10 000 Services of 4 endpoints load in 0.4 s, where a chain for each takes 23.8 s). A Service without endpoints is
- * in neither map: its packets keep the virtual address and are refused a little later, as are those to ports and
+ * in no map: its packets keep the virtual address and are refused a little later, as are those to ports and
  * addresses that no Service has.
  */
 
@@ -15,9 +15,10 @@ import { cidrRange, mergeRanges, renderAddresses } from "./intervals.ts";
 
 export interface ServiceMaps {
   readonly services: NftMap;
-  readonly endpoints: NftMap;
+  /** One for each protocol that has any. */
+  readonly endpoints: readonly NftMap[];
   readonly addresses: NftSet;
-  /** One for each distinct number of endpoints. */
+  /** One for each protocol and distinct number of endpoints. */
   readonly chains: readonly NftChain[];
   readonly diagnostics: readonly Diagnostic[];
 }
@@ -41,14 +42,15 @@ const remembered = new WeakMap<
 
 function compile(services: readonly ServiceView[], settings: NetworkSettings): ServiceMaps {
   const verdicts = new Map<string, string>();
-  const slots = new Map<string, string>();
-  const counts = new Set<number>();
+  const slots = new Map<string, Map<string, string>>();
+  const counts = new Map<string, Set<number>>();
   const owners = new Map<string, ServiceView>();
   const diagnostics: Diagnostic[] = [];
   for (const service of services) {
     if (service.clusterIp === undefined) continue;
-    for (const { protocol, port, endpoints } of service.ports) {
-      const key = `${service.clusterIp} . ${protocol.toLowerCase()} . ${port}`;
+    for (const { protocol: name, port, endpoints } of service.ports) {
+      const protocol = name.toLowerCase();
+      const key = `${service.clusterIp} . ${protocol} . ${port}`;
       const owner = owners.get(key);
       if (owner !== undefined) {
         diagnostics.push(collision(service, owner, key));
@@ -56,10 +58,12 @@ function compile(services: readonly ServiceView[], settings: NetworkSettings): S
       }
       owners.set(key, service);
       if (endpoints.length === 0) continue;
-      counts.add(endpoints.length);
-      verdicts.set(key, `goto ${endpointsChain(endpoints.length)}`);
+      verdicts.set(key, `goto ${endpointsChain(protocol, endpoints.length)}`);
+      entry(counts, protocol, () => new Set<number>()).add(endpoints.length);
+      const elements = entry(slots, protocol, () => new Map<string, string>());
       endpoints.forEach((endpoint, slot) => {
-        slots.set(`${key} . ${slot}`, `${endpoint.address} . ${endpoint.port}`);
+        const where = `${service.clusterIp} . ${port} . ${slot}`;
+        elements.set(where, `${endpoint.address} . ${endpoint.port}`);
       });
     }
   }
@@ -69,12 +73,10 @@ function compile(services: readonly ServiceView[], settings: NetworkSettings): S
       type: "type ipv4_addr . inet_proto . inet_service : verdict",
       elements: verdicts,
     },
-    endpoints: {
-      name: "endpoints",
-      // `mod 2` only gives the slot its type; the chains choose among as many slots as there are.
-      type: "typeof ip daddr . meta l4proto . th dport . numgen random mod 2 : ip daddr . th dport",
-      elements: slots,
-    },
+    endpoints: protocols.flatMap((protocol) => {
+      const elements = slots.get(protocol);
+      return elements === undefined ? [] : endpointsMap(protocol, elements);
+    }),
     addresses: {
       name: "service-addresses",
       type: "type ipv4_addr",
@@ -86,18 +88,49 @@ function compile(services: readonly ServiceView[], settings: NetworkSettings): S
         ),
       ]).map(renderAddresses),
     },
-    chains: [...counts].sort((a, b) => a - b).map(endpointsChoice),
+    chains: protocols.flatMap((protocol) =>
+      [...(counts.get(protocol) ?? [])]
+        .sort((a, b) => a - b)
+        .map((count) => endpointsChoice(protocol, count)),
+    ),
     diagnostics,
   };
 }
 
-function endpointsChain(count: number): string {
-  return `endpoints-${count}`;
+const protocols: readonly string[] = ["sctp", "tcp", "udp"];
+
+function endpointsChain(protocol: string, count: number): string {
+  return `${protocol}-endpoints-${count}`;
 }
 
-function endpointsChoice(count: number): NftChain {
-  const slot = `ip daddr . meta l4proto . th dport . numgen random mod ${count}`;
-  return { name: endpointsChain(count), rules: [`dnat ip to ${slot} map @endpoints`] };
+function endpointsChoice(protocol: string, count: number): NftChain {
+  const slot = `ip daddr . ${protocol} dport . numgen random mod ${count}`;
+  return {
+    name: endpointsChain(protocol, count),
+    rules: [`dnat ip to ${slot} map @${protocol}-endpoints`],
+  };
+}
+
+/**
+ * One map for each protocol: nft 1.0.6 takes the port's expression for more than its type. With `th dport` it refuses
+ * later rules that use the map ("conflicting protocols"), and with `tcp dport` it makes them match TCP only.
+ * The `mod 2` is there for the slot's type; chains choose among as many slots as there are.
+ */
+function endpointsMap(protocol: string, elements: ReadonlyMap<string, string>): NftMap {
+  const port = `${protocol} dport`;
+  return {
+    name: `${protocol}-endpoints`,
+    type: `typeof ip daddr . ${port} . numgen random mod 2 : ip daddr . ${port}`,
+    elements,
+  };
+}
+
+function entry<K, V>(map: Map<K, V>, key: K, make: () => V): V {
+  const known = map.get(key);
+  if (known !== undefined) return known;
+  const made = make();
+  map.set(key, made);
+  return made;
 }
 
 function collision(service: ServiceView, owner: ServiceView, key: string): Diagnostic {
