@@ -5,8 +5,8 @@
  * the server (its certificate checked against the given roots, a bearer token on each call) or plain to a unix socket.
  */
 
-import { isIP, isIP } from "node:net";
-import { checkServerIdentity, checkServerIdentity, type PeerCertificate } from "node:tls";
+import { isIP } from "node:net";
+import { checkServerIdentity } from "node:tls";
 import {
   type ChannelCredentials,
   Client,

@@ -55,8 +55,15 @@ function qualified(object: { readonly namespace: string; readonly name: string }
   return `${object.namespace}/${object.name}`;
 }
 
-function encode(typeUrl: string, name: string, value: unknown): EncodedResource {
-  return encodeResource(typeUrl, name, JsonResource, { json: JSON.stringify(value) });
+/** Parts of a view are often the very objects of the view before, and of other nodes' views. */
+const encoded = new WeakMap<object, EncodedResource>();
+
+function encode(typeUrl: string, name: string, value: object): EncodedResource {
+  const before = encoded.get(value);
+  if (before !== undefined) return before;
+  const resource = encodeResource(typeUrl, name, JsonResource, { json: JSON.stringify(value) });
+  encoded.set(value, resource);
+  return resource;
 }
 
 function all<T extends object>(

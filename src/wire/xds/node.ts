@@ -9,7 +9,7 @@ import type { ProxyNode } from "../../model/proxy-config.ts";
 import type { Node } from "./gen/message-types.ts";
 import { decodeStruct, encodeStruct, textAt } from "./struct.ts";
 
-export type { ProxyNode };
+export type { Node, ProxyNode };
 
 /** Set in a node's metadata by clients that stage resources and switch when the snapshot mark arrives. */
 const snapshotFlag = "HEDDLE_SNAPSHOTS";

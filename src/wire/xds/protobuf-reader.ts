@@ -1,5 +1,7 @@
 /** Reads protobuf's primitives. Every read that would leave the buffer throws RangeError and says so. */
 
+import { decodeUtf8 } from "../../base/utf8.ts";
+
 export class Reader {
   position = 0;
   readonly #bytes: Uint8Array;
@@ -59,9 +61,18 @@ export class Reader {
   }
 
   string(): string {
+    const start = this.position;
     const end = this.lengthDelimited();
     let text = "";
-    while (this.position < end) text += this.#character(end);
+    for (let index = this.position; index < end; index++) {
+      const code = this.#bytes[index] ?? 0;
+      if (code > 127) {
+        this.position = start;
+        return this.#utf8();
+      }
+      text += String.fromCharCode(code);
+    }
+    this.position = end;
     return text;
   }
 
@@ -84,22 +95,13 @@ export class Reader {
     }
   }
 
-  #character(end: number): string {
-    const first = this.#byte();
-    if (first < 0x80) return String.fromCharCode(first);
-    const length = first >= 0xf0 ? 3 : first >= 0xe0 ? 2 : first >= 0xc0 ? 1 : -1;
-    if (length < 0 || first > 0xf4 || this.position + length > end) {
-      throw new RangeError(`invalid UTF-8 at byte ${this.position - 1}`);
+  #utf8(): string {
+    const start = this.position;
+    try {
+      return decodeUtf8(this.bytes());
+    } catch {
+      throw new RangeError(`invalid UTF-8 at byte ${start}`);
     }
-    let point = first & (0x3f >> length);
-    for (let index = 0; index < length; index++) {
-      const next = this.#byte();
-      if ((next & 0xc0) !== 0x80)
-        throw new RangeError(`invalid UTF-8 at byte ${this.position - 1}`);
-      point = (point << 6) | (next & 0x3f);
-    }
-    if (point > 0x10ffff) throw new RangeError(`invalid UTF-8 at byte ${this.position - 1}`);
-    return String.fromCodePoint(point);
   }
 
   #byte(): number {

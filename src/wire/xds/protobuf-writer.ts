@@ -5,6 +5,8 @@
  * bytes moved to make room. That is cheaper than measuring first: most messages of xDS are short.
  */
 
+import { encodeUtf8 } from "../../base/utf8.ts";
+
 export class Writer {
   #buffer = new Uint8Array(512);
   #end = 0;
@@ -46,7 +48,25 @@ export class Writer {
   }
 
   string(value: string): void {
-    this.nested(() => this.#utf8(value));
+    const { length } = value;
+    this.#reserve(length + 5);
+    const start = this.#end;
+    if (length < 128) {
+      // Names and paths: short and ASCII. Written in place; where that proves wrong, written again below.
+      const buffer = this.#buffer;
+      buffer[start] = length;
+      let index = 0;
+      for (; index < length; index++) {
+        const code = value.charCodeAt(index);
+        if (code > 127) break;
+        buffer[start + 1 + index] = code;
+      }
+      if (index === length) {
+        this.#end = start + 1 + length;
+        return;
+      }
+    }
+    this.bytes(encodeUtf8(value));
   }
 
   /** What `write` writes, preceded by its length. */
@@ -65,40 +85,6 @@ export class Writer {
     this.#end = start - 1;
     this.varint(length);
     this.#end += length;
-  }
-
-  #utf8(value: string): void {
-    this.#reserve(value.length * 3);
-    const buffer = this.#buffer;
-    let end = this.#end;
-    for (let index = 0; index < value.length; index++) {
-      let code = value.charCodeAt(index);
-      if (code < 0x80) {
-        buffer[end++] = code;
-        continue;
-      }
-      if (code < 0x800) {
-        buffer[end++] = 0xc0 | (code >> 6);
-        buffer[end++] = 0x80 | (code & 63);
-        continue;
-      }
-      if (code >= 0xd800 && code <= 0xdfff) {
-        const point = value.codePointAt(index) ?? 0xfffd;
-        if (point > 0xffff) {
-          buffer[end++] = 0xf0 | (point >> 18);
-          buffer[end++] = 0x80 | ((point >> 12) & 63);
-          buffer[end++] = 0x80 | ((point >> 6) & 63);
-          buffer[end++] = 0x80 | (point & 63);
-          index++;
-          continue;
-        }
-        code = 0xfffd; // half of a pair: no UTF-8 for it
-      }
-      buffer[end++] = 0xe0 | (code >> 12);
-      buffer[end++] = 0x80 | ((code >> 6) & 63);
-      buffer[end++] = 0x80 | (code & 63);
-    }
-    this.#end = end;
   }
 
   #negative(value: number): void {

@@ -1,14 +1,8 @@
 /** google.protobuf.Struct ⇄ plain JSON objects: node metadata, endpoint metadata, cluster metadata. */
 
+import type { Json } from "../../base/json.ts";
 import type { Struct, Value } from "./gen/message-types.ts";
 
-export type Json =
-  | null
-  | boolean
-  | number
-  | string
-  | readonly Json[]
-  | { readonly [key: string]: Json };
 export type JsonObject = { readonly [key: string]: Json };
 
 export function encodeStruct(object: JsonObject): Struct {

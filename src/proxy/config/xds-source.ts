@@ -1,0 +1,109 @@
+/**
+ * A sidecar's configuration over xDS, from the agent's relay on a unix socket: configuration on an aggregated delta
+ * stream, secrets on a stream of their own.
+ *
+ * A snapshot is yielded only when there is both a complete configuration and the secrets it needs. New secrets under
+ * an unchanged configuration make a snapshot of their own, with a version of its own (`<version>+<n>`); only answers
+ * about the configuration go back to the server.
+ */
+
+import type { Clock } from "../../base/clock.ts";
+import type { Log } from "../../base/log.ts";
+import type { Random } from "../../base/random.ts";
+import type { ProxyConfig, ProxyNode, Secret } from "../../model/proxy-config.ts";
+import { createAdsClient, type Snapshot } from "../../rpc/ads-client.ts";
+import { deltaStreams } from "../../rpc/delta-stream.ts";
+import { methods } from "../../rpc/grpc.ts";
+import { Latest } from "../../rpc/latest.ts";
+import { encodeProxyNode } from "../../wire/xds/node.ts";
+import { decodeProxyConfig } from "../../wire/xds/proxy-config.ts";
+import { proxyTypes, typeUrls } from "../../wire/xds/resources.ts";
+import { decodeSecrets } from "../../wire/xds/secret.ts";
+import type { ConfigSource, ProxySnapshot } from "./source.ts";
+
+/** Names of the secrets that a node's agent serves, as Istio calls them. */
+const secretNames = ["default", "ROOTCA"];
+
+export interface XdsSourceOptions {
+  /** Path of the unix socket. */
+  readonly socket: string;
+  readonly node: ProxyNode;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+export function createXdsSource(options: XdsSourceOptions): ConfigSource {
+  const { node, clock, random, log } = options;
+  const target = { kind: "unix", path: options.socket } as const;
+  const shared = { node: encodeProxyNode(node), clock, random };
+  const resourceStreams = deltaStreams(target, methods.deltaResources);
+  const secretStreams = deltaStreams(target, methods.deltaSecrets);
+  const configs = createAdsClient({
+    ...shared,
+    open: resourceStreams.open,
+    subscriptions: proxyTypes.map((typeUrl) => ({ typeUrl, names: ["*"] })),
+    marks: true,
+    decode: decodeProxyConfig,
+    log: log.with({ stream: "configuration" }),
+  });
+  const secrets = createAdsClient({
+    ...shared,
+    open: secretStreams.open,
+    subscriptions: [{ typeUrl: typeUrls.secret, names: secretNames }],
+    marks: false,
+    decode: decodeSecrets,
+    log: log.with({ stream: "secrets" }),
+  });
+
+  const whole = new Latest<ProxySnapshot>();
+  let config: Snapshot<ProxyConfig> | undefined;
+  let certified: Snapshot<readonly Secret[]> | undefined;
+  let renewals = 0;
+  const publish = (): void => {
+    if (config === undefined || certified === undefined) return;
+    const version = renewals === 0 ? config.version : `${config.version}+${renewals}`;
+    whole.put({ version, config: config.value, secrets: certified.value });
+  };
+  const followConfigs = async (signal: AbortSignal): Promise<void> => {
+    for await (const snapshot of configs.snapshots(signal)) {
+      config = snapshot;
+      renewals = 0;
+      publish();
+    }
+  };
+  const followSecrets = async (signal: AbortSignal): Promise<void> => {
+    for await (const snapshot of secrets.snapshots(signal)) {
+      if (certified !== undefined) renewals++;
+      certified = snapshot;
+      secrets.accept(snapshot.version);
+      publish();
+    }
+  };
+
+  return {
+    async *snapshots(signal) {
+      const stop = new AbortController();
+      const until = AbortSignal.any([signal, stop.signal]);
+      const following = [followConfigs(until), followSecrets(until)];
+      try {
+        for (;;) {
+          const snapshot = await whole.take(until);
+          if (snapshot === undefined) return;
+          yield snapshot;
+        }
+      } finally {
+        stop.abort();
+        await Promise.allSettled(following);
+        resourceStreams.close();
+        secretStreams.close();
+      }
+    },
+    accept: (version) => configs.accept(configVersion(version)),
+    reject: (version, error) => configs.reject(configVersion(version), error),
+  };
+}
+
+function configVersion(version: string): string {
+  return version.split("+")[0] ?? version;
+}

@@ -1,0 +1,63 @@
+/** Asks the server's authority to sign for a pod's key, over Istio's certificate service. */
+
+import { decodeCertificateResponse, encodeCertificateRequest } from "../wire/xds/certificate.ts";
+import {
+  callError,
+  callMetadata,
+  fromBuffer,
+  metadataFor,
+  methods,
+  openClient,
+  type Target,
+  toBuffer,
+} from "./grpc.ts";
+
+/** Signing takes milliseconds; a server that does not answer by then is asked again by the caller. */
+const deadlineMs = 5_000;
+
+export interface CertificateClientOptions {
+  readonly target: string;
+  readonly token: string;
+  readonly roots: string;
+}
+
+export interface CertificateRequest {
+  readonly csrPem: string;
+  readonly pod: { readonly namespace: string; readonly name: string; readonly uid: string };
+}
+
+export interface CertificateClient {
+  /** PEM, the leaf first. Throws MeshError `rpc.…`, retryable where asking again may help. */
+  issue(request: CertificateRequest): Promise<{ readonly chainPem: readonly string[] }>;
+  close(): void;
+}
+
+export function createCertificateClient(options: CertificateClientOptions): CertificateClient {
+  const target: Target = { kind: "tls", ...options };
+  const client = openClient(target);
+  return {
+    issue: ({ csrPem, pod }) =>
+      new Promise((resolve, reject) => {
+        const metadata = metadataFor(target, {
+          [callMetadata.pod]: `${pod.namespace}/${pod.name}`,
+          [callMetadata.podUid]: pod.uid,
+        });
+        client.makeUnaryRequest(
+          methods.createCertificate,
+          toBuffer,
+          fromBuffer,
+          encodeCertificateRequest(csrPem),
+          metadata,
+          { deadline: Date.now() + deadlineMs },
+          (error, answer) => {
+            if (error === null && answer !== undefined) {
+              resolve({ chainPem: decodeCertificateResponse(answer) });
+            } else if (error !== null) {
+              reject(callError(`certificate for pod ${pod.namespace}/${pod.name}`, error));
+            }
+          },
+        );
+      }),
+    close: () => client.close(),
+  };
+}

@@ -1,0 +1,114 @@
+/**
+ * The connected clients: each gets every world offered, newest only, and its answers are kept for people to see.
+ */
+
+import type { Clock } from "../../base/clock.ts";
+import { MeshError } from "../../base/error.ts";
+import type { World } from "../../core/registry/world.ts";
+import type { DeltaSession, SessionStatus } from "../../rpc/delta-session.ts";
+import type { Client } from "../../wire/xds/node.ts";
+import type { Configurations } from "./configuration.ts";
+
+/** One connected client, for `status` and `--wait`. */
+export interface ClientStatus extends SessionStatus {
+  readonly id: string;
+  readonly kind: Client["kind"];
+  readonly node: string;
+  readonly connectedAt: string;
+}
+
+interface Connected {
+  readonly client: Client;
+  readonly node: string;
+  readonly session: DeltaSession;
+  readonly since: number;
+  readonly end: (error: unknown) => void;
+}
+
+export interface ClientsOptions {
+  readonly configurations: Configurations;
+  readonly current: () => World;
+  readonly clock: Clock;
+}
+
+export class Clients {
+  readonly #options: ClientsOptions;
+  readonly #connected = new Map<string, Connected>();
+  #waiting: (() => void)[] = [];
+
+  constructor(options: ClientsOptions) {
+    this.#options = options;
+  }
+
+  /** Makes the first offer; returns what to do when the stream ends. */
+  add(
+    client: Client,
+    node: string,
+    session: DeltaSession,
+    end: (error: unknown) => void,
+  ): () => void {
+    const id = idOf(client);
+    // The newer stream wins: the older one may be a connection that broke without a word.
+    const older = this.#connected.get(id);
+    const connected = { client, node, session, end, since: this.#options.clock.now() };
+    this.#connected.set(id, connected);
+    older?.end(new MeshError("xds.superseded", `${id} connected again`));
+    this.#offer(connected, this.#options.current());
+    return () => {
+      if (this.#connected.get(id) !== connected) return;
+      this.#connected.delete(id);
+      this.#options.configurations.forget(client);
+      this.changed();
+    };
+  }
+
+  offerAll(world: World): void {
+    for (const connected of this.#connected.values()) this.#offer(connected, world);
+  }
+
+  /** Some client's status has changed. */
+  changed(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const wake of waiting) wake();
+  }
+
+  status(): readonly ClientStatus[] {
+    return [...this.#connected]
+      .map(([id, { client, node, session, since }]) => ({
+        id,
+        kind: client.kind,
+        node,
+        connectedAt: new Date(since).toISOString(),
+        ...session.status,
+      }))
+      .sort((a, b) => (a.id < b.id ? -1 : 1));
+  }
+
+  /**
+   * Resolves when every connected client has taken or refused a world of at least the version. Whoever disconnects is
+   * not waited for; whoever connects meanwhile starts with a world that has it.
+   */
+  async settled(version: number, signal: AbortSignal): Promise<readonly ClientStatus[]> {
+    for (;;) {
+      signal.throwIfAborted();
+      const status = this.status();
+      if (status.every(({ settled }) => settled !== undefined && settled >= version)) return status;
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const wake = (): void => resolve();
+      this.#waiting.push(wake);
+      signal.addEventListener("abort", wake, { once: true });
+      await promise;
+      signal.removeEventListener("abort", wake);
+    }
+  }
+
+  #offer({ client, session }: Connected, world: World): void {
+    const made = this.#options.configurations.for(client, world);
+    if (made !== undefined) session.offer(world.version, made.resources);
+  }
+}
+
+function idOf(client: Client): string {
+  return client.kind === "agent" ? `agent~${client.node}` : client.proxy.id;
+}
