@@ -53,22 +53,28 @@ export class Ipam {
     return chooseAddress(this.#blocks, this.#used, []) !== undefined;
   }
 
-  /** Learns which blocks the node holds, and takes a first one where it holds none. */
+  /** Learns which blocks the node holds, and takes a first one where it holds none and one is left. */
   async confirm(): Promise<void> {
     const { objects } = await this.#objects.list<AddressBlock>("AddressBlock");
     const own = objects.filter((block) => block.spec.node === this.#node);
     this.#blocks = own.map((block) => parseCidr(block.spec.cidr));
-    if (this.#blocks.length === 0) await this.#grow();
+    if (this.#blocks.length === 0) {
+      await this.#grow().catch((error: unknown) => {
+        if (!isExhausted(error)) throw error;
+        this.#log.warn("node has no address block", { error: renderError(error) });
+      });
+    }
   }
 
   /** An address that nobody else has. It stays taken until `release`. */
   async lease(): Promise<string> {
-    let address = this.#take([...this.#cooling.fresh()]);
+    let address = this.#take(this.#cooling.fresh());
+    let cause: unknown;
     if (address === undefined) {
       await this.#grow().catch((error: unknown) => {
-        this.#log.warn("node gets no further address block", { error: renderError(error) });
+        cause = error;
       });
-      address = this.#take([...this.#cooling.fresh()]);
+      address = this.#take(this.#cooling.fresh());
     }
     // Nothing else is free: the address that waited longest is the safest of those that should wait.
     const [oldest] = this.#cooling.fresh();
@@ -77,7 +83,7 @@ export class Ipam {
       throw new MeshError(
         "ipam.pool.exhausted",
         `lease an address on ${this.#node}: all of ${this.#blocks.map(renderCidr).join(", ") || "no block"} are in use`,
-        { fault: "user", retryable: true },
+        { cause, fault: "user", retryable: true },
       );
     }
     return address;
@@ -124,7 +130,7 @@ export class Ipam {
         throw new MeshError(
           "ipam.pool.exhausted",
           `take an address block: all of ${network.spec.podCidr} are taken`,
-          { fault: "user" },
+          { fault: "user", retryable: true },
         );
       }
       if (await this.#create(block)) {
@@ -151,4 +157,8 @@ export class Ipam {
       throw error;
     }
   }
+}
+
+function isExhausted(error: unknown): boolean {
+  return error instanceof MeshError && error.code === "ipam.pool.exhausted";
 }

@@ -15,6 +15,7 @@ import { Scope } from "../base/scope.ts";
 import { nameTable } from "../core/dns/name-table.ts";
 import { podGateway } from "../model/names.ts";
 import { Attachments } from "./attachments.ts";
+import { DeadPods } from "./cni-server/collect.ts";
 import { release } from "./cni-server/delete.ts";
 import { answer } from "./cni-server/dispatch.ts";
 import { listenForCni } from "./cni-server/listen.ts";
@@ -112,6 +113,7 @@ function openParts(options: AgentOptions, deps: AgentDeps, joined: Promise<void>
     joined,
     dataplane: new Dataplane(driver, pods, clock, log),
     ipam: new Ipam(options.node, objects, cooling, addresses, log),
+    deadPods: new DeadPods(),
     addresses: new PodAddresses(objects, options.address, clock, log),
     sidecars: new Sidecars(
       {

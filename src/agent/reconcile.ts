@@ -7,11 +7,9 @@
  */
 
 import { backoffMs } from "../base/backoff.ts";
-import type { Clock } from "../base/clock.ts";
 import { renderError } from "../base/error.ts";
 import type { Random } from "../base/random.ts";
 import type { Attachment, NodeView } from "../model/node-view.ts";
-import { dead } from "./cni-server/collect.ts";
 import { release } from "./cni-server/delete.ts";
 import type { NodeParts } from "./cni-server/verbs.ts";
 import type { ViewSource } from "./deps.ts";
@@ -29,7 +27,7 @@ export async function followViews(
   signal: AbortSignal,
 ): Promise<void> {
   for await (const snapshot of views.snapshots(signal)) {
-    const error = await attempt(() => show(snapshot.view, parts), parts.clock, random, signal);
+    const error = await attempt(() => show(snapshot.view, parts), parts, random, signal);
     if (error === undefined) snapshot.accept();
     else snapshot.reject(renderError(error));
     parts.addresses.reconcile(snapshot.view, attached(parts));
@@ -56,7 +54,7 @@ export async function resyncNowAndThen(parts: NodeParts, signal: AbortSignal): P
 
 /** Containers whose namespace went without a DEL give back what they had. */
 export async function releaseDead(parts: NodeParts): Promise<void> {
-  for (const record of dead(parts)) {
+  for (const record of parts.deadPods.find(parts)) {
     const { namespace, name, address } = record.attachment;
     parts.log.warn("pod's namespace is gone without a DEL", {
       pod: `${namespace}/${name}`,
@@ -80,7 +78,7 @@ function show(view: NodeView, parts: NodeParts): void {
 /** Undefined when one of the attempts got through; otherwise the last error. */
 async function attempt(
   work: () => void,
-  clock: Clock,
+  parts: NodeParts,
   random: Random,
   signal: AbortSignal,
 ): Promise<unknown> {
@@ -91,7 +89,8 @@ async function attempt(
       return undefined;
     } catch (error) {
       failure = error;
-      await clock.sleep(backoffMs(i, retry, random), signal).catch(() => undefined);
+      await releaseDead(parts); // a link into a namespace that is gone would be refused for ever
+      await parts.clock.sleep(backoffMs(i, retry, random), signal).catch(() => undefined);
     }
   }
   return failure ?? signal.reason;

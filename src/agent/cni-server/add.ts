@@ -19,6 +19,8 @@ import type { AttachmentRecord } from "../state/record.ts";
 import { findPod, unmakePod } from "./find-pod.ts";
 import type { NodeParts } from "./verbs.ts";
 
+const joinWithinMs = 10_000;
+
 type AddRequest = Extract<CniRequest, { command: "ADD" }>;
 
 export async function add(
@@ -40,7 +42,7 @@ export async function add(
 
   const { workload, ownsPod } = await findPod(key, request.args, parts, signal);
   if (ownsPod) scope.onFailure(() => unmakePod(workload.namespace, workload.name, parts));
-  await parts.joined;
+  await joined(parts, signal);
 
   const address = await ipam.lease();
   scope.onFailure(() => ipam.release(address));
@@ -87,6 +89,25 @@ export async function add(
 
   const result = resultOf(attachment, dataplane.mtu(attachment.hostLink));
   return previous === undefined ? result : chainResults(previous, result);
+}
+
+/** The node's address blocks are known within moments of the first view, or the server is in trouble. */
+async function joined(parts: NodeParts, signal: AbortSignal): Promise<void> {
+  const late = Promise.withResolvers<never>();
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(joinWithinMs)]);
+  const giveUp = () =>
+    late.reject(
+      new CniError(
+        cniCodes.tryAgainLater,
+        `lease an address: node ${parts.node} does not know its address blocks yet; is the server reachable?`,
+      ),
+    );
+  limit.addEventListener("abort", giveUp, { once: true });
+  try {
+    await Promise.race([parts.joined, late.promise]);
+  } finally {
+    limit.removeEventListener("abort", giveUp);
+  }
 }
 
 /** The inode of the namespace to attach; code 8 where it is none or the agent's own. */

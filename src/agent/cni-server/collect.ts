@@ -25,15 +25,33 @@ export function unlisted(
     .filter((each) => each.network === request.config.name && !valid.has(keyText(each.attachment)));
 }
 
-/** Attachments whose namespace is gone, or is another by now, and whose link went with it. */
-export function dead(parts: NodeParts): readonly AttachmentRecord[] {
-  const suspects = parts.attachments.all().filter((each) => {
-    if (each.phase !== "added") return false;
-    return each.bootId !== parts.bootId || netnsInode(each.attachment.netns) !== each.netnsInode;
-  });
-  if (suspects.length === 0) return [];
-  const links = new Set(parts.driver.observe().links.map((link) => link.name));
-  return suspects.filter((each) => !links.has(each.attachment.hostLink));
+const patienceMs = 20_000;
+
+/**
+ * Finds attachments whose container died without a DEL: their namespace's path is gone or is another namespace's.
+ *
+ * Where the link went with it, once is enough. A link that is still there has a namespace that is still alive (the
+ * pod's own sidecar keeps it so): then another look, a while later, must find the same.
+ */
+export class DeadPods {
+  /** By link: since when the namespace is missed. */
+  #suspects: ReadonlyMap<string, number> = new Map();
+
+  find(parts: NodeParts): readonly AttachmentRecord[] {
+    const before = this.#suspects;
+    const suspects = parts.attachments.all().filter((each) => {
+      if (each.phase !== "added") return false;
+      return each.bootId !== parts.bootId || netnsInode(each.attachment.netns) !== each.netnsInode;
+    });
+    const now = parts.clock.now();
+    const since = (each: AttachmentRecord) => before.get(each.attachment.hostLink) ?? now;
+    this.#suspects = new Map(suspects.map((each) => [each.attachment.hostLink, since(each)]));
+    if (suspects.length === 0) return [];
+    const links = new Set(parts.driver.observe().links.map((link) => link.name));
+    return suspects.filter(
+      (each) => since(each) + patienceMs <= now || !links.has(each.attachment.hostLink),
+    );
+  }
 }
 
 /** Throws code 50 saying what an ADD would wait for in vain. */

@@ -9,6 +9,7 @@ import type { Dataplane } from "../dataplane.ts";
 import type { Ipam } from "../ipam.ts";
 import type { PodAddresses } from "../pod-addresses.ts";
 import type { Sidecars } from "../sidecars/supervisor.ts";
+import type { DeadPods } from "./collect.ts";
 
 export interface NodeParts {
   readonly node: string;
@@ -22,6 +23,7 @@ export interface NodeParts {
   readonly ipam: Ipam;
   readonly addresses: PodAddresses;
   readonly sidecars: Sidecars;
+  readonly deadPods: DeadPods;
   /** Resolves when the node's address blocks are known. */
   readonly joined: Promise<void>;
 }

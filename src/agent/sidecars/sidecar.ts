@@ -8,7 +8,7 @@
  * The relay and the secrets belong to the pod and not to the process: they stay through replacements.
  */
 
-import { chmodSync, chownSync, mkdirSync, rmSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { backoffMs } from "../../base/backoff.ts";
 import { renderError } from "../../base/error.ts";
@@ -155,6 +155,8 @@ export class Sidecar {
     rmSync(this.adminSocket, { force: true });
     const spare = pool.take();
     try {
+      // What the one before said last is what people look for.
+      if (existsSync(this.logFile)) renameSync(this.logFile, `${this.logFile}.old`);
       spare.moveLog(this.logFile);
       remember(spare.process);
       await assign(
