@@ -8,28 +8,34 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { kindNamed, kinds } from "../api/kinds.ts";
 import type { Resource } from "../api/resource.ts";
-import { parseManifests } from "../api/validate/manifests.ts";
+import {
+  type ManifestIssue,
+  manifestIssues,
+  parseManifests,
+  renderManifestIssue,
+} from "../api/validate/manifest.ts";
 import { MeshError } from "../base/error.ts";
 
 const isManifest = (name: string): boolean => /\.(ya?ml|json)$/.test(name);
 
 /**
  * The objects of all files, in the order in which they can be created. Objects of namespaced kinds have a namespace:
- * their own, or `namespace`. Throws one error that names everything that is wrong.
+ * their own, or `namespace`. Throws one error that names everything that is wrong, warnings included: what is probably
+ * a slip is better told before it is in force than after.
  */
 export function loadManifests(paths: readonly string[], namespace = "default"): Resource[] {
-  const errors: unknown[] = [];
+  const issues: ManifestIssue[] = [];
   const objects: Resource[] = [];
   for (const file of paths.flatMap(filesOf)) {
-    try {
-      objects.push(...parseManifests(readText(file), file === "-" ? "standard input" : file));
-    } catch (error) {
-      errors.push(error);
-    }
+    const read = parseManifests(readText(file), file === "-" ? "standard input" : file);
+    const found = [...read.issues, ...read.objects.flatMap(manifestIssues)];
+    issues.push(...found.sort((a, b) => a.line - b.line));
+    objects.push(...read.objects.map(({ object }) => withNamespace(object, namespace)));
   }
-  if (errors.length === 1) throw errors[0];
-  if (errors.length > 1) throw new AggregateError(errors, "");
-  return inOrder(objects.map((object) => withNamespace(object, namespace)));
+  if (issues.length === 0) return inOrder(objects);
+  throw new MeshError("cli.manifest.invalid", issues.map(renderManifestIssue).join("\n"), {
+    fault: "user",
+  });
 }
 
 /** Kinds that others refer to come first; within a kind the files' own order holds. */
