@@ -4,6 +4,7 @@
  * Handlers throw MeshErrors; callers see a gRPC status made of its code and its message.
  */
 
+import { setTimeout as delay } from "node:timers/promises";
 import {
   type Metadata,
   Server,
@@ -52,8 +53,14 @@ export async function serveGrpc(listen: Listen, handlers: GrpcHandlers): Promise
     // Clients ping every 10 s, also while nothing is sent.
     "grpc.max_connection_age_grace_ms": 0,
   });
+  const streams = new Set<ServedStream>();
   for (const [path, open] of Object.entries(handlers.streams)) {
-    server.register(path, open, toBuffer, fromBuffer, "bidi");
+    const opened = (stream: ServedStream): void => {
+      streams.add(stream);
+      stream.on("close", () => streams.delete(stream));
+      open(stream);
+    };
+    server.register(path, opened, toBuffer, fromBuffer, "bidi");
   }
   for (const [path, call] of Object.entries(handlers.calls ?? {})) {
     server.register(path, answering(call), toBuffer, fromBuffer, "unary");
@@ -67,11 +74,23 @@ export async function serveGrpc(listen: Listen, handlers: GrpcHandlers): Promise
   });
   return {
     port,
-    close: () => {
+    close: async () => {
+      // Said, not just cut: a client that is told goes elsewhere at once, one that is cut off waits for its next ping.
+      const closing = new MeshError("rpc.unavailable", "the server is closing", {
+        retryable: true,
+      });
+      for (const stream of streams) failStream(stream, closing);
+      await Promise.race([shutDown(server), delay(closeWithinMs, undefined, { ref: false })]);
       server.forceShutdown();
-      return Promise.resolve();
     },
   };
+}
+
+/** Long enough for the last answers to leave; a client that does not hang up is cut off then. */
+const closeWithinMs = 500;
+
+function shutDown(server: Server): Promise<void> {
+  return new Promise((resolve) => server.tryShutdown(() => resolve()));
 }
 
 /** The first value of a name, where it is text. */
