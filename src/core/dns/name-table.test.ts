@@ -1,0 +1,117 @@
+/** The names of the cluster: Kubernetes' DNS specification 1.1, question by question. */
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { NodeView, ServiceView } from "../../model/node-view.ts";
+import { viewFor } from "../registry/view.ts";
+import { emptyWorld } from "../registry/world.ts";
+import { lookup, nameTable } from "./name-table.ts";
+
+const services: readonly ServiceView[] = [
+  {
+    namespace: "shop",
+    name: "web",
+    clusterIp: "10.96.0.10",
+    ports: [
+      { name: "http", protocol: "TCP", port: 80, endpoints: [] },
+      { name: "", protocol: "TCP", port: 81, endpoints: [] },
+    ],
+  },
+  {
+    namespace: "shop",
+    name: "db",
+    ports: [
+      {
+        name: "sql",
+        protocol: "TCP",
+        port: 5432,
+        endpoints: [
+          { address: "10.244.0.1", port: 5432, hostname: "db-0" },
+          { address: "10.244.0.2", port: 5432 },
+        ],
+      },
+    ],
+  },
+  { namespace: "shop", name: "empty", ports: [] },
+  { namespace: "shop", name: "mail", externalName: "Mail.Example.org.", ports: [] },
+];
+
+const view: NodeView = {
+  ...viewFor(emptyWorld(), "one"),
+  services,
+  workloads: [
+    {
+      namespace: "shop",
+      name: "web-1",
+      uid: "1",
+      node: "one",
+      address: "10.244.0.9",
+      identity: 1,
+      serviceAccount: "default",
+      labels: {},
+      meshed: true,
+    },
+  ],
+};
+
+/** What is answered, as text: records, or how there is none. */
+function ask(name: string, type = "A"): readonly string[] {
+  const result = lookup(nameTable(view), name, type);
+  if (result.kind !== "found") return [result.kind];
+  return result.records.map((record) => {
+    switch (record.type) {
+      case "A":
+        return record.address;
+      case "SRV":
+        return `${record.priority} ${record.weight} ${record.port} ${record.target}`;
+      default:
+        return `${record.type} ${record.target}`;
+    }
+  });
+}
+
+describe("the cluster's names", () => {
+  const table: readonly (readonly [string, string, readonly string[]])[] = [
+    ["web.shop.svc.cluster.local", "A", ["10.96.0.10"]],
+    ["WEB.shop.svc.cluster.local.", "A", ["10.96.0.10"]],
+    ["web.shop.svc.cluster.local", "AAAA", ["no-data"]],
+    ["_http._tcp.web.shop.svc.cluster.local", "SRV", ["0 100 80 web.shop.svc.cluster.local"]],
+    ["10.0.96.10.in-addr.arpa", "PTR", ["PTR web.shop.svc.cluster.local"]],
+    ["10.0.96.10.in-addr.arpa", "A", ["no-data"]],
+    ["11.0.96.10.in-addr.arpa", "PTR", ["elsewhere"]],
+    ["db.shop.svc.cluster.local", "A", ["10.244.0.1", "10.244.0.2"]],
+    ["db-0.db.shop.svc.cluster.local", "A", ["10.244.0.1"]],
+    ["10-244-0-2.db.shop.svc.cluster.local", "A", ["10.244.0.2"]],
+    [
+      "_sql._tcp.db.shop.svc.cluster.local",
+      "SRV",
+      [
+        "0 100 5432 db-0.db.shop.svc.cluster.local",
+        "0 100 5432 10-244-0-2.db.shop.svc.cluster.local",
+      ],
+    ],
+    ["1.0.244.10.in-addr.arpa", "PTR", ["PTR db-0.db.shop.svc.cluster.local"]],
+    ["empty.shop.svc.cluster.local", "A", ["no-data"]],
+    ["mail.shop.svc.cluster.local", "A", ["CNAME mail.example.org"]],
+    ["mail.shop.svc.cluster.local", "SRV", ["CNAME mail.example.org"]],
+    ["10-244-0-9.shop.pod.cluster.local", "A", ["10.244.0.9"]],
+    ["10-244-0-8.shop.pod.cluster.local", "A", ["no-name"]],
+    ["absent.shop.svc.cluster.local", "A", ["no-name"]],
+    ["shop.svc.cluster.local", "A", ["no-data"]],
+    ["svc.cluster.local", "A", ["no-data"]],
+    ["_tcp.web.shop.svc.cluster.local", "A", ["no-data"]],
+    ["cluster.local", "A", ["no-data"]],
+    ["example.org", "A", ["elsewhere"]],
+    ["notcluster.local", "A", ["elsewhere"]],
+  ];
+  for (const [name, type, expected] of table) {
+    test(`answer ${type} ${name} with ${expected.join(", ")}`, () => {
+      assert.deepEqual(ask(name, type), expected);
+    });
+  }
+
+  test("are looked up in the same table while services and workloads are the same", () => {
+    assert.equal(nameTable(view), nameTable({ ...view, policies: [] }));
+    assert.notEqual(nameTable(view), nameTable({ ...view, workloads: [] }));
+  });
+});
