@@ -12,6 +12,7 @@ import type { Resource } from "../api/resource.ts";
 import { createLog } from "../base/log.ts";
 import { seededRandom } from "../base/random.ts";
 import { Secret } from "../base/secret.ts";
+import type { ApiError } from "../rpc/api-error.ts";
 import { httpObjectClient } from "../rpc/http-object-client.ts";
 import { type Endpoint, type HttpTransport, httpTransport } from "../rpc/http-transport.ts";
 import type { ObjectClient, ObjectEvent } from "../rpc/object-client.ts";
@@ -367,7 +368,7 @@ describe("a node's token", () => {
       apiVersion: "heddle.dev/v1",
       kind: "AddressBlock",
       metadata: { name },
-      spec: { cidr: "10.244.0.0/26", node: holder },
+      spec: { cidr: name.replace("-", "/"), node: holder },
     });
     assert.ok(await node.create(block("10.244.0.0-26", "node-7")));
     await assert.rejects(node.create(block("10.244.0.64-26", "node-8")), {
@@ -572,3 +573,78 @@ function service(
   };
   return object;
 }
+
+describe("field validation", () => {
+  const uneven = {
+    apiVersion: "networking.istio.io/v1",
+    kind: "VirtualService",
+    metadata: { name: "uneven" },
+    spec: {
+      hosts: ["reviews"],
+      http: [
+        {
+          route: [
+            { destination: { host: "reviews", subset: "v1" }, weight: 80 },
+            { destination: { host: "reviews", subset: "v2" }, weight: 10 },
+          ],
+        },
+      ],
+    },
+  };
+  const path = "/apis/networking.istio.io/v1/namespaces/default/virtualservices";
+  const create = (name: string, mode: string) =>
+    admin.send({
+      method: "POST",
+      path: `${path}?fieldValidation=${mode}`,
+      body: { ...uneven, metadata: { name } },
+    });
+
+  test("Strict refuses weights that do not add up, naming the path", async () => {
+    const { code, body } = await create("uneven-strict", "Strict");
+    assert.equal(code, 422);
+    const status = body as { message: string; reason: string; details: { causes: unknown } };
+    assert.equal(
+      status.message,
+      "VirtualService default/uneven-strict is invalid: spec.http[0].route: weights must sum to 100, got 90",
+    );
+    assert.deepEqual(status.details.causes, [
+      {
+        reason: "FieldValueWarning",
+        message: "weights must sum to 100, got 90",
+        field: "spec.http[0].route",
+      },
+    ]);
+  });
+
+  test("Warn stores the object and says so in a header, Ignore is silent", async () => {
+    const warned = await create("uneven-warned", "Warn");
+    assert.equal(warned.code, 201);
+    assert.deepEqual(warned.warnings, ["spec.http[0].route: weights must sum to 100, got 90"]);
+    const ignored = await create("uneven-ignored", "Ignore");
+    assert.deepEqual([ignored.code, ignored.warnings], [201, []]);
+  });
+
+  test("Strict lets an object be labelled that was stored with warnings", async () => {
+    const { code } = await admin.send({
+      method: "PATCH",
+      path: `${path}/uneven-warned?fieldValidation=Strict`,
+      mediaType: "application/merge-patch+json",
+      body: { metadata: { labels: { reviewed: "yes" } } },
+    });
+    assert.equal(code, 200);
+  });
+
+  test("names every field of an object that is wrong in several ways, and stores nothing", async () => {
+    const broken = service("broken", { port: 70000 });
+    const wrong = { ...broken, spec: { ...broken.spec, type: "Cluster" } } as unknown as Service;
+    await assert.rejects(client.create(wrong), (error: ApiError) => {
+      assert.equal(error.code, "api.invalid");
+      assert.deepEqual(
+        error.causes.map(({ field }) => field),
+        ["spec.type", "spec.ports[0].port"],
+      );
+      return true;
+    });
+    assert.equal(await client.get("Service", "default", "broken"), undefined);
+  });
+});

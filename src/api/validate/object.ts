@@ -1,8 +1,110 @@
-/** Validates one object of any kind. */
+/**
+ * Validates one object of any kind: everything that is wrong with it, at once.
+ *
+ * One table says for each kind how its name must be and what it has beside metadata. `status` is never looked at: it
+ * is written by parts of Heddle through a path of its own.
+ */
 
+import { isRecord } from "../../base/json.ts";
+import { kindNamed } from "../kinds.ts";
+import { addressBlockName, addressBlockSpec, networkSpec } from "./heddle.ts";
 import type { Issue } from "./issue.ts";
+import { destinationRuleSpec } from "./istio/destination-rule.ts";
+import { gatewaySpec } from "./istio/gateway.ts";
+import { authorizationPolicySpec, peerAuthenticationSpec } from "./istio/security.ts";
+import { virtualServiceSpec } from "./istio/virtual-service.ts";
+import { deploymentSpec } from "./k8s/deployment.ts";
+import { networkPolicySpec } from "./k8s/network-policy.ts";
+import { podSpec } from "./k8s/pod.ts";
+import { endpointSliceFields, serviceSpec } from "./k8s/service.ts";
+import { metadata } from "./metadata.ts";
+import { dnsLabel, dnsSubdomain } from "./names.ts";
+import { type Check, issuesOf, refine } from "./schema/check.ts";
+import { type Fields, mapOf, record } from "./schema/record.ts";
+import { anything, boolean, oneOf, text } from "./schema/scalar.ts";
 
-/** Every issue of the object at once; none where it is fine. */
-export function validateObject(_object: unknown): readonly Issue[] {
-  return [];
+interface KindSchema {
+  readonly name: Check;
+  /** Beside apiVersion, kind, metadata and status. */
+  readonly fields: Fields;
+  /** What involves metadata and spec together. */
+  readonly whole?: Check;
+}
+
+const schemas: Readonly<Record<string, KindSchema>> = {
+  Namespace: { name: dnsLabel, fields: { spec: anything } },
+  Network: { name: dnsSubdomain, fields: { "spec!": networkSpec } },
+  Node: {
+    name: dnsSubdomain,
+    fields: {
+      spec: record({
+        unschedulable: boolean,
+        podCIDR: text(),
+        podCIDRs: anything,
+        providerID: text(),
+        taints: anything,
+        configSource: anything,
+        externalID: text(),
+      }),
+    },
+  },
+  AddressBlock: {
+    name: dnsSubdomain,
+    fields: { "spec!": addressBlockSpec },
+    whole: addressBlockName,
+  },
+  ServiceAccount: {
+    name: dnsSubdomain,
+    fields: {
+      secrets: anything,
+      imagePullSecrets: anything,
+      automountServiceAccountToken: boolean,
+    },
+  },
+  ConfigMap: {
+    name: dnsSubdomain,
+    fields: { data: mapOf(text()), binaryData: mapOf(text()), immutable: boolean },
+  },
+  Secret: {
+    name: dnsSubdomain,
+    fields: { type: text(), data: mapOf(text()), stringData: mapOf(text()), immutable: boolean },
+  },
+  NetworkPolicy: { name: dnsSubdomain, fields: { "spec!": networkPolicySpec } },
+  PeerAuthentication: { name: dnsSubdomain, fields: { spec: peerAuthenticationSpec } },
+  AuthorizationPolicy: { name: dnsSubdomain, fields: { spec: authorizationPolicySpec } },
+  DestinationRule: { name: dnsSubdomain, fields: { "spec!": destinationRuleSpec } },
+  VirtualService: { name: dnsSubdomain, fields: { "spec!": virtualServiceSpec } },
+  Gateway: { name: dnsSubdomain, fields: { "spec!": gatewaySpec } },
+  Service: { name: dnsLabel, fields: { "spec!": serviceSpec } },
+  EndpointSlice: { name: dnsSubdomain, fields: endpointSliceFields },
+  Deployment: { name: dnsSubdomain, fields: { "spec!": deploymentSpec } },
+  Pod: { name: dnsSubdomain, fields: { "spec!": podSpec } },
+};
+
+const checks: ReadonlyMap<string, Check> = new Map(
+  Object.entries(schemas).map(([name, schema]) => [name, checkFor(name, schema)]),
+);
+
+/** Every issue of the object at once; none where it is fine. Its kind must be known and its apiVersion be the kind's. */
+export function validateObject(object: unknown): readonly Issue[] {
+  const kind = isRecord(object) ? String(object["kind"]) : "";
+  const check = checks.get(kind);
+  if (check === undefined) {
+    return [{ path: "kind", message: `must be a known kind, got "${kind}"`, severity: "error" }];
+  }
+  return issuesOf(check, object);
+}
+
+function checkFor(name: string, schema: KindSchema): Check {
+  const kind = kindNamed(name);
+  const shape = record({
+    "apiVersion!": oneOf(...(kind?.apiVersions ?? [])),
+    "kind!": oneOf(name),
+    "metadata!": metadata(schema.name, kind?.namespaced ? dnsLabel : undefined),
+    ...schema.fields,
+    status: anything,
+  });
+  const { whole } = schema;
+  if (whole === undefined) return shape;
+  return refine<unknown>(shape, whole);
 }

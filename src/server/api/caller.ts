@@ -38,12 +38,12 @@ export function checkWrite(
         return metadata.name === node && !deletes;
       case "AddressBlock":
         return [current, next].every(
-          (block) => block === undefined || (block as AddressBlock).spec.node === node,
+          (block) => block === undefined || (block as Partial<AddressBlock>).spec?.node === node,
         );
       case "Pod":
         return (
           current !== undefined &&
-          (current as Pod).spec.nodeName === node &&
+          (current as Partial<Pod>).spec?.nodeName === node &&
           (deletes || part === "status")
         );
       default:

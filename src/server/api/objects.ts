@@ -83,8 +83,8 @@ export function openObjects({ store, addresses, now, random }: ObjectsOptions): 
     options: WriteOptions,
   ): Written {
     const next = nextState(current, sent, part, now());
-    const warnings = part === "status" ? [] : check(current, next, options);
     options.guard?.(current, next);
+    const warnings = part === "status" ? [] : check(current, next, options);
     return { object: part === "status" ? next : withDefaults(next), warnings };
   }
 

@@ -1,0 +1,209 @@
+/** VirtualServices: the structure of Istio's API, and the rules of istiod's own validation. */
+
+import type { HttpRoute, VirtualService } from "../../istio/networking.ts";
+import { cidr } from "../address.ts";
+import { duration } from "../duration.ts";
+import { isDnsLabel, isDnsSubdomain, wildcardHost } from "../names.ts";
+import { type Check, type Place, refine } from "../schema/check.ts";
+import { list, mapOf, record } from "../schema/record.ts";
+import { boolean, integer, nonEmpty, oneOf, portNumber, text } from "../schema/scalar.ts";
+import { destination, headerOperations, httpDestinations, tcpDestinations } from "./destination.ts";
+import { exportTo } from "./export-to.ts";
+import { headerName, httpMatch, originMatches, percent, percentage, regex } from "./match.ts";
+
+type Given = Readonly<Record<string, unknown>>;
+
+const retries: Check = refine<Given>(
+  record({
+    attempts: integer(0),
+    perTryTimeout: duration(),
+    retryOn: text(),
+    retryRemoteLocalities: boolean,
+    retryIgnorePreviousHosts: boolean,
+    backoff: duration(),
+  }),
+  (value, at) => {
+    if (value["attempts"] !== 0) return;
+    for (const key of ["perTryTimeout", "retryOn", "retryRemoteLocalities", "backoff"]) {
+      if (value[key] !== undefined && value[key] !== null) {
+        at.field(key).error("must be absent where attempts is 0");
+      }
+    }
+  },
+);
+
+const status = integer(200, 599);
+
+const fault: Check = record({
+  delay: onlyOne(
+    { percentage, percent, fixedDelay: duration(), exponentialDelay: duration() },
+    ["fixedDelay", "exponentialDelay"],
+    1,
+  ),
+  abort: onlyOne(
+    { percentage, percent, httpStatus: status, grpcStatus: nonEmpty, http2Error: nonEmpty },
+    ["httpStatus", "grpcStatus", "http2Error"],
+    1,
+  ),
+});
+
+const redirect: Check = onlyOne(
+  {
+    uri: text(),
+    prefixRewrite: text(),
+    authority: text(),
+    scheme: text(),
+    port: portNumber,
+    derivePort: oneOf("FROM_PROTOCOL_DEFAULT", "FROM_REQUEST_PORT"),
+    redirectCode: integer(300, 399),
+  },
+  ["uri", "prefixRewrite"],
+  0,
+);
+
+const directResponse = record({
+  "status!": status,
+  body: onlyOne({ string: text(), bytes: text() }, ["string", "bytes"], 0),
+});
+
+const corsPolicy = record({
+  allowOrigin: list(text()),
+  allowOrigins: originMatches,
+  allowMethods: list(nonEmpty),
+  allowHeaders: list(headerName),
+  exposeHeaders: list(headerName),
+  maxAge: duration(),
+  allowCredentials: boolean,
+  unmatchedPreflights: oneOf("UNSPECIFIED", "FORWARD", "IGNORE"),
+});
+
+const httpRoute: Check = refine<HttpRoute & Given>(
+  record({
+    name: text(),
+    match: list((value, at) => (value === null ? undefined : httpMatch(value, at))),
+    route: httpDestinations,
+    redirect,
+    directResponse,
+    delegate: record({ name: nonEmpty, namespace: text() }),
+    rewrite: record({
+      uri: text(),
+      authority: text(),
+      uriRegexRewrite: record({ match: regex, rewrite: text() }),
+    }),
+    timeout: duration(),
+    retries,
+    fault,
+    mirror: destination,
+    mirrors: list(record({ "destination!": destination, percentage })),
+    mirrorPercent: percent,
+    mirror_percent: percent,
+    mirrorPercentage: percentage,
+    corsPolicy,
+    headers: headerOperations,
+  }),
+  oneAction,
+  ["match", "redirect", "rewrite", "headers"],
+);
+
+/** A route forwards, or redirects, or answers, or delegates: one of them, and what belongs to forwarding only there. */
+function oneAction(route: HttpRoute & Given, at: Place): void {
+  const actions = ["route", "redirect", "directResponse", "delegate"].filter((key) => {
+    const action = route[key];
+    return action !== undefined && action !== null && !(Array.isArray(action) && !action.length);
+  });
+  if (actions.length !== 1) {
+    const got = actions.length === 0 ? "none" : actions.join(", ");
+    at.error(`must have exactly one of route, redirect, directResponse, delegate, got ${got}`);
+  }
+  if (actions[0] === "redirect" || actions[0] === "directResponse") {
+    for (const key of ["rewrite", "timeout", "retries", "mirror", "mirrors"] as const) {
+      if (route[key]) at.field(key).error(`must be absent in a route with ${actions[0]}`);
+    }
+  }
+  if (route["mirror"] && route["mirrors"]) at.error("must have mirror or mirrors, got both");
+  const prefix = (route.redirect as Given | undefined)?.["prefixRewrite"];
+  const onPrefix = (route.match ?? []).every((one) => !one?.uri || one.uri.prefix !== undefined);
+  if (prefix !== undefined && !onPrefix) {
+    at.field("redirect").field("prefixRewrite").error("must go with uri matches by prefix");
+  }
+  const setsAuthority = Object.keys(route.headers?.request?.set ?? {}).includes(":authority");
+  if (setsAuthority && route.rewrite?.authority) {
+    at.field("rewrite").field("authority").error("must be absent where a header sets :authority");
+  }
+}
+
+const l4Match = {
+  destinationSubnets: list(cidr),
+  port: portNumber,
+  sourceLabels: mapOf(text()),
+  sourceNamespace: text(),
+  gateways: list(nonEmpty),
+};
+
+const tcpRoute = record({
+  match: list(record({ ...l4Match, sourceSubnet: text() })),
+  "route!": tcpDestinations,
+});
+
+const tlsRoute = record({
+  "match!": list(record({ ...l4Match, "sniHosts!": list(wildcardHost, 1) }), 1),
+  "route!": tcpDestinations,
+});
+
+/** `mesh`, a name, or `namespace/name`. */
+const gatewayName = text((value) => {
+  const [first = "", second, ...more] = value.split("/");
+  const fits =
+    second === undefined
+      ? isDnsSubdomain(first)
+      : (first === "." || isDnsLabel(first)) && isDnsSubdomain(second);
+  return fits && more.length === 0 ? undefined : "must be mesh or [namespace/]gateway";
+});
+
+export const virtualServiceSpec: Check = refine<VirtualService["spec"] & Given>(
+  record({
+    hosts: list(wildcardHost),
+    gateways: list(gatewayName),
+    exportTo,
+    http: list(httpRoute),
+    tcp: list(tcpRoute),
+    tls: list(tlsRoute),
+  }),
+  ({ hosts = [], gateways = [], ...spec }, at) => {
+    if (hosts.length === 0 && gateways.length > 0) {
+      at.field("hosts").error("is required where gateways are given");
+    } else if (hosts.length === 0) {
+      at.field("hosts").warning(
+        "is required: without hosts it applies only where it is delegated to",
+      );
+    }
+    const inMesh = gateways.length === 0 || gateways.includes("mesh");
+    for (const [index, host] of hosts.entries()) {
+      if (host === "*" && inMesh) {
+        at.field("hosts").item(index).error("must not be * for the mesh: bind it to a gateway");
+      }
+      if (hosts.indexOf(host) !== index) {
+        at.field("hosts").item(index).error(`must be unique, got "${host}"`);
+      }
+    }
+    const routes = ["http", "tcp", "tls"].filter((key) => (spec[key] as unknown[])?.length);
+    if (routes.length === 0) at.error("must have one of http, tcp, tls, got none");
+  },
+  ["hosts", "gateways"],
+);
+
+/** A record of which `keys` exclude each other; at least `least` of them. */
+function onlyOne(
+  fields: Readonly<Record<string, Check>>,
+  keys: readonly string[],
+  least: 0 | 1,
+): Check {
+  return refine<Given>(record(fields), (value, at) => {
+    const given = keys.filter((key) => value[key] !== undefined && value[key] !== null);
+    if (given.length > 1 || given.length < least) {
+      const wanted = least === 1 ? "exactly" : "at most";
+      const got = given.length === 0 ? "none" : given.join(", ");
+      at.error(`must have ${wanted} one of ${keys.join(", ")}, got ${got}`);
+    }
+  });
+}

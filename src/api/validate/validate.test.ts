@@ -1,0 +1,305 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { parse } from "yaml";
+import { kinds } from "../kinds.ts";
+import { renderIssue } from "./issue.ts";
+import { manifestIssues, parseManifests, renderManifestIssue } from "./manifest.ts";
+import { validateObject } from "./object.ts";
+
+/** What validation says of a kind's spec written in YAML: `error path: message`, or nothing. */
+function issuesOf(kind: string, spec: string, rest: object = {}): readonly string[] {
+  const known = kinds.find((one) => one.kind === kind);
+  const object = {
+    apiVersion: known?.apiVersions[0],
+    kind,
+    metadata: { name: "it", ...(known?.namespaced && { namespace: "shop" }) },
+    ...(spec !== "" && { spec: parse(spec) }),
+    ...rest,
+  };
+  return validateObject(object).map((issue) => `${issue.severity} ${renderIssue(issue)}`);
+}
+
+/** Kind, spec, and everything that is said of it. */
+type Case = readonly [title: string, kind: string, spec: string, ...issues: string[]];
+
+const minimal = "containers: [{name: app, image: app}]";
+
+const cases: readonly Case[] = [
+  ["a Service", "Service", "{selector: {app: web}, ports: [{port: 80, targetPort: http}]}"],
+  [
+    "a port out of range",
+    "Service",
+    "{ports: [{port: 70000}]}",
+    "error spec.ports[0].port: must be 1..65535, got 70000",
+  ],
+  [
+    "a port that is text",
+    "Service",
+    '{ports: [{port: "80"}]}',
+    "error spec.ports[0].port: must be an integer, got string",
+  ],
+  [
+    "several ports without names",
+    "Service",
+    "{ports: [{port: 80}, {port: 81, name: a}, {port: 82, name: a}]}",
+    "error spec.ports[0].name: is required where there are several ports",
+    'error spec.ports[2].name: must be unique among ports, got "a"',
+  ],
+  [
+    "a cluster address that is none",
+    "Service",
+    "{clusterIP: 10.96.0.300, ports: [{port: 80}]}",
+    'error spec.clusterIP: must be an IP address, got "10.96.0.300"',
+  ],
+  ["a headless Service without ports", "Service", "{clusterIP: None, selector: {app: db}}"],
+  [
+    "everything wrong at once, and a misspelled field",
+    "Service",
+    "{type: Cluster, port: 80, ports: [{port: 0, protocol: HTTP}]}",
+    'error spec.type: must be one of ClusterIP, NodePort, LoadBalancer, ExternalName, got "Cluster"',
+    'error spec.ports[0].protocol: must be one of TCP, UDP, SCTP, got "HTTP"',
+    "error spec.ports[0].port: must be 1..65535, got 0",
+    "warning spec.port: unknown field, did you mean ports?",
+  ],
+  ["a Pod", "Pod", minimal],
+  ["a Pod without containers", "Pod", "{}", "error spec.containers: is required"],
+  [
+    "a Pod with an empty list of them",
+    "Pod",
+    "{containers: []}",
+    "error spec.containers: must have 1 or more items, got 0",
+  ],
+  [
+    "two containers of one name",
+    "Pod",
+    "{containers: [{name: a, image: x}, {name: a, image: y}]}",
+    'error spec.containers[1].name: must be unique among containers, got "a"',
+  ],
+  [
+    "a Deployment whose selector misses its template and that has another mistake",
+    "Deployment",
+    `{replicas: -1, selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: cart}}, spec: {${minimal}}}}`,
+    "error spec.replicas: must be 0 or more, got -1",
+    'error spec.template.metadata.labels: must be selected by spec.selector: app must be "web", got "cart"',
+  ],
+  [
+    "a Deployment whose selector misses its template, otherwise fine",
+    "Deployment",
+    `{selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: cart}}, spec: {${minimal}}}}`,
+    'error spec.template.metadata.labels: must be selected by spec.selector: app must be "web", got "cart"',
+  ],
+  [
+    "a selector with an unknown operator",
+    "NetworkPolicy",
+    "{podSelector: {matchExpressions: [{key: app, operator: In, values: [a]}, {key: app, operator: Is}]}}",
+    'error spec.podSelector.matchExpressions[1].operator: must be one of In, NotIn, Exists, DoesNotExist, got "Is"',
+  ],
+  [
+    "values where they are forbidden and none where they are required",
+    "NetworkPolicy",
+    "{podSelector: {matchExpressions: [{key: a, operator: In}, {key: b, operator: Exists, values: [x]}]}}",
+    "error spec.podSelector.matchExpressions[0].values: is required with operator In",
+    "error spec.podSelector.matchExpressions[1].values: must be absent with operator Exists, got 1 items",
+  ],
+  [
+    "blocks",
+    "NetworkPolicy",
+    "{podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 10.0.0.0/33}}, {ipBlock: {cidr: 10.0.0.0/8, except: [10.1.0.0/16, 11.0.0.0/16]}}, {ipBlock: {cidr: 10.0.0.0/8}, podSelector: {}}, {}]}]}",
+    'error spec.ingress[0].from[0].ipBlock.cidr: must be a CIDR such as 10.0.0.0/8 (prefix length must be 0..32), got "10.0.0.0/33"',
+    'error spec.ingress[0].from[1].ipBlock.except[1]: must be a smaller part of 10.0.0.0/8, got "11.0.0.0/16"',
+    "error spec.ingress[0].from[2]: must have either ipBlock or selectors, got both",
+    "error spec.ingress[0].from[3]: must have one of podSelector, namespaceSelector, ipBlock, got none",
+  ],
+  [
+    "port ranges",
+    "NetworkPolicy",
+    "{podSelector: {}, policyTypes: [Egres], egress: [{ports: [{port: 80, endPort: 79}, {port: http, endPort: 90}, {port: 80, endPort: 90}]}]}",
+    'error spec.policyTypes[0]: must be one of Ingress, Egress, got "Egres"',
+    "error spec.egress[0].ports[0].endPort: must be port (80) or more, got 79",
+    'error spec.egress[0].ports[1].port: must be a number where endPort is given, got "http"',
+  ],
+  [
+    "weights that do not add up",
+    "VirtualService",
+    "{hosts: [a], http: [{route: [{destination: {host: a}, weight: 80}, {destination: {host: b}, weight: 10}]}]}",
+    "warning spec.http[0].route: weights must sum to 100, got 90",
+  ],
+  [
+    "weights that are all zero, and a negative one",
+    "VirtualService",
+    "{hosts: [a], http: [{route: [{destination: {host: a}}, {destination: {host: b}}]}], tcp: [{route: [{destination: {host: a}, weight: -1}]}]}",
+    "error spec.http[0].route: weights of several destinations must not all be 0",
+    "error spec.tcp[0].route[0].weight: must be 0 or more, got -1",
+  ],
+  [
+    "a match with two forms, one with none, and a broken expression",
+    "VirtualService",
+    "{hosts: [a], http: [{match: [{uri: {exact: /a, prefix: /b}}, {uri: {}}, {headers: {x: {regex: '['}}}], route: [{destination: {host: a}}]}]}",
+    "error spec.http[0].match[0].uri: must have exactly one of exact, prefix, regex, got exact, prefix",
+    "error spec.http[0].match[1].uri: must have exactly one of exact, prefix, regex, got none",
+    'error spec.http[0].match[2].headers["x"].regex: must be a regular expression (unterminated character class), got "["',
+  ],
+  [
+    "durations and percents",
+    "VirtualService",
+    "{hosts: [a], http: [{timeout: 5, fault: {delay: {fixedDelay: soon, percentage: {value: 101}}}, route: [{destination: {host: a}}]}]}",
+    "error spec.http[0].timeout: must be a duration such as 1.5s, got number",
+    "error spec.http[0].fault.delay.percentage.value: must be 0..100, got 101",
+    'error spec.http[0].fault.delay.fixedDelay: must be a duration such as 1.5s, 250ms or 1h30m, got "soon"',
+  ],
+  [
+    "a route that forwards and redirects",
+    "VirtualService",
+    "{hosts: [a], http: [{redirect: {uri: /}, route: [{destination: {host: a}}]}, {}]}",
+    "error spec.http[0]: must have exactly one of route, redirect, directResponse, delegate, got route, redirect",
+    "error spec.http[1]: must have exactly one of route, redirect, directResponse, delegate, got none",
+  ],
+  [
+    "a VirtualService without hosts",
+    "VirtualService",
+    "{http: [{route: [{destination: {host: a}}]}]}",
+    "warning spec.hosts: is required: without hosts it applies only where it is delegated to",
+  ],
+  [
+    "a DestinationRule",
+    "DestinationRule",
+    "{host: a, subsets: [{name: v1}, {name: v1}], trafficPolicy: {loadBalancer: {simple: FASTEST}, outlierDetection: {maxEjectionPercent: 101}}}",
+    'error spec.trafficPolicy.loadBalancer.simple: must be one of UNSPECIFIED, LEAST_CONN, RANDOM, PASSTHROUGH, ROUND_ROBIN, LEAST_REQUEST, got "FASTEST"',
+    "error spec.trafficPolicy.outlierDetection.maxEjectionPercent: must be 0..100, got 101",
+    'error spec.subsets[1].name: must be unique, got "v1"',
+  ],
+  [
+    "an AuthorizationPolicy with an empty source and an action that is none",
+    "AuthorizationPolicy",
+    "{action: PERMIT, rules: [{from: [{source: {}}], to: [{operation: {ports: [80]}}]}]}",
+    'error spec.action: must be one of ALLOW, DENY, AUDIT, CUSTOM, got "PERMIT"',
+    "error spec.rules[0].from[0].source: must have at least one field",
+    "error spec.rules[0].to[0].operation.ports[0]: must be a string, got number",
+  ],
+  [
+    "a PeerAuthentication for a port",
+    "PeerAuthentication",
+    '{portLevelMtls: {"http": {mode: STRICT}}}',
+    'error spec.portLevelMtls["http"]: must be a port number as text, such as "8080", got "http"',
+  ],
+  [
+    "a Network",
+    "Network",
+    "{podCidr: 10.0.0.0/8, blockPrefixLength: 26, serviceCidr: 10.96.0.0/16, encap: none}",
+    'error spec.serviceCidr: must not overlap podCidr 10.0.0.0/8, got "10.96.0.0/16"',
+  ],
+  [
+    "an AddressBlock under another name",
+    "AddressBlock",
+    "{cidr: 10.244.0.0/26, node: node-1}",
+    'error metadata.name: must be "10.244.0.0-26" as its cidr, got "it"',
+  ],
+];
+
+describe("validation of", () => {
+  for (const [title, kind, spec, ...issues] of cases) {
+    test(`${title} ${issues.length === 0 ? "finds nothing" : "says what is wanted and what was found"}`, () => {
+      assert.deepEqual(issuesOf(kind, spec), issues);
+    });
+  }
+
+  test("names and labels follows Kubernetes", () => {
+    const labels = { "bad key!": "v", good: "a value" };
+    const metadata = { name: "Cart_1", namespace: "shop", labels };
+    assert.deepEqual(issuesOf("ConfigMap", "", { metadata }), [
+      'error metadata.name: must be a DNS name (letters a-z, digits, - and ., at most 253, no - or . at either end), got "Cart_1"',
+      'error metadata.labels["bad key!"]: must be a label key: [DNS name/]letters, digits, -, _ and ., at most 63, got "bad key!"',
+      'error metadata.labels["good"]: must be a label value: letters, digits, -, _ and ., at most 63, alphanumeric at both ends, got "a value"',
+    ]);
+  });
+
+  test("every kind in the list of kinds is possible", () => {
+    for (const { kind } of kinds) {
+      const issues = issuesOf(kind, "{}");
+      assert.ok(!issues.some((issue) => issue.includes("known kind")), kind);
+    }
+  });
+});
+
+describe("manifests", () => {
+  const issuesIn = (text: string) => {
+    const { objects, issues } = parseManifests(text, "shop.yaml");
+    return [...issues, ...objects.flatMap(manifestIssues)].map(renderManifestIssue);
+  };
+
+  test("of several documents give each object its document and line", () => {
+    const { objects, issues } = parseManifests(
+      "# nothing here\n---\napiVersion: v1\nkind: Namespace\nmetadata:\n  name: a\n---\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: b}\n",
+      "two.yaml",
+    );
+    assert.deepEqual(issues, []);
+    assert.deepEqual(
+      objects.map(({ object, source, document, line }) => [
+        object.metadata.name,
+        source,
+        document,
+        line,
+      ]),
+      [
+        ["a", "two.yaml", 1, 3],
+        ["b", "two.yaml", 3, 9],
+      ],
+    );
+  });
+
+  test("lead from an issue to its line", () => {
+    assert.deepEqual(
+      issuesIn(
+        "apiVersion: v1\nkind: Service\nmetadata:\n  name: web\nspec:\n  ports:\n  - name: http\n    port: 70000\n",
+      ),
+      ["shop.yaml:8:5: Service web: spec.ports[0].port: must be 1..65535, got 70000"],
+    );
+  });
+
+  test("that are malformed say where", () => {
+    const [issue = ""] = issuesIn("apiVersion: v1\nkind: Service\n  metadata: {name: web\n");
+    assert.match(issue, /^shop\.yaml:\d+:\d+: malformed YAML: /);
+    assert.match(
+      issuesIn("a: 1\na: 2\n")[0] ?? "",
+      /^shop\.yaml:2:1: malformed YAML: map keys must be unique/,
+    );
+  });
+
+  test("without what makes an object say what is missing, all of it", () => {
+    assert.deepEqual(issuesIn("metadata: {}\n"), [
+      "shop.yaml:1:1: apiVersion: is required",
+      "shop.yaml:1:1: kind: is required",
+      "shop.yaml:1:1: metadata.name: is required",
+    ]);
+    assert.deepEqual(issuesIn("- 1\n"), ["shop.yaml:1:1: must be an object, got list"]);
+  });
+
+  test("of an unknown kind or a wrong version name the nearest", () => {
+    assert.deepEqual(
+      issuesIn(
+        "apiVersion: v1\nkind: Deploiment\nmetadata: {name: a}\n---\napiVersion: extensions/v1beta1\nkind: Deployment\nmetadata: {name: a}\n",
+      ),
+      [
+        'shop.yaml:2:1: kind: must be a kind that Heddle knows, such as Deployment (apps/v1), got "Deploiment"',
+        'shop.yaml:5:1: apiVersion: must be apps/v1 for Deployment, got "extensions/v1beta1"',
+      ],
+    );
+  });
+
+  test("of kind List are their items", () => {
+    const { objects } = parseManifests(
+      "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Namespace\n  metadata: {name: a}\n- apiVersion: v1\n  kind: Service\n  metadata: {name: b}\n  spec: {ports: [{port: 0}]}\n",
+      "list.yaml",
+    );
+    assert.deepEqual(
+      objects.map(({ object, line }) => [object.metadata.name, line]),
+      [
+        ["a", 4],
+        ["b", 7],
+      ],
+    );
+    assert.deepEqual(objects.flatMap(manifestIssues).map(renderManifestIssue), [
+      "list.yaml:10:19: Service b: spec.ports[0].port: must be 1..65535, got 0",
+    ]);
+  });
+});
