@@ -19,6 +19,8 @@ const heddle = [process.execPath, join(import.meta.dirname, "main.ts")];
 
 enableCompileCache(process.env["NODE_COMPILE_CACHE"] ?? join(root, "build", "cache"));
 
+process.stdout.on("error", endWithReader);
+
 try {
   // The sidecar goes without the command line's parser: a pod may be waiting for it.
   if (process.argv[2] === "proxy") await (await import("./proxy/command.ts")).runProxyCommand();
@@ -87,6 +89,13 @@ async function processLog(): Promise<Log> {
   const { createLog } = await import("./base/log.ts");
   const least = (process.env["HEDDLE_LOG_LEVEL"] ?? "info") as LogLevel;
   return createLog((line) => void process.stderr.write(`${line}\n`), Date.now, least);
+}
+
+/** Nobody reads on (`heddle … | head`): end, in good order where there is something to put in order, as a lab has. */
+function endWithReader(error: NodeJS.ErrnoException): void {
+  if (error.code !== "EPIPE") throw error;
+  if (process.listenerCount("SIGHUP") > 0) process.kill(process.pid, "SIGHUP");
+  else process.exit(141); // 128 + SIGPIPE, as other programs end
 }
 
 /** SIGTERM and SIGINT ask the process to end in good order. */
