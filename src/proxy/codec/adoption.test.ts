@@ -1,0 +1,140 @@
+/** What sockets.ts relies on in Node: that accepted handles can be adopted, plain and under TLS. */
+
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
+import { describe, test } from "node:test";
+import { createSecureContext } from "node:tls";
+import { createMeshCa, type ProxySecrets } from "../testing/mesh-ca.ts";
+import { acceptTls, adopt, connectPlain, connectWithTls, verifyErrorOf } from "./sockets.ts";
+import { type Reader, Transport } from "./transport.ts";
+
+interface Deferred<T> {
+  readonly promise: Promise<T>;
+  readonly resolve: (value: T) => void;
+}
+
+function deferred<T>(): Deferred<T> {
+  let resolve: (value: T) => void = () => {};
+  const promise = new Promise<T>((fulfil) => {
+    resolve = fulfil;
+  });
+  return { promise, resolve };
+}
+
+class Recorder implements Reader {
+  text = "";
+  ended = deferred<void>();
+  closed = deferred<Error | undefined>();
+  onText: (text: string) => void = () => {};
+
+  onBytes(bytes: Buffer, length: number): void {
+    this.text += bytes.toString("latin1", 0, length);
+    this.onText(this.text);
+  }
+  onEnd(): void {
+    this.ended.resolve();
+  }
+  onDrain(): void {}
+  onClose(error: Error | undefined): void {
+    this.closed.resolve(error);
+  }
+}
+
+async function listening(onSocket: (socket: Socket) => void): Promise<Server> {
+  const server = createServer(
+    { pauseOnConnect: true, allowHalfOpen: true, noDelay: true },
+    onSocket,
+  );
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  return server;
+}
+
+function contextFor(secrets: ProxySecrets): ReturnType<typeof createSecureContext> {
+  const [own, trust] = secrets;
+  return createSecureContext({
+    cert: own.chain,
+    key: own.key,
+    ca: trust.roots,
+    minVersion: "TLSv1.3",
+  });
+}
+
+describe("an adopted connection", () => {
+  test("reads through the shared buffer and closes each direction on its own", async () => {
+    const peer = new Recorder();
+    const server = await listening((socket) => {
+      const transport = new Transport(peer, (onread) => adopt(socket, onread));
+      void peer.ended.promise.then(() => {
+        transport.writeText(`you said ${peer.text}`);
+        transport.end();
+      });
+    });
+    const own = new Recorder();
+    const { port } = server.address() as AddressInfo;
+    const client = new Transport(own, (onread) => connectPlain("127.0.0.1", port, onread));
+    client.writeText("hello");
+    client.end();
+    await own.ended.promise;
+    assert.equal(own.text, "you said hello");
+    assert.equal(await own.closed.promise, undefined);
+    assert.equal(await peer.closed.promise, undefined);
+    server.close();
+  });
+
+  test("speaks TLS after its first bytes were read in the clear, and knows its peer", async () => {
+    const ca = await createMeshCa();
+    const serverContext = contextFor(await ca.secrets("spiffe://cluster.local/ns/a/sa/server"));
+    const clientContext = contextFor(await ca.secrets("spiffe://cluster.local/ns/a/sa/client"));
+    const inside = new Recorder();
+    const seen = deferred<string | undefined>();
+    const server = await listening((socket) => {
+      const sniffer = new Recorder();
+      const raw = new Transport(sniffer, (onread) => adopt(socket, onread));
+      sniffer.onText = (text) => {
+        const first = Buffer.from(text, "latin1");
+        assert.equal(first[0], 0x16);
+        const tls = new Transport(inside, (onread) =>
+          acceptTls(
+            raw.socket,
+            first,
+            { context: serverContext, alpn: ["http/1.1"], requireClientCertificate: true },
+            onread,
+          ),
+        );
+        const { socket: secured } = tls;
+        secured.once("secure", () => {
+          assert("getPeerX509Certificate" in secured);
+          const tlsSocket = secured as import("node:tls").TLSSocket;
+          assert.equal(verifyErrorOf(tlsSocket), undefined);
+          assert.equal(tlsSocket.alpnProtocol, "http/1.1");
+          seen.resolve(tlsSocket.getPeerX509Certificate()?.subjectAltName);
+        });
+        inside.onText = (body) => tls.writeText(`tls ${body}`);
+        void inside.ended.promise.then(() => tls.end());
+      };
+    });
+    const own = new Recorder();
+    const { port } = server.address() as AddressInfo;
+    const client = new Transport(own, (onread) =>
+      connectWithTls(
+        "127.0.0.1",
+        port,
+        { context: clientContext, alpn: ["http/1.1"], sni: "a.b", verifyPeer: () => undefined },
+        onread,
+      ),
+    );
+    const answered = new Promise<void>((resolve) => {
+      own.onText = () => resolve();
+    });
+    client.writeText("hi");
+    assert.equal(await seen.promise, "URI:spiffe://cluster.local/ns/a/sa/client");
+    await answered;
+    assert.equal(own.text, "tls hi");
+    client.end();
+    await own.ended.promise;
+    assert.equal(await own.closed.promise, undefined);
+    assert.equal(await inside.closed.promise, undefined);
+    server.close();
+  });
+});

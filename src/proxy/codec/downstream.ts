@@ -1,0 +1,438 @@
+/**
+ * The server side of one captured HTTP/1.1 connection: requests in, answers out, one at a time.
+ *
+ * States: `idle` waits for a request's first byte; `head` has part of one; `exchange` has handed a request on and
+ * passes its body, and holds back what the client sends ahead of the answer; `lingering` has said its last word and reads
+ * on for a moment, so that the client gets to see it (RFC 9112 §9.6); `tunnel` carries another protocol now, which
+ * someone else reads; `closed`.
+ *
+ * A connection belongs to a chain by name, not to a configuration: each request asks for the chain as it is now, so a
+ * change is in force with the next request and no connection is touched.
+ *
+ * Not here: what to answer (stack/, filter/), and how bytes get on the wire (transport.ts).
+ */
+
+import { STATUS_CODES } from "node:http";
+import { BodyReader } from "../../wire/http1/body.ts";
+import { mark } from "../../wire/http1/field-names.ts";
+import { requestFraming } from "../../wire/http1/framing.ts";
+import type { HeadParser } from "../../wire/http1/head.ts";
+import { type HttpProblem, statusOf } from "../../wire/http1/problem.ts";
+import type { HttpChain } from "../config/tables.ts";
+import type { Environment } from "../environment.ts";
+import type { Peer } from "../peer.ts";
+import { readIntroduction } from "../peer-introduction.ts";
+import { Exchange } from "../stack/exchange.ts";
+import {
+  fieldValue,
+  keptFields,
+  nominatedNames,
+  ownMark,
+  requestParser,
+  responseDrops,
+  upgradeResponseDrops,
+} from "./heads.ts";
+import { PartialHead } from "./partial-head.ts";
+import { parseTarget } from "./target.ts";
+import type { Reader, Transport } from "./transport.ts";
+
+/** The chain of this name in the configuration that is in force; undefined once it is gone. */
+export type ChainLookup = () => HttpChain | undefined;
+
+// One for all connections: heads nearly always arrive whole, and are done with when the read is.
+let sharedParser: HeadParser = requestParser();
+
+type State = "idle" | "head" | "exchange" | "tunnel" | "lingering" | "closed";
+
+export class HttpDownstream implements Reader {
+  readonly transport: Transport;
+  readonly peer: Peer;
+  readonly environment: Environment;
+  /** When the present state began; the sweep looks at it. */
+  since: number;
+  readonly #chain: ChainLookup;
+  readonly #onClosed: (connection: HttpDownstream) => void;
+  #state: State = "idle";
+  #lastChain: HttpChain | undefined;
+  #partial: PartialHead | undefined;
+  /** Bytes that came after the request that is being answered. */
+  #ahead: Buffer | undefined;
+  readonly #body = new BodyReader();
+  #exchange: Exchange | undefined;
+  /** The answer under way is the last on this connection. */
+  #isLast = false;
+  /** The answer's body came without a length: it goes on in chunks of our making. */
+  #chunks = false;
+  #isReading = false;
+  #hasEnded = false;
+
+  constructor(
+    transport: Transport,
+    peer: Peer,
+    chain: ChainLookup,
+    environment: Environment,
+    onClosed: (connection: HttpDownstream) => void,
+  ) {
+    this.transport = transport;
+    this.peer = peer;
+    this.environment = environment;
+    this.since = environment.now();
+    this.#chain = chain;
+    this.#onClosed = onClosed;
+  }
+
+  get state(): State {
+    return this.#state;
+  }
+
+  // ---- Reader ----------------------------------------------------------------------------------
+
+  onBytes(bytes: Buffer, length: number): void {
+    switch (this.#state) {
+      case "idle":
+      case "head":
+        this.#read(bytes, 0, length);
+        return;
+      case "exchange": {
+        const at = this.#readBody(bytes, 0, length);
+        if (at < length) this.#hold(bytes, at, length);
+        return;
+      }
+      case "lingering":
+      case "tunnel":
+      case "closed":
+        return;
+    }
+  }
+
+  onEnd(): void {
+    this.#hasEnded = true;
+    switch (this.#state) {
+      case "exchange": {
+        // Half a request will never be whole; a whole one still gets its answer.
+        const exchange = this.#exchange;
+        this.#isLast = true;
+        if (exchange !== undefined && !exchange.isRequestDone) {
+          exchange.onDownstreamClosed();
+          this.#destroy();
+        }
+        return;
+      }
+      default:
+        this.transport.close();
+    }
+  }
+
+  onDrain(): void {
+    this.#exchange?.upstream?.transport.resume();
+  }
+
+  onClose(): void {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    const exchange = this.#exchange;
+    this.#exchange = undefined;
+    this.#partial = this.#ahead = undefined;
+    exchange?.onDownstreamClosed();
+    this.#onClosed(this);
+  }
+
+  // ---- requests --------------------------------------------------------------------------------
+
+  #read(bytes: Buffer, from: number, end: number): void {
+    let at = from;
+    this.#isReading = true;
+    while (at < end && (this.#state === "idle" || this.#state === "head")) {
+      const partial = this.#partial;
+      if (partial !== undefined) {
+        if (!partial.read(bytes, at, end)) {
+          if (partial.parser.problem !== undefined) this.#refuse(partial.parser.problem);
+          break;
+        }
+        this.#partial = undefined;
+        this.#dispatch(partial.parser, partial.bytes, 0, partial.length);
+        // The partial head took all of `bytes` in; what its request did not need lies at their end.
+        at = end - (partial.length - this.#consumed);
+        continue;
+      }
+      const parser = sharedParser;
+      parser.reset();
+      if (parser.execute(bytes, at, end)) {
+        this.#dispatch(parser, bytes, at, end);
+        at = this.#consumed;
+        continue;
+      }
+      if (parser.problem !== undefined) {
+        this.#refuse(parser.problem);
+        break;
+      }
+      sharedParser = requestParser();
+      this.#partial = new PartialHead(parser, bytes, at, end);
+      this.#state = "head";
+      this.since = this.environment.now();
+      break;
+    }
+    this.#isReading = false;
+    if (this.#state === "exchange" && at < end) this.#hold(bytes, at, end);
+  }
+
+  /** Where the last dispatched request's bytes ended. */
+  #consumed = 0;
+
+  /** Hands on a complete head at `bytes[base …]`, with as much of its body as is there. */
+  #dispatch(head: HeadParser, bytes: Buffer, base: number, end: number): void {
+    const bodyStart = base + head.headEnd;
+    this.#body.begin(requestFraming(head));
+    const bodyEnd = this.#body.advance(bytes, bodyStart, end);
+    this.#consumed = bodyEnd;
+    this.#isLast = head.closes || this.#hasEnded || this.environment.isDraining;
+    this.#chunks = false;
+    if (this.#body.problem !== undefined) {
+      this.#refuse(this.#body.problem);
+      return;
+    }
+    const text = bytes.toString("latin1", base, bodyStart);
+    const target = parseTarget(text.slice(head.targetStart, head.targetEnd));
+    // Envoy's default: HTTP/1.0 has no Host to route by, and no chunks to answer with.
+    if (head.minor === 0 || target === undefined) {
+      this.#refuseWith(head.minor === 0 ? 426 : 400);
+      return;
+    }
+    const authority = target.authority ?? fieldValue(head, text, head.fieldAt(mark.host));
+    const introduction = head.fieldAt(ownMark.peer);
+    if (introduction >= 0) this.#introduce(fieldValue(head, text, introduction));
+
+    const current = this.#chain();
+    if (current === undefined) this.#isLast = true; // the chain is gone: this request is the last under its rules
+    const chain = current ?? this.#lastChain;
+    if (chain === undefined) {
+      this.transport.close();
+      return;
+    }
+    this.#lastChain = chain;
+
+    const exchange = new Exchange(
+      this,
+      head,
+      text,
+      { path: target.path, query: target.query, authority },
+      this.environment.now(),
+    );
+    this.#exchange = exchange;
+    this.#state = "exchange";
+    exchange.offerFirst(bytes, bodyStart, bodyEnd, this.#body.isDone);
+    chain.handle(exchange);
+    exchange.settle();
+    if (!exchange.isOver && exchange.outgoing === "" && head === sharedParser) {
+      // A filter waits (a delay, say) and will still look at fields: this parser is the exchange's now.
+      sharedParser = requestParser();
+    }
+  }
+
+  #introduce(value: string): void {
+    const { peer } = this;
+    if (peer.principal === undefined || peer.labels !== undefined) return;
+    peer.labels = readIntroduction(value, peer.principal);
+    peer.series.clear();
+  }
+
+  #readBody(bytes: Buffer, at: number, end: number): number {
+    const exchange = this.#exchange;
+    if (exchange === undefined || this.#body.isDone) return at;
+    const bodyEnd = this.#body.advance(bytes, at, end);
+    if (this.#body.problem !== undefined) {
+      // What was passed on cannot be taken back; both connections are useless now.
+      exchange.flag = "DPE";
+      exchange.respond(400, "DPE", "", this.#body.problem);
+      return end;
+    }
+    exchange.onRequestBody(bytes, at, bodyEnd, this.#body.isDone);
+    return bodyEnd;
+  }
+
+  #hold(bytes: Buffer, start: number, end: number): void {
+    const rest = Buffer.from(bytes.subarray(start, end));
+    this.#ahead = this.#ahead === undefined ? rest : Buffer.concat([this.#ahead, rest]);
+    this.pause();
+  }
+
+  #refuse(problem: HttpProblem): void {
+    this.#refuseWith(statusOf(problem));
+  }
+
+  /** Answers what is not even a request, and hangs up. */
+  #refuseWith(status: number): void {
+    this.#isLast = true;
+    this.transport.writeText(
+      `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n`,
+    );
+    this.#linger();
+  }
+
+  pause(): void {
+    this.transport.pause();
+  }
+
+  resume(): void {
+    if (this.#ahead === undefined) this.transport.resume();
+  }
+
+  // ---- answers ---------------------------------------------------------------------------------
+
+  writeInterim(text: string): void {
+    this.transport.writeText(text);
+  }
+
+  writeLocal(exchange: Exchange, status: number, body: string, fields: string): void {
+    if (!exchange.isRequestDone) this.#isLast = true;
+    const length = Buffer.byteLength(body);
+    const type = length > 0 ? "content-type: text/plain\r\n" : "";
+    const closing = this.#isLast ? "connection: close\r\n" : "";
+    const head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Unknown"}\r\ncontent-length: ${length}\r\n${type}${fields}server: heddle\r\n${closing}\r\n`;
+    exchange.responseBytes += head.length + length;
+    const sent = exchange.method === "HEAD" ? "" : Buffer.from(body).toString("latin1");
+    this.transport.writeText(head + sent);
+  }
+
+  writeResponse(
+    exchange: Exchange,
+    head: HeadParser,
+    text: string,
+    bytes: Buffer,
+    start: number,
+    end: number,
+    isDone: boolean,
+  ): void {
+    const edit = exchange.responseEdit;
+    const names = head.nominates ? nominatedNames(head, text) : undefined;
+    let dropped = edit?.dropped;
+    if (names !== undefined) dropped = new Set([...(dropped ?? []), ...names]);
+    this.#chunks = exchange.upstream?.endsAtClose === true;
+    if (isDone && !exchange.isRequestDone) this.#isLast = true;
+    if (this.environment.isDraining) this.#isLast = true;
+    let out =
+      head.minor === 1 && text.charCodeAt(head.lineStart + 7) === 49
+        ? text.slice(head.lineStart, head.startLineEnd + 2)
+        : `HTTP/1.1 ${text.slice(head.lineStart + 9, head.startLineEnd + 2)}`;
+    out += keptFields(head, text, responseDrops, dropped);
+    if (edit !== undefined) out += edit.lines;
+    if (this.#chunks) out += "transfer-encoding: chunked\r\n";
+    out += this.#isLast ? "connection: close\r\n\r\n" : "\r\n";
+    exchange.responseBytes += out.length + end - start;
+    if (this.#chunks && end > start) {
+      this.transport.writeText(out);
+      this.#writeChunk(bytes, start, end);
+    } else this.transport.writeMessage(out, bytes, start, end);
+    if (this.transport.isBackedUp && !isDone) exchange.upstream?.transport.pause();
+  }
+
+  writeResponseBody(exchange: Exchange, bytes: Buffer, start: number, end: number): void {
+    exchange.responseBytes += end - start;
+    if (this.#chunks) this.#writeChunk(bytes, start, end);
+    else this.transport.writeBytes(bytes, start, end);
+    if (this.transport.isBackedUp) exchange.upstream?.transport.pause();
+  }
+
+  #writeChunk(bytes: Buffer, start: number, end: number): void {
+    if (start === end) return;
+    const { transport } = this;
+    transport.socket.cork();
+    transport.writeText(`${(end - start).toString(16)}\r\n`);
+    transport.writeBytes(bytes, start, end);
+    transport.writeText("\r\n");
+    transport.socket.uncork();
+  }
+
+  writeResponseEnd(exchange: Exchange): void {
+    if (this.#chunks) this.transport.writeText("0\r\n\r\n");
+    if (!exchange.isRequestDone) this.#isLast = true;
+  }
+
+  /** The answer cannot be completed: the client must not take what it got for all of it. */
+  breakOff(): void {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    this.#exchange = undefined;
+    this.transport.reset();
+    this.#onClosed(this);
+  }
+
+  /** The exchange is over and counted. */
+  onExchangeOver(exchange: Exchange): void {
+    if (this.#exchange !== exchange) return;
+    this.#exchange = undefined;
+    if (this.#state !== "exchange") return;
+    if (this.#isLast) {
+      this.#linger();
+      return;
+    }
+    this.#state = "idle";
+    this.since = this.environment.now();
+    const ahead = this.#ahead;
+    if (ahead !== undefined && !this.#isReading) {
+      this.#ahead = undefined;
+      this.transport.resume();
+      this.#read(ahead, 0, ahead.length);
+    } else if (ahead === undefined) this.transport.resume();
+  }
+
+  /** Writes the 101; from here on the connection is a tunnel's. Answers what the client sent ahead. */
+  switchProtocols(exchange: Exchange, head: HeadParser, text: string): Buffer | undefined {
+    const out = `${text.slice(head.lineStart, head.startLineEnd + 2)}${keptFields(head, text, upgradeResponseDrops)}connection: upgrade\r\n\r\n`;
+    exchange.responseBytes += out.length;
+    this.transport.writeText(out);
+    this.#state = "tunnel";
+    this.#exchange = undefined;
+    const ahead = this.#ahead;
+    this.#ahead = undefined;
+    return ahead;
+  }
+
+  /** The tunnel that this connection became is closed. */
+  onTunnelClosed(): void {
+    if (this.#state !== "tunnel") return;
+    this.#state = "closed";
+    this.#onClosed(this);
+  }
+
+  // ---- endings ---------------------------------------------------------------------------------
+
+  /** Closes when there is nothing under way; otherwise the answer under way is the last. */
+  drain(): void {
+    this.#isLast = true;
+    if (this.#state === "idle") this.transport.close();
+  }
+
+  /** Closes whatever is under way. */
+  destroy(): void {
+    this.transport.destroy();
+  }
+
+  /** Called now and then: closes what idles, or takes too long to say what it wants. */
+  sweep(now: number): void {
+    const { limits } = this.environment;
+    const waited = now - this.since;
+    if (this.#state === "head" && waited > limits.headerTimeoutMs) this.#refuseWith(408);
+    else if (this.#state === "idle" && waited > limits.downstreamIdleMs) this.transport.close();
+    else if (this.#state === "lingering" && waited > lingerMs) this.#destroy();
+  }
+
+  #linger(): void {
+    if (this.#state === "closed") return;
+    this.#state = "lingering";
+    this.since = this.environment.now();
+    this.#ahead = this.#partial = undefined;
+    if (this.#hasEnded) this.transport.close();
+    else {
+      this.transport.end();
+      this.transport.resume();
+    }
+  }
+
+  #destroy(): void {
+    this.transport.reset();
+  }
+}
+
+/** How long a client may take to see the last answer and close: a round trip and a retransmission. */
+const lingerMs = 2_000;

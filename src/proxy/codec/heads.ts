@@ -1,0 +1,128 @@
+/**
+ * Heads on their way through the proxy: which fields it watches, and the text that goes out.
+ *
+ * A head leaves as the text it came in, cut where something must go (hop-by-hop fields, edited ones) and with lines put
+ * at its end; for most requests that is one slice. Bytes are latin1 on both sides, so whatever a field held goes through
+ * unchanged.
+ *
+ * Not here: what to add for whom (filter/router.ts), and what a configuration wants edited (config/header-edits.ts).
+ */
+
+import { FieldNames, firstOwnMark, mark } from "../../wire/http1/field-names.ts";
+import { HeadParser } from "../../wire/http1/head.ts";
+
+/** The fields that the sidecar itself reads or replaces, beyond those that framing needs. */
+const watched = [
+  "x-request-id",
+  "x-forwarded-proto",
+  "x-forwarded-client-cert",
+  "x-heddle-peer",
+] as const;
+
+export const ownMark: {
+  readonly requestId: number;
+  readonly forwardedProto: number;
+  readonly clientCertificate: number;
+  readonly peer: number;
+} = {
+  requestId: firstOwnMark,
+  forwardedProto: firstOwnMark + 1,
+  clientCertificate: firstOwnMark + 2,
+  peer: firstOwnMark + 3,
+};
+
+const requestNames = new FieldNames(watched);
+const responseNames = new FieldNames([]);
+
+export function requestParser(): HeadParser {
+  return new HeadParser("request", requestNames);
+}
+
+export function responseParser(): HeadParser {
+  return new HeadParser("response", responseNames);
+}
+
+/** Which marked fields do not go on. Indexed by mark. */
+export type DropTable = Uint8Array;
+
+function dropTable(marks: readonly number[]): DropTable {
+  const table = new Uint8Array(requestNames.count);
+  for (const dropped of marks) table[dropped] = 1;
+  return table;
+}
+
+// RFC 9110 §7.6.1. Transfer-Encoding stays: chunks go on as they came.
+const hopByHop = [mark.connection, mark.keepAlive, mark.proxyConnection, mark.te];
+
+export const requestDrops: DropTable = dropTable([
+  ...hopByHop,
+  mark.upgrade,
+  ownMark.peer,
+  ownMark.clientCertificate,
+]);
+/** The request asks for another protocol, and may. Connection is written anew, with nothing but the upgrade in it. */
+export const upgradeRequestDrops: DropTable = dropTable([
+  ...hopByHop,
+  ownMark.peer,
+  ownMark.clientCertificate,
+]);
+export const responseDrops: DropTable = dropTable([...hopByHop, mark.upgrade]);
+export const upgradeResponseDrops: DropTable = dropTable(hopByHop);
+
+/** Names (lower case) that are taken out besides the marked ones. */
+export type DroppedNames = ReadonlySet<string>;
+
+/** The head's field lines (without the start line and the last empty line) that go on. `text` is the whole head. */
+export function keptFields(
+  head: HeadParser,
+  text: string,
+  drops: DropTable,
+  names?: DroppedNames,
+): string {
+  const { slots, marks, count } = head;
+  let kept = "";
+  let run = head.startLineEnd + 2;
+  for (let i = 0; i < count; i++) {
+    const known = marks[i] ?? 0;
+    let isDropped = known !== 0 && drops[known] === 1;
+    const start = slots[i * 4] ?? 0;
+    if (!isDropped && names !== undefined) {
+      isDropped = names.has(text.slice(start, slots[i * 4 + 1]).toLowerCase());
+    }
+    if (!isDropped) continue;
+    kept += text.slice(run, start);
+    run = i + 1 < count ? (slots[(i + 1) * 4] ?? 0) : head.headEnd - 2;
+  }
+  return kept + text.slice(run, head.headEnd - 2);
+}
+
+/** The field names that Connection declares hop-by-hop beyond the standard ones; only asked when there are any. */
+export function nominatedNames(head: HeadParser, text: string): DroppedNames {
+  const names = new Set<string>();
+  for (let i = 0; i < head.count; i++) {
+    if (head.marks[i] !== mark.connection) continue;
+    for (const option of fieldValue(head, text, i).split(","))
+      names.add(option.trim().toLowerCase());
+  }
+  // A sender cannot take away what the next hop needs to read the message or to know who it is for.
+  for (const needed of ["host", "content-length", "transfer-encoding"]) names.delete(needed);
+  return names;
+}
+
+export function fieldValue(head: HeadParser, text: string, index: number): string {
+  return text.slice(head.slots[index * 4 + 2], head.slots[index * 4 + 3]);
+}
+
+/** The value of the field `name` (lower case), several joined by commas (RFC 9110 §5.3); undefined when absent. */
+export function findField(head: HeadParser, text: string, name: string): string | undefined {
+  let found: string | undefined;
+  for (let i = 0; i < head.count; i++) {
+    const start = head.slots[i * 4] ?? 0;
+    const end = head.slots[i * 4 + 1] ?? 0;
+    if (end - start !== name.length) continue;
+    if (text.slice(start, end).toLowerCase() !== name) continue;
+    const value = fieldValue(head, text, i);
+    found = found === undefined ? value : `${found},${value}`;
+  }
+  return found;
+}

@@ -1,0 +1,60 @@
+/**
+ * The request target: what of it is path, and one spelling for each path.
+ *
+ * Policies and routes must judge the very path that the application will act on, so what can be written in several ways
+ * is written in one before anybody looks at it, and goes on that way (Istio's BASE normalisation: dot segments resolved,
+ * backslashes turned, unreserved characters unescaped). Nearly every path has nothing to change and is recognised by its
+ * bytes.
+ */
+
+export interface Target {
+  readonly path: string;
+  /** With its question mark; empty when there is none. */
+  readonly query: string;
+  /** From an absolute-form target (RFC 9112 §3.2.2), which outranks Host. */
+  readonly authority: string | undefined;
+}
+
+/** Undefined when the target is no path: CONNECT's authority form, or nonsense. */
+export function parseTarget(text: string): Target | undefined {
+  if (text.charCodeAt(0) === 47) return originForm(text, undefined);
+  if (text === "*") return { path: "*", query: "", authority: undefined };
+  const absolute = /^https?:\/\/([^/?@]+)(.*)$/i.exec(text);
+  if (absolute === null) return undefined;
+  const rest = absolute[2] ?? "";
+  return originForm(rest.startsWith("/") ? rest : `/${rest}`, absolute[1]);
+}
+
+function originForm(text: string, authority: string | undefined): Target | undefined {
+  const question = text.indexOf("?");
+  const raw = question < 0 ? text : text.slice(0, question);
+  const path = normalizePath(raw);
+  if (path === undefined) return undefined;
+  return { path, query: question < 0 ? "" : text.slice(question), authority };
+}
+
+/** Undefined when the path climbs above the root, or escapes a byte wrongly. */
+export function normalizePath(raw: string): string | undefined {
+  if (!/[\\%]|\/\./.test(raw)) return raw;
+  if (/%(?![0-9a-fA-F]{2})/.test(raw) || /%00/.test(raw)) return undefined;
+  const plain = raw
+    .replaceAll("\\", "/")
+    .replace(/%([0-9a-fA-F]{2})/g, (escaped, digits: string) => {
+      const character = String.fromCharCode(Number.parseInt(digits, 16));
+      if (/[A-Za-z0-9._~-]/.test(character)) return character;
+      // RFC 3986 §6.2.2.1: escapes are the same in both cases; one is written.
+      return character === "\\" ? "%5C" : escaped.toUpperCase();
+    });
+  const segments: string[] = [];
+  const parts = plain.split("/").slice(1);
+  for (const [index, part] of parts.entries()) {
+    const isLast = index === parts.length - 1;
+    if (part === "..") {
+      if (segments.pop() === undefined) return undefined;
+      if (isLast) segments.push("");
+    } else if (part === ".") {
+      if (isLast) segments.push("");
+    } else segments.push(part);
+  }
+  return `/${segments.join("/")}`;
+}

@@ -1,0 +1,249 @@
+/**
+ * The client side of one HTTP/1.1 connection to an endpoint: requests out, answers in, one at a time.
+ *
+ * States: `connecting` (TLS handshake included); `idle` waits in its host's pool, still reading, so that the peer's FIN
+ * takes it out at once; `busy` belongs to one exchange; `closed`. It goes back to the pool when the answer is complete,
+ * the request was sent whole, and neither side said `close`; in doubt it is closed.
+ */
+
+import { BodyReader } from "../../wire/http1/body.ts";
+import { responseFraming } from "../../wire/http1/framing.ts";
+import type { HeadParser } from "../../wire/http1/head.ts";
+import type { Exchange } from "../stack/exchange.ts";
+import type { Failure } from "../stack/outcome.ts";
+import type { Host } from "../upstream/host.ts";
+import { responseParser } from "./heads.ts";
+import { PartialHead } from "./partial-head.ts";
+import type { Reader, Transport } from "./transport.ts";
+
+// One for all connections, as in downstream.ts.
+let sharedParser: HeadParser = responseParser();
+
+type State = "connecting" | "idle" | "busy" | "tunnel" | "closed";
+
+export class HttpUpstream implements Reader {
+  readonly transport: Transport;
+  readonly host: Host;
+  /** It has carried an exchange before. */
+  isReused = false;
+  /** When it became idle. */
+  idleSince = 0;
+  state: State = "connecting";
+  #exchange: Exchange | undefined;
+  #partial: PartialHead | undefined;
+  readonly #body = new BodyReader();
+  #hasHead = false;
+  #isRequestSent = false;
+  #mayStay = false;
+  #isIntroduced = false;
+
+  /** The cluster's generation when it was opened. */
+  readonly generation: number;
+
+  constructor(host: Host, open: (reader: Reader) => Transport) {
+    this.host = host;
+    this.generation = host.cluster.generation;
+    this.transport = open(this);
+  }
+
+  /** The field line that tells the peer's sidecar who we are; only in the first request of a mutual TLS connection. */
+  introduction(): string {
+    if (this.#isIntroduced || !this.transport.isTls) return "";
+    this.#isIntroduced = true;
+    return this.host.introduction;
+  }
+
+  get endsAtClose(): boolean {
+    return this.#body.endsAtClose;
+  }
+
+  /** Gives the connection to an exchange, which writes its request now. */
+  start(exchange: Exchange): void {
+    this.state = "busy";
+    this.#exchange = exchange;
+    this.#hasHead = this.#isRequestSent = this.#mayStay = false;
+    exchange.onConnection(this);
+  }
+
+  /** Nobody wants it now; somebody may soon. */
+  park(): void {
+    this.state = "idle";
+    this.host.release(this);
+  }
+
+  requestSent(): void {
+    this.#isRequestSent = true;
+  }
+
+  // ---- Reader ----------------------------------------------------------------------------------
+
+  onBytes(bytes: Buffer, length: number): void {
+    if (this.state === "busy") this.#read(bytes, 0, length);
+    // An endpoint that talks without being asked would be believed to answer the next request.
+    else if (this.state === "idle") this.#close();
+  }
+
+  onEnd(): void {
+    if (this.state === "busy" && this.#hasHead && this.#body.endsAtClose) {
+      this.#mayStay = false;
+      this.#complete();
+      return;
+    }
+    if (this.state === "busy") this.#fail("reset");
+    else this.#close();
+  }
+
+  onDrain(): void {
+    this.#exchange?.onUpstreamDrain();
+  }
+
+  onClose(): void {
+    if (this.state === "busy") this.#fail("reset");
+    this.#close();
+  }
+
+  // ---- answers ---------------------------------------------------------------------------------
+
+  #read(bytes: Buffer, from: number, length: number): void {
+    let at = from;
+    while (at < length && this.state === "busy" && !this.#hasHead) {
+      const partial = this.#partial;
+      if (partial !== undefined) {
+        if (!partial.read(bytes, at, length)) {
+          if (partial.parser.problem !== undefined) this.#fail("protocol-error");
+          return;
+        }
+        this.#partial = undefined;
+        const used = this.#onHead(partial.parser, partial.bytes, 0, partial.length);
+        at = length - (partial.length - used);
+        continue;
+      }
+      const parser = sharedParser;
+      parser.reset();
+      if (!parser.execute(bytes, at, length)) {
+        if (parser.problem !== undefined) {
+          this.#fail("protocol-error");
+          return;
+        }
+        sharedParser = responseParser();
+        this.#partial = new PartialHead(parser, bytes, at, length);
+        return;
+      }
+      at = this.#onHead(parser, bytes, at, length);
+    }
+    const exchange = this.#exchange;
+    if (this.state !== "busy" || exchange === undefined) return;
+    if (at < length && !this.#body.isDone) {
+      const end = this.#body.advance(bytes, at, length);
+      if (this.#body.problem !== undefined) {
+        this.#fail("protocol-error");
+        return;
+      }
+      if (end < length) this.#mayStay = false;
+      exchange.onResponseBody(bytes, at, end);
+    }
+    if (this.#hasHead && this.#body.isDone) this.#complete();
+  }
+
+  /** A complete head at `bytes[base …]`. Answers where the bytes that were dealt with end. */
+  #onHead(head: HeadParser, bytes: Buffer, base: number, length: number): number {
+    const exchange = this.#exchange;
+    const headEnd = base + head.headEnd;
+    if (exchange === undefined) return length;
+    const text = bytes.toString("latin1", base, headEnd);
+    if (head.status < 200) {
+      if (head.status === 101) {
+        if (!exchange.wantsUpgrade) {
+          this.#fail("protocol-error");
+          return length;
+        }
+        this.state = "tunnel";
+        this.#exchange = undefined;
+        exchange.onUpgrade(this, head, text, Buffer.from(bytes.subarray(headEnd, length)));
+        return length;
+      }
+      exchange.onInterim(head, text);
+      return headEnd;
+    }
+    this.#hasHead = true;
+    this.#mayStay = head.minor === 1 ? !head.closes : head.keepsAlive && !head.closes;
+    this.#body.begin(responseFraming(head, exchange.method));
+    const bodyEnd = this.#body.advance(bytes, headEnd, length);
+    if (this.#body.problem !== undefined) {
+      this.#fail("protocol-error");
+      return length;
+    }
+    // More than the answer: whatever it is, this connection cannot be trusted with another request.
+    if (bodyEnd < length || this.#body.endsAtClose) this.#mayStay = false;
+    const isDone = this.#body.isDone;
+    if (!exchange.onResponse(head, text, bytes, headEnd, bodyEnd, isDone)) {
+      this.#giveUp(isDone);
+      return length;
+    }
+    return bodyEnd;
+  }
+
+  #complete(): void {
+    const exchange = this.#exchange;
+    this.#exchange = undefined;
+    // An answer that comes before the request is complete ends the conversation: the rest has nowhere to go.
+    if (!this.#isRequestSent) this.#mayStay = false;
+    this.#release();
+    exchange?.onResponseDone();
+  }
+
+  /** The exchange goes on elsewhere: back to the pool when the answer was whole, away with it otherwise. */
+  #giveUp(isDone: boolean): void {
+    this.#exchange = undefined;
+    if (isDone && this.#isRequestSent) this.#release();
+    else this.#close();
+  }
+
+  #release(): void {
+    if (!this.#mayStay || this.transport.isDestroyed) {
+      this.#close();
+      return;
+    }
+    this.isReused = true;
+    this.state = "idle";
+    this.transport.resume();
+    this.host.release(this);
+  }
+
+  #fail(failure: Failure): void {
+    const exchange = this.#exchange;
+    this.#exchange = undefined;
+    this.#close();
+    exchange?.onFailure(failure);
+  }
+
+  // ---- endings ---------------------------------------------------------------------------------
+
+  /** The exchange is not interested any more. */
+  abandon(): void {
+    this.#exchange = undefined;
+    this.#close();
+  }
+
+  onTunnelClosed(): void {
+    this.#leave();
+  }
+
+  /** Closes the connection; whoever uses it must have been told before. */
+  close(): void {
+    this.#close();
+  }
+
+  #close(): void {
+    if (this.state === "closed") return;
+    this.#leave();
+    this.transport.destroy();
+  }
+
+  #leave(): void {
+    if (this.state === "closed") return;
+    this.state = "closed";
+    this.#partial = undefined;
+    this.host.onConnectionClosed(this);
+  }
+}

@@ -1,0 +1,208 @@
+/**
+ * Snapshot → tables, all or nothing.
+ *
+ * `prepare` compiles everything and throws on whatever cannot be run, naming it; nothing that is in force has been touched
+ * by then. `commit` only swaps references: clusters take over their endpoints, the caller takes over the tables. A route to
+ * a cluster that is not there is no reason to refuse a snapshot; that route answers 503 NC.
+ */
+
+import { MeshError } from "../../base/error.ts";
+import type {
+  Cluster,
+  FilterChain,
+  Listener,
+  NetworkFilter,
+  ProxyConfig,
+  RouteConfig,
+} from "../../model/proxy-config.ts";
+import type { Environment } from "../environment.ts";
+import { accessLog } from "../filter/access-log.ts";
+import { metrics } from "../filter/metrics.ts";
+import { rbac } from "../filter/rbac.ts";
+import { selectRoute } from "../filter/select-route.ts";
+import type { Recorder } from "../observe/recorder.ts";
+import { introduce } from "../peer-introduction.ts";
+import { stack } from "../stack/handler.ts";
+import { ClusterRuntime, type ClusterTls } from "../upstream/cluster.ts";
+import { compileRbac } from "./matchers.ts";
+import { RouteTable } from "./route-table.ts";
+import type { ProxySnapshot } from "./source.ts";
+import type { ChainTls, CompiledChain, ListenerTable, Tables } from "./tables.ts";
+import { TlsContexts } from "./tls-contexts.ts";
+
+export interface Prepared {
+  readonly listeners: readonly ListenerTable[];
+  /** Puts the snapshot in force and answers its tables. Cannot fail. */
+  commit(): Tables;
+}
+
+export interface BuildOptions {
+  readonly environment: Environment;
+  readonly recorder: Recorder;
+  /** Where access log lines go; undefined: no access log. */
+  readonly accessLog?: (line: string) => void;
+}
+
+export function prepare(
+  snapshot: ProxySnapshot,
+  before: Tables | undefined,
+  options: BuildOptions,
+): Prepared {
+  const { config } = snapshot;
+  const { environment } = options;
+  const contexts = new TlsContexts(snapshot.secrets, environment.trustDomain, before?.contexts);
+  const introduction = introduce(environment.node.workload);
+
+  const clusters = new Map<string, ClusterRuntime>();
+  const updates: (() => void)[] = [];
+  const endpoints = new Map(config.endpoints.map((entry) => [entry.cluster, entry.endpoints]));
+  for (const cluster of config.clusters) {
+    const runtime =
+      before?.clusters.get(cluster.name) ?? new ClusterRuntime(cluster, environment, introduction);
+    const tls: ClusterTls | undefined = within("cluster", cluster.name, () =>
+      contexts.forCluster(cluster),
+    );
+    checkCluster(cluster);
+    clusters.set(cluster.name, runtime);
+    updates.push(() => runtime.update(cluster, endpoints.get(cluster.name) ?? [], tls));
+  }
+
+  const routeTables = new Map<string, RouteTable>();
+  const findCluster = (name: string) => clusters.get(name);
+  const tableOf = (route: RouteConfig) =>
+    within(
+      "route configuration",
+      route.name,
+      () => new RouteTable(route, findCluster, environment),
+    );
+  for (const route of config.routes) routeTables.set(route.name, tableOf(route));
+
+  const listeners = config.listeners.map((listener) =>
+    within("listener", listener.name, () => compileListener(listener)),
+  );
+
+  return {
+    listeners,
+    commit() {
+      for (const update of updates) update();
+      for (const [name, runtime] of before?.clusters ?? []) {
+        if (!clusters.has(name)) runtime.drain();
+      }
+      return assemble(snapshot, config, listeners, clusters, contexts);
+    },
+  };
+
+  function compileListener(listener: Listener): ListenerTable {
+    const chains = listener.filterChains.map((chain) => compileChain(listener, chain));
+    const fallback = listener.defaultFilterChain;
+    return {
+      name: listener.name,
+      direction: listener.direction,
+      address: listener.address,
+      port: listener.port,
+      bindToPort: listener.bindToPort,
+      useOriginalDestination: listener.useOriginalDestination,
+      chains,
+      defaultChain: fallback === undefined ? undefined : compileChain(listener, fallback),
+    };
+  }
+
+  function compileChain(listener: Listener, chain: FilterChain): CompiledChain {
+    return within("filter chain", chain.name, () => {
+      const base = {
+        name: chain.name,
+        match: chain.match,
+        tls: chain.tls === undefined ? undefined : tlsOf(chain.tls),
+        rbac: chain.rbac.map(compileRbac),
+      };
+      const { filter } = chain;
+      if (filter.kind === "tcp") {
+        const destinations = filter.clusters.map((to) => ({
+          name: to.cluster,
+          weight: to.weight,
+          cluster: clusters.get(to.cluster),
+          requestEdit: undefined,
+          responseEdit: undefined,
+        }));
+        const idleTimeoutMs = filter.idleTimeoutMs ?? defaultTcpIdleMs;
+        return { ...base, kind: "tcp", destinations, idleTimeoutMs };
+      }
+      return { ...base, kind: "http", handle: httpHandler(listener, filter) };
+    });
+  }
+
+  function httpHandler(
+    listener: Listener,
+    filter: Extract<NetworkFilter, { kind: "http" }>,
+  ): ReturnType<typeof stack> {
+    const { routes } = filter;
+    const table = routes.kind === "inline" ? tableOf(routes.config) : routeTables.get(routes.name);
+    const rules = filter.rbac.map(compileRbac);
+    return stack(
+      [
+        options.accessLog === undefined ? undefined : accessLog(options.accessLog, environment),
+        metrics(options.recorder, listener.direction), // sees refusals too
+        rules.length > 0 ? rbac(rules, environment) : undefined, // before anything is sent or kept
+      ],
+      selectRoute(table),
+    );
+  }
+
+  function tlsOf(tls: NonNullable<FilterChain["tls"]>): ChainTls {
+    return {
+      context: contexts.context(tls.certificate, tls.validation),
+      alpn: tls.alpn,
+      requireClientCertificate: tls.requireClientCertificate,
+    };
+  }
+}
+
+/** Envoy's default for TCP proxying. */
+const defaultTcpIdleMs = 3_600_000;
+
+function assemble(
+  snapshot: ProxySnapshot,
+  config: ProxyConfig,
+  listeners: readonly ListenerTable[],
+  clusters: ReadonlyMap<string, ClusterRuntime>,
+  contexts: TlsContexts,
+): Tables {
+  const byDestination = new Map<string, ListenerTable>();
+  const chains = new Map<string, CompiledChain>();
+  for (const listener of listeners) {
+    if (!listener.bindToPort) byDestination.set(`${listener.address}:${listener.port}`, listener);
+    for (const chain of listener.chains) chains.set(`${listener.name}\u0000${chain.name}`, chain);
+    const { defaultChain } = listener;
+    if (defaultChain !== undefined) {
+      chains.set(`${listener.name}\u0000${defaultChain.name}`, defaultChain);
+    }
+  }
+  return {
+    version: snapshot.version,
+    config,
+    secrets: snapshot.secrets,
+    listeners,
+    clusters,
+    contexts,
+    virtualListener: (address, port) =>
+      byDestination.get(`${address}:${port}`) ?? byDestination.get(`0.0.0.0:${port}`),
+    chain: (listener, chain) => chains.get(`${listener}\u0000${chain}`),
+  };
+}
+
+function checkCluster(cluster: Cluster): void {
+  if (cluster.connectTimeoutMs <= 0) {
+    throw new MeshError(
+      "proxy.config.cluster",
+      `build cluster ${cluster.name}: connectTimeoutMs must be above 0, got ${cluster.connectTimeoutMs}`,
+    );
+  }
+}
+
+function within<T>(what: string, name: string, build: () => T): T {
+  try {
+    return build();
+  } catch (cause) {
+    throw new MeshError("proxy.config.build", `build ${what} ${name}`, { cause });
+  }
+}

@@ -1,0 +1,53 @@
+/** Header edits compiled for the codec: names to take out, lines to put in. Set is "take out, then put in". */
+
+import type { HeaderEdit } from "../../model/proxy-config.ts";
+
+export interface CompiledEdit {
+  /** Lower case. */
+  readonly dropped: ReadonlySet<string>;
+  /** Complete lines, each with its CRLF. */
+  readonly lines: string;
+  /** `:authority` or Host, when the edit sets it. */
+  readonly authority: string | undefined;
+}
+
+/** One edit out of several, in order: the route's, then the chosen cluster's. Undefined when there is nothing to do. */
+export function compileEdits(edits: readonly (HeaderEdit | undefined)[]): CompiledEdit | undefined {
+  const dropped = new Set<string>();
+  let lines: { readonly name: string; readonly value: string }[] = [];
+  let authority: string | undefined;
+  const take = (name: string) => {
+    dropped.add(name.toLowerCase());
+    lines = lines.filter((line) => line.name.toLowerCase() !== name.toLowerCase());
+  };
+  for (const edit of edits) {
+    if (edit === undefined) continue;
+    for (const name of edit.remove) take(name);
+    for (const [name, value] of edit.set) {
+      if (isAuthority(name)) authority = value;
+      else {
+        take(name);
+        lines.push({ name, value });
+      }
+    }
+    for (const [name, value] of edit.add) {
+      if (isAuthority(name)) authority = value;
+      else lines.push({ name, value });
+    }
+  }
+  // Whoever could remove these could make the next hop read another message.
+  for (const needed of ["host", "content-length", "transfer-encoding"]) dropped.delete(needed);
+  const isEmpty = dropped.size === 0 && lines.length === 0 && authority === undefined;
+  if (isEmpty) return undefined;
+  const text = lines.map(({ name, value }) => `${name}: ${printable(value)}\r\n`).join("");
+  return { dropped, lines: text, authority };
+}
+
+function isAuthority(name: string): boolean {
+  return name === ":authority" || name.toLowerCase() === "host";
+}
+
+/** A configured value must not end its line. */
+function printable(value: string): string {
+  return value.replace(/[\r\n\0]/g, " ");
+}

@@ -1,0 +1,103 @@
+/**
+ * Route configurations as look-ups: authority → virtual host → first route that matches → its handler.
+ *
+ * Each route's filters are stacked here, once, in the order in which a request passes them.
+ */
+
+import type { Cluster, Route, RouteConfig, WeightedCluster } from "../../model/proxy-config.ts";
+import type { Environment } from "../environment.ts";
+import { fault } from "../filter/fault.ts";
+import { redirect } from "../filter/redirect.ts";
+import { respond } from "../filter/respond.ts";
+import { retries } from "../filter/retries.ts";
+import { router } from "../filter/router.ts";
+import { timeout } from "../filter/timeout.ts";
+import type { Exchange } from "../stack/exchange.ts";
+import { type Handler, stack } from "../stack/handler.ts";
+import type { ClusterRuntime } from "../upstream/cluster.ts";
+import { type CompiledEdit, compileEdits } from "./header-edits.ts";
+import { compileRouteMatch, type Matcher } from "./matchers.ts";
+import { compileHosts, type HostTable } from "./virtual-hosts.ts";
+
+export interface CompiledRoute {
+  readonly name: string;
+  readonly origin: string | undefined;
+  readonly virtualHost: string;
+  readonly matches: Matcher;
+  readonly handle: Handler;
+}
+
+/** A destination of a route, with what is edited on the way to it and back. */
+export interface Destination {
+  readonly name: string;
+  readonly weight: number;
+  /** Undefined: the configuration names a cluster that it does not have. */
+  readonly cluster: ClusterRuntime | undefined;
+  readonly requestEdit: CompiledEdit | undefined;
+  readonly responseEdit: CompiledEdit | undefined;
+}
+
+export type FindCluster = (name: Cluster["name"]) => ClusterRuntime | undefined;
+
+export class RouteTable {
+  readonly #hosts: HostTable<readonly CompiledRoute[]>;
+
+  constructor(config: RouteConfig, clusters: FindCluster, environment: Environment) {
+    this.#hosts = compileHosts(config.virtualHosts, (host) =>
+      host.routes.map((route) => compileRoute(route, host.name, clusters, environment)),
+    );
+  }
+
+  find(exchange: Exchange): CompiledRoute | undefined {
+    const routes = this.#hosts.find(exchange.authority);
+    if (routes === undefined) return undefined;
+    for (let i = 0; i < routes.length; i++) {
+      const route = routes[i];
+      if (route?.matches(exchange)) return route;
+    }
+    return undefined;
+  }
+}
+
+function compileRoute(
+  route: Route,
+  virtualHost: string,
+  clusters: FindCluster,
+  environment: Environment,
+): CompiledRoute {
+  return {
+    name: route.name,
+    origin: route.origin,
+    virtualHost,
+    matches: compileRouteMatch(route.match),
+    handle: handlerOf(route, clusters, environment),
+  };
+}
+
+function handlerOf(route: Route, clusters: FindCluster, environment: Environment): Handler {
+  const { action } = route;
+  const faults = route.fault === undefined ? undefined : fault(route.fault, environment);
+  const edit = compileEdits([route.responseHeaders]);
+  if (action.kind === "redirect") return stack([faults], redirect(action, edit));
+  if (action.kind === "respond") return stack([faults], respond(action, edit));
+  const destinations = action.clusters.map((to) => destinationOf(route, to, clusters));
+  return stack(
+    [
+      faults, // before anything that costs: an aborted request reaches nobody
+      action.timeoutMs > 0 ? timeout(action.timeoutMs, environment) : undefined, // covers every try below
+      action.retry === undefined ? undefined : retries(action.retry, environment),
+    ],
+    router(destinations, { match: route.match, action }, environment),
+  );
+}
+
+function destinationOf(route: Route, to: WeightedCluster, clusters: FindCluster): Destination {
+  return {
+    name: to.cluster,
+    weight: to.weight,
+    cluster: clusters(to.cluster),
+    // Envoy evaluates the cluster's edits before the route's.
+    requestEdit: compileEdits([to.requestHeaders, route.requestHeaders]),
+    responseEdit: compileEdits([to.responseHeaders, route.responseHeaders]),
+  };
+}

@@ -1,0 +1,47 @@
+/** What every part of one sidecar shares: time, chance, its own name, its log and its counters. */
+
+import type { Log } from "../base/log.ts";
+import type { Random } from "../base/random.ts";
+import type { ProxyNode } from "../model/proxy-config.ts";
+import type { MetricRegistry } from "../telemetry/registry.ts";
+import type { TimerWheel } from "./timer-wheel.ts";
+
+export interface Environment {
+  /** Monotonic milliseconds, for durations and timeouts. */
+  readonly now: () => number;
+  /** Milliseconds since the epoch, for logs. */
+  readonly epochMs: () => number;
+  readonly random: Random;
+  readonly log: Log;
+  readonly wheel: TimerWheel;
+  readonly metrics: MetricRegistry;
+  readonly node: ProxyNode;
+  readonly trustDomain: string;
+  readonly limits: ProxyLimits;
+  /** True once the sidecar is being stopped: every answer closes its connection. */
+  isDraining: boolean;
+}
+
+export interface ProxyLimits {
+  /** Captured connections at a time; more are refused. */
+  readonly maxConnections: number;
+  /** A request head, or a TLS handshake, that takes longer is cut off: slow senders must not hold memory. */
+  readonly headerTimeoutMs: number;
+  /** A downstream connection without a request is closed after this long. Envoy's default. */
+  readonly downstreamIdleMs: number;
+  /** A pooled upstream connection without a request is closed after this long. */
+  readonly upstreamIdleMs: number;
+  /** How long protocol detection waits for the client to speak first, once per server-first destination. */
+  readonly detectionTimeoutMs: number;
+  /** How long a stopping sidecar waits for what is in flight. Istio's termination drain. */
+  readonly drainMs: number;
+}
+
+export const defaultProxyLimits: ProxyLimits = {
+  maxConnections: 16_384,
+  headerTimeoutMs: 30_000,
+  downstreamIdleMs: 3_600_000,
+  upstreamIdleMs: 60_000,
+  detectionTimeoutMs: 2_000,
+  drainMs: 5_000,
+};

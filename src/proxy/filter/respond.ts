@@ -1,0 +1,13 @@
+/** Answers from the configuration itself. */
+
+import type { RouteAction } from "../../model/proxy-config.ts";
+import type { CompiledEdit } from "../config/header-edits.ts";
+import type { Handler } from "../stack/handler.ts";
+
+type Respond = Extract<RouteAction, { kind: "respond" }>;
+
+export function respond(action: Respond, edit: CompiledEdit | undefined): Handler {
+  return (exchange) => {
+    exchange.respond(action.status, "-", action.body, "direct_response", edit?.lines);
+  };
+}

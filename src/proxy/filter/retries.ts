@@ -1,0 +1,127 @@
+/**
+ * Retries by Envoy's names: which outcomes are worth another try, on another host where there is one.
+ *
+ * The budget is the cluster's (ClusterRuntime.mayRetry). The body is kept up to 64 KiB so that it can be sent again; a
+ * longer one is sent once. Waits grow from `baseBackoffMs`, with full jitter, so that clients do not retry in step.
+ */
+
+import type { RetryPolicy } from "../../model/proxy-config.ts";
+import type { HeadParser } from "../../wire/http1/head.ts";
+import { findField } from "../codec/heads.ts";
+import type { Environment } from "../environment.ts";
+import type { Exchange, RetryDecision } from "../stack/exchange.ts";
+import type { Filter } from "../stack/handler.ts";
+import type { Failure } from "../stack/outcome.ts";
+import { Timeout } from "../timer-wheel.ts";
+
+/** gRPC statuses by the names that retry-on uses. */
+const grpcStatuses: Readonly<Record<string, string>> = {
+  cancelled: "1",
+  "deadline-exceeded": "4",
+  "resource-exhausted": "8",
+  internal: "13",
+  unavailable: "14",
+};
+
+export function retries(policy: RetryPolicy, environment: Environment): Filter {
+  const decision = new Retries(policy, environment);
+  return (next) => (exchange) => {
+    exchange.retries = decision;
+    exchange.keepBody();
+    if (policy.perTryTimeoutMs > 0) exchange.perTry = perTryTimeout(exchange);
+    exchange.perTryMs = policy.perTryTimeoutMs;
+    next(exchange);
+  };
+}
+
+function perTryTimeout(exchange: Exchange): Timeout {
+  return new Timeout(() => {
+    // A try whose answer has begun is not cut off: only the wait for it is limited.
+    if (exchange.hasResponse) return;
+    exchange.giveUpTry("per-try-timeout");
+  });
+}
+
+class Retries implements RetryDecision {
+  readonly #policy: RetryPolicy;
+  readonly #environment: Environment;
+  readonly #on: ReadonlySet<string>;
+  readonly #statuses: ReadonlySet<number>;
+  readonly #grpc: ReadonlySet<string>;
+
+  constructor(policy: RetryPolicy, environment: Environment) {
+    this.#policy = policy;
+    this.#environment = environment;
+    this.#on = new Set(policy.on);
+    this.#statuses = new Set(policy.retriableStatusCodes);
+    this.#grpc = new Set(policy.on.flatMap((name) => grpcStatuses[name] ?? []));
+  }
+
+  afterFailure(exchange: Exchange, failure: Failure): boolean {
+    return this.#isFailureRetried(failure) && this.#retry(exchange);
+  }
+
+  afterHead(exchange: Exchange, head: HeadParser, text: string): boolean {
+    return this.#isAnswerRetried(head, text) && this.#retry(exchange);
+  }
+
+  #isFailureRetried(failure: Failure): boolean {
+    const on = this.#on;
+    switch (failure) {
+      case "connect-failure":
+        return (
+          on.has("connect-failure") ||
+          on.has("5xx") ||
+          on.has("gateway-error") ||
+          on.has("reset") ||
+          on.has("reset-before-request")
+        );
+      case "reset":
+      case "protocol-error":
+      case "per-try-timeout":
+        return on.has("reset") || on.has("5xx") || on.has("gateway-error");
+      case "overflow":
+      case "no-host":
+        return false; // Envoy: trying again at once would only find the same
+    }
+  }
+
+  #isAnswerRetried(head: HeadParser, text: string): boolean {
+    const { status } = head;
+    const on = this.#on;
+    if (status >= 500 && on.has("5xx")) return true;
+    if (status >= 502 && status <= 504 && on.has("gateway-error")) return true;
+    if (status === 409 && on.has("retriable-4xx")) return true;
+    if (on.has("retriable-status-codes") && this.#statuses.has(status)) return true;
+    if (this.#grpc.size === 0) return false;
+    const grpc = findField(head, text, "grpc-status");
+    return grpc !== undefined && this.#grpc.has(grpc);
+  }
+
+  #retry(exchange: Exchange): boolean {
+    const { cluster, attempt } = exchange;
+    if (cluster === undefined || attempt === undefined) return false;
+    if (exchange.attempts > this.#policy.attempts) {
+      exchange.isRetryLimited = true;
+      return false;
+    }
+    if (!exchange.canReplay || !cluster.mayRetry()) return false;
+    if (exchange.host !== undefined) {
+      exchange.tried ??= [];
+      exchange.tried.push(exchange.host);
+    }
+    exchange.endTry();
+    cluster.activeRetries++;
+    cluster.retriesTotal++;
+    exchange.isRetrying = true;
+    const { baseBackoffMs, maxBackoffMs } = this.#policy;
+    const ceiling = Math.min(maxBackoffMs, baseBackoffMs * (2 ** exchange.attempts - 1));
+    const wait = ceiling * this.#environment.random();
+    const timer = new Timeout(() => {
+      if (!exchange.isOver) attempt(exchange);
+    });
+    exchange.atEnd(() => this.#environment.wheel.cancel(timer));
+    this.#environment.wheel.arm(timer, wait);
+    return true;
+  }
+}

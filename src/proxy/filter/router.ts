@@ -1,0 +1,143 @@
+/**
+ * The last handler of a forwarding route: cluster by weight, the head that goes out, then a host and its connection.
+ *
+ * The head is composed once per exchange, on the handler's own time, while the request's bytes are still in place; every
+ * try sends the same head. What is put in: `x-request-id` and `x-forwarded-proto` where they are missing (Envoy's), the
+ * verified caller as `x-forwarded-client-cert` on inbound mutual TLS, and the configured edits.
+ */
+
+import { randomUUID } from "node:crypto";
+import type { PathMatch, RouteAction, RouteMatch } from "../../model/proxy-config.ts";
+import {
+  keptFields,
+  nominatedNames,
+  ownMark,
+  requestDrops,
+  upgradeRequestDrops,
+} from "../codec/heads.ts";
+import { compileRegex } from "../config/matchers.ts";
+import type { Destination } from "../config/route-table.ts";
+import type { Environment } from "../environment.ts";
+import type { Exchange } from "../stack/exchange.ts";
+import type { Handler } from "../stack/handler.ts";
+
+type Forward = Extract<RouteAction, { kind: "forward" }>;
+
+export interface Forwarding {
+  readonly match: RouteMatch;
+  readonly action: Forward;
+}
+
+export function router(
+  destinations: readonly Destination[],
+  forwarding: Forwarding,
+  environment: Environment,
+): Handler {
+  const choose = chooser(destinations, environment);
+  const rewrite = rewriter(forwarding);
+  const { hostRewrite } = forwarding.action;
+  return (exchange) => {
+    const destination = choose();
+    const cluster = destination?.cluster;
+    if (destination === undefined || cluster === undefined) {
+      exchange.respond(503, "NC", "", "cluster_not_found");
+      return;
+    }
+    exchange.cluster = cluster;
+    exchange.responseEdit = destination.responseEdit;
+    exchange.attempt = attempt;
+    exchange.outgoing = compose(exchange, destination, rewrite, hostRewrite);
+    attempt(exchange);
+  };
+}
+
+/** One try: a host of the exchange's cluster, and a connection to it. */
+function attempt(exchange: Exchange): void {
+  const { cluster, peer } = exchange;
+  if (cluster === undefined) return;
+  if (!cluster.mayRequest()) {
+    exchange.onFailure("overflow");
+    return;
+  }
+  const host = cluster.pick(peer.destinationAddress, peer.destinationPort, exchange.tried);
+  if (host === undefined) {
+    exchange.onFailure("no-host");
+    return;
+  }
+  const isAgain = exchange.host !== undefined;
+  exchange.beginAttempt(host);
+  host.serve(exchange, isAgain);
+}
+
+function compose(
+  exchange: Exchange,
+  destination: Destination,
+  rewrite: ((path: string) => string) | undefined,
+  hostRewrite: string | undefined,
+): string {
+  const { head, text, peer } = exchange;
+  const edit = destination.requestEdit;
+  const path = rewrite === undefined ? exchange.path : rewrite(exchange.path);
+  const target = `${path}${exchange.query}`;
+  const isUntouched =
+    text.charCodeAt(head.startLineEnd - 1) === 49 && // HTTP/1.1 and no later minor
+    head.targetEnd - head.targetStart === target.length &&
+    text.startsWith(target, head.targetStart);
+  const line = isUntouched
+    ? text.slice(head.lineStart, head.startLineEnd + 2)
+    : `${exchange.method} ${target} HTTP/1.1\r\n`;
+
+  let dropped = edit?.dropped;
+  const authority = edit?.authority ?? hostRewrite;
+  if (authority !== undefined) dropped = new Set([...(dropped ?? []), "host"]);
+  if (head.nominates) dropped = new Set([...(dropped ?? []), ...nominatedNames(head, text)]);
+  const drops = exchange.wantsUpgrade ? upgradeRequestDrops : requestDrops;
+  let out = line;
+  if (authority !== undefined) out += `host: ${authority}\r\n`;
+  out += keptFields(head, text, drops, dropped);
+  if (head.fieldAt(ownMark.requestId) < 0) out += `x-request-id: ${randomUUID()}\r\n`;
+  if (head.fieldAt(ownMark.forwardedProto) < 0) out += "x-forwarded-proto: http\r\n";
+  if (peer.principal !== undefined) {
+    out += `x-forwarded-client-cert: URI=spiffe://${peer.principal}\r\n`;
+  }
+  if (exchange.wantsUpgrade) out += "connection: upgrade\r\n";
+  return edit === undefined ? out : out + edit.lines;
+}
+
+function chooser(
+  destinations: readonly Destination[],
+  environment: Environment,
+): () => Destination | undefined {
+  const [only] = destinations;
+  if (destinations.length <= 1) return () => only;
+  const total = destinations.reduce((sum, destination) => sum + destination.weight, 0);
+  return () => {
+    let point = environment.random() * total;
+    for (const destination of destinations) {
+      point -= destination.weight;
+      if (point < 0) return destination;
+    }
+    return destinations.at(-1);
+  };
+}
+
+/** Replaces what the route matched by the rewrite's value; a matched expression stands for the whole path. */
+function rewriter(forwarding: Forwarding): ((path: string) => string) | undefined {
+  const { prefixRewrite } = forwarding.action;
+  if (prefixRewrite === undefined) return undefined;
+  const match: PathMatch = forwarding.match.path;
+  switch (match.kind) {
+    case "prefix":
+      return (path) => ensureRooted(`${prefixRewrite}${path.slice(match.value.length)}`);
+    case "exact":
+      return () => prefixRewrite;
+    case "regex": {
+      const expression = compileRegex(match.value, forwarding.match.ignoreCase === true);
+      return (path) => ensureRooted(path.replace(expression, () => prefixRewrite));
+    }
+  }
+}
+
+function ensureRooted(path: string): string {
+  return path.startsWith("/") ? path : `/${path}`;
+}

@@ -1,0 +1,16 @@
+/** Finds the route and goes on with its own stack. Unknown host or path: 404 NR, as Envoy. */
+
+import type { RouteTable } from "../config/route-table.ts";
+import type { Handler } from "../stack/handler.ts";
+
+export function selectRoute(table: RouteTable | undefined): Handler {
+  return (exchange) => {
+    const route = table?.find(exchange);
+    if (route === undefined) {
+      exchange.respond(404, "NR", "", "route_not_found");
+      return;
+    }
+    exchange.route = route;
+    route.handle(exchange);
+  };
+}

@@ -1,0 +1,90 @@
+/**
+ * The listening sockets of captured connections: one per bound listener, kept for as long as its address stays.
+ *
+ * A configuration change touches only what it adds or takes away; a socket that stays keeps its queue, so no connection
+ * attempt is lost.
+ */
+
+import { type AddressInfo, createServer, type Server } from "node:net";
+import { MeshError } from "../../base/error.ts";
+import type { ListenerTable, Tables } from "../config/tables.ts";
+import { Incoming } from "./incoming.ts";
+import type { Runtime } from "./runtime.ts";
+
+interface Capture {
+  readonly server: Server;
+  /** The listener as it is configured now; connections that come in belong to it. */
+  listener: ListenerTable;
+}
+
+export class Captures {
+  readonly #runtime: Runtime;
+  readonly #captures = new Map<string, Capture>();
+
+  constructor(runtime: Runtime) {
+    this.#runtime = runtime;
+  }
+
+  /** Opens what is new, then points what stays at its new configuration. Throws before anything changed. */
+  async open(tables: Tables["listeners"]): Promise<() => void> {
+    const bound = tables.filter((listener) => listener.bindToPort);
+    const fresh: [string, Capture][] = [];
+    try {
+      for (const listener of bound) {
+        const key = keyOf(listener);
+        if (!this.#captures.has(key)) fresh.push([key, await this.#listen(listener)]);
+      }
+    } catch (error) {
+      for (const [, { server }] of fresh) server.close();
+      throw error;
+    }
+    return () => {
+      for (const [key, capture] of fresh) this.#captures.set(key, capture);
+      const wanted = new Map(bound.map((listener) => [keyOf(listener), listener]));
+      for (const [key, capture] of this.#captures) {
+        const listener = wanted.get(key);
+        if (listener !== undefined) capture.listener = listener;
+        else {
+          capture.server.close();
+          this.#captures.delete(key);
+        }
+      }
+    };
+  }
+
+  async #listen(listener: ListenerTable): Promise<Capture> {
+    const server = createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true });
+    const capture: Capture = { server, listener };
+    server.on("connection", (socket) => Incoming.accept(this.#runtime, socket, capture.listener));
+    const { address, port } = listener;
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", (cause) => {
+        reject(
+          new MeshError("proxy.listen", `listen on ${address}:${port} for ${listener.name}`, {
+            cause,
+          }),
+        );
+      });
+      server.listen({ host: address, port, backlog: 4096 }, () => resolve());
+    });
+    return capture;
+  }
+
+  /** The port that a listener was given where its configuration leaves it open (0); for tests. */
+  portOf(name: string): number | undefined {
+    for (const { server, listener } of this.#captures.values()) {
+      if (listener.name === name) return (server.address() as AddressInfo).port;
+    }
+    return undefined;
+  }
+
+  /** Takes no more connections. */
+  close(): void {
+    for (const { server } of this.#captures.values()) server.close();
+    this.#captures.clear();
+  }
+}
+
+function keyOf(listener: ListenerTable): string {
+  return listener.port === 0 ? `${listener.name}` : `${listener.address}:${listener.port}`;
+}

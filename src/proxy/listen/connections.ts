@@ -1,0 +1,61 @@
+/** The captured connections that are alive: counted, swept for timeouts, drained at the end. */
+
+export interface LiveConnection {
+  /** Finishes what is under way, then closes. */
+  drain(): void;
+  destroy(): void;
+  /** Called about once a second. */
+  sweep(now: number): void;
+}
+
+export class Connections {
+  readonly #live = new Set<LiveConnection>();
+  readonly #max: number;
+  #onEmpty: (() => void) | undefined;
+  acceptedTotal = 0;
+  refusedTotal = 0;
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  get size(): number {
+    return this.#live.size;
+  }
+
+  /** Whether one more may be taken; counts the answer. */
+  admit(): boolean {
+    if (this.#live.size >= this.#max) {
+      this.refusedTotal++;
+      return false;
+    }
+    this.acceptedTotal++;
+    return true;
+  }
+
+  add(connection: LiveConnection): void {
+    this.#live.add(connection);
+  }
+
+  delete(connection: LiveConnection): void {
+    this.#live.delete(connection);
+    if (this.#live.size === 0) this.#onEmpty?.();
+  }
+
+  sweep(now: number): void {
+    for (const connection of this.#live) connection.sweep(now);
+  }
+
+  /** Resolves when all have finished. */
+  async drain(): Promise<void> {
+    for (const connection of [...this.#live]) connection.drain();
+    if (this.#live.size === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#onEmpty = resolve;
+    });
+  }
+
+  destroy(): void {
+    for (const connection of [...this.#live]) connection.destroy();
+  }
+}

@@ -1,0 +1,381 @@
+/**
+ * One captured connection, from the accept to the filter chain that takes it.
+ *
+ * Original destination → listener → chains for the port; then only as much looking as telling them apart takes: nothing,
+ * the first byte (TLS or not), the ClientHello's ALPN, or the first bytes of the protocol, in the clear or inside TLS. A
+ * chain that terminates TLS does so here, and the peer is known before any filter runs. L4 authorization is the last
+ * step; who is refused is closed without a byte.
+ *
+ * A client that waits for the server's greeting would wait for ever while we wait for its first bytes. Detection ends
+ * after a bounded time with "other", and the destination is remembered (server-first.ts).
+ */
+
+import type { Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
+import { HttpDownstream } from "../codec/downstream.ts";
+import { acceptTls, adopt, descriptorOf, verifyErrorOf } from "../codec/sockets.ts";
+import { type Reader, Transport } from "../codec/transport.ts";
+import { refusal, type Subject } from "../config/matchers.ts";
+import type {
+  ChainTls,
+  CompiledChain,
+  HttpChain,
+  ListenerTable,
+  TcpChain,
+} from "../config/tables.ts";
+import { spiffeIdentity } from "../config/tls-contexts.ts";
+import type { Peer } from "../peer.ts";
+import { TcpConnection } from "../tcp/connection.ts";
+import { Timeout } from "../timer-wheel.ts";
+import {
+  type Chains,
+  forPort,
+  forProtocol,
+  forTransport,
+  needsFirstBytes,
+  needsProtocol,
+} from "./chain-choice.ts";
+import { readClientHello } from "./client-hello.ts";
+import type { LiveConnection } from "./connections.ts";
+import { detect } from "./detect.ts";
+import type { Destination, Runtime } from "./runtime.ts";
+
+/** What detection may look at before it must know: a ClientHello with post-quantum key shares takes 2 KiB. */
+const maxFirstBytes = 16 * 1024;
+
+/** How long a known server-first destination still waits for a ClientHello: it comes with the first packet. */
+const serverFirstWaitMs = 50;
+
+type Step =
+  /** Waiting for first bytes, to tell transports and protocols apart. */
+  | "sniffing"
+  | "handshake"
+  /** Inside TLS, waiting for first bytes to tell the protocol. */
+  | "sniffing-inside"
+  /** A chain has it. */
+  | "done";
+
+export class Incoming implements Reader, LiveConnection {
+  readonly #runtime: Runtime;
+  readonly #accepted: Socket;
+  readonly #listener: ListenerTable;
+  readonly #destination: Destination;
+  readonly #sourceAddress: string;
+  readonly #timeout: Timeout;
+  #transport: Transport | undefined;
+  #step: Step = "sniffing";
+  #first: Buffer | undefined;
+  #candidates: Chains = [];
+  #principal: string | undefined;
+  #hasTimedOut = false;
+  #hasEnded = false;
+
+  private constructor(
+    runtime: Runtime,
+    accepted: Socket,
+    listener: ListenerTable,
+    destination: Destination,
+  ) {
+    this.#runtime = runtime;
+    this.#accepted = accepted;
+    this.#listener = listener;
+    this.#destination = destination;
+    this.#sourceAddress = plainAddress(accepted.remoteAddress ?? "");
+    this.#timeout = new Timeout(() => this.#onTimeout());
+    runtime.connections.add(this);
+  }
+
+  /** Takes a socket that `bound` accepted (with `pauseOnConnect`). */
+  static accept(runtime: Runtime, accepted: Socket, bound: ListenerTable): void {
+    const descriptor = descriptorOf(accepted);
+    if (descriptor === undefined || !runtime.connections.admit()) {
+      accepted.destroy();
+      return;
+    }
+    const original = bound.useOriginalDestination
+      ? runtime.originalDestination(descriptor)
+      : undefined;
+    const destination = original ?? {
+      address: plainAddress(accepted.localAddress ?? ""),
+      port: accepted.localPort ?? 0,
+    };
+    if (
+      bound.useOriginalDestination &&
+      destination.port === bound.port &&
+      isOwn(accepted, destination)
+    ) {
+      // Somebody connected to the capture port itself: forwarding it would lead back here for ever.
+      runtime.environment.log.debug("refuse connection to the capture port", { port: bound.port });
+      accepted.destroy();
+      return;
+    }
+    const listener = bound.useOriginalDestination
+      ? (runtime.tables.virtualListener(destination.address, destination.port) ?? bound)
+      : bound;
+    new Incoming(runtime, accepted, listener, destination).#begin();
+  }
+
+  #begin(): void {
+    const { environment, serverFirst } = this.#runtime;
+    this.#candidates = forPort(this.#listener, this.#destination.port);
+    const isServerFirst = serverFirst.has(this.#destinationKey);
+    const raw = forTransport(this.#candidates, "raw");
+    // Where TLS would be terminated the first byte must be seen even so: the memory only shortens the wait then.
+    const mayTerminate = this.#candidates.some((chain) => chain.tls !== undefined);
+    if (!needsFirstBytes(this.#candidates)) this.#take(forProtocol(this.#candidates, undefined));
+    else if (isServerFirst && !mayTerminate) this.#take(forProtocol(raw, undefined));
+    else {
+      this.#transport = new Transport(this, (onread) => adopt(this.#accepted, onread));
+      const { detectionTimeoutMs } = environment.limits;
+      environment.wheel.arm(this.#timeout, isServerFirst ? serverFirstWaitMs : detectionTimeoutMs);
+    }
+  }
+
+  get #destinationKey(): string {
+    return `${this.#listener.direction} ${this.#destination.address}:${this.#destination.port}`;
+  }
+
+  // ---- Reader ----------------------------------------------------------------------------------
+
+  onBytes(bytes: Buffer, length: number): void {
+    const arrived = Buffer.from(bytes.subarray(0, length));
+    this.#first = this.#first === undefined ? arrived : Buffer.concat([this.#first, arrived]);
+    this.#look();
+  }
+
+  onEnd(): void {
+    this.#hasEnded = true;
+    if (this.#step === "handshake" || this.#first === undefined) this.destroy();
+    else this.#look();
+  }
+
+  onDrain(): void {}
+
+  onClose(): void {
+    this.#leave();
+  }
+
+  #onTimeout(): void {
+    if (this.#step === "handshake") {
+      this.destroy();
+      return;
+    }
+    this.#hasTimedOut = true;
+    this.#look();
+  }
+
+  // ---- telling ---------------------------------------------------------------------------------
+
+  #look(): void {
+    const bytes = this.#first ?? Buffer.alloc(0);
+    const mustDecide = this.#hasTimedOut || this.#hasEnded || bytes.length >= maxFirstBytes;
+    if (this.#step === "sniffing-inside")
+      this.#lookForProtocol(bytes, this.#candidates, mustDecide);
+    else if (bytes[0] === 0x16) this.#lookAtHello(bytes, mustDecide);
+    else if (bytes.length > 0 || mustDecide) {
+      this.#lookForProtocol(bytes, forTransport(this.#candidates, "raw"), mustDecide);
+    }
+  }
+
+  #lookAtHello(bytes: Buffer, mustDecide: boolean): void {
+    const chains = forTransport(this.#candidates, "tls");
+    const terminating = chains.filter((chain) => chain.tls !== undefined);
+    const [first] = terminating;
+    if (terminating.length < chains.length && needsProtocol(chains)) {
+      // Mesh TLS is terminated, an application's own passed through: ALPN tells which is which.
+      const hello = readClientHello(bytes);
+      if (hello === undefined && !mustDecide) return;
+      const offered = hello?.alpn ?? [];
+      const named = offered
+        .map((name) => forProtocol(chains, name))
+        .find((chain) => chain?.match.applicationProtocols?.length);
+      this.#take(named ?? forProtocol(chains, undefined));
+    } else if (first?.tls !== undefined) this.#terminate(first.tls, terminating);
+    else this.#take(forProtocol(chains, undefined));
+  }
+
+  #lookForProtocol(bytes: Buffer, chains: Chains, mustDecide: boolean): void {
+    if (!needsProtocol(chains)) {
+      this.#take(forProtocol(chains, undefined));
+      return;
+    }
+    const protocol = detect(bytes);
+    if (protocol === undefined && !mustDecide) return;
+    this.#take(forProtocol(chains, protocol ?? "other"));
+  }
+
+  // ---- TLS -------------------------------------------------------------------------------------
+
+  #terminate(tls: ChainTls, chains: Chains): void {
+    const { environment } = this.#runtime;
+    this.#step = "handshake";
+    this.#candidates = chains;
+    environment.wheel.arm(this.#timeout, environment.limits.headerTimeoutMs);
+    const firstBytes = this.#first;
+    this.#first = undefined;
+    const raw = this.#transport;
+    if (raw !== undefined) raw.reader = nobody; // its handle is the TLS socket's from here on
+    const options = {
+      context: tls.context,
+      alpn: alpnOf(chains),
+      requireClientCertificate: tls.requireClientCertificate,
+    };
+    const transport = new Transport(this, (onread) => {
+      const socket = acceptTls(raw?.socket ?? this.#accepted, firstBytes, options, onread);
+      socket.once("secure", () => this.#onSecure(socket, tls));
+      return socket;
+    });
+    this.#transport = transport;
+  }
+
+  #onSecure(socket: TLSSocket, tls: ChainTls): void {
+    const { environment } = this.#runtime;
+    const certificate = socket.getPeerX509Certificate();
+    if (tls.requireClientCertificate) {
+      const error = verifyErrorOf(socket);
+      this.#principal = spiffeIdentity(certificate?.subjectAltName, environment.trustDomain);
+      if (error !== undefined || this.#principal === undefined) {
+        environment.log.debug("refuse peer certificate", {
+          source: this.#sourceAddress,
+          reason: error?.message ?? "no SPIFFE identity of this trust domain",
+        });
+        this.destroy();
+        return;
+      }
+    }
+    const alpn = socket.alpnProtocol;
+    const negotiated = typeof alpn === "string" && alpn !== "" ? alpn : undefined;
+    const named = forProtocol(this.#candidates, negotiated);
+    const isNamed =
+      negotiated !== undefined && named?.match.applicationProtocols?.includes(negotiated) === true;
+    if (isNamed || !needsProtocol(this.#candidates)) {
+      this.#take(named);
+      return;
+    }
+    this.#step = "sniffing-inside";
+    environment.wheel.arm(this.#timeout, environment.limits.detectionTimeoutMs);
+  }
+
+  // ---- handing over ----------------------------------------------------------------------------
+
+  #take(chosen: CompiledChain | undefined): void {
+    const { environment } = this.#runtime;
+    const chain = chosen ?? this.#listener.defaultChain;
+    if (chain === undefined) {
+      environment.log.debug("close connection without filter chain", {
+        listener: this.#listener.name,
+        destination: `${this.#destination.address}:${this.#destination.port}`,
+      });
+      this.destroy();
+      return;
+    }
+    const isSecured = this.#transport?.isTls === true;
+    if (chain.tls !== undefined && !isSecured) {
+      this.#terminate(chain.tls, [chain]);
+      return;
+    }
+    const transport =
+      this.#transport ?? new Transport(this, (onread) => adopt(this.#accepted, onread));
+    this.#transport = transport;
+    const peer: Peer = {
+      sourceAddress: this.#sourceAddress,
+      destinationAddress: this.#destination.address,
+      destinationPort: this.#destination.port,
+      principal: this.#principal,
+      labels: undefined,
+      series: new Map(),
+    };
+    const policy = refusal(chain.rbac, connectionSubject(peer));
+    if (policy !== undefined) {
+      environment.log.debug("deny connection", {
+        policy,
+        source: peer.principal ?? peer.sourceAddress,
+        port: peer.destinationPort,
+      });
+      this.destroy();
+      return;
+    }
+    this.#leave();
+    if (chain.kind === "http") this.#startHttp(chain, transport, peer);
+    else this.#startTcp(chain, transport, peer);
+  }
+
+  #startHttp(chain: HttpChain, transport: Transport, peer: Peer): void {
+    const runtime = this.#runtime;
+    const listener = this.#listener.name;
+    const lookUp = () => {
+      const now = runtime.tables.chain(listener, chain.name);
+      return now?.kind === "http" ? now : undefined;
+    };
+    const downstream = new HttpDownstream(transport, peer, lookUp, runtime.environment, (closed) =>
+      runtime.connections.delete(closed),
+    );
+    runtime.connections.add(downstream);
+    transport.reader = downstream;
+    if (this.#first !== undefined) downstream.onBytes(this.#first, this.#first.length);
+    if (this.#hasEnded) downstream.onEnd();
+  }
+
+  #startTcp(chain: TcpChain, transport: Transport, peer: Peer): void {
+    const key = this.#destinationKey;
+    const { serverFirst } = this.#runtime;
+    const connection = new TcpConnection({
+      runtime: this.#runtime,
+      transport,
+      peer,
+      chain,
+      direction: this.#listener.direction,
+      first: this.#first,
+      hasEnded: this.#hasEnded,
+      onServerFirst: this.#hasTimedOut ? () => serverFirst.add(key) : undefined,
+    });
+    connection.start();
+  }
+
+  // ---- LiveConnection --------------------------------------------------------------------------
+
+  drain(): void {
+    this.destroy();
+  }
+
+  destroy(): void {
+    this.#leave();
+    if (this.#transport === undefined) this.#accepted.destroy();
+    else this.#transport.destroy();
+  }
+
+  sweep(): void {}
+
+  #leave(): void {
+    this.#step = "done";
+    this.#runtime.environment.wheel.cancel(this.#timeout);
+    this.#runtime.connections.delete(this);
+  }
+}
+
+const nobody: Reader = { onBytes() {}, onEnd() {}, onDrain() {}, onClose() {} };
+
+function alpnOf(chains: Chains): readonly string[] {
+  return [...new Set(chains.flatMap((chain) => chain.tls?.alpn ?? []))];
+}
+
+/** What L4 rules can see: everything of HTTP is absent. */
+function connectionSubject(peer: Peer): Subject {
+  return {
+    path: undefined,
+    query: "",
+    field: () => undefined,
+    destinationPort: peer.destinationPort,
+    sourceAddress: peer.sourceAddress,
+    principal: peer.principal,
+  };
+}
+
+function isOwn(accepted: Socket, destination: Destination): boolean {
+  return plainAddress(accepted.localAddress ?? "") === destination.address;
+}
+
+/** IPv4 without the IPv6 mapping that a dual-stack socket shows. */
+function plainAddress(address: string): string {
+  return address.startsWith("::ffff:") ? address.slice("::ffff:".length) : address;
+}

@@ -1,0 +1,141 @@
+/**
+ * The life of one proxy process: wait as a spare, become a pod's sidecar, run until told to stop.
+ *
+ * Everything that takes time happens before the assignment (modules, TLS). After it the order is: enter the namespace,
+ * open what must be opened with rights, give the rights up, subscribe; the answer goes back when the first complete
+ * snapshot is in force, for then the agent lets the pod's packets in. From there on the process needs nobody: it outlives
+ * the agent, and keeps its last configuration while the source is silent.
+ */
+
+import { createSecureContext } from "node:tls";
+import type { Clock } from "../base/clock.ts";
+import { renderError } from "../base/error.ts";
+import type { Log } from "../base/log.ts";
+import type { Random } from "../base/random.ts";
+import { ports } from "../model/names.ts";
+import { MetricRegistry } from "../telemetry/registry.ts";
+import { type Assignment, openAssignment, type ProxyBootstrap } from "./assignment.ts";
+import type { ConfigSource } from "./config/source.ts";
+import { defaultProxyLimits, type Environment, type ProxyLimits } from "./environment.ts";
+import type { OriginalDestination } from "./listen/runtime.ts";
+import { adminServer, listen, metricsServer, readinessServer } from "./observe/admin.ts";
+import { Sidecar } from "./sidecar.ts";
+import { TimerWheel } from "./timer-wheel.ts";
+
+export interface ProxyDependencies {
+  readonly source: (bootstrap: ProxyBootstrap) => ConfigSource;
+  /** Moves this process's main thread into a network namespace. */
+  readonly enterNetns: (path: string) => void;
+  readonly dropPrivileges: (uid: number, gid: number) => void;
+  readonly originalDestination: OriginalDestination;
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** The socket pair to the agent; see assignment.ts. */
+  readonly assignmentFd: number;
+  readonly limits?: Partial<ProxyLimits>;
+  /** Where access log lines go; undefined: none are written. */
+  readonly accessLog?: (line: string) => void;
+}
+
+/** Resolves when the process may exit. */
+export async function runProxy(deps: ProxyDependencies): Promise<void> {
+  const channel = openAssignment(deps.assignmentFd);
+  createSecureContext({ minVersion: "TLSv1.3" }); // loads OpenSSL's configuration and providers
+  let assignment: Assignment | undefined;
+  try {
+    assignment = await channel.receive();
+  } catch (error) {
+    await channel.answer({ error: renderError(error) });
+    throw error;
+  }
+  if (assignment === undefined) return;
+  try {
+    await serve(deps, assignment, () => channel.answer({ ready: true }));
+  } catch (error) {
+    await channel.answer({ error: renderError(error) });
+    throw error;
+  }
+}
+
+async function serve(
+  deps: ProxyDependencies,
+  assignment: Assignment,
+  onReady: () => Promise<void>,
+): Promise<void> {
+  const { bootstrap, uid, netns } = assignment;
+  const sidecar = createSidecar(deps, bootstrap);
+  const { log } = sidecar.runtime.environment;
+  const stopped = new AbortController();
+  const stop = () => stopped.abort();
+
+  deps.enterNetns(netns);
+  const actions = { drain: stop };
+  const servers = [
+    [adminServer(sidecar, actions), { path: bootstrap.adminSocket }],
+    [adminServer(sidecar, actions), { host: "127.0.0.1", port: ports.admin }],
+    [metricsServer(sidecar), { host: "0.0.0.0", port: ports.metrics }],
+    [readinessServer(sidecar), { host: "0.0.0.0", port: ports.readiness }],
+  ] as const;
+  await Promise.all(servers.map(([server, where]) => listen(server, where)));
+  deps.dropPrivileges(uid, uid);
+
+  process.once("SIGTERM", stop);
+  process.once("SIGINT", stop);
+  await new Promise<void>((resolve, reject) => {
+    let isReady = false;
+    const ready = () => {
+      if (isReady) return;
+      isReady = true;
+      log.info("sidecar ready");
+      void onReady();
+    };
+    void aborted(stopped.signal).then(resolve);
+    sidecar.follow(deps.source(bootstrap), stopped.signal, ready).catch((error: unknown) => {
+      // The last configuration stays in force: once there was one, only a signal ends a sidecar.
+      if (isReady) log.error("lose configuration source", { reason: renderError(error) });
+      else reject(error);
+    });
+  });
+  log.info("drain sidecar");
+  await sidecar.drain();
+  for (const [server] of servers) {
+    server.close();
+    server.closeAllConnections();
+  }
+}
+
+/** A sidecar for this bootstrap; nothing listens until its first snapshot. */
+export function createSidecar(
+  deps: Pick<
+    ProxyDependencies,
+    "originalDestination" | "log" | "clock" | "random" | "limits" | "accessLog"
+  >,
+  bootstrap: Pick<ProxyBootstrap, "proxy" | "trustDomain">,
+): Sidecar {
+  const now = () => performance.now();
+  const environment: Environment = {
+    now,
+    epochMs: () => deps.clock.now(),
+    random: deps.random,
+    log: deps.log.with({ pod: `${bootstrap.proxy.namespace}/${bootstrap.proxy.pod}` }),
+    wheel: new TimerWheel(now),
+    metrics: new MetricRegistry(),
+    node: bootstrap.proxy,
+    trustDomain: bootstrap.trustDomain,
+    limits: { ...defaultProxyLimits, ...deps.limits },
+    isDraining: false,
+  };
+  return new Sidecar({
+    environment,
+    originalDestination: deps.originalDestination,
+    ...(deps.accessLog === undefined ? {} : { accessLog: deps.accessLog }),
+  });
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}

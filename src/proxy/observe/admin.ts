@@ -1,0 +1,156 @@
+/**
+ * What a sidecar tells about itself: readiness, configuration, clusters, metrics.
+ *
+ * Envoy's paths, so that people and tools find them. Secrets are redacted. Plain `node:http`: nothing here is on the data
+ * path.
+ */
+
+import { createServer, type Server } from "node:http";
+import { MeshError } from "../../base/error.ts";
+import { renderText, textContentType } from "../../telemetry/exposition.ts";
+import type { Sidecar } from "../sidecar.ts";
+
+interface Answer {
+  readonly status: number;
+  readonly type: string;
+  readonly body: string;
+}
+
+export interface AdminActions {
+  readonly drain: () => void;
+}
+
+/** Every admin path. */
+export function adminServer(sidecar: Sidecar, actions: AdminActions): Server {
+  return serve((method, path, query) => {
+    switch (path) {
+      case "/ready":
+        return readiness(sidecar);
+      case "/config_dump":
+        return json(configDump(sidecar));
+      case "/clusters":
+        return query.get("format") === "json"
+          ? json(clusters(sidecar))
+          : text(clustersText(sidecar));
+      case "/listeners":
+        return text(listeners(sidecar));
+      case "/stats/prometheus":
+      case "/metrics":
+        return metrics(sidecar);
+      case "/drain":
+        if (method !== "POST") return { ...text("use POST\n"), status: 405 };
+        actions.drain();
+        return text("draining\n");
+      default:
+        return undefined;
+    }
+  });
+}
+
+/** Metrics only, for the port that Prometheus scrapes from outside the pod. */
+export function metricsServer(sidecar: Sidecar): Server {
+  return serve((_method, path) =>
+    path === "/stats/prometheus" || path === "/metrics" ? metrics(sidecar) : undefined,
+  );
+}
+
+/** Readiness only, for probes from outside the pod. */
+export function readinessServer(sidecar: Sidecar): Server {
+  return serve((_method, path) => (path === "/healthz/ready" ? readiness(sidecar) : undefined));
+}
+
+/** Resolves once `server` listens on a path or on an address and port. */
+export async function listen(
+  server: Server,
+  where: { readonly path: string } | { readonly host: string; readonly port: number },
+): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", (cause) => {
+      const name = "path" in where ? where.path : `${where.host}:${where.port}`;
+      reject(new MeshError("sidecar.listen", `listen on ${name}`, { cause }));
+    });
+    server.listen(where, () => resolve());
+  });
+}
+
+function serve(
+  answer: (method: string, path: string, query: URLSearchParams) => Answer | undefined,
+): Server {
+  return createServer((request, response) => {
+    const [path = "", query = ""] = (request.url ?? "").split("?", 2);
+    const found = answer(request.method ?? "GET", path, new URLSearchParams(query));
+    const { status, type, body } = found ?? { ...text("not found\n"), status: 404 };
+    request.resume();
+    response.writeHead(status, { "content-type": type });
+    response.end(body);
+  });
+}
+
+function readiness(sidecar: Sidecar): Answer {
+  return sidecar.isReady ? text("LIVE\n") : { ...text("PRE_INITIALIZING\n"), status: 503 };
+}
+
+function metrics(sidecar: Sidecar): Answer {
+  const body = renderText(sidecar.runtime.environment.metrics);
+  return { status: 200, type: textContentType, body };
+}
+
+function configDump(sidecar: Sidecar): unknown {
+  const { version, config, secrets } = sidecar.tables;
+  return {
+    node: sidecar.runtime.environment.node,
+    version,
+    config,
+    secrets: secrets.map((secret) =>
+      secret.kind === "certificate" ? { ...secret, key: "[redacted]" } : secret,
+    ),
+  };
+}
+
+function clusters(sidecar: Sidecar): unknown {
+  return [...sidecar.tables.clusters.values()].map((cluster) => ({
+    name: cluster.name,
+    requests: { active: cluster.activeRequests, retries: cluster.retriesTotal },
+    hosts: cluster.hosts.map((host) => ({
+      address: `${host.address}:${host.port}`,
+      weight: host.weight,
+      tls: host.endpoint.tls,
+      connections: host.connections,
+      idle: host.idleConnections,
+      requestsActive: host.active,
+      healthy: !host.isEjected,
+      workload: host.endpoint.workload ?? null,
+    })),
+  }));
+}
+
+function clustersText(sidecar: Sidecar): string {
+  const lines: string[] = [];
+  for (const cluster of sidecar.tables.clusters.values()) {
+    for (const host of cluster.hosts) {
+      const prefix = `${cluster.name}::${host.address}:${host.port}`;
+      lines.push(`${prefix}::cx_active::${host.connections}`);
+      lines.push(`${prefix}::rq_active::${host.active}`);
+      lines.push(`${prefix}::weight::${host.weight}`);
+      lines.push(
+        `${prefix}::health_flags::${host.isEjected ? "/failed_outlier_check" : "healthy"}`,
+      );
+    }
+  }
+  return lines.map((line) => `${line}\n`).join("");
+}
+
+function listeners(sidecar: Sidecar): string {
+  return sidecar.tables.listeners
+    .filter((listener) => listener.bindToPort)
+    .map((listener) => `${listener.name}::${listener.address}:${listener.port}\n`)
+    .join("");
+}
+
+function json(value: unknown): Answer {
+  return { status: 200, type: "application/json", body: `${JSON.stringify(value, null, 1)}\n` };
+}
+
+function text(body: string): Answer {
+  return { status: 200, type: "text/plain; charset=utf-8", body };
+}

@@ -1,0 +1,94 @@
+/** Gauges and counters of the proxy itself, under Envoy's names where Envoy has one. Set when somebody scrapes. */
+
+import type { MetricRegistry } from "../../telemetry/registry.ts";
+import type { Runtime } from "../listen/runtime.ts";
+import type { ClusterRuntime } from "../upstream/cluster.ts";
+
+const perCluster: readonly {
+  readonly name: string;
+  readonly help: string;
+  readonly value: (cluster: ClusterRuntime) => number;
+}[] = [
+  {
+    name: "envoy_cluster_upstream_cx_active",
+    help: "Connections to the cluster.",
+    value: (cluster) => cluster.connections,
+  },
+  {
+    name: "envoy_cluster_upstream_cx_total",
+    help: "Connections ever opened to the cluster.",
+    value: (cluster) => cluster.connectionsTotal,
+  },
+  {
+    name: "envoy_cluster_upstream_cx_connect_fail",
+    help: "Connections that could not be opened.",
+    value: (cluster) => cluster.connectFailures,
+  },
+  {
+    name: "envoy_cluster_upstream_rq_active",
+    help: "Requests under way.",
+    value: (cluster) => cluster.activeRequests,
+  },
+  {
+    name: "envoy_cluster_upstream_rq_pending_active",
+    help: "Requests waiting for a connection.",
+    value: (cluster) => cluster.pendingRequests,
+  },
+  {
+    name: "envoy_cluster_upstream_rq_pending_overflow",
+    help: "Requests refused by a circuit breaker.",
+    value: (cluster) => cluster.overflowsTotal,
+  },
+  {
+    name: "envoy_cluster_upstream_rq_retry",
+    help: "Retries made.",
+    value: (cluster) => cluster.retriesTotal,
+  },
+  {
+    name: "envoy_cluster_membership_total",
+    help: "Endpoints of the cluster.",
+    value: (cluster) => cluster.hosts.length,
+  },
+  {
+    name: "envoy_cluster_membership_healthy",
+    help: "Endpoints that may be picked.",
+    value: (cluster) => cluster.hosts.filter((host) => !host.isEjected).length,
+  },
+  {
+    name: "envoy_cluster_outlier_detection_ejections_active",
+    help: "Endpoints that outlier detection holds back.",
+    value: (cluster) => cluster.hosts.filter((host) => host.isEjected).length,
+  },
+];
+
+export function collectProxyMetrics(metrics: MetricRegistry, runtime: Runtime): void {
+  const families = perCluster.map(({ name, help, value }) => ({
+    family: metrics.gauge({ name, help, labels: ["cluster_name"] }),
+    value,
+  }));
+  const active = metrics.gauge({
+    name: "envoy_listener_downstream_cx_active",
+    help: "Captured connections.",
+    labels: [],
+  });
+  const total = metrics.gauge({
+    name: "envoy_listener_downstream_cx_total",
+    help: "Connections ever captured.",
+    labels: [],
+  });
+  const refused = metrics.gauge({
+    name: "envoy_listener_downstream_cx_overflow",
+    help: "Connections refused because there were too many.",
+    labels: [],
+  });
+  metrics.onCollect(() => {
+    active.with().set(runtime.connections.size);
+    total.with().set(runtime.connections.acceptedTotal);
+    refused.with().set(runtime.connections.refusedTotal);
+    for (const cluster of runtime.tables.clusters.values()) {
+      for (const { family, value } of families) {
+        family.with({ cluster_name: cluster.name }).set(value(cluster));
+      }
+    }
+  });
+}

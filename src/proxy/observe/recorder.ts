@@ -1,0 +1,264 @@
+/**
+ * Istio's metrics from exchanges and tunnels.
+ *
+ * Series are bound where their labels live: outbound with the host (labels of the endpoint), inbound with the peer (what
+ * the calling sidecar said of itself), so that a request finds its series in two steps, without building a label. Only a
+ * new combination of status and flag binds anew.
+ */
+
+import type { Direction, WorkloadLabels } from "../../model/proxy-config.ts";
+import { type IstioMetrics, istioMetrics } from "../../telemetry/istio.ts";
+import type { Counter, Histogram, Labels } from "../../telemetry/registry.ts";
+import type { Environment } from "../environment.ts";
+import type { Peer } from "../peer.ts";
+import { splitPrincipal } from "../peer-introduction.ts";
+import type { Exchange } from "../stack/exchange.ts";
+import type { ClusterRuntime } from "../upstream/cluster.ts";
+import type { Host } from "../upstream/host.ts";
+
+const unknown = "unknown";
+const clusterId = "Kubernetes"; // Istio's name for the only cluster there is
+
+interface RequestSeries {
+  readonly requests: Counter;
+  readonly duration: Histogram;
+  readonly requestBytes: Histogram;
+  readonly responseBytes: Histogram;
+}
+
+interface TcpSeries {
+  readonly sent: Counter;
+  readonly received: Counter;
+  readonly opened: Counter;
+  readonly closed: Counter;
+}
+
+/** Everything bound for one pair of workloads. */
+class Bound {
+  readonly labels: Labels;
+  /** By status, for requests without a flag: nearly all of them. */
+  readonly plain: (RequestSeries | undefined)[] = [];
+  readonly flagged = new Map<string, RequestSeries>();
+  tcp: TcpSeries | undefined = undefined;
+
+  constructor(labels: Labels) {
+    this.labels = labels;
+  }
+}
+
+export class Recorder {
+  readonly #environment: Environment;
+  readonly #metrics: IstioMetrics;
+  readonly #self: WorkloadLabels;
+  readonly #selfPrincipal: string;
+  readonly #lost = new Map<Direction, Bound>();
+
+  constructor(environment: Environment) {
+    this.#environment = environment;
+    this.#metrics = istioMetrics(environment.metrics);
+    this.#self = environment.node.workload;
+    this.#selfPrincipal = principalOf(this.#self, environment.trustDomain);
+  }
+
+  /** The function that counts finished exchanges of chains of this direction. */
+  forDirection(direction: Direction): (exchange: Exchange) => void {
+    const bind =
+      direction === "outbound"
+        ? (exchange: Exchange) => this.#outbound(exchange.cluster, exchange.host)
+        : (exchange: Exchange) => this.#inbound(exchange.cluster, exchange.peer);
+    const { now } = this.#environment;
+    return (exchange) => {
+      const series = this.#requestSeries(bind(exchange), exchange);
+      series.requests.add(1);
+      series.duration.observe(now() - exchange.startedAt);
+      series.requestBytes.observe(exchange.requestBytes);
+      series.responseBytes.observe(exchange.responseBytes);
+    };
+  }
+
+  tcp(
+    direction: Direction,
+    cluster: ClusterRuntime,
+    host: Host | undefined,
+    peer: Peer,
+  ): TcpSeries {
+    const bound =
+      direction === "outbound" ? this.#outbound(cluster, host) : this.#inbound(cluster, peer);
+    bound.tcp ??= this.#bindTcp(bound.labels);
+    return bound.tcp;
+  }
+
+  #requestSeries(bound: Bound, exchange: Exchange): RequestSeries {
+    const { status, flag, grpcStatus } = exchange;
+    if (flag === "-" && grpcStatus === "") {
+      const known = bound.plain[status];
+      if (known !== undefined) return known;
+      const series = this.#bindRequest(bound.labels, status, flag, grpcStatus);
+      bound.plain[status] = series;
+      return series;
+    }
+    const key = `${status} ${flag} ${grpcStatus}`;
+    let series = bound.flagged.get(key);
+    if (series === undefined) {
+      series = this.#bindRequest(bound.labels, status, flag, grpcStatus);
+      bound.flagged.set(key, series);
+    }
+    return series;
+  }
+
+  // ---- who talks to whom -----------------------------------------------------------------------
+
+  #outbound(cluster: ClusterRuntime | undefined, host: Host | undefined): Bound {
+    if (cluster === undefined) return this.#lostFor("outbound");
+    if (host === undefined) {
+      if (cluster.series instanceof Bound) return cluster.series;
+      const bound = this.#bindOutbound(cluster, undefined, false);
+      cluster.series = bound;
+      return bound;
+    }
+    if (host.series instanceof Bound) return host.series;
+    const bound = this.#bindOutbound(cluster, host.endpoint.workload, host.endpoint.tls);
+    host.series = bound;
+    return bound;
+  }
+
+  #bindOutbound(
+    cluster: ClusterRuntime,
+    destination: WorkloadLabels | undefined,
+    isMutualTls: boolean,
+  ): Bound {
+    const { trustDomain } = this.#environment;
+    const principal =
+      isMutualTls && destination !== undefined ? principalOf(destination, trustDomain) : unknown;
+    return new Bound({
+      reporter: "source",
+      ...source(this.#self, isMutualTls ? this.#selfPrincipal : unknown),
+      ...destinationOf(destination, principal),
+      ...serviceOf(cluster),
+      // Istio: only the destination can tell.
+      connection_security_policy: unknown,
+    });
+  }
+
+  #inbound(cluster: ClusterRuntime | undefined, peer: Peer): Bound {
+    const key = cluster ?? this.#lost;
+    const known = peer.series.get(key);
+    if (known instanceof Bound) return known;
+    const bound = new Bound({
+      reporter: "destination",
+      ...source(callerLabels(peer), spiffe(peer.principal)),
+      ...destinationOf(this.#self, peer.principal === undefined ? unknown : this.#selfPrincipal),
+      ...(cluster === undefined ? noService : serviceOf(cluster)),
+      connection_security_policy: peer.principal === undefined ? "none" : "mutual_tls",
+    });
+    peer.series.set(key, bound);
+    return bound;
+  }
+
+  #lostFor(direction: Direction): Bound {
+    let bound = this.#lost.get(direction);
+    if (bound === undefined) {
+      bound = new Bound({
+        reporter: "source",
+        ...source(this.#self, unknown),
+        ...destinationOf(undefined, unknown),
+        ...noService,
+        connection_security_policy: unknown,
+      });
+      this.#lost.set(direction, bound);
+    }
+    return bound;
+  }
+
+  // ---- binding ---------------------------------------------------------------------------------
+
+  #bindRequest(base: Labels, status: number, flag: string, grpcStatus: string): RequestSeries {
+    const labels = {
+      ...base,
+      request_protocol: "http",
+      response_code: String(status),
+      response_flags: flag,
+      grpc_response_status: grpcStatus,
+    };
+    return {
+      requests: this.#metrics.requestsTotal.with(labels),
+      duration: this.#metrics.requestDurationMilliseconds.with(labels),
+      requestBytes: this.#metrics.requestBytes.with(labels),
+      responseBytes: this.#metrics.responseBytes.with(labels),
+    };
+  }
+
+  #bindTcp(base: Labels): TcpSeries {
+    const labels = { ...base, request_protocol: "tcp", response_flags: "-" };
+    return {
+      sent: this.#metrics.tcpSentBytesTotal.with(labels),
+      received: this.#metrics.tcpReceivedBytesTotal.with(labels),
+      opened: this.#metrics.tcpConnectionsOpenedTotal.with(labels),
+      closed: this.#metrics.tcpConnectionsClosedTotal.with(labels),
+    };
+  }
+}
+
+const noService: Labels = {
+  destination_service: unknown,
+  destination_service_name: unknown,
+  destination_service_namespace: unknown,
+};
+
+function serviceOf(cluster: ClusterRuntime): Labels {
+  const { service } = cluster.config;
+  if (service === undefined) {
+    // Istio: passthrough and black hole are named as the service they stand in for.
+    return {
+      destination_service: unknown,
+      destination_service_name: cluster.name,
+      destination_service_namespace: unknown,
+    };
+  }
+  return {
+    destination_service: service.host,
+    destination_service_name: service.name,
+    destination_service_namespace: service.namespace,
+  };
+}
+
+function source(labels: WorkloadLabels | undefined, principal: string): Labels {
+  return {
+    source_workload: labels?.workload || unknown,
+    source_workload_namespace: labels?.namespace || unknown,
+    source_principal: principal,
+    source_app: labels?.app || unknown,
+    source_version: labels?.version || unknown,
+    source_cluster: labels === undefined ? unknown : clusterId,
+    source_canonical_service: labels?.app || labels?.workload || unknown,
+    source_canonical_revision: labels === undefined ? unknown : labels.version || "latest",
+  };
+}
+
+function destinationOf(labels: WorkloadLabels | undefined, principal: string): Labels {
+  return {
+    destination_workload: labels?.workload || unknown,
+    destination_workload_namespace: labels?.namespace || unknown,
+    destination_principal: principal,
+    destination_app: labels?.app || unknown,
+    destination_version: labels?.version || unknown,
+    destination_cluster: labels === undefined ? unknown : clusterId,
+    destination_canonical_service: labels?.app || labels?.workload || unknown,
+    destination_canonical_revision: labels === undefined ? unknown : labels.version || "latest",
+  };
+}
+
+/** What is known of the caller: what its sidecar said, or at least what its certificate says. */
+function callerLabels(peer: Peer): WorkloadLabels | undefined {
+  if (peer.labels !== undefined) return peer.labels;
+  if (peer.principal === undefined) return undefined;
+  return { ...splitPrincipal(peer.principal), workload: "", app: "", version: "" };
+}
+
+function principalOf(labels: WorkloadLabels, trustDomain: string): string {
+  return `spiffe://${trustDomain}/ns/${labels.namespace}/sa/${labels.serviceAccount}`;
+}
+
+function spiffe(principal: string | undefined): string {
+  return principal === undefined ? unknown : `spiffe://${principal}`;
+}

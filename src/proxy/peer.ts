@@ -1,0 +1,15 @@
+/** Who is at the other end of a captured connection, and where it wanted to go. One object per connection. */
+
+import type { WorkloadLabels } from "../model/proxy-config.ts";
+
+export interface Peer {
+  readonly sourceAddress: string;
+  readonly destinationAddress: string;
+  readonly destinationPort: number;
+  /** SPIFFE id without its scheme, from a verified certificate. */
+  readonly principal: string | undefined;
+  /** What the peer's sidecar says of its workload, believed only beside a verified certificate. */
+  labels: WorkloadLabels | undefined;
+  /** Metric series already bound for this peer, by the one who binds them. */
+  readonly series: Map<object, unknown>;
+}

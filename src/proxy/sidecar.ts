@@ -1,0 +1,136 @@
+/**
+ * A sidecar: tables in force, listening sockets, live connections, and the steps between configurations.
+ *
+ * `apply` is all or nothing: everything is compiled and every new port opened before the first reference is swapped. From
+ * then on new requests see the new tables; those in flight finish as they began.
+ */
+
+import { renderError } from "../base/error.ts";
+import { type BuildOptions, prepare } from "./config/build.ts";
+import type { ConfigSource, ProxySnapshot } from "./config/source.ts";
+import type { Tables } from "./config/tables.ts";
+import { TlsContexts } from "./config/tls-contexts.ts";
+import type { Environment } from "./environment.ts";
+import { Captures } from "./listen/captures.ts";
+import { Connections } from "./listen/connections.ts";
+import type { OriginalDestination, Runtime } from "./listen/runtime.ts";
+import { ServerFirst } from "./listen/server-first.ts";
+import { collectProxyMetrics } from "./observe/proxy-metrics.ts";
+import { Recorder } from "./observe/recorder.ts";
+
+const sweepMs = 1_000;
+
+export interface SidecarOptions {
+  readonly environment: Environment;
+  readonly originalDestination: OriginalDestination;
+  readonly accessLog?: (line: string) => void;
+}
+
+export class Sidecar {
+  readonly runtime: Runtime;
+  readonly #captures: Captures;
+  readonly #build: BuildOptions;
+  readonly #sweep: NodeJS.Timeout;
+  #hasTables = false;
+
+  constructor(options: SidecarOptions) {
+    const { environment } = options;
+    const recorder = new Recorder(environment);
+    this.runtime = {
+      environment,
+      recorder,
+      connections: new Connections(environment.limits.maxConnections),
+      serverFirst: new ServerFirst(),
+      originalDestination: options.originalDestination,
+      tables: noTables(environment.trustDomain),
+    };
+    this.#build = {
+      environment,
+      recorder,
+      ...(options.accessLog === undefined ? {} : { accessLog: options.accessLog }),
+    };
+    this.#captures = new Captures(this.runtime);
+    this.#sweep = setInterval(() => this.#onSweep(), sweepMs);
+    this.#sweep.unref();
+    collectProxyMetrics(environment.metrics, this.runtime);
+  }
+
+  /** A complete configuration is in force and its ports are open. */
+  get isReady(): boolean {
+    return this.#hasTables && !this.runtime.environment.isDraining;
+  }
+
+  get tables(): Tables {
+    return this.runtime.tables;
+  }
+
+  portOf(listener: string): number | undefined {
+    return this.#captures.portOf(listener);
+  }
+
+  /** Puts a snapshot in force; throws, with nothing changed, when it cannot be. */
+  async apply(snapshot: ProxySnapshot): Promise<void> {
+    const before = this.#hasTables ? this.runtime.tables : undefined;
+    const prepared = prepare(snapshot, before, this.#build);
+    const swapListeners = await this.#captures.open(prepared.listeners);
+    this.runtime.tables = prepared.commit();
+    swapListeners();
+    this.#hasTables = true;
+  }
+
+  /** Follows a source until it ends or `signal` aborts. `onReady` is called once, after the first snapshot. */
+  async follow(source: ConfigSource, signal: AbortSignal, onReady: () => void): Promise<void> {
+    const { log } = this.runtime.environment;
+    for await (const snapshot of source.snapshots(signal)) {
+      try {
+        await this.apply(snapshot);
+      } catch (error) {
+        const reason = renderError(error);
+        log.warn("reject configuration", { version: snapshot.version, reason });
+        source.reject(snapshot.version, reason);
+        continue;
+      }
+      source.accept(snapshot.version);
+      log.debug("apply configuration", { version: snapshot.version });
+      onReady();
+    }
+  }
+
+  /** Takes no more connections, lets what is in flight finish for a bounded time, then closes everything. */
+  async drain(): Promise<void> {
+    const { environment, connections, tables } = this.runtime;
+    environment.isDraining = true;
+    this.#captures.close();
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, environment.limits.drainMs);
+    });
+    await Promise.race([connections.drain(), late]);
+    clearTimeout(timer);
+    connections.destroy();
+    for (const cluster of tables.clusters.values()) cluster.drain();
+    clearInterval(this.#sweep);
+    environment.wheel.stop();
+  }
+
+  #onSweep(): void {
+    const { environment, connections, tables } = this.runtime;
+    const now = environment.now();
+    connections.sweep(now);
+    for (const cluster of tables.clusters.values()) cluster.sweep(now);
+  }
+}
+
+/** Before the first snapshot: nothing is listened on, so nothing is looked up. */
+function noTables(trustDomain: string): Tables {
+  return {
+    version: "",
+    config: { listeners: [], routes: [], clusters: [], endpoints: [] },
+    secrets: [],
+    listeners: [],
+    clusters: new Map(),
+    contexts: new TlsContexts([], trustDomain),
+    virtualListener: () => undefined,
+    chain: () => undefined,
+  };
+}

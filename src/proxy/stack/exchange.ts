@@ -1,0 +1,413 @@
+/**
+ * One request and its answer: what filters decide on, and the two connections it joins.
+ *
+ * The downstream codec makes it when a head is complete and hands it to the chain's handler; a filter answers it
+ * (`respond`), the router sends it upstream (`attempt`). It ends exactly once (`#end`), whatever happened, and then
+ * whoever asked with `atEnd` is told. One attempt at a time is under way; a retry is a new attempt of the same exchange.
+ *
+ * Bodies are passed through as they come. Bytes are only kept where there is no connection yet or where a retry must be
+ * able to send them again, up to 64 KiB; beyond that the request is not retried.
+ *
+ * Not here: which cluster and host (filter/router.ts), whether to retry (filter/retries.ts), bytes (codec/).
+ */
+
+import type { HeadParser } from "../../wire/http1/head.ts";
+import type { HttpDownstream } from "../codec/downstream.ts";
+import { findField } from "../codec/heads.ts";
+import type { HttpUpstream } from "../codec/upstream.ts";
+import type { CompiledEdit } from "../config/header-edits.ts";
+import type { Subject } from "../config/matchers.ts";
+import type { CompiledRoute } from "../config/route-table.ts";
+import type { Peer } from "../peer.ts";
+import { Tunnel } from "../tcp/tunnel.ts";
+import type { Timeout } from "../timer-wheel.ts";
+import type { ClusterRuntime } from "../upstream/cluster.ts";
+import type { Host } from "../upstream/host.ts";
+import type { Failure, ResponseFlag } from "./outcome.ts";
+import { replyFor } from "./outcome.ts";
+
+/** What is kept for a retry. Linkerd's limit. */
+const maxKeptBytes = 64 * 1024;
+
+/** Sends an exchange upstream once more; the router. */
+export type Attempt = (exchange: Exchange) => void;
+
+/** Decides on retries; see filter/retries.ts. */
+export interface RetryDecision {
+  /** True: another attempt has been arranged, and this outcome is not the answer. */
+  afterFailure(exchange: Exchange, failure: Failure): boolean;
+  afterHead(exchange: Exchange, head: HeadParser, text: string): boolean;
+}
+
+export class Exchange implements Subject {
+  readonly downstream: HttpDownstream;
+  readonly peer: Peer;
+  readonly startedAt: number;
+  /** The head as text; the parser's offsets count from its start. The parser is only ours until `outgoing` is set. */
+  readonly head: HeadParser;
+  readonly headBytes: number;
+  readonly text: string;
+  readonly method: string;
+  authority: string;
+  path: string;
+  query: string;
+  readonly wantsUpgrade: boolean;
+
+  /** Set by the filters as they decide. */
+  route: CompiledRoute | undefined = undefined;
+  cluster: ClusterRuntime | undefined = undefined;
+  host: Host | undefined = undefined;
+  responseEdit: CompiledEdit | undefined = undefined;
+  attempt: Attempt | undefined = undefined;
+  retries: RetryDecision | undefined = undefined;
+  deadline: Timeout | undefined = undefined;
+  perTry: Timeout | undefined = undefined;
+  perTryMs = 0;
+  isRetryLimited = false;
+  isRetrying = false;
+  attempts = 0;
+  /** Changes whenever an attempt begins or ends: what was started for an earlier one is not ours any more. */
+  epoch = 0;
+  tried: Host[] | undefined = undefined;
+
+  /** The outcome, for metrics and log. Status 0: the client left before there was one. */
+  status = 0;
+  flag: ResponseFlag = "-";
+  details = "via_upstream";
+  requestBytes: number;
+  responseBytes = 0;
+  grpcStatus = "";
+
+  /** The head that goes upstream, without its last empty line. */
+  outgoing = "";
+  upstream: HttpUpstream | undefined = undefined;
+  hasResponse = false;
+  isOver = false;
+  isRequestDone = false;
+
+  #keepsBody = false;
+  #kept: Buffer[] | undefined;
+  #keptBytes = 0;
+  #firstBytes: Buffer | undefined;
+  #firstStart = 0;
+  #firstEnd = 0;
+  #ends: ((exchange: Exchange) => void)[] = [];
+  #isAttempting = false;
+
+  constructor(
+    downstream: HttpDownstream,
+    head: HeadParser,
+    text: string,
+    target: { readonly path: string; readonly query: string; readonly authority: string },
+    startedAt: number,
+  ) {
+    this.downstream = downstream;
+    this.peer = downstream.peer;
+    this.head = head;
+    this.text = text;
+    this.method = text.slice(head.lineStart, head.methodEnd);
+    this.path = target.path;
+    this.query = target.query;
+    this.authority = target.authority;
+    this.wantsUpgrade = head.upgrades;
+    this.startedAt = startedAt;
+    this.headBytes = this.requestBytes = head.headEnd;
+  }
+
+  get destinationPort(): number {
+    return this.peer.destinationPort;
+  }
+
+  get sourceAddress(): string {
+    return this.peer.sourceAddress;
+  }
+
+  get principal(): string | undefined {
+    return this.peer.principal;
+  }
+
+  field(name: string): string | undefined {
+    if (name.charCodeAt(0) === 58) {
+      if (name === ":authority") return this.authority;
+      if (name === ":method") return this.method;
+      if (name === ":path") return this.path + this.query;
+      if (name === ":scheme") return "http";
+    }
+    if (name === "host") return this.authority;
+    return findField(this.head, this.text, name);
+  }
+
+  /** Calls `tell` once the exchange is over. */
+  atEnd(tell: (exchange: Exchange) => void): void {
+    this.#ends.push(tell);
+  }
+
+  /** From now on the body is kept for a retry, as far as it fits. */
+  keepBody(): void {
+    this.#keepsBody = true;
+  }
+
+  /** Whether everything sent so far could be sent again. */
+  get canReplay(): boolean {
+    return this.#keepsBody ? this.#keptBytes <= maxKeptBytes : this.requestBytes === this.headBytes;
+  }
+
+  // ---- the request's body, from downstream ----------------------------------------------------
+
+  /** The body bytes that came in the same read as the head; they are in place only until the handler returns. */
+  offerFirst(bytes: Buffer, start: number, end: number, isDone: boolean): void {
+    this.isRequestDone = isDone;
+    this.requestBytes += end - start;
+    if (start === end) return;
+    this.#firstBytes = bytes;
+    this.#firstStart = start;
+    this.#firstEnd = end;
+  }
+
+  /** The handler returned: what it left in place is copied. */
+  settle(): void {
+    const bytes = this.#firstBytes;
+    if (bytes === undefined) return;
+    this.#firstBytes = undefined;
+    if (!this.isOver) this.#keep(bytes, this.#firstStart, this.#firstEnd);
+  }
+
+  onRequestBody(bytes: Buffer, start: number, end: number, isDone: boolean): void {
+    this.isRequestDone = isDone;
+    this.requestBytes += end - start;
+    const { upstream } = this;
+    if (upstream === undefined || this.#keepsBody) this.#keep(bytes, start, end);
+    if (upstream === undefined) {
+      this.downstream.pause();
+      return;
+    }
+    upstream.transport.writeBytes(bytes, start, end);
+    if (upstream.transport.isBackedUp) this.downstream.pause();
+    if (isDone) upstream.requestSent();
+  }
+
+  #keep(bytes: Buffer, start: number, end: number): void {
+    if (start === end) return;
+    this.#keptBytes += end - start;
+    if (this.#keepsBody && this.#keptBytes > maxKeptBytes && this.upstream !== undefined) {
+      this.#kept = undefined; // too long to send again
+      return;
+    }
+    const copy = Buffer.allocUnsafe(end - start);
+    bytes.copy(copy, 0, start, end);
+    this.#kept ??= [];
+    this.#kept.push(copy);
+  }
+
+  // ---- one attempt, from upstream --------------------------------------------------------------
+
+  /** An attempt at `host` begins: it counts towards the cluster's limits until `#endAttempt`. */
+  beginAttempt(host: Host): void {
+    this.host = host;
+    this.attempts++;
+    this.epoch++;
+    this.#isAttempting = true;
+    host.active++;
+    if (this.cluster !== undefined) this.cluster.activeRequests++;
+    if (this.perTry !== undefined)
+      this.downstream.environment.wheel.arm(this.perTry, this.perTryMs);
+  }
+
+  #endAttempt(): void {
+    if (!this.#isAttempting) return;
+    this.#isAttempting = false;
+    this.epoch++;
+    if (this.host !== undefined) this.host.active--;
+    if (this.cluster !== undefined) {
+      this.cluster.activeRequests--;
+      this.#endRetry();
+    }
+    if (this.perTry !== undefined) this.downstream.environment.wheel.cancel(this.perTry);
+  }
+
+  #endRetry(): void {
+    if (!this.isRetrying) return;
+    this.isRetrying = false;
+    if (this.cluster !== undefined) this.cluster.activeRetries--;
+  }
+
+  /** The try is over without an answer for the client; the exchange is not. */
+  endTry(): void {
+    this.#endAttempt();
+  }
+
+  /** The try under way takes too long, or is of no use any more. */
+  giveUpTry(failure: Failure): void {
+    const { upstream } = this;
+    this.upstream = undefined;
+    upstream?.abandon();
+    this.onFailure(failure);
+  }
+
+  /** The connection is this exchange's: everything that is known of the request goes out in one write. */
+  onConnection(upstream: HttpUpstream): void {
+    this.upstream = upstream;
+    const { transport } = upstream;
+    const head = `${this.outgoing}${upstream.introduction()}\r\n`;
+    const first = this.#firstBytes;
+    const kept = this.#kept;
+    if (kept !== undefined) {
+      const body = kept.length === 1 ? kept[0] : Buffer.concat(kept);
+      if (!this.#keepsBody) this.#kept = undefined;
+      if (body !== undefined) transport.writeMessage(head, body, 0, body.length);
+    } else if (first !== undefined) {
+      transport.writeMessage(head, first, this.#firstStart, this.#firstEnd);
+      if (this.#keepsBody) this.#keep(first, this.#firstStart, this.#firstEnd);
+      this.#firstBytes = undefined;
+    } else transport.writeText(head);
+    if (this.isRequestDone) upstream.requestSent();
+    else if (!transport.isBackedUp) this.downstream.resume();
+  }
+
+  onUpstreamDrain(): void {
+    if (!this.isRequestDone) this.downstream.resume();
+  }
+
+  /** An interim answer (1xx but 101) goes on as it is. */
+  onInterim(head: HeadParser, text: string): void {
+    this.downstream.writeInterim(text.slice(0, head.headEnd));
+  }
+
+  /** The answer's head, and the body bytes that came with it. False: it was not the answer, another attempt follows. */
+  onResponse(
+    head: HeadParser,
+    text: string,
+    bytes: Buffer,
+    start: number,
+    end: number,
+    isDone: boolean,
+  ): boolean {
+    this.host?.report(head.status);
+    if (this.retries?.afterHead(this, head, text) === true) return false;
+    if (this.isRetryLimited) this.flag = "URX";
+    this.status = head.status;
+    this.hasResponse = true;
+    this.downstream.writeResponse(this, head, text, bytes, start, end, isDone);
+    return true;
+  }
+
+  onResponseBody(bytes: Buffer, start: number, end: number): void {
+    this.downstream.writeResponseBody(this, bytes, start, end);
+  }
+
+  /** The answer is complete, and the upstream connection already looked after. */
+  onResponseDone(): void {
+    this.upstream = undefined;
+    this.downstream.writeResponseEnd(this);
+    this.#end();
+  }
+
+  /** The answer is 101: both connections become a tunnel, and the exchange lasts as long as it. */
+  onUpgrade(upstream: HttpUpstream, head: HeadParser, text: string, after: Buffer): void {
+    this.status = head.status;
+    this.hasResponse = true;
+    this.upstream = undefined;
+    const { downstream } = this;
+    const ahead = downstream.switchProtocols(this, head, text);
+    const tunnel = new Tunnel(downstream.transport, upstream.transport, (closed) => {
+      this.requestBytes += closed.fromDownstreamBytes;
+      this.responseBytes += closed.fromUpstreamBytes;
+      upstream.onTunnelClosed();
+      downstream.onTunnelClosed();
+      this.#end();
+    });
+    if (ahead !== undefined) tunnel.sendUpstream(ahead);
+    if (after.length > 0) tunnel.sendDownstream(after);
+    tunnel.start();
+  }
+
+  /** The attempt came to nothing before the answer was complete. */
+  onFailure(failure: Failure): void {
+    if (this.isOver) return;
+    const upstream = this.upstream;
+    this.upstream = undefined;
+    this.host?.reportFailure(failure);
+    if (this.hasResponse) {
+      // Status and head are out: the only honest thing left is to break the connection.
+      this.flag = replyFor(failure).flag;
+      this.details = `upstream_reset_after_response_started{${failure}}`;
+      this.downstream.breakOff();
+      this.#end();
+      return;
+    }
+    const wasReused = upstream?.isReused === true;
+    if (failure === "reset" && wasReused && this.#isSafe() && this.attempt !== undefined) {
+      // RFC 9112 §9.3.1: the peer closed an idle connection just as we took it; nothing of this request was read.
+      this.#endAttempt();
+      this.attempts--;
+      this.attempt(this);
+      return;
+    }
+    if (this.retries?.afterFailure(this, failure) === true) return;
+    const reply = replyFor(failure);
+    const flag = this.isRetryLimited ? "URX" : reply.flag;
+    this.respond(reply.status, flag, reply.body, `upstream_failure{${failure}}`);
+  }
+
+  /** Gives up the attempt that is under way: its connection is closed, for nobody may read the rest of it. */
+  abandonAttempt(): void {
+    this.upstream?.abandon();
+    this.upstream = undefined;
+    this.#endAttempt();
+  }
+
+  #isSafe(): boolean {
+    const { method } = this;
+    const isIdempotent =
+      method === "GET" ||
+      method === "HEAD" ||
+      method === "OPTIONS" ||
+      method === "TRACE" ||
+      method === "PUT" ||
+      method === "DELETE";
+    return isIdempotent && this.canReplay;
+  }
+
+  // ---- endings ---------------------------------------------------------------------------------
+
+  /** Answers here and now; where an answer is already on its way, breaks the connection instead. */
+  respond(status: number, flag: ResponseFlag, body: string, details: string, fields = ""): void {
+    if (this.isOver) return;
+    this.flag = flag;
+    this.details = details;
+    this.abandonAttempt();
+    if (this.hasResponse) this.downstream.breakOff();
+    else {
+      this.status = status;
+      this.hasResponse = true;
+      this.downstream.writeLocal(this, status, body, fields);
+    }
+    this.#end();
+  }
+
+  /** The client is gone. */
+  onDownstreamClosed(): void {
+    if (this.isOver) return;
+    this.flag = "DC";
+    this.details = "downstream_remote_disconnect";
+    if (!this.hasResponse) this.status = 0;
+    this.abandonAttempt();
+    this.#end();
+  }
+
+  #end(): void {
+    if (this.isOver) return;
+    this.isOver = true;
+    this.#endAttempt();
+    this.#endRetry();
+    if (this.deadline !== undefined) this.downstream.environment.wheel.cancel(this.deadline);
+    this.#kept = undefined;
+    this.#tell();
+    this.downstream.onExchangeOver(this);
+  }
+
+  #tell(): void {
+    const ends = this.#ends;
+    for (let i = 0; i < ends.length; i++) ends[i]?.(this);
+  }
+}

@@ -1,0 +1,173 @@
+/**
+ * One captured connection that is proxied as bytes: cluster by weight, a host, a connection, then a tunnel.
+ *
+ * While there is no upstream connection nothing is read, so what is buffered is only what detection has looked at. A host
+ * that cannot be connected to is passed over for another one, for no byte of the client's has been sent yet.
+ */
+
+import type { Direction } from "../../model/proxy-config.ts";
+import type { Reader, Transport } from "../codec/transport.ts";
+import type { TcpChain } from "../config/tables.ts";
+import type { LiveConnection } from "../listen/connections.ts";
+import type { Runtime } from "../listen/runtime.ts";
+import type { Peer } from "../peer.ts";
+import type { ClusterRuntime } from "../upstream/cluster.ts";
+import type { Host } from "../upstream/host.ts";
+import { Tunnel } from "./tunnel.ts";
+
+/** Hosts that are tried for one connection. */
+const maxTries = 3;
+
+export interface TcpConnectionOptions {
+  readonly runtime: Runtime;
+  readonly transport: Transport;
+  readonly peer: Peer;
+  readonly chain: TcpChain;
+  readonly direction: Direction;
+  /** What was read already. */
+  readonly first: Buffer | undefined;
+  readonly hasEnded: boolean;
+  /** Told when the server speaks before the client. */
+  readonly onServerFirst: (() => void) | undefined;
+}
+
+type Series = ReturnType<Runtime["recorder"]["tcp"]>;
+
+export class TcpConnection implements Reader, LiveConnection {
+  readonly #options: TcpConnectionOptions;
+  readonly #tried: Host[] = [];
+  #tunnel: Tunnel | undefined;
+  #series: Series | undefined;
+  #countedReceived = 0;
+  #countedSent = 0;
+  #movedAt: number;
+  #isOver = false;
+
+  constructor(options: TcpConnectionOptions) {
+    this.#options = options;
+    this.#movedAt = options.runtime.environment.now();
+  }
+
+  start(): void {
+    const { runtime, transport } = this.#options;
+    runtime.connections.add(this);
+    transport.reader = this;
+    transport.pause();
+    const cluster = this.#chooseCluster();
+    if (cluster === undefined) this.#refuse("no cluster");
+    else this.#try(cluster);
+  }
+
+  #chooseCluster(): ClusterRuntime | undefined {
+    const { chain, runtime } = this.#options;
+    const total = chain.destinations.reduce((sum, destination) => sum + destination.weight, 0);
+    let point = runtime.environment.random() * total;
+    for (const destination of chain.destinations) {
+      point -= destination.weight;
+      if (point < 0) return destination.cluster;
+    }
+    return chain.destinations.at(-1)?.cluster;
+  }
+
+  #try(cluster: ClusterRuntime): void {
+    const { peer } = this.#options;
+    const host = cluster.pick(
+      peer.destinationAddress,
+      peer.destinationPort,
+      this.#tried.length > 0 ? this.#tried : undefined,
+    );
+    if (host === undefined || this.#tried.includes(host)) {
+      this.#refuse("no healthy upstream");
+      return;
+    }
+    this.#tried.push(host);
+    host.connectTunnel(
+      nobody,
+      (upstream) => this.#join(cluster, host, upstream),
+      (failure) => {
+        if (this.#isOver) return;
+        if (failure === "connect-failure" && this.#tried.length < maxTries) this.#try(cluster);
+        else this.#refuse(failure);
+      },
+    );
+  }
+
+  #join(cluster: ClusterRuntime, host: Host, upstream: Transport): void {
+    const { runtime, transport, peer, direction, first, hasEnded } = this.#options;
+    if (this.#isOver) {
+      upstream.destroy();
+      host.onTunnelClosed();
+      return;
+    }
+    this.#series = runtime.recorder.tcp(direction, cluster, host, peer);
+    this.#series.opened.add(1);
+    const tunnel = new Tunnel(transport, upstream, () => {
+      host.onTunnelClosed();
+      this.#count();
+      this.#series?.closed.add(1);
+      this.#leave();
+    });
+    this.#tunnel = tunnel;
+    if (first !== undefined) tunnel.sendUpstream(first);
+    tunnel.start(hasEnded);
+  }
+
+  #refuse(reason: string): void {
+    const { runtime, transport, peer } = this.#options;
+    runtime.environment.log.debug("refuse TCP connection", {
+      destination: `${peer.destinationAddress}:${peer.destinationPort}`,
+      reason,
+    });
+    this.#leave();
+    transport.reset();
+  }
+
+  #count(): void {
+    const { onServerFirst } = this.#options;
+    const tunnel = this.#tunnel;
+    const series = this.#series;
+    if (tunnel === undefined || series === undefined) return;
+    const { fromDownstreamBytes, fromUpstreamBytes } = tunnel;
+    series.received.add(fromDownstreamBytes - this.#countedReceived);
+    series.sent.add(fromUpstreamBytes - this.#countedSent);
+    this.#countedReceived = fromDownstreamBytes;
+    this.#countedSent = fromUpstreamBytes;
+    if (tunnel.upstreamSpokeFirst) onServerFirst?.();
+  }
+
+  #leave(): void {
+    this.#isOver = true;
+    this.#options.runtime.connections.delete(this);
+  }
+
+  // ---- Reader, until the tunnel is ----------------------------------------------------------------
+
+  onBytes(): void {}
+  onEnd(): void {}
+  onDrain(): void {}
+  onClose(): void {
+    this.#leave();
+  }
+
+  // ---- LiveConnection --------------------------------------------------------------------------
+
+  /** A tunnel has no end of its own to wait for; it is left alone until the drain is over. */
+  drain(): void {}
+
+  destroy(): void {
+    if (this.#tunnel === undefined) this.#refuse("draining");
+    else this.#tunnel.destroy();
+  }
+
+  sweep(now: number): void {
+    const tunnel = this.#tunnel;
+    if (tunnel === undefined) return;
+    this.#count();
+    if (tunnel.hasMoved) {
+      tunnel.hasMoved = false;
+      this.#movedAt = now;
+    } else if (now - this.#movedAt > this.#options.chain.idleTimeoutMs) tunnel.destroy();
+  }
+}
+
+const nobody: Reader = { onBytes() {}, onEnd() {}, onDrain() {}, onClose() {} };

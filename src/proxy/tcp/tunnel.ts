@@ -1,0 +1,136 @@
+/**
+ * Two connections joined byte for byte, each direction on its own.
+ *
+ * A direction reads into a buffer of its own and hands it to the other socket as it is; it stops reading while the write
+ * is unfinished, since the buffer is in use, and because the other side is then the slower one. A FIN goes through as a
+ * FIN, so protocols that close one direction first work. The tunnel is over when both directions are, or when either
+ * connection breaks, in which case the other is broken too.
+ */
+
+import type { Reader, Transport } from "../codec/transport.ts";
+
+export interface TunnelBytes {
+  readonly fromDownstreamBytes: number;
+  readonly fromUpstreamBytes: number;
+}
+
+export class Tunnel {
+  readonly #downstream: Direction;
+  readonly #upstream: Direction;
+  readonly #onClosed: (bytes: TunnelBytes) => void;
+  #openEnds = 2;
+  /** Set whenever bytes move; whoever watches for an idle timeout clears it. */
+  hasMoved = true;
+
+  constructor(downstream: Transport, upstream: Transport, onClosed: (bytes: TunnelBytes) => void) {
+    this.#downstream = new Direction(downstream, upstream, this);
+    this.#upstream = new Direction(upstream, downstream, this);
+    this.#onClosed = onClosed;
+  }
+
+  /** Nothing has been said yet. */
+  get isSilent(): boolean {
+    return this.#downstream.bytes === 0 && this.#upstream.bytes === 0;
+  }
+
+  get fromDownstreamBytes(): number {
+    return this.#downstream.bytes;
+  }
+
+  get fromUpstreamBytes(): number {
+    return this.#upstream.bytes;
+  }
+
+  /** Whether the upstream sent something before the downstream did. */
+  get upstreamSpokeFirst(): boolean {
+    return this.#upstream.wasFirst;
+  }
+
+  /** Bytes that were read before the tunnel began. They go first. */
+  sendUpstream(bytes: Buffer): void {
+    this.#downstream.send(bytes);
+  }
+
+  sendDownstream(bytes: Buffer): void {
+    this.#upstream.send(bytes);
+  }
+
+  /** Takes both connections over. `hasDownstreamEnded`: its FIN was seen before. */
+  start(hasDownstreamEnded = false): void {
+    this.#downstream.start();
+    this.#upstream.start();
+    if (hasDownstreamEnded) this.#downstream.onEnd();
+  }
+
+  /** Breaks both connections. */
+  destroy(): void {
+    this.#downstream.from.destroy();
+    this.#upstream.from.destroy();
+  }
+
+  /** One connection is gone; the other follows: at once when it broke, after what is queued otherwise. */
+  onEndClosed(other: Transport, error: Error | undefined): void {
+    if (error !== undefined) other.reset();
+    else other.close();
+    if (--this.#openEnds === 0) this.#onClosed(this);
+  }
+}
+
+class Direction implements Reader {
+  readonly from: Transport;
+  bytes = 0;
+  wasFirst = false;
+  readonly #to: Transport;
+  readonly #tunnel: Tunnel;
+  readonly #written: () => void;
+  #unfinished = 0;
+
+  constructor(from: Transport, to: Transport, tunnel: Tunnel) {
+    this.from = from;
+    this.#to = to;
+    this.#tunnel = tunnel;
+    this.#written = () => {
+      if (--this.#unfinished === 0) this.from.resume();
+    };
+  }
+
+  start(): void {
+    this.from.reader = this;
+    this.from.ownBuffer();
+    if (this.#unfinished === 0) this.from.resume();
+  }
+
+  send(bytes: Buffer): void {
+    this.bytes += bytes.length;
+    this.#write(bytes);
+  }
+
+  onBytes(bytes: Buffer, length: number): void {
+    if (this.#tunnel.isSilent) this.wasFirst = true;
+    this.bytes += length;
+    this.#tunnel.hasMoved = true;
+    // The first read after the take-over may still be in the shared buffer: then the bytes must be copied.
+    this.#write(
+      this.from.ownsBuffer ? bytes.subarray(0, length) : Buffer.from(bytes.subarray(0, length)),
+    );
+  }
+
+  #write(bytes: Buffer): void {
+    // TLS has encrypted the bytes when the call returns, unless others wait before them; then only the mark counts.
+    const isConsumed = this.#to.isTls && this.#to.queuedBytes === 0;
+    this.#unfinished++;
+    this.#to.writeOwned(bytes, this.#written);
+    // A plain write that the kernel took at once leaves nothing queued; the callback still comes a little later.
+    if (isConsumed ? this.#to.isBackedUp : this.#to.queuedBytes > 0) this.from.pause();
+  }
+
+  onEnd(): void {
+    this.#to.end();
+  }
+
+  onDrain(): void {}
+
+  onClose(error: Error | undefined): void {
+    this.#tunnel.onEndClosed(this.#to, error);
+  }
+}

@@ -1,0 +1,247 @@
+/**
+ * Pieces of configuration for tests and benches, in the shape that the control plane compiles: an outbound sidecar that
+ * routes one service's host to its endpoints, and an inbound one in front of an application.
+ */
+
+import type { Log } from "../../base/log.ts";
+import type {
+  Cluster,
+  DownstreamTls,
+  Endpoint,
+  FilterChain,
+  Listener,
+  ProxyConfig,
+  ProxyNode,
+  Rbac,
+  Route,
+  RouteAction,
+  VirtualHost,
+  WorkloadLabels,
+} from "../../model/proxy-config.ts";
+import type { ProxyLimits } from "../environment.ts";
+import type { Destination } from "../listen/runtime.ts";
+import { createSidecar } from "../main.ts";
+import type { Sidecar } from "../sidecar.ts";
+
+export function labels(namespace: string, workload: string, version = "v1"): WorkloadLabels {
+  return {
+    namespace,
+    workload: `${workload}-${version}`,
+    app: workload,
+    version,
+    serviceAccount: workload,
+  };
+}
+
+export function node(workload: WorkloadLabels): ProxyNode {
+  const pod = `${workload.workload}-abcde`;
+  return {
+    id: `sidecar~127.0.0.1~${pod}.${workload.namespace}~${workload.namespace}.svc.cluster.local`,
+    namespace: workload.namespace,
+    pod,
+    address: "127.0.0.1",
+    workload,
+  };
+}
+
+export const silentLog: Log = {
+  debug() {},
+  info() {},
+  warn() {},
+  error() {},
+  with: () => silentLog,
+};
+
+export interface TestSidecarOptions {
+  readonly workload?: WorkloadLabels;
+  /** Where captured connections wanted to go. */
+  readonly destination: () => Destination | undefined;
+  readonly limits?: Partial<ProxyLimits>;
+  readonly accessLog?: (line: string) => void;
+  readonly log?: Log;
+  readonly random?: () => number;
+}
+
+export function testSidecar(options: TestSidecarOptions): Sidecar {
+  const { limits, accessLog } = options;
+  return createSidecar(
+    {
+      originalDestination: options.destination,
+      log: options.log ?? silentLog,
+      clock: { now: Date.now, sleep: () => Promise.resolve() },
+      random: options.random ?? Math.random,
+      ...(limits === undefined ? {} : { limits }),
+      ...(accessLog === undefined ? {} : { accessLog }),
+    },
+    { proxy: node(options.workload ?? labels("shop", "web")), trustDomain: "cluster.local" },
+  );
+}
+
+/** A cluster of endpoints, or of the original destination. */
+export function cluster(name: string, more: Partial<Cluster> = {}): Cluster {
+  return {
+    name,
+    direction: "outbound",
+    discovery: { kind: "eds" },
+    connectTimeoutMs: 1_000,
+    balancer: { kind: "least-request" },
+    circuitBreakers: {},
+    ...more,
+  };
+}
+
+export const passthrough: Cluster = cluster("PassthroughCluster", {
+  discovery: { kind: "original-destination" },
+});
+
+export function endpoint(port: number, more: Partial<Endpoint> = {}): Endpoint {
+  return { address: "127.0.0.1", port, weight: 1, tls: false, ...more };
+}
+
+export function forward(
+  to: string,
+  more: Partial<Extract<RouteAction, { kind: "forward" }>> = {},
+): RouteAction {
+  return { kind: "forward", clusters: [{ cluster: to, weight: 1 }], timeoutMs: 0, ...more };
+}
+
+export function route(action: RouteAction, more: Partial<Route> = {}): Route {
+  return {
+    name: "default",
+    match: { path: { kind: "prefix", value: "/" }, headers: [], queryParameters: [] },
+    action,
+    ...more,
+  };
+}
+
+export function virtualHost(domains: readonly string[], routes: readonly Route[]): VirtualHost {
+  return { name: domains[0] ?? "", domains, routes };
+}
+
+/** `virtualOutbound` with one HTTP listener behind it, for any address on port 80. */
+export function outbound(
+  virtualHosts: readonly VirtualHost[],
+  rbac: readonly Rbac[] = [],
+): Pick<ProxyConfig, "listeners" | "routes"> {
+  const passthroughChain: FilterChain = {
+    name: "virtualOutbound-passthrough",
+    match: {},
+    rbac: [],
+    filter: {
+      kind: "tcp",
+      statPrefix: "PassthroughCluster",
+      clusters: [{ cluster: "PassthroughCluster", weight: 1 }],
+    },
+  };
+  return {
+    listeners: [
+      {
+        name: "0.0.0.0_80",
+        direction: "outbound",
+        address: "0.0.0.0",
+        port: 80,
+        bindToPort: false,
+        useOriginalDestination: false,
+        filterChains: [
+          {
+            name: "http",
+            match: { transport: "raw", applicationProtocols: ["http/1.1"] },
+            rbac: [],
+            filter: {
+              kind: "http",
+              statPrefix: "outbound_0.0.0.0_80",
+              routes: { kind: "rds", name: "80" },
+              rbac,
+            },
+          },
+        ],
+        defaultFilterChain: passthroughChain,
+      },
+      virtual("virtualOutbound", "outbound", [], passthroughChain),
+    ],
+    routes: [{ name: "80", virtualHosts }],
+  };
+}
+
+/** A bound listener on a port of the system's choice. */
+export function virtual(
+  name: string,
+  direction: Listener["direction"],
+  filterChains: readonly FilterChain[],
+  defaultFilterChain?: FilterChain,
+): Listener {
+  return {
+    name,
+    direction,
+    address: "127.0.0.1",
+    port: 0,
+    bindToPort: true,
+    useOriginalDestination: true,
+    filterChains,
+    ...(defaultFilterChain === undefined ? {} : { defaultFilterChain }),
+  };
+}
+
+export const downstreamTls: DownstreamTls = {
+  requireClientCertificate: true,
+  alpn: ["http/1.1"],
+  certificate: "default",
+  validation: "ROOTCA",
+};
+
+/** `virtualInbound` in front of an application on `port`: HTTP in mutual TLS and, where permissive, in the clear. */
+export function inbound(
+  port: number,
+  options: {
+    readonly rbac?: readonly Rbac[];
+    readonly isStrict?: boolean;
+    readonly isTcp?: boolean;
+  } = {},
+): Pick<ProxyConfig, "listeners" | "clusters"> {
+  const name = `inbound|${port}||`;
+  const { rbac = [], isStrict = false, isTcp = false } = options;
+  const filter: FilterChain["filter"] = isTcp
+    ? { kind: "tcp", statPrefix: name, clusters: [{ cluster: name, weight: 1 }] }
+    : {
+        kind: "http",
+        statPrefix: name,
+        rbac,
+        routes: {
+          kind: "inline",
+          config: { name, virtualHosts: [virtualHost(["*"], [route(forward(name))])] },
+        },
+      };
+  const tls: FilterChain = {
+    name: `${name}-tls`,
+    match: { destinationPort: port, transport: "tls" },
+    tls: { ...downstreamTls, alpn: isTcp ? ["heddle"] : ["http/1.1"] },
+    rbac: isTcp ? rbac : [],
+    filter,
+  };
+  const plain: FilterChain = {
+    name: `${name}-plain`,
+    match: { destinationPort: port, transport: "raw" },
+    rbac: isTcp ? rbac : [],
+    filter,
+  };
+  return {
+    listeners: [virtual("virtualInbound", "inbound", isStrict ? [tls] : [tls, plain])],
+    clusters: [
+      cluster(name, {
+        direction: "inbound",
+        discovery: { kind: "original-destination" },
+        service: { namespace: "shop", name: "cart", host: "cart.shop.svc.cluster.local", port: 80 },
+      }),
+    ],
+  };
+}
+
+export function upstreamTls(...identities: readonly string[]): NonNullable<Cluster["tls"]> {
+  return {
+    certificate: "default",
+    validation: "ROOTCA",
+    sni: "outbound_.80_._.cart.shop.svc.cluster.local",
+    alpn: ["http/1.1"],
+    subjectAltNames: identities,
+  };
+}

@@ -1,0 +1,206 @@
+/**
+ * A cluster at work: its hosts, the picker over them, and its limits. It lives on through configuration changes that keep
+ * its name, and so do connections and what is known of hosts.
+ *
+ * An update swaps the picker in one step. Hosts that stay are the same objects; those that left drain. Where TLS settings
+ * change in a way that an old connection would not satisfy, the pooled connections of the old generation are closed and
+ * busy ones are not reused; new certificates alone change nothing for connections that exist.
+ */
+
+import type { Cluster, Endpoint } from "../../model/proxy-config.ts";
+import type { ConnectTlsOptions } from "../codec/sockets.ts";
+import type { Environment } from "../environment.ts";
+import { Timeout } from "../timer-wheel.ts";
+import { createPicker, type Picker } from "./balancer/picker.ts";
+import { Host } from "./host.ts";
+import { OutlierDetector } from "./outlier.ts";
+
+/** TLS towards a cluster's endpoints. `identity` changes when old connections must not be used any more. */
+export interface ClusterTls extends ConnectTlsOptions {
+  readonly identity: string;
+}
+
+/** Budget of retries: at most this part of the active requests, or `minRetries`. Envoy's default. */
+const retryShare = 0.2;
+const minRetries = 3;
+
+export class ClusterRuntime {
+  readonly name: string;
+  readonly environment: Environment;
+  config: Cluster;
+  tls: ClusterTls | undefined;
+  /** Connections of an older generation are not reused. */
+  generation = 0;
+  /** The field line that tells peers who we are. */
+  readonly introduction: string;
+  outliers: OutlierDetector<Host> | undefined;
+
+  activeRequests = 0;
+  activeRetries = 0;
+  pendingRequests = 0;
+  connectionsTotal = 0;
+  connectFailures = 0;
+  retriesTotal = 0;
+  overflowsTotal = 0;
+  isRemoved = false;
+  /** Metric series already bound for requests that reached no host. */
+  series: unknown = undefined;
+
+  #hosts = new Map<string, Host>();
+  #picker: Picker<Host>;
+  readonly #review: Timeout;
+
+  constructor(config: Cluster, environment: Environment, introduction: string) {
+    this.name = config.name;
+    this.config = config;
+    this.environment = environment;
+    this.introduction = introduction;
+    this.#picker = createPicker<Host>(config.balancer, [], environment.random);
+    this.#review = new Timeout(() => this.#reviewOutliers());
+  }
+
+  get hosts(): readonly Host[] {
+    return [...this.#hosts.values()];
+  }
+
+  get connections(): number {
+    let sum = 0;
+    for (const host of this.#hosts.values()) sum += host.connections;
+    return sum;
+  }
+
+  /** Takes a new configuration over in one step. */
+  update(config: Cluster, endpoints: readonly Endpoint[], tls: ClusterTls | undefined): void {
+    const before = this.config;
+    this.config = config;
+    if (this.tls?.identity !== tls?.identity) {
+      this.generation++;
+      for (const host of this.#hosts.values()) host.closeIdle();
+    }
+    this.tls = tls;
+    if (config.discovery.kind === "eds") this.#replaceHosts(endpoints);
+    if (this.outliers === undefined || !sameOutliers(before, config)) {
+      this.outliers =
+        config.outlierDetection === undefined
+          ? undefined
+          : new OutlierDetector<Host>(
+              config.outlierDetection,
+              () => this.hosts,
+              this.environment.now,
+              () => this.#repick(),
+            );
+      if (this.outliers === undefined) this.environment.wheel.cancel(this.#review);
+      else this.environment.wheel.arm(this.#review, this.outliers.intervalMs);
+    }
+    this.#repick();
+  }
+
+  #replaceHosts(endpoints: readonly Endpoint[]): void {
+    const next = new Map<string, Host>();
+    for (const endpoint of endpoints) {
+      const key = keyOf(endpoint);
+      const known = this.#hosts.get(key) ?? new Host(this, endpoint);
+      if (known.endpoint !== endpoint) {
+        known.endpoint = endpoint;
+        known.series = undefined; // its labels may have changed
+      }
+      next.set(key, known);
+    }
+    const removed = [...this.#hosts].filter(([key]) => !next.has(key));
+    this.#hosts = next;
+    for (const [, host] of removed) host.drain();
+  }
+
+  #repick(): void {
+    const usable = [...this.#hosts.values()].filter((host) => !host.isEjected);
+    this.#picker = createPicker(this.config.balancer, usable, this.environment.random);
+  }
+
+  #reviewOutliers(): void {
+    if (this.outliers === undefined || this.isRemoved) return;
+    this.outliers.review();
+    this.environment.wheel.arm(this.#review, this.outliers.intervalMs);
+  }
+
+  /** A host for one more request or tunnel to `address:port`. Undefined: there is none that may be used. */
+  pick(address: string, port: number, avoid: readonly Host[] | undefined): Host | undefined {
+    switch (this.config.discovery.kind) {
+      case "none":
+        return undefined;
+      case "original-destination":
+        return this.#originalHost(address, port);
+      case "eds":
+        break;
+    }
+    if (avoid === undefined) return this.#picker.pick();
+    // Istio's previous-hosts predicate: up to five picks for one that has not been tried; then any will do.
+    let host = this.#picker.pick();
+    for (let i = 1; i < 5 && host !== undefined && avoid.includes(host); i++) {
+      host = this.#picker.pick();
+    }
+    return host;
+  }
+
+  #originalHost(address: string, port: number): Host {
+    const key = `${address}:${port}:false`;
+    const known = this.#hosts.get(key);
+    if (known !== undefined) return known;
+    const host = new Host(this, { address, port, weight: 1, tls: false });
+    this.#hosts.set(key, host);
+    return host;
+  }
+
+  /** Forgets an original destination that has no connection any more. */
+  onHostUnused(host: Host): void {
+    if (this.config.discovery.kind !== "original-destination" || host.active > 0) return;
+    const key = `${host.address}:${host.port}:false`;
+    if (this.#hosts.get(key) === host) this.#hosts.delete(key);
+  }
+
+  // ---- limits ----------------------------------------------------------------------------------
+
+  mayConnect(): boolean {
+    const { maxConnections, maxPendingRequests } = this.config.circuitBreakers;
+    const isFull =
+      (maxConnections !== undefined && this.connections >= maxConnections) ||
+      (maxPendingRequests !== undefined && this.pendingRequests >= maxPendingRequests);
+    if (isFull) this.overflowsTotal++;
+    return !isFull;
+  }
+
+  mayRequest(): boolean {
+    const { maxRequests } = this.config.circuitBreakers;
+    const isFull = maxRequests !== undefined && this.activeRequests >= maxRequests;
+    if (isFull) this.overflowsTotal++;
+    return !isFull;
+  }
+
+  /** Whether one more retry fits the budget; retries must not multiply the load that made them necessary. */
+  mayRetry(): boolean {
+    const budget = Math.max(minRetries, Math.floor(this.activeRequests * retryShare));
+    const limit = Math.min(budget, this.config.circuitBreakers.maxRetries ?? Infinity);
+    return this.activeRetries < limit;
+  }
+
+  // ---- endings ---------------------------------------------------------------------------------
+
+  /** The cluster is gone from the configuration: what is in flight finishes. */
+  drain(): void {
+    this.isRemoved = true;
+    this.environment.wheel.cancel(this.#review);
+    for (const host of this.#hosts.values()) host.drain();
+  }
+
+  sweep(now: number): void {
+    const since = now - this.environment.limits.upstreamIdleMs;
+    for (const host of this.#hosts.values()) host.sweep(since);
+  }
+}
+
+function keyOf(endpoint: Endpoint): string {
+  return `${endpoint.address}:${endpoint.port}:${endpoint.tls}`;
+}
+
+function sameOutliers(a: Cluster, b: Cluster): boolean {
+  return JSON.stringify(a.outlierDetection) === JSON.stringify(b.outlierDetection);
+}

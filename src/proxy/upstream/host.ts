@@ -1,0 +1,232 @@
+/**
+ * One endpoint of one cluster, as this sidecar knows it: its connections, its load, how it has behaved.
+ *
+ * Connections are taken newest first, so that the few that are needed stay warm and the rest grow old and are closed.
+ * When the endpoint leaves the configuration the host drains: what is in flight finishes, what idles is closed, and no
+ * picker offers it any more.
+ */
+
+import type { Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
+import type { Endpoint } from "../../model/proxy-config.ts";
+import { type ConnectTlsOptions, connectPlain, connectWithTls } from "../codec/sockets.ts";
+import { type Reader, Transport } from "../codec/transport.ts";
+import { HttpUpstream } from "../codec/upstream.ts";
+import type { Exchange } from "../stack/exchange.ts";
+import type { Failure } from "../stack/outcome.ts";
+import { Timeout } from "../timer-wheel.ts";
+import type { ClusterRuntime } from "./cluster.ts";
+import type { HostHealth } from "./outlier.ts";
+
+export class Host {
+  readonly cluster: ClusterRuntime;
+  readonly address: string;
+  readonly port: number;
+  endpoint: Endpoint;
+  /** Requests and tunnels under way. */
+  active = 0;
+  connections = 0;
+  isRemoved = false;
+  /** Metric series already bound for this host, by the one who binds them. */
+  series: unknown = undefined;
+  readonly health: HostHealth = {
+    consecutive5xx: 0,
+    consecutiveGatewayErrors: 0,
+    ejections: 0,
+    ejectedUntil: 0,
+  };
+  readonly #idle: HttpUpstream[] = [];
+
+  constructor(cluster: ClusterRuntime, endpoint: Endpoint) {
+    this.cluster = cluster;
+    this.endpoint = endpoint;
+    this.address = endpoint.address;
+    this.port = endpoint.port;
+  }
+
+  get weight(): number {
+    return this.endpoint.weight;
+  }
+
+  get isEjected(): boolean {
+    return this.health.ejectedUntil > 0;
+  }
+
+  get idleConnections(): number {
+    return this.#idle.length;
+  }
+
+  get introduction(): string {
+    return this.cluster.introduction;
+  }
+
+  // ---- requests --------------------------------------------------------------------------------
+
+  /** Finds or makes a connection for the exchange; `fresh` asks for a new one. */
+  serve(exchange: Exchange, fresh: boolean): void {
+    const pooled = fresh ? undefined : this.#takeIdle();
+    if (pooled !== undefined) {
+      pooled.start(exchange);
+      return;
+    }
+    const { cluster } = this;
+    if (!cluster.mayConnect()) {
+      exchange.onFailure("overflow");
+      return;
+    }
+    this.#connectHttp(exchange);
+  }
+
+  #takeIdle(): HttpUpstream | undefined {
+    for (;;) {
+      const connection = this.#idle.pop();
+      if (connection === undefined || !connection.transport.isDestroyed) return connection;
+    }
+  }
+
+  #connectHttp(exchange: Exchange): void {
+    const { cluster } = this;
+    this.connections++;
+    cluster.pendingRequests++;
+    const { epoch } = exchange;
+    let isPending = true;
+    const settle = () => {
+      if (isPending) cluster.pendingRequests--;
+      isPending = false;
+    };
+    const connection = new HttpUpstream(this, (reader) => this.#open(reader));
+    this.#whenReady(
+      connection.transport,
+      () => {
+        settle();
+        // The client may have left meanwhile, or the try run out of time: the next one has use for the connection.
+        if (exchange.epoch === epoch) connection.start(exchange);
+        else connection.park();
+      },
+      () => {
+        settle();
+        cluster.connectFailures++;
+        connection.close();
+        if (exchange.epoch === epoch) exchange.onFailure("connect-failure");
+      },
+    );
+  }
+
+  /** The connection carries nothing and may carry more. */
+  release(connection: HttpUpstream): void {
+    if (this.isRemoved || connection.generation !== this.cluster.generation) {
+      connection.close();
+      return;
+    }
+    connection.idleSince = this.cluster.environment.now();
+    this.#idle.push(connection);
+  }
+
+  onConnectionClosed(connection: HttpUpstream): void {
+    this.connections--;
+    const index = this.#idle.indexOf(connection);
+    if (index >= 0) this.#idle.splice(index, 1);
+    if (this.connections === 0) this.cluster.onHostUnused(this);
+  }
+
+  // ---- tunnels ---------------------------------------------------------------------------------
+
+  /** Opens a connection for a tunnel. Exactly one of the callbacks is called, once. */
+  connectTunnel(
+    reader: Reader,
+    onReady: (transport: Transport) => void,
+    onFailure: (failure: Failure) => void,
+  ): void {
+    if (!this.cluster.mayConnect()) {
+      onFailure("overflow");
+      return;
+    }
+    this.connections++;
+    this.active++;
+    const transport = this.#open(reader);
+    this.#whenReady(
+      transport,
+      () => onReady(transport),
+      () => {
+        this.cluster.connectFailures++;
+        transport.destroy();
+        this.onTunnelClosed();
+        this.reportFailure("connect-failure");
+        onFailure("connect-failure");
+      },
+    );
+  }
+
+  onTunnelClosed(): void {
+    this.connections--;
+    this.active--;
+    if (this.connections === 0) this.cluster.onHostUnused(this);
+  }
+
+  // ---- connecting ------------------------------------------------------------------------------
+
+  #open(reader: Reader): Transport {
+    this.cluster.connectionsTotal++;
+    const tls: ConnectTlsOptions | undefined = this.endpoint.tls ? this.cluster.tls : undefined;
+    return new Transport(reader, (onread) =>
+      tls === undefined
+        ? connectPlain(this.address, this.port, onread)
+        : connectWithTls(this.address, this.port, tls, onread),
+    );
+  }
+
+  #whenReady(transport: Transport, onReady: () => void, onFailure: (error?: Error) => void): void {
+    const { wheel } = this.cluster.environment;
+    const socket: Socket | TLSSocket = transport.socket;
+    const event = transport.isTls ? "secureConnect" : "connect";
+    const settle = () => {
+      wheel.cancel(timeout);
+      socket.off(event, ready);
+      socket.off("close", failed);
+    };
+    const ready = () => {
+      settle();
+      onReady();
+    };
+    const failed = () => {
+      settle();
+      onFailure();
+    };
+    const timeout = new Timeout(failed);
+    wheel.arm(timeout, this.cluster.config.connectTimeoutMs);
+    socket.once(event, ready);
+    socket.once("close", failed);
+  }
+
+  // ---- health ----------------------------------------------------------------------------------
+
+  report(status: number): void {
+    if (this.cluster.outliers !== undefined) this.cluster.outliers.onStatus(this, status);
+  }
+
+  reportFailure(failure: Failure): void {
+    this.cluster.outliers?.onFailure(this, failure);
+  }
+
+  // ---- endings ---------------------------------------------------------------------------------
+
+  /** The endpoint is gone from the configuration. */
+  drain(): void {
+    this.isRemoved = true;
+    this.closeIdle();
+  }
+
+  closeIdle(): void {
+    for (const connection of this.#idle.splice(0)) connection.close();
+  }
+
+  /** Closes what has been idle since before `since`; the oldest are at the front. */
+  sweep(since: number): void {
+    for (;;) {
+      const [oldest] = this.#idle;
+      if (oldest === undefined || oldest.idleSince > since) return;
+      this.#idle.shift();
+      oldest.close();
+    }
+  }
+}

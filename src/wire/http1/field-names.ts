@@ -1,0 +1,82 @@
+/**
+ * Recognises field names while a head is read, so that nobody has to look for them afterwards.
+ *
+ * A name that is watched gets its mark (a small number) in the slot of each field that carries it. Names are looked up
+ * by length first: nearly every other name is dismissed by one array access.
+ */
+
+/** The fields that this layer itself must understand, in the order of their marks. */
+export const coreFields: readonly string[] = [
+  "host",
+  "content-length",
+  "transfer-encoding",
+  "connection",
+  "upgrade",
+  "expect",
+  "te",
+  "keep-alive",
+  "proxy-connection",
+];
+
+/** Marks of `coreFields`; 0 is "not watched". A parser's own names follow from `firstOwnMark`. */
+export const mark = {
+  none: 0,
+  host: 1,
+  contentLength: 2,
+  transferEncoding: 3,
+  connection: 4,
+  upgrade: 5,
+  expect: 6,
+  te: 7,
+  keepAlive: 8,
+  proxyConnection: 9,
+} as const;
+export const firstOwnMark: number = coreFields.length + 1;
+
+interface Watched {
+  readonly mark: number;
+  readonly codes: Uint8Array;
+}
+
+export class FieldNames {
+  readonly count: number;
+  readonly #byLength: (readonly Watched[] | undefined)[] = [];
+
+  /** Watches the core fields and `own` (lower case), whose marks are `firstOwnMark`, `firstOwnMark + 1`, … */
+  constructor(own: readonly string[] = []) {
+    const names = [...coreFields, ...own];
+    this.count = names.length + 1;
+    const longest = Math.max(...names.map((name) => name.length));
+    for (let length = 0; length <= longest; length++) {
+      const watched = names.flatMap((name, index) =>
+        name.length === length
+          ? [{ mark: index + 1, codes: Uint8Array.from(name, (c) => c.charCodeAt(0)) }]
+          : [],
+      );
+      this.#byLength.push(watched.length > 0 ? watched : undefined);
+    }
+  }
+
+  /** The mark of the name at `bytes[start, end)`, case ignored; 0 when it is not watched. */
+  markOf(bytes: Uint8Array, start: number, end: number): number {
+    const candidates = this.#byLength[end - start];
+    if (candidates === undefined) return 0;
+    for (let i = 0; i < candidates.length; i++) {
+      const candidate = candidates[i];
+      if (candidate !== undefined && equalsFolded(bytes, start, candidate.codes)) {
+        return candidate.mark;
+      }
+    }
+    return 0;
+  }
+}
+
+/** Whether the bytes from `start` are `lower`, ASCII case ignored. The range must be known to be long enough. */
+export function equalsFolded(bytes: Uint8Array, start: number, lower: Uint8Array): boolean {
+  for (let i = 0; i < lower.length; i++) {
+    let byte = bytes[start + i] ?? 0;
+    if (byte >= 65 && byte <= 90) byte += 32;
+    if (byte !== lower[i]) return false;
+  }
+  return true;
+}

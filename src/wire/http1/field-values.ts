@@ -1,0 +1,89 @@
+/** Readers for the few field values that decide framing and routing; all on bytes in place. */
+
+import { SP, TAB } from "./chars.ts";
+import { equalsFolded } from "./field-names.ts";
+
+const codes = (text: string): Uint8Array => Uint8Array.from(text, (c) => c.charCodeAt(0));
+const chunked = codes("chunked");
+const close = codes("close");
+const keepAlive = codes("keep-alive");
+const upgrade = codes("upgrade");
+
+/** Digits only (RFC 9110 §8.6) and exactly representable; -1 for anything else, a sign or a list included. */
+export function parseLength(bytes: Uint8Array, start: number, end: number): number {
+  if (start === end || end - start > 15) return -1;
+  let value = 0;
+  for (let i = start; i < end; i++) {
+    const byte = bytes[i] ?? 0;
+    if (byte < 48 || byte > 57) return -1;
+    value = value * 10 + byte - 48;
+  }
+  return value;
+}
+
+/** Whether the value is the one coding that everybody reads the same: `chunked`. */
+export function isChunkedOnly(bytes: Uint8Array, start: number, end: number): boolean {
+  return end - start === chunked.length && equalsFolded(bytes, start, chunked);
+}
+
+/** Host: no white space, no path, query, fragment or userinfo. Empty is allowed (RFC 9110 §7.2). */
+export function isValidHost(bytes: Uint8Array, start: number, end: number): boolean {
+  for (let i = start; i < end; i++) {
+    const byte = bytes[i] ?? 0;
+    const isBad =
+      byte <= SP || // white space
+      byte === 34 || // "
+      byte === 35 || // #
+      byte === 44 || // ,
+      byte === 47 || // /
+      byte === 60 || // <
+      byte === 62 || // >
+      byte === 63 || // ?
+      byte === 64 || // @
+      byte === 92; // \
+    if (isBad) return false;
+  }
+  return true;
+}
+
+export interface ConnectionOptions {
+  closes: boolean;
+  keepsAlive: boolean;
+  upgrades: boolean;
+  nominates: boolean;
+}
+
+// Shared: read at once by the caller, so that a head with a Connection field costs no object.
+const found: ConnectionOptions = {
+  closes: false,
+  keepsAlive: false,
+  upgrades: false,
+  nominates: false,
+};
+
+/** The options of a Connection field. The answer is overwritten by the next call. */
+export function connectionOptions(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): ConnectionOptions {
+  found.closes = found.keepsAlive = found.upgrades = found.nominates = false;
+  let at = start;
+  while (at < end) {
+    let comma = at;
+    while (comma < end && bytes[comma] !== 44) comma++;
+    let from = at;
+    let to = comma;
+    while (from < to && (bytes[from] === SP || bytes[from] === TAB)) from++;
+    while (to > from && (bytes[to - 1] === SP || bytes[to - 1] === TAB)) to--;
+    const length = to - from;
+    if (length === close.length && equalsFolded(bytes, from, close)) found.closes = true;
+    else if (length === keepAlive.length && equalsFolded(bytes, from, keepAlive)) {
+      found.keepsAlive = true;
+    } else if (length === upgrade.length && equalsFolded(bytes, from, upgrade)) {
+      found.upgrades = true;
+    } else if (length > 0) found.nominates = true;
+    at = comma + 1;
+  }
+  return found;
+}
