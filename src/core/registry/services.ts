@@ -46,12 +46,10 @@ export function isExternalName(service: Service): boolean {
   return service.spec.type === "ExternalName";
 }
 
-/** The virtual address; undefined for headless and ExternalName Services and until one is given. */
+/** The virtual IPv4 address; undefined for headless and ExternalName Services and until one is given. */
 export function clusterIpOf(service: Service): string | undefined {
   const address = service.spec.clusterIP;
-  if (address === undefined || address === "" || isHeadless(service) || isExternalName(service)) {
-    return undefined;
-  }
+  if (address === undefined || isExternalName(service) || !isIpv4(address)) return undefined;
   return address;
 }
 

@@ -10,7 +10,7 @@
 
 import type { AddressBlock } from "../../api/heddle/v1.ts";
 import type { Node, Pod, Service } from "../../api/k8s/core.ts";
-import { parseCidr, parseIpv4 } from "../../base/ip.ts";
+import { isIpv4, parseCidr, parseIpv4 } from "../../base/ip.ts";
 import type { NodeName } from "../../model/names.ts";
 import type { NodePeer, NodeView, ServiceView, WorkloadView } from "../../model/node-view.ts";
 import { compilePolicies } from "../policy/compile.ts";
@@ -71,7 +71,9 @@ function nodePeers(world: World): readonly NodePeer[] {
   const blocks = objectsOf<AddressBlock>(world, "AddressBlock");
   return objectsOf<Node>(world, "Node").flatMap((node) => {
     const name = node.metadata.name;
-    const address = node.status?.addresses?.find(({ type }) => type === "InternalIP")?.address;
+    const address = node.status?.addresses?.find(
+      (each) => each.type === "InternalIP" && isIpv4(each.address),
+    )?.address;
     if (address === undefined) return [];
     const own = blocks.filter((block) => block.spec.node === name);
     return {

@@ -5,6 +5,7 @@
  */
 
 import type { Namespace, Pod } from "../../api/k8s/core.ts";
+import { isIpv4 } from "../../base/ip.ts";
 import { podGateway } from "../../model/names.ts";
 import type { WorkloadLabels } from "../../model/proxy-config.ts";
 import type { Labels } from "./selector.ts";
@@ -59,11 +60,10 @@ export function namespaceLabels(world: World, namespace: string): Labels {
   return { ...labels, [namespaceNameLabel]: namespace };
 }
 
-/** The pod's address; undefined before it has one and once its processes have ended for good. */
+/** The pod's IPv4 address; undefined before it has one and once its processes have ended for good. */
 export function addressOf(pod: Pod): string | undefined {
-  if (hasEnded(pod)) return undefined;
   const address = pod.status?.podIP;
-  return address === "" ? undefined : address;
+  return address === undefined || hasEnded(pod) || !isIpv4(address) ? undefined : address;
 }
 
 /** Its processes have ended and will not be started again: its address may belong to another pod by now. */
