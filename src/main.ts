@@ -6,7 +6,7 @@
  * and what was compiled once is kept on disk, so that a spare sidecar is up quickly. Wiring only; no decisions.
  */
 
-import { enableCompileCache } from "node:module";
+import { enableCompileCache, flushCompileCache } from "node:module";
 import { join } from "node:path";
 import type { Command } from "commander";
 import type { AgentFlags } from "./agent/command.ts";
@@ -23,11 +23,41 @@ process.stdout.on("error", endWithReader);
 
 try {
   // The sidecar goes without the command line's parser: a pod may be waiting for it.
-  if (process.argv[2] === "proxy") await (await import("./proxy/command.ts")).runProxyCommand();
+  if (process.argv[2] === "proxy") await runProxyProcess(process.argv.slice(3));
   else await runCommandLine();
 } catch (error) {
   process.stderr.write(`error: ${renderError(error)}\n`);
   process.exitCode = 1;
+}
+
+async function runProxyProcess(words: readonly string[]): Promise<void> {
+  const { parseArgs } = await import("node:util");
+  const { values } = parseArgs({
+    args: [...words],
+    options: { "assignment-fd": { type: "string" } },
+  });
+  const [{ runProxy }, { createXdsSource }, { enterNetns }, kernel, { systemClock }, log] =
+    await Promise.all([
+      import("./proxy/main.ts"),
+      import("./proxy/config/xds-source.ts"),
+      import("./kernel/netns.ts"),
+      import("./kernel/original-destination.ts"),
+      import("./cli/system-clock.ts"),
+      processLog(),
+    ]);
+  // A sidecar is ended by a signal and runs as a user who may not write here: keep now what was compiled.
+  flushCompileCache();
+  const shared = { clock: systemClock, random: Math.random, log };
+  await runProxy({
+    ...shared,
+    assignmentFd: Number(values["assignment-fd"] ?? 3),
+    enterNetns,
+    dropPrivileges: kernel.dropPrivileges,
+    originalDestination: kernel.originalDestination,
+    source: ({ proxy, xdsSocket }) =>
+      createXdsSource({ ...shared, node: proxy, socket: xdsSocket }),
+  });
+  process.exit(); // nothing is left to do, whatever still holds the event loop
 }
 
 async function runCommandLine(): Promise<void> {
