@@ -22,10 +22,18 @@ export interface XdsServerOptions {
 export interface XdsServer {
   readonly port: number;
   close(): Promise<void>;
-  /** One entry for each connected client, as JSON. */
-  status(): unknown;
+  status(): readonly XdsClientStatus[];
   /** Resolves when every connected client has taken or refused a World of at least this version. */
   waitForVersion(version: number, signal: AbortSignal): Promise<unknown>;
+}
+
+/** Where one connected client stands. */
+export interface XdsClientStatus {
+  readonly id: string;
+  /** Highest version of the World that it has answered, either way. */
+  readonly settled?: number;
+  /** The last version it refused, and why; absent once it has taken a later one. */
+  readonly rejected?: { readonly version: number; readonly error: string };
 }
 
 export type StartXdsServer = (options: XdsServerOptions) => Promise<XdsServer>;

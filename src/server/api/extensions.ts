@@ -33,6 +33,20 @@ export interface Bootstrap {
   readonly roots: string;
 }
 
+/** Whether a change is in force everywhere, and who stands in the way. */
+export interface Converged {
+  readonly resourceVersion: string;
+  /** True when everybody connected has answered; some may have refused. */
+  readonly converged: boolean;
+  /** Ids of those that have not answered yet. */
+  readonly waiting: readonly string[];
+  readonly rejected: readonly {
+    readonly id: string;
+    readonly version: number;
+    readonly error: string;
+  }[];
+}
+
 const maxWaitMs = 50_000; // clients give up on an answer after 60 s
 
 export function extensions(options: ExtensionOptions): Extensions {
@@ -92,8 +106,12 @@ async function converged(options: ExtensionOptions, request: ExtensionRequest): 
     if (!signal.aborted) throw error;
     reached = false;
   }
-  return {
-    code: 200,
-    body: { resourceVersion: String(version), converged: reached, clients: options.xds().status() },
+  const clients = options.xds().status();
+  const body: Converged = {
+    resourceVersion: String(version),
+    converged: reached,
+    waiting: clients.filter(({ settled = 0 }) => settled < version).map(({ id }) => id),
+    rejected: clients.flatMap(({ id, rejected }) => (rejected ? [{ id, ...rejected }] : [])),
   };
+  return { code: 200, body };
 }
