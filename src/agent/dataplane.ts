@@ -16,7 +16,7 @@ import type { Log } from "../base/log.ts";
 import { compileNode } from "../core/dataplane/compile-node.ts";
 import { planNode } from "../core/dataplane/plan-node.ts";
 import type { KernelDriver } from "../kernel/driver.ts";
-import type { NodeState, Plan, PodInterface } from "../model/node-state.ts";
+import type { NodeState, PodInterface } from "../model/node-state.ts";
 import type { Attachment, NodeView } from "../model/node-view.ts";
 import { Latest } from "./latest.ts";
 
@@ -132,26 +132,37 @@ export class Dataplane {
     const start = this.#clock.now();
     const wanted = compileNode(view, [...this.#attachments.values()], this.#driver.features);
     this.#diagnostics = wanted.diagnostics;
-    let plan: Plan = [];
+    let steps = 0;
     try {
-      plan = planNode(wanted.value, this.#applied ?? this.#driver.observe());
-      this.#applied = undefined;
-      this.#driver.apply(plan);
-      this.#applied = wanted.value;
-      this.#report(start, plan);
+      try {
+        steps = this.#bring(wanted.value, this.#applied ?? this.#driver.observe());
+      } catch (error) {
+        // A transaction fails when a signal arrives in it, or when somebody changed what is ours: look, and try once.
+        this.#log.warn("kernel refused a plan, asking what it has", { error: renderError(error) });
+        steps = this.#bring(wanted.value, this.#driver.observe());
+      }
+      this.#report(start, steps);
     } catch (error) {
-      this.#applied = undefined;
-      this.#report(start, plan, renderError(error));
+      this.#report(start, steps, renderError(error));
       throw error;
     }
   }
 
-  #report(start: number, plan: Plan, error?: string): void {
+  /** Number of steps that it took. */
+  #bring(wanted: NodeState, observed: NodeState): number {
+    this.#applied = undefined;
+    const plan = planNode(wanted, observed);
+    this.#driver.apply(plan);
+    this.#applied = wanted;
+    return plan.length;
+  }
+
+  #report(start: number, steps: number, error?: string): void {
     const now = this.#clock.now();
     this.#lastPlan = {
       at: now,
       tookMs: now - start,
-      steps: plan.length,
+      steps,
       ...(error === undefined ? {} : { error }),
     };
   }

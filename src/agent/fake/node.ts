@@ -63,11 +63,13 @@ export interface FakeNodeOptions extends Partial<AgentOptions> {
   readonly driver?: KernelDriver;
   readonly createNetns?: (path: string) => void;
   readonly podCidr?: string;
+  /** Where an earlier one lived, to be its successor. */
+  readonly directory?: string;
   readonly log?: boolean;
 }
 
 export async function startFakeNode(given: FakeNodeOptions = {}): Promise<FakeNode> {
-  const directory = mkdtempSync(join(tmpdir(), "heddle-agent-"));
+  const directory = given.directory ?? mkdtempSync(join(tmpdir(), "heddle-agent-"));
   const options: AgentOptions = {
     node: "node-1",
     address: "192.0.2.1",

@@ -18,16 +18,8 @@ export function proxyNodeOf(
     workload: {
       namespace: pod.namespace,
       workload,
-      app:
-        labels["service.istio.io/canonical-name"] ??
-        labels["app.kubernetes.io/name"] ??
-        labels["app"] ??
-        workload,
-      version:
-        labels["service.istio.io/canonical-revision"] ??
-        labels["app.kubernetes.io/version"] ??
-        labels["version"] ??
-        "latest",
+      app: labels["app"] ?? labels["app.kubernetes.io/name"] ?? "unknown",
+      version: labels["version"] ?? labels["app.kubernetes.io/version"] ?? "unknown",
       serviceAccount,
     },
   };
