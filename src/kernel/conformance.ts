@@ -48,8 +48,12 @@ function vethOf(netns: string, name = "hd0123456789"): VethSpec {
   return { kind: "veth", name, mtu: 1450, peer };
 }
 
-/** Registers the suite. `open` makes a kernel in which nothing of ours exists. */
-export function describeKernelDriver(name: string, open: () => KernelUnderTest): void {
+/** Registers the suite. `open` makes a kernel in which nothing of ours exists; `skip` says why it cannot. */
+export function describeKernelDriver(
+  name: string,
+  open: () => KernelUnderTest,
+  skip: string | false = false,
+): void {
   const on = (sentence: string, body: (kernel: KernelUnderTest) => void): void => {
     test(sentence, () => {
       const kernel = open();
@@ -66,7 +70,7 @@ export function describeKernelDriver(name: string, open: () => KernelUnderTest):
     driver.apply(plan);
   };
 
-  describe(name, () => {
+  describe(name, { skip }, () => {
     on("observes nothing where nothing of ours exists", ({ driver }) => {
       assert.deepEqual(driver.observe(), nothing);
     });

@@ -8,6 +8,7 @@
  * Not here: what the calls are for. Netlink's protocol is in netlink-socket.ts, nftables in nftables.ts.
  */
 
+import { closeSync } from "node:fs";
 import { getSystemErrorMap } from "node:util";
 import koffi, { type LibraryHandle } from "koffi";
 import { MeshError } from "../base/error.ts";
@@ -69,6 +70,9 @@ export interface Libc {
   mount(source: string, target: string, flags: number): void;
   unmount(target: string, flags: number): void;
   closeOnExec(fd: number): void;
+  /** A file in memory. */
+  memfd(name: string): number;
+  close(fd: number): void;
 }
 
 export const libc: () => Libc = once(bindLibc);
@@ -109,6 +113,7 @@ function bindLibc(): Libc {
     "int mount(const char *, const char *, const char *, unsigned long, const void *)",
   );
   const unmount = library.func("int umount2(const char *, int)");
+  const memfd = library.func("int memfd_create(const char *, unsigned int)");
   const fcntl = library.func("int fcntl(int, int, int)");
   return {
     socket: (domain, type, protocol) => checked(socket(domain, type, protocol)),
@@ -125,11 +130,14 @@ function bindLibc(): Libc {
     mount: (source, target, flags) => void checked(mount(source, target, "none", flags, null)),
     unmount: (target, flags) => void checked(unmount(target, flags)),
     closeOnExec: (fd) => void checked(fcntl(fd, F_SETFD, FD_CLOEXEC)),
+    memfd: (name) => checked(memfd(name, MFD_CLOEXEC)),
+    close: closeSync,
   };
 }
 
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
+const MFD_CLOEXEC = 1;
 
 function checked(result: number): number {
   if (result < 0) throw new SystemCallError(koffi.errno());

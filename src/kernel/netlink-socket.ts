@@ -8,7 +8,6 @@
  * end and asked again, and what was read before is thrown away. Datagrams larger than the buffer grow the buffer.
  */
 
-import { closeSync } from "node:fs";
 import { MeshError } from "../base/error.ts";
 import {
   decodeMessages,
@@ -28,6 +27,7 @@ import {
   EAGAIN,
   EINTR,
   ENOBUFS,
+  type Libc,
   libc,
   MSG_PEEK,
   MSG_TRUNC,
@@ -49,18 +49,26 @@ const answerSeconds = 5; // an answer is there at once; this only keeps a kernel
 const maxTries = 10; // a table that changes during ten dumps in a row is not going to hold still
 const usualBufferBytes = 64 * 1024; // dumps come in datagrams of at most 32 kB
 
+/** What a socket needs of libc; tests bring their own. */
+export type SocketCalls = Pick<
+  Libc,
+  "socket" | "bind" | "setsockopt" | "send" | "sendInBackground" | "recv" | "close"
+>;
+
 type Decode<T> = (payload: Uint8Array, type: number) => T | undefined;
 
 export class NetlinkSocket {
   readonly #fd: number;
   #sequence = 0;
   #buffer: Uint8Array;
+  readonly #libc: SocketCalls;
 
   /** Opens a socket of a netlink family in the thread's present namespace. */
-  constructor(family: number, bufferBytes: number = usualBufferBytes) {
+  constructor(family: number, calls: SocketCalls = libc(), bufferBytes: number = usualBufferBytes) {
+    this.#libc = calls;
     this.#buffer = new Uint8Array(bufferBytes);
     try {
-      this.#fd = libc().socket(AF_NETLINK, SOCK_RAW_CLOEXEC, family);
+      this.#fd = this.#libc.socket(AF_NETLINK, SOCK_RAW_CLOEXEC, family);
     } catch (cause) {
       throw new MeshError("kernel.netlink.open", `open netlink socket of family ${family}`, {
         cause,
@@ -69,15 +77,15 @@ export class NetlinkSocket {
     }
     const address = new Uint8Array(12);
     address[0] = AF_NETLINK;
-    libc().bind(this.#fd, address);
+    this.#libc.bind(this.#fd, address);
     const timeout = new Uint8Array(16);
     timeout[0] = answerSeconds;
-    libc().setsockopt(this.#fd, SOL_SOCKET, SO_RCVTIMEO, timeout);
+    this.#libc.setsockopt(this.#fd, SOL_SOCKET, SO_RCVTIMEO, timeout);
     const on = Uint8Array.of(1, 0, 0, 0);
-    libc().setsockopt(this.#fd, SOL_NETLINK, NETLINK_EXT_ACK, on);
+    this.#libc.setsockopt(this.#fd, SOL_NETLINK, NETLINK_EXT_ACK, on);
     if (family === NETLINK_ROUTE) {
       // Makes the kernel apply the filters of dump requests. Nobody minds where it is too old for that.
-      libc().setsockopt(this.#fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, on);
+      this.#libc.setsockopt(this.#fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, on);
     }
   }
 
@@ -92,7 +100,7 @@ export class NetlinkSocket {
    */
   requestInBackgroundAndClose(request: NetlinkRequest, done: () => void): void {
     const bytes = encodeMessage({ ...request, flags: request.flags | NLM_F_REQUEST, sequence: 1 });
-    libc().sendInBackground(this.#fd, bytes, () => {
+    this.#libc.sendInBackground(this.#fd, bytes, () => {
       this.close();
       done();
     });
@@ -117,7 +125,7 @@ export class NetlinkSocket {
   }
 
   close(): void {
-    closeSync(this.#fd);
+    this.#libc.close(this.#fd);
   }
 
   #exchange<T>(
@@ -127,7 +135,7 @@ export class NetlinkSocket {
   ): { readonly values: T[]; readonly complete: boolean } {
     this.#sequence = (this.#sequence + 1) >>> 0;
     const sequence = this.#sequence;
-    libc().send(
+    this.#libc.send(
       this.#fd,
       encodeMessage({ ...request, flags: request.flags | NLM_F_REQUEST | flags, sequence }),
     );
@@ -158,9 +166,9 @@ export class NetlinkSocket {
   #receive(): NetlinkMessage[] | undefined {
     try {
       // Asking for the length first costs a microsecond, and no datagram is ever cut short.
-      const length = libc().recv(this.#fd, this.#buffer, MSG_PEEK | MSG_TRUNC);
+      const length = this.#libc.recv(this.#fd, this.#buffer, MSG_PEEK | MSG_TRUNC);
       if (length > this.#buffer.length) this.#buffer = new Uint8Array(length * 2);
-      return decodeMessages(this.#buffer.subarray(0, libc().recv(this.#fd, this.#buffer, 0)));
+      return decodeMessages(this.#buffer.subarray(0, this.#libc.recv(this.#fd, this.#buffer, 0)));
     } catch (error) {
       if (!(error instanceof SystemCallError)) throw error;
       if (error.errno === EINTR) return [];

@@ -5,7 +5,7 @@
  * 0.1 ms, a small transaction about 0.7 ms; a spawned `nft` costs 5 ms.
  */
 
-import { readdirSync } from "node:fs";
+import { closeSync, readdirSync, writeSync } from "node:fs";
 import { MeshError } from "../base/error.ts";
 import { AF_NETLINK, libc, loadLibrary, once, SOL_SOCKET } from "./ffi.ts";
 
@@ -20,6 +20,7 @@ interface Libnftables {
   errors(context: Pointer): string;
   setDryRun(context: Pointer, dry: boolean): void;
   run(context: Pointer, text: string): number;
+  runFile(context: Pointer, path: string): number;
 }
 
 const longestMessage = 2000; // nft repeats the offending line, which may hold ten thousand elements
@@ -31,7 +32,8 @@ export class NftContext {
   /** Makes a context in the thread's present namespace. */
   constructor() {
     this.#library = libnftables();
-    this.#context = inheritNothing(() => this.#library.create(0));
+    this.#context = this.#library.create(0);
+    closeNetlinkOnExec();
     if (this.#library.bufferOutput(this.#context) || this.#library.bufferErrors(this.#context)) {
       throw new MeshError("kernel.nft.open", "open nftables context: out of memory", {
         fault: "host",
@@ -42,18 +44,39 @@ export class NftContext {
   /** Commits `text` as one transaction; throws MeshError `kernel.nft.refused` with nft's message. */
   run(text: string): void {
     if (this.#library.run(this.#context, text) === 0) return;
-    const message = this.#library.errors(this.#context).trim().slice(0, longestMessage);
+    const message = this.#library.errors(this.#context);
     throw new MeshError("kernel.nft.refused", "commit nftables transaction", {
-      cause: new Error(message === "" ? "nft gave no reason" : message),
+      cause: new Error(this.#located(text) ?? trimmed(message)),
       fault: "host",
     });
   }
 
   /** Like `run`, but the kernel only checks and changes nothing. */
   check(text: string): void {
+    this.#dry(() => this.run(text));
+  }
+
+  /**
+   * What is wrong with a text and on which line; undefined where a second look finds nothing. Of a text in memory the
+   * library tells no line and shows the first whatever is wrong, so it is given the text once more, as a file.
+   */
+  #located(text: string): string | undefined {
+    const file = libc().memfd("heddle-nft");
+    try {
+      writeSync(file, text);
+      const path = `/proc/self/fd/${file}`;
+      const status = this.#dry(() => this.#library.runFile(this.#context, path));
+      if (status === 0) return undefined;
+      return trimmed(this.#library.errors(this.#context).replaceAll(`${path}:`, "line "));
+    } finally {
+      closeSync(file);
+    }
+  }
+
+  #dry<T>(action: () => T): T {
     this.#library.setDryRun(this.#context, true);
     try {
-      this.run(text);
+      return action();
     } finally {
       this.#library.setDryRun(this.#context, false);
     }
@@ -73,6 +96,7 @@ const libnftables: () => Libnftables = once(() => {
   const errors = library.func("const char *nft_ctx_get_error_buffer(void *)");
   const setDryRun = library.func("void nft_ctx_set_dry_run(void *, bool)");
   const run = library.func("int nft_run_cmd_from_buffer(void *, const char *)");
+  const runFile = library.func("int nft_run_cmd_from_filename(void *, const char *)");
   return {
     create: (flags) => create(flags),
     free: (context) => free(context),
@@ -81,19 +105,21 @@ const libnftables: () => Libnftables = once(() => {
     errors: (context) => errors(context),
     setDryRun: (context, dry) => setDryRun(context, dry),
     run: (context, text) => run(context, text),
+    runFile: (context, path) => runFile(context, path),
   };
 });
 
 const SO_DOMAIN = 39;
 
+function trimmed(message: string): string {
+  return message.trim().slice(0, longestMessage) || "nft gave no reason";
+}
+
 /** The library opens its socket without close-on-exec; a sidecar that inherited it would keep the namespace alive. */
-function inheritNothing<T>(open: () => T): T {
-  const before = new Set(readdirSync("/proc/self/fd"));
-  const opened = open();
+function closeNetlinkOnExec(): void {
   for (const name of readdirSync("/proc/self/fd")) {
-    if (!before.has(name) && isNetlink(Number(name))) libc().closeOnExec(Number(name));
+    if (isNetlink(Number(name))) libc().closeOnExec(Number(name));
   }
-  return opened;
 }
 
 function isNetlink(fd: number): boolean {
