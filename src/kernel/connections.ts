@@ -7,7 +7,6 @@
  */
 
 import {
-  type Connection,
   type ConnectionEnd,
   connectionInvolves,
   decodeConnection,
@@ -33,15 +32,14 @@ export function forgetConnectionsOf(socket: NetlinkSocket, address: string): num
       : ends.map((end) => dumpConnectionsOf(end, address));
   let forgotten = 0;
   for (const listing of listings) {
-    let found: Connection[] = [];
-    doing("connection", `list connections of ${address}`, () => {
-      found = socket.dump(listing, (payload, type) => {
+    const found = doing("connection", `list connections of ${address}`, () =>
+      socket.dump(listing, (payload, type) => {
         const connection = decodeConnection(type, payload);
         if (connection === undefined) return undefined;
         return connectionInvolves(connection, address) ? connection : undefined;
-      });
-    });
-    for (const connection of found) {
+      }),
+    );
+    for (const connection of found ?? []) {
       const { source, destination } = connection.original;
       doing(
         "connection",
@@ -56,9 +54,8 @@ export function forgetConnectionsOf(socket: NetlinkSocket, address: string): num
 }
 
 function countConnections(socket: NetlinkSocket): number {
-  let count: number | undefined;
-  doing("connection", "count connections", () => {
-    count = socket.get(getConnectionCount(), decodeConnectionCount);
-  });
+  const count = doing("connection", "count connections", () =>
+    socket.get(getConnectionCount(), decodeConnectionCount),
+  );
   return count ?? 0;
 }

@@ -52,18 +52,11 @@ export class LinkRemover {
   #doom(name: string): boolean {
     const link = findLink(this.#socket, name);
     if (link === undefined) return false;
-    let found = true;
-    doing(
-      "link",
-      `delete link ${name}`,
-      () => {
-        found = false;
-        this.#socket.request(changeLink(link.index, { group: doomedGroup }));
-        found = true;
-      },
-      absent,
-    );
-    return found;
+    const mark = () => {
+      this.#socket.request(changeLink(link.index, { group: doomedGroup }));
+      return true;
+    };
+    return doing("link", `delete link ${name}`, mark, absent) ?? false;
   }
 }
 

@@ -5,8 +5,7 @@
  * settings are written there, wherever the thread is later. Each step leaves its object as wanted whatever was there
  * before; deleting what is absent is success.
  *
- * Measured with 100 pods: attaching one takes 0.9 ms, detaching 20 ms, nearly all of it the kernel's wait in
- * `link-delete`.
+ * With 100 pods attaching one takes 1.1 ms and detaching one 1.9 ms; README.md has the table.
  *
  * Not here: what is wanted and in which order (core/dataplane).
  */

@@ -14,6 +14,7 @@ import { linkPrefix, podGateway, routeProtocol } from "../model/names.ts";
 import type { LinkSpec, NodeState, PodInterface, RouteSpec } from "../model/node-state.ts";
 import { decodeAddress, dumpAddresses } from "../wire/netlink/address.ts";
 import { decodeLink, dumpLinks, type Link } from "../wire/netlink/link.ts";
+import type { NetlinkRequest } from "../wire/netlink/message.ts";
 import {
   decodeForwarding,
   decodeNeighbour,
@@ -22,6 +23,7 @@ import {
 } from "../wire/netlink/neighbour.ts";
 import type { Route } from "../wire/netlink/route.ts";
 import type { NetlinkSocket } from "./netlink-socket.ts";
+import { doing, type KernelObject } from "./refusal.ts";
 import { listRoutes } from "./routes.ts";
 
 const unknownPeer: PodInterface = { netns: "", ifName: "", mac: "", address: "", gateway: "" };
@@ -31,7 +33,12 @@ export function observeOurs(
   socket: NetlinkSocket,
   remembered: ReadonlyMap<string, PodInterface>,
 ): Omit<NodeState, "sysctls" | "ruleset"> {
-  const all = socket.dump(dumpLinks(), decodeLink);
+  const list = <T>(
+    object: KernelObject,
+    request: NetlinkRequest,
+    decode: (payload: Uint8Array) => T | undefined,
+  ): T[] => doing(object, `list each ${object}`, () => socket.dump(request, decode)) ?? [];
+  const all = list("link", dumpLinks(), decodeLink);
   const nameOf = new Map(all.map((link) => [link.index, link.name]));
   const ours = all.filter((link) => link.name.startsWith(linkPrefix));
   const ourIndexes = new Set(ours.map((link) => link.index));
@@ -42,22 +49,20 @@ export function observeOurs(
 
   return {
     links: ours.flatMap((link) => linkSpec(link, remembered)).sort(by((link) => link.name)),
-    addresses: socket
-      .dump(dumpAddresses(), decodeAddress)
+    addresses: list("address", dumpAddresses(), decodeAddress)
       .filter((each) => ourIndexes.has(each.linkIndex) || each.address === podGateway)
       .map(named)
       .sort(by((each) => `${each.link} ${each.address}`)),
     routes: listRoutes(socket, routeProtocol)
       .map((route) => routeSpec(route, nameOf))
       .sort(by((each) => `${each.destination.address}/${each.destination.prefixLength}`)),
-    neighbours: socket
-      .dump(dumpNeighbours(), decodeNeighbour)
+    neighbours: list("neighbour", dumpNeighbours(), decodeNeighbour)
       .filter((each) => ourIndexes.has(each.linkIndex))
       .map(named)
       .sort(by((each) => `${each.link} ${each.address}`)),
     forwarding: ours
       .filter((link) => link.kind === "vxlan")
-      .flatMap((link) => socket.dump(dumpForwarding(link.index), decodeForwarding))
+      .flatMap((link) => list("forwarding", dumpForwarding(link.index), decodeForwarding))
       .filter((each) => ourIndexes.has(each.linkIndex))
       .map(named)
       .sort(by((each) => `${each.link} ${each.mac}`)),

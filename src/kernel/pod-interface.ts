@@ -9,7 +9,7 @@ import type { PodInterface } from "../model/node-state.ts";
 import { decodeAddress, dumpAddresses, replaceAddress } from "../wire/netlink/address.ts";
 import { changeLink, decodeLink, getLink, type Link } from "../wire/netlink/link.ts";
 import { type Route, replaceRoute } from "../wire/netlink/route.ts";
-import { ENODEV, SystemCallError } from "./ffi.ts";
+import { ENODEV } from "./ffi.ts";
 import { NETLINK_ROUTE, NetlinkSocket } from "./netlink-socket.ts";
 import { inNetnsOf } from "./netns.ts";
 import { doing } from "./refusal.ts";
@@ -33,12 +33,7 @@ export function withSocketIn<T>(
 }
 
 export function findLink(socket: NetlinkSocket, name: string): Link | undefined {
-  try {
-    return socket.get(getLink(name), decodeLink);
-  } catch (error) {
-    if (error instanceof SystemCallError && error.errno === ENODEV) return undefined;
-    throw error;
-  }
+  return doing("link", `find link ${name}`, () => socket.get(getLink(name), decodeLink), [ENODEV]);
 }
 
 /** Loopback up, address, link up, route to the gateway on the link, default route through it. */

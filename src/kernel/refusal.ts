@@ -18,22 +18,25 @@ import {
   SystemCallError,
 } from "./ffi.ts";
 
-type KernelObject = "link" | "address" | "route" | "neighbour" | "forwarding" | "connection";
+export type KernelObject = "link" | "address" | "route" | "neighbour" | "forwarding" | "connection";
 
 const EPERM = 1;
 
-/** Runs `action`; a refusal becomes a MeshError that says `doing`, unless its errno is among `fine`. */
-export function doing(
+/**
+ * Runs `action` and returns what it returns; a refusal becomes a MeshError that says `description`, or undefined where
+ * its errno is among `fine`.
+ */
+export function doing<T>(
   object: KernelObject,
   description: string,
-  action: () => void,
+  action: () => T,
   fine: readonly number[] = [],
-): void {
+): T | undefined {
   try {
-    action();
+    return action();
   } catch (error) {
     if (!(error instanceof SystemCallError)) throw error;
-    if (fine.includes(error.errno)) return;
+    if (fine.includes(error.errno)) return undefined;
     throw refusal(object, description, error);
   }
 }

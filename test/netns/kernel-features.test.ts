@@ -1,0 +1,47 @@
+/** Probes ask the kernel for the thing itself, and leave nothing behind. */
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { probeFeatures, requireFeature } from "../../src/kernel/features.ts";
+import { EINVAL, EOPNOTSUPP } from "../../src/kernel/ffi.ts";
+import { NETLINK_ROUTE, NetlinkSocket } from "../../src/kernel/netlink-socket.ts";
+import { inNetns } from "../../src/kernel/netns.ts";
+import { NftContext } from "../../src/kernel/nftables.ts";
+import { probeKind } from "../../src/wire/netlink/link.ts";
+import { linksJson, needsRoot, output, Scratch } from "./kernel-scratch.ts";
+
+describe("a probe", { skip: needsRoot }, () => {
+  test("finds what the data plane needs, and changes nothing", () => {
+    using scratch = new Scratch();
+    const netns = scratch.netns();
+    const socket = inNetns(netns, () => new NetlinkSocket(NETLINK_ROUTE));
+    scratch.defer(() => socket.close());
+    const nft = inNetns(netns, () => new NftContext());
+    scratch.defer(() => nft.close());
+    const probe = probeFeatures(socket, nft);
+    assert.deepEqual(probe.features, { vxlan: true, nftables: true });
+    requireFeature(probe, "vxlan");
+    assert.equal(linksJson(netns).length, 1);
+    assert.equal(output(netns, "nft", "list", "ruleset"), "");
+  });
+
+  test("tells a kind of link that the kernel has from one that nobody has", () => {
+    using scratch = new Scratch();
+    const socket = inNetns(scratch.netns(), () => new NetlinkSocket(NETLINK_ROUTE));
+    scratch.defer(() => socket.close());
+    assert.throws(() => socket.request(probeKind("vxlan", "hdprobe")), { errno: EINVAL });
+    assert.throws(() => socket.request(probeKind("telepathy", "hdprobe")), { errno: EOPNOTSUPP });
+  });
+
+  test("says what is missing when something needs it", () => {
+    const probe = {
+      features: { vxlan: false, nftables: true },
+      missing: new Map([["vxlan", "the kernel has no VXLAN devices"] as const]),
+    };
+    requireFeature(probe, "nftables");
+    assert.throws(() => requireFeature(probe, "vxlan"), {
+      code: "kernel.feature.vxlan",
+      message: "the kernel has no VXLAN devices",
+    });
+  });
+});
