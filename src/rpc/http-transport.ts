@@ -55,6 +55,11 @@ export interface HttpTransport {
 
 /** A request without an answer for this long is lost; long polls say so themselves with `signal`. */
 const answerTimeoutMs = 60_000;
+/**
+ * Connections for requests; more requests wait for one. A burst on more would overrun the listener's backlog, which a
+ * unix socket answers with EAGAIN. Streams have connections of their own and are not counted.
+ */
+const maxConnections = 32;
 
 export function httpTransport(endpoint: Endpoint): HttpTransport {
   const open = opener(endpoint);
@@ -68,16 +73,20 @@ export function httpTransport(endpoint: Endpoint): HttpTransport {
     });
   }
 
-  function start(request: TransportRequest, mayRepeat: boolean): Promise<IncomingMessage> {
+  function start(
+    request: TransportRequest,
+    use: Use,
+    mayRepeat: boolean,
+  ): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
       const text = request.body === undefined ? undefined : JSON.stringify(request.body);
-      const outgoing = open.request(request, text);
+      const outgoing = open.request(request, use, text);
       outgoing.on("response", resolve);
       outgoing.on("error", (error: NodeJS.ErrnoException) => {
         const staleConnection =
           mayRepeat && outgoing.reusedSocket && ["ECONNRESET", "EPIPE"].includes(error.code ?? "");
         if (!staleConnection) reject(unreachable(request, error));
-        else start(request, false).then(resolve, reject);
+        else start(request, use, false).then(resolve, reject);
       });
       outgoing.setTimeout(answerTimeoutMs, () =>
         outgoing.destroy(new Error(`no answer for ${answerTimeoutMs} ms`)),
@@ -98,11 +107,11 @@ export function httpTransport(endpoint: Endpoint): HttpTransport {
 
   return {
     async send(request) {
-      return read(request, await start(request, request.method === "GET"));
+      return read(request, await start(request, "answer", request.method === "GET"));
     },
 
     async *lines(request, silenceMs, refused) {
-      const message = await start(request, true);
+      const message = await start(request, "stream", false);
       if (message.statusCode !== 200) refused(await read(request, message));
       message.socket.setTimeout(silenceMs, () =>
         message.destroy(new Error(`silent for ${silenceMs} ms`)),
@@ -126,48 +135,47 @@ export function httpTransport(endpoint: Endpoint): HttpTransport {
   };
 }
 
+type Use = "answer" | "stream";
+
 function opener(endpoint: Endpoint) {
-  const headers = (request: TransportRequest, text: string | undefined) => ({
-    accept: "application/json",
-    ...(text !== undefined && {
-      "content-type": request.mediaType ?? "application/json",
-      "content-length": Buffer.byteLength(text),
-    }),
-  });
-  const common = (request: TransportRequest) => ({
-    method: request.method,
-    path: request.path,
-    ...(request.signal && { signal: request.signal }),
-  });
-  if (endpoint.kind === "socket") {
-    const agent = new HttpAgent({ keepAlive: true });
-    return {
-      request: (request: TransportRequest, text: string | undefined) =>
-        httpRequest({
-          ...common(request),
-          socketPath: endpoint.path,
-          agent,
-          headers: headers(request, text),
-        }),
-      close: () => agent.destroy(),
-    };
-  }
-  const { hostname, port } = new URL(endpoint.url);
-  const agent = new HttpsAgent({ keepAlive: true, ca: endpoint.roots });
+  const isSocket = endpoint.kind === "socket";
+  const roots = isSocket ? {} : { ca: endpoint.roots };
+  const agents = {
+    answer: isSocket
+      ? new HttpAgent({ keepAlive: true, maxSockets: maxConnections })
+      : new HttpsAgent({ keepAlive: true, maxSockets: maxConnections, ...roots }),
+    stream: isSocket ? new HttpAgent() : new HttpsAgent(roots),
+  };
+  const place = isSocket ? { socketPath: endpoint.path } : hostOf(endpoint.url);
+  const send = isSocket ? httpRequest : httpsRequest;
   return {
-    request: (request: TransportRequest, text: string | undefined) =>
-      httpsRequest({
-        ...common(request),
-        host: hostname,
-        port: port || 443,
-        agent,
+    request: (request: TransportRequest, use: Use, text: string | undefined) =>
+      send({
+        ...place,
+        agent: agents[use],
+        method: request.method,
+        path: request.path,
+        ...(request.signal && { signal: request.signal }),
         headers: {
-          ...headers(request, text),
-          authorization: `Bearer ${endpoint.token.reveal()}`,
+          accept: "application/json",
+          ...(text !== undefined && {
+            "content-type": request.mediaType ?? "application/json",
+            "content-length": Buffer.byteLength(text),
+          }),
+          ...(!isSocket && { authorization: `Bearer ${endpoint.token.reveal()}` }),
         },
       }),
-    close: () => agent.destroy(),
+    close: () => {
+      agents.answer.destroy();
+      agents.stream.destroy();
+    },
   };
+}
+
+function hostOf(url: string) {
+  const { hostname, port } = new URL(url);
+  // URLs write IPv6 addresses in brackets, sockets do not.
+  return { host: hostname.replace(/^\[(.*)\]$/, "$1"), port: port || 443 };
 }
 
 function responseOf(message: IncomingMessage, text: string): TransportResponse {

