@@ -30,6 +30,8 @@ export interface PlanReport {
 export class Dataplane {
   /** The newest view, for readers that wait for something to appear in it. */
   readonly views: Latest<NodeView> = new Latest();
+  /** The state that was brought into the kernel last. */
+  readonly inForce: Latest<NodeState> = new Latest();
   readonly #driver: KernelDriver;
   readonly #clock: Clock;
   readonly #log: Log;
@@ -154,6 +156,7 @@ export class Dataplane {
     const plan = planNode(wanted, observed);
     this.#driver.apply(plan);
     this.#applied = wanted;
+    this.inForce.set(wanted);
     return plan.length;
   }
 

@@ -158,8 +158,8 @@ async function joinCluster(
   const insist = (what: string, call: () => Promise<void>) => untilDone(what, call, deps, signal);
   await insist("register node", () => registerNode(objects, options.node, options.address));
   await insist("confirm address blocks", () => parts.ipam.confirm());
-  void parts.dataplane.views
-    .wait(() => (parts.dataplane.inSync ? true : undefined), signal)
+  void parts.dataplane.inForce
+    .wait((state) => state, signal)
     .then(() => insist("report ready", () => reportReady(objects, options.node, deps.clock)))
     .catch(() => undefined);
 }
