@@ -16,7 +16,11 @@ import type {
 export interface KernelDriver {
   /** Probed once, then remembered. */
   readonly features: KernelFeatures;
-  /** Links `hd*`, addresses and routes of ours, VXLAN neighbours and forwarding entries. Never the ruleset. */
+  /**
+   * Links `hd*`, addresses and routes of ours, VXLAN neighbours and forwarding entries; settings that this driver
+   * wrote. Never the ruleset. The far end of a veth that this driver neither made nor adopted, or that is down, has
+   * empty fields; `link-add` completes or repairs such a link in place, so it is planned wherever a link differs.
+   */
   observe(): NodeState;
   /** Takes the steps in order; throws MeshError `kernel.<object>.<reason>` at the first that the kernel refuses. */
   apply(plan: Plan): void;
