@@ -1,0 +1,56 @@
+/**
+ * Runs one bench and prints its result: a few lines for people, and with `--json` one JSON object as the last line.
+ *
+ *   npm run -s bench -- NAME [--json]
+ */
+
+import type { BenchResult } from "./result.ts";
+
+const benches: Readonly<Record<string, () => Promise<BenchResult>>> = {
+  "sidecar-pair": async () => (await import("./sidecar-pair.ts")).run(),
+  "cni-add": async () => {
+    const result = await (await import("./cni-add.ts")).run();
+    const { ours, reference, ratio, ...details } = result;
+    return {
+      bench: "cni-add",
+      unit: "milliseconds from exec to result (p50; the ratio is the worse of p50 and p99)",
+      ours: ours.p50Ms,
+      floor: null,
+      rivals: { reference: reference.p50Ms },
+      ratio: { reference: Math.max(ratio.p50, ratio.p99) },
+      growth: [],
+      details: { ...details, ours, reference, ratio },
+    };
+  },
+};
+
+const words = process.argv.slice(2);
+const name = words.find((word) => !word.startsWith("-"));
+const bench = name === undefined ? undefined : benches[name];
+if (bench === undefined) {
+  process.stderr.write(
+    `usage: npm run -s bench -- NAME [--json]\nbenches: ${Object.keys(benches).join(", ")}\n`,
+  );
+  process.exit(2);
+}
+try {
+  const result = await bench();
+  if (words.includes("--json")) process.stdout.write(`${JSON.stringify(result)}\n`);
+  else process.stdout.write(`${describe(result)}\n`);
+} catch (error) {
+  process.stderr.write(`error: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exit(1);
+}
+
+function describe(result: BenchResult): string {
+  const line = (what: string, value: number | null, ratio: number | undefined) =>
+    `  ${what.padEnd(12)} ${value === null ? "-" : value}${ratio === undefined ? "" : `  (ours is ${ratio} times this)`}`;
+  return [
+    `${result.bench}: ${result.unit}`,
+    line("ours", result.ours, undefined),
+    ...(result.floor === null ? [] : [line("floor", result.floor, result.ratio["floor"])]),
+    ...Object.entries(result.rivals).map(([rival, value]) =>
+      line(rival, value, result.ratio[rival]),
+    ),
+  ].join("\n");
+}
