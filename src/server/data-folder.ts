@@ -20,6 +20,8 @@ export interface DataFolder {
 export async function openDataFolder(path: string): Promise<DataFolder> {
   try {
     await mkdir(path, { recursive: true, mode: 0o700 });
+    // SQLite gives its journals the mode of the file itself, which it would make readable to all.
+    await (await open(join(path, "objects.db"), "a", 0o600)).close();
   } catch (cause) {
     throw new MeshError("server.data", `make data folder ${path}`, { cause, fault: "host" });
   }

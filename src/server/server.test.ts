@@ -422,8 +422,10 @@ describe("a node's token", () => {
     assert.ok(!JSON.stringify(objects).includes(token.slice(-20)));
   });
 
-  test("the administrator's socket is its user's alone", () => {
-    assert.equal(statSync(running.adminSocket).mode & 0o777, 0o600);
+  test("nobody but the server's user can open its files and its administrator's socket", () => {
+    for (const name of ["admin.sock", "authority.pem", "objects.db", "objects.db-wal"]) {
+      assert.equal(statSync(join(folder, "main", name)).mode & 0o777, 0o600, name);
+    }
   });
 });
 
