@@ -10,6 +10,11 @@ import { COLON, CR, hexValue, LF, SP, TAB, tokenByte, valueByte } from "./chars.
 import type { Framing } from "./framing.ts";
 import type { HttpProblem } from "./problem.ts";
 
+const SEMICOLON = 59;
+const EQUALS = 61;
+const QUOTE = 34;
+const BACKSLASH = 92;
+
 const maxSizeDigits = 13; // 52 bits: exact in a number
 const maxExtensionBytes = 4096; // over a whole body; a flood of extensions is a denial of service (CVE-2023-39326)
 const maxTrailerBytes = 16 * 1024;
@@ -19,7 +24,7 @@ const LENGTH = 1;
 const CLOSE = 2;
 const SIZE_FIRST = 3; // the first digit of a chunk's size
 const SIZE = 4;
-const EXTENSION = 5;
+const EXT_START = 5; // after a semicolon: a name must follow
 const SIZE_LF = 6;
 const DATA = 7;
 const DATA_CR = 8;
@@ -29,6 +34,12 @@ const TRAILER_NAME = 11;
 const TRAILER_VALUE = 12;
 const TRAILER_LF = 13;
 const END_LF = 14;
+const EXT_NAME = 15;
+const EXT_VALUE_START = 16;
+const EXT_VALUE = 17;
+const EXT_QUOTED = 18;
+const EXT_ESCAPED = 19;
+const EXT_QUOTED_END = 20;
 
 export class BodyReader {
   problem: HttpProblem | undefined;
@@ -109,15 +120,20 @@ export class BodyReader {
             if (++this.#digits > maxSizeDigits) return this.#fail("bad-chunk", at);
             this.#left = this.#left * 16 + digit;
           } else if (byte === CR) this.#state = SIZE_LF;
-          else if (byte === 59) this.#state = EXTENSION;
+          else if (byte === SEMICOLON) this.#state = EXT_START;
           else return this.#fail("bad-chunk", at);
           at++;
           break;
         }
-        case EXTENSION:
-          if (byte === CR) this.#state = SIZE_LF;
-          else if (valueByte[byte] !== 1) return this.#fail("bad-chunk", at);
-          else if (++this.#extensionBytes > maxExtensionBytes) {
+        case EXT_START:
+        case EXT_NAME:
+        case EXT_VALUE_START:
+        case EXT_VALUE:
+        case EXT_QUOTED:
+        case EXT_ESCAPED:
+        case EXT_QUOTED_END:
+          if (!this.#extension(byte)) return this.#fail("bad-chunk", at);
+          if (++this.#extensionBytes > maxExtensionBytes) {
             return this.#fail("chunk-extension-too-long", at);
           }
           at++;
@@ -152,6 +168,40 @@ export class BodyReader {
       }
     }
     return at;
+  }
+
+  /** One byte of `;name=value` (RFC 9112 §7.1.1, without its optional white space); false when it cannot stand there. */
+  #extension(byte: number): boolean {
+    switch (this.#state) {
+      case EXT_START:
+        this.#state = EXT_NAME;
+        return tokenByte[byte] === 1;
+      case EXT_NAME:
+        if (byte === EQUALS) this.#state = EXT_VALUE_START;
+        else return this.#endOfExtension(byte) || tokenByte[byte] === 1;
+        return true;
+      case EXT_VALUE_START:
+        this.#state = byte === QUOTE ? EXT_QUOTED : EXT_VALUE;
+        return byte === QUOTE || tokenByte[byte] === 1;
+      case EXT_VALUE:
+        return this.#endOfExtension(byte) || tokenByte[byte] === 1;
+      case EXT_QUOTED:
+        if (byte === QUOTE) this.#state = EXT_QUOTED_END;
+        else if (byte === BACKSLASH) this.#state = EXT_ESCAPED;
+        return valueByte[byte] === 1;
+      case EXT_ESCAPED:
+        this.#state = EXT_QUOTED;
+        return valueByte[byte] === 1;
+      default:
+        return this.#endOfExtension(byte);
+    }
+  }
+
+  #endOfExtension(byte: number): boolean {
+    if (byte === CR) this.#state = SIZE_LF;
+    else if (byte === SEMICOLON) this.#state = EXT_START;
+    else return false;
+    return true;
   }
 
   /** One byte of the trailer section; false when it cannot stand there. */
