@@ -1,9 +1,79 @@
-/** The configuration of one sidecar in a world. */
+/**
+ * The configuration of one sidecar in a world: Istio's semantics, lowered to listeners, routes, clusters and endpoints.
+ *
+ * A function of the world alone: what the pod is and which labels it has is read there, not taken from what the proxy
+ * says of itself. What is the same for all proxies of a namespace is made once per world (clusters.ts).
+ *
+ * Not here: narrowing what a proxy gets to what it uses (Sidecar), gateways, HTTP/2.
+ */
 
+import type { Pod } from "../../api/k8s/core.ts";
 import type { Compiled } from "../../base/compiled.ts";
-import type { ProxyConfig, ProxyNode } from "../../model/proxy-config.ts";
-import type { World } from "../registry/world.ts";
+import type { Cluster, ProxyConfig, ProxyNode } from "../../model/proxy-config.ts";
+import { compareText, objectNamed, type World } from "../registry/world.ts";
+import { outboundClusters } from "./clusters.ts";
+import { ProxyContext } from "./context.ts";
+import { inbound } from "./inbound.ts";
+import { blackHoleCluster, passthroughCluster } from "./names.ts";
+import { outboundListeners } from "./outbound.ts";
+import { outboundRoutes } from "./route-configs.ts";
 
-export function compileProxy(_world: World, _proxy: ProxyNode): Compiled<ProxyConfig> {
-  return { value: { listeners: [], routes: [], clusters: [], endpoints: [] }, diagnostics: [] };
+export function compileProxy(world: World, proxy: ProxyNode): Compiled<ProxyConfig> {
+  const { namespace } = proxy;
+  const pod = objectNamed<Pod>(world, "Pod", namespace, proxy.pod) ?? unknownPod(proxy);
+  const context = new ProxyContext(world, namespace, pod.metadata.labels ?? {});
+  const own = inbound(context, pod, proxy);
+  const listeners = [own.listener, ...outboundListeners(context)];
+  const routes = outboundRoutes(context);
+  const shared = outboundClusters(world, namespace);
+  for (const note of shared.notes) context.note(note);
+  const extra = [...context.extraClusters.values()];
+  return {
+    value: {
+      listeners: sorted(listeners, ({ name }) => name),
+      routes,
+      clusters: sorted(
+        [...own.clusters, ...passthrough, ...shared.clusters, ...extra.map(([cluster]) => cluster)],
+        ({ name }) => name,
+      ),
+      endpoints: sorted(
+        [...shared.endpoints, ...extra.map(([, endpoints]) => endpoints)],
+        ({ cluster }) => cluster,
+      ),
+    },
+    diagnostics: context.notes,
+  };
+}
+
+const passthrough: readonly Cluster[] = [
+  {
+    name: passthroughCluster,
+    direction: "outbound",
+    discovery: { kind: "original-destination" },
+    connectTimeoutMs: 10_000,
+    balancer: { kind: "round-robin" },
+    circuitBreakers: {},
+  },
+  {
+    name: blackHoleCluster,
+    direction: "outbound",
+    discovery: { kind: "none" },
+    connectTimeoutMs: 10_000,
+    balancer: { kind: "round-robin" },
+    circuitBreakers: {},
+  },
+];
+
+/** A pod that is not in the world has no labels, so that only what holds for its whole namespace holds for it. */
+function unknownPod(proxy: ProxyNode): Pod {
+  return {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { namespace: proxy.namespace, name: proxy.pod },
+    spec: { containers: [] },
+  };
+}
+
+function sorted<T>(items: readonly T[], key: (item: T) => string): readonly T[] {
+  return [...items].sort((a, b) => compareText(key(a), key(b)));
 }

@@ -143,6 +143,7 @@ function decodeBreakers(thresholds: wire.Thresholds | undefined): CircuitBreaker
 function encodeOutliers(outliers: OutlierDetection): wire.OutlierDetection {
   return {
     consecutive5xx: { value: outliers.consecutive5xx },
+    enforcingConsecutive5xx: { value: outliers.consecutive5xx === 0 ? 0 : 100 },
     consecutiveGatewayFailure: { value: outliers.consecutiveGatewayErrors },
     enforcingConsecutiveGatewayFailure: {
       value: outliers.consecutiveGatewayErrors === 0 ? 0 : 100,
@@ -157,7 +158,10 @@ function encodeOutliers(outliers: OutlierDetection): wire.OutlierDetection {
 
 function decodeOutliers(outliers: wire.OutlierDetection): OutlierDetection {
   return {
-    consecutive5xx: wrappedNumber(outliers.consecutive5xx, 5),
+    consecutive5xx:
+      wrappedNumber(outliers.enforcingConsecutive5xx, 100) === 0
+        ? 0
+        : wrappedNumber(outliers.consecutive5xx, 5),
     consecutiveGatewayErrors:
       wrappedNumber(outliers.enforcingConsecutiveGatewayFailure, 0) === 0
         ? 0

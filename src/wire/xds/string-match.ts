@@ -84,7 +84,7 @@ export function decodeQueryMatch(matcher: QueryParameterMatcher, path: string): 
 /** Refuses here, with the path, what could otherwise only be refused where the expression is first used. */
 export function checked(regex: string, path: string): string {
   try {
-    new RegExp(`^(?:${regex.replace(/^\(\?i\)/, "")})$`, "u");
+    new RegExp(`^(?:${regex.replace(/^\(\?i\)/, "")})$`);
     return regex;
   } catch (cause) {
     throw new MeshError("xds.invalid", `${path}: regular expression`, { cause, fault: "peer" });

@@ -565,6 +565,7 @@ export interface Thresholds {
 /** envoy.config.cluster.v3.OutlierDetection */
 export interface OutlierDetection {
   readonly consecutive5xx?: UInt32Value | undefined;
+  readonly enforcingConsecutive5xx?: UInt32Value | undefined;
   readonly consecutiveGatewayFailure?: UInt32Value | undefined;
   readonly enforcingConsecutiveGatewayFailure?: UInt32Value | undefined;
   readonly enforcingSuccessRate?: UInt32Value | undefined;

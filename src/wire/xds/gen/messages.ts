@@ -602,6 +602,7 @@ export const Thresholds: MessageType<t.Thresholds> = message("envoy.config.clust
 
 export const OutlierDetection: MessageType<t.OutlierDetection> = message("envoy.config.cluster.v3.OutlierDetection", [
   [1, "consecutive5xx", "message", "optional", () => UInt32Value],
+  [5, "enforcingConsecutive5xx", "message", "optional", () => UInt32Value],
   [10, "consecutiveGatewayFailure", "message", "optional", () => UInt32Value],
   [11, "enforcingConsecutiveGatewayFailure", "message", "optional", () => UInt32Value],
   [6, "enforcingSuccessRate", "message", "optional", () => UInt32Value],

@@ -1,0 +1,77 @@
+/**
+ * Which DestinationRule says how a client namespace talks to a Service.
+ *
+ * As Istio looks them up: rules of the client's own namespace, then rules of the Service's namespace that the client
+ * may see, then rules of the root namespace; in the first of these with a rule whose host matches, the most specific
+ * host counts. Several rules for that very host are merged: the oldest's traffic policy, everybody's subsets, the
+ * oldest's where two have the same name.
+ */
+
+import type { DestinationRule, TrafficPolicy } from "../../api/istio/networking.ts";
+import type { Labels } from "../registry/selector.ts";
+import { namespaceOf } from "../registry/workloads.ts";
+import { objectsOf, type World } from "../registry/world.ts";
+import { mostSpecific, resolveHost } from "./host.ts";
+import { memoized } from "./memo.ts";
+import type { MeshService } from "./services.ts";
+import { byAge, isVisible, rootNamespace } from "./visibility.ts";
+
+export interface ClientRule {
+  readonly policy: TrafficPolicy | undefined;
+  readonly subsets: readonly Subset[];
+  /** The rules that say so, oldest first, for notes. */
+  readonly from: readonly DestinationRule[];
+}
+
+export interface Subset {
+  readonly name: string;
+  readonly labels: Labels;
+  /** The subset's own settings over the host's. */
+  readonly policy: TrafficPolicy | undefined;
+}
+
+/** Undefined: nobody says anything, the defaults hold. */
+export function ruleFor(
+  world: World,
+  clientNamespace: string,
+  service: MeshService,
+): ClientRule | undefined {
+  const rules = byNamespace(objectsOf<DestinationRule>(world, "DestinationRule"));
+  const places = [clientNamespace, service.namespace, rootNamespace];
+  for (const [index, place] of places.entries()) {
+    const candidates = (rules.get(place) ?? []).filter(
+      ({ rule }) => index === 0 || isVisible(rule.spec.exportTo, place, clientNamespace),
+    );
+    const best = mostSpecific(candidates, ({ host }) => host, service.host);
+    if (best !== undefined) {
+      return merge(candidates.filter(({ host }) => host === best.host).map(({ rule }) => rule));
+    }
+  }
+  return undefined;
+}
+
+interface ResolvedRule {
+  readonly rule: DestinationRule;
+  readonly host: string;
+}
+
+const byNamespace = memoized((rules: readonly DestinationRule[]) => {
+  const resolved = [...rules].sort(byAge).map((rule): ResolvedRule => {
+    return { rule, host: resolveHost(rule.spec.host, namespaceOf(rule)) };
+  });
+  return Map.groupBy(resolved, ({ rule }) => namespaceOf(rule));
+});
+
+function merge(rules: readonly DestinationRule[]): ClientRule {
+  const policy = rules.find((rule) => rule.spec.trafficPolicy !== undefined)?.spec.trafficPolicy;
+  const subsets = new Map<string, Subset>();
+  for (const subset of rules.flatMap((rule) => rule.spec.subsets ?? [])) {
+    if (subsets.has(subset.name)) continue;
+    subsets.set(subset.name, {
+      name: subset.name,
+      labels: subset.labels ?? {},
+      policy: subset.trafficPolicy === undefined ? policy : { ...policy, ...subset.trafficPolicy },
+    });
+  }
+  return { policy, subsets: [...subsets.values()], from: rules };
+}

@@ -1,0 +1,93 @@
+/**
+ * A VirtualService's request match as a route match.
+ *
+ * What is known when compiling (the caller's labels and namespace, the port, the gateway) decides here whether the
+ * route exists for this proxy at all; the rest becomes the match.
+ */
+
+import type { HttpMatchRequest, StringMatch as Written } from "../../api/istio/networking.ts";
+import type { HeaderMatch, PathMatch, RouteMatch, StringMatch } from "../../model/proxy-config.ts";
+import { matchesLabels } from "../registry/selector.ts";
+import type { ProxyContext } from "./context.ts";
+import { isForMesh } from "./virtual-services.ts";
+
+/** Whether requests of this proxy, sent to this port, can match at all. */
+export function appliesTo(
+  match: HttpMatchRequest,
+  context: ProxyContext,
+  listenPort: number,
+): boolean {
+  return (
+    isForMesh(match.gateways) &&
+    (match.port === undefined || match.port === listenPort) &&
+    (match.sourceNamespace === undefined || match.sourceNamespace === context.namespace) &&
+    matchesLabels(context.labels, match.sourceLabels ?? {})
+  );
+}
+
+export const everyRequest: RouteMatch = {
+  path: { kind: "prefix", value: "/" },
+  headers: [],
+  queryParameters: [],
+};
+
+export function routeMatch(match: HttpMatchRequest): RouteMatch {
+  return {
+    path: pathMatch(match.uri),
+    headers: [
+      ...pseudoHeaders(match),
+      ...headers(match.headers, false),
+      ...headers(match.withoutHeaders, true),
+    ],
+    queryParameters: Object.entries(match.queryParams ?? {}).map(([name, written]) => ({
+      name,
+      match: stringMatch(written),
+    })),
+    ...(match.ignoreUriCase === true && match.uri !== undefined ? { ignoreCase: true } : {}),
+  };
+}
+
+/** True where nothing after this match in the list can ever be reached. */
+export function matchesEverything(match: RouteMatch): boolean {
+  const { path, headers, queryParameters } = match;
+  const anyPath =
+    (path.kind === "prefix" && path.value === "/") ||
+    (path.kind === "regex" && (path.value === ".*" || path.value === "/.*"));
+  return anyPath && headers.length === 0 && queryParameters.length === 0;
+}
+
+function pathMatch(uri: Written | undefined): PathMatch {
+  if (uri?.exact !== undefined) return { kind: "exact", value: uri.exact };
+  if (uri?.regex !== undefined) return { kind: "regex", value: uri.regex };
+  return { kind: "prefix", value: uri?.prefix ?? "/" };
+}
+
+function pseudoHeaders(match: HttpMatchRequest): HeaderMatch[] {
+  const written = {
+    ":method": match.method,
+    ":authority": match.authority,
+    ":scheme": match.scheme,
+  };
+  return Object.entries(written).flatMap(([name, value]) =>
+    value === undefined ? [] : [{ name, match: stringMatch(value), invert: false }],
+  );
+}
+
+function headers(
+  written: Readonly<Record<string, Written>> | undefined,
+  invert: boolean,
+): HeaderMatch[] {
+  return Object.entries(written ?? {}).map(([name, value]) => ({
+    name: name.toLowerCase(),
+    match: stringMatch(value),
+    invert,
+  }));
+}
+
+/** An empty match means: present, with whatever value. */
+function stringMatch(written: Written): StringMatch {
+  if (written.exact !== undefined) return { kind: "exact", value: written.exact };
+  if (written.prefix !== undefined) return { kind: "prefix", value: written.prefix };
+  if (written.regex !== undefined) return { kind: "regex", value: written.regex };
+  return { kind: "present" };
+}

@@ -1,0 +1,166 @@
+/**
+ * The HTTP rules of a VirtualService as routes, in order; the list ends where a route takes everything.
+ *
+ * A rule with several matches becomes several routes with the same action. Weights of zero are left out beside others.
+ */
+
+import type {
+  HeaderOperations,
+  HttpRoute,
+  HttpRouteDestination,
+  VirtualService,
+} from "../../api/istio/networking.ts";
+import { durationMs } from "../../api/validate/duration.ts";
+import type {
+  Fault,
+  HeaderEdit,
+  Route,
+  RouteAction,
+  RouteMatch,
+  WeightedCluster,
+} from "../../model/proxy-config.ts";
+import { objectKey } from "../registry/world.ts";
+import type { ProxyContext } from "./context.ts";
+import { destinationCluster } from "./destination.ts";
+import { appliesTo, everyRequest, matchesEverything, routeMatch } from "./http-match.ts";
+import { retryPolicy } from "./retry.ts";
+
+/** Routes for requests that the proxy sends to `listenPort`. */
+export function httpRoutes(
+  context: ProxyContext,
+  rules: VirtualService,
+  listenPort: number,
+): readonly Route[] {
+  const routes: Route[] = [];
+  for (const [index, rule] of (rules.spec.http ?? []).entries()) {
+    const place = { rules, path: `spec.http[${index}]`, listenPort };
+    for (const { name, match } of matchesOf(context, rule, listenPort)) {
+      routes.push({
+        name: nameOf(rules, rule, name),
+        origin: objectKey(rules),
+        match,
+        action: actionOf(context, rule, place),
+        ...editsOf(rule.headers),
+        ...faultOf(rule),
+      });
+      if (matchesEverything(match)) return routes;
+    }
+  }
+  return routes;
+}
+
+/** Where nobody wrote routes: straight to the Service, with Istio's default retries. */
+export function defaultRoute(cluster: string): Route {
+  return {
+    name: "default",
+    match: everyRequest,
+    action: {
+      kind: "forward",
+      clusters: [{ cluster, weight: 100 }],
+      timeoutMs: 0,
+      ...retryPolicy(undefined),
+    },
+  };
+}
+
+interface Place {
+  readonly rules: VirtualService;
+  readonly path: string;
+  readonly listenPort: number;
+}
+
+function matchesOf(
+  context: ProxyContext,
+  rule: HttpRoute,
+  listenPort: number,
+): readonly { readonly name: string | undefined; readonly match: RouteMatch }[] {
+  if (rule.match === undefined || rule.match.length === 0) {
+    return [{ name: undefined, match: everyRequest }];
+  }
+  return rule.match
+    .filter((match) => appliesTo(match, context, listenPort))
+    .map((match) => ({ name: match.name, match: routeMatch(match) }));
+}
+
+function nameOf(rules: VirtualService, rule: HttpRoute, match: string | undefined): string {
+  const parts = [rule.name, match].filter((part) => part !== undefined && part !== "");
+  return parts.length > 0 ? parts.join(".") : objectKey(rules);
+}
+
+function actionOf(context: ProxyContext, rule: HttpRoute, place: Place): RouteAction {
+  if (rule.redirect !== undefined) {
+    const { uri, authority, scheme, port, redirectCode } = rule.redirect;
+    return {
+      kind: "redirect",
+      status: redirectCode ?? 301,
+      ...(authority === undefined ? {} : { host: authority }),
+      ...(uri === undefined ? {} : { path: uri }),
+      ...(scheme === undefined ? {} : { scheme }),
+      ...(port === undefined ? {} : { port }),
+    };
+  }
+  if (rule.directResponse !== undefined) {
+    const { status, body } = rule.directResponse;
+    return { kind: "respond", status, body: body?.string ?? "" };
+  }
+  return {
+    kind: "forward",
+    clusters: clustersOf(context, rule.route ?? [], place),
+    timeoutMs: durationMs(rule.timeout ?? "") ?? 0,
+    ...retryPolicy(rule.retries),
+    ...(rule.rewrite?.uri === undefined ? {} : { prefixRewrite: rule.rewrite.uri }),
+    ...(rule.rewrite?.authority === undefined ? {} : { hostRewrite: rule.rewrite.authority }),
+  };
+}
+
+function clustersOf(
+  context: ProxyContext,
+  destinations: readonly HttpRouteDestination[],
+  place: Place,
+): readonly WeightedCluster[] {
+  const only = destinations.length === 1;
+  return destinations.flatMap((to, index) => {
+    const weight = only ? 100 : (to.weight ?? 0);
+    if (weight === 0) return [];
+    const path = `${place.path}.route[${index}].destination`;
+    const cluster = destinationCluster(context, to.destination, { ...place, path });
+    return [{ cluster, weight, ...editsOf(to.headers) }];
+  });
+}
+
+interface Edits {
+  readonly requestHeaders?: HeaderEdit;
+  readonly responseHeaders?: HeaderEdit;
+}
+
+function editsOf(headers: HttpRoute["headers"]): Edits {
+  const request = editOf(headers?.request);
+  const response = editOf(headers?.response);
+  return {
+    ...(request === undefined ? {} : { requestHeaders: request }),
+    ...(response === undefined ? {} : { responseHeaders: response }),
+  };
+}
+
+function editOf(operations: HeaderOperations | undefined): HeaderEdit | undefined {
+  const set = Object.entries(operations?.set ?? {});
+  const add = Object.entries(operations?.add ?? {});
+  const remove = operations?.remove ?? [];
+  return set.length + add.length + remove.length === 0 ? undefined : { set, add, remove };
+}
+
+/** A fault without a percentage hits every request. */
+function faultOf(rule: HttpRoute): { readonly fault?: Fault } {
+  const { delay, abort } = rule.fault ?? {};
+  const delayMs = durationMs(delay?.fixedDelay ?? "");
+  const status = abort?.httpStatus;
+  const percent = (part: typeof delay | typeof abort): number =>
+    part?.percentage?.value ?? part?.percent ?? 100;
+  if (delayMs === undefined && status === undefined) return {};
+  return {
+    fault: {
+      ...(delayMs === undefined ? {} : { delay: { percent: percent(delay), fixedMs: delayMs } }),
+      ...(status === undefined ? {} : { abort: { percent: percent(abort), status } }),
+    },
+  };
+}

@@ -1,0 +1,284 @@
+/**
+ * The inbound listener: what becomes of connections to the pod.
+ *
+ * Each port of the pod that some Service names has chains of its own, all other ports share a set; which chains there
+ * are follows from the mode (mesh TLS, plain, both) and the protocol:
+ *
+ * | mode       | mesh TLS     | plain        | an application's own TLS |
+ * | STRICT     | terminated   | closed       | closed                   |
+ * | PERMISSIVE | terminated   | taken        | passed through           |
+ * | DISABLE    | –            | taken        | passed through           |
+ *
+ * Where the protocol is detected, every TLS connection is taken for the mesh's: inside it the protocol is detected
+ * again, which leaves nothing to tell an application's own TLS by.
+ */
+
+import type { Pod, Service } from "../../api/k8s/core.ts";
+import { ports } from "../../model/names.ts";
+import type {
+  Cluster,
+  DownstreamTls,
+  FilterChain,
+  FilterChainMatch,
+  Listener,
+  NetworkFilter,
+  ProxyNode,
+} from "../../model/proxy-config.ts";
+import { servicePortsOf } from "../registry/services.ts";
+import { namespaceOf } from "../registry/workloads.ts";
+import { objectsOf, type World } from "../registry/world.ts";
+import { endpointSlicesFor } from "../services/endpoint-slices.ts";
+import { authorizationOf, type WorkloadAuthorization } from "./authorization.ts";
+import type { ProxyContext } from "./context.ts";
+import { everyRequest } from "./http-match.ts";
+import {
+  allMeshAlpn,
+  blackHoleCluster,
+  certificateSecret,
+  inboundCluster,
+  inboundPassthroughCluster,
+  meshAlpn,
+  validationSecret,
+} from "./names.ts";
+import { type EffectiveMode, modeOfPort, modesOf } from "./peer-authentication.ts";
+import { type PortProtocol, protocolOf } from "./protocol.ts";
+import { inboundRetry } from "./retry.ts";
+
+export interface Inbound {
+  readonly listener: Listener;
+  readonly clusters: readonly Cluster[];
+}
+
+export function inbound(context: ProxyContext, pod: Pod, proxy: ProxyNode): Inbound {
+  const { world, namespace, labels } = context;
+  const modes = modesOf(world, namespace, labels);
+  const authorization = authorizationOf(world, namespace, labels);
+  for (const note of authorization.notes) context.note(note);
+  const known = servedPorts(context, pod, proxy);
+  for (const port of modes.ports.keys()) {
+    if (!known.has(port)) known.set(port, "detect");
+  }
+  const served = [...known].sort(([a], [b]) => a - b);
+  const chains = served.flatMap(([port, protocol]) =>
+    portChains({ port, protocol, mode: modeOfPort(modes, port), authorization }),
+  );
+  const others = portChains({ protocol: "detect", mode: modes.mode, authorization });
+  return {
+    listener: {
+      name: "virtualInbound",
+      direction: "inbound",
+      address: "0.0.0.0",
+      port: ports.inbound,
+      bindToPort: true,
+      useOriginalDestination: true,
+      filterChains: [trafficLoop, ...chains, ...others],
+    },
+    clusters: [
+      ...served.map(([port]) => localCluster(inboundCluster(port))),
+      localCluster(inboundPassthroughCluster),
+    ],
+  };
+}
+
+/** A connection to the listener itself would be handed to it for ever. */
+const trafficLoop: FilterChain = {
+  name: "virtualInbound-blackhole",
+  match: { destinationPort: ports.inbound },
+  rbac: [],
+  filter: {
+    kind: "tcp",
+    statPrefix: blackHoleCluster,
+    clusters: [{ cluster: blackHoleCluster, weight: 100 }],
+  },
+};
+
+/** Ports of the pod behind some Service, with the protocol that the Service says. */
+function servedPorts(context: ProxyContext, pod: Pod, proxy: ProxyNode): Map<number, PortProtocol> {
+  const served = new Map<number, { readonly protocol: PortProtocol; readonly service: string }>();
+  for (const { service, port, number } of portsBehindServices(context.world, pod, proxy.address)) {
+    const protocol = protocolOf(port);
+    const before = served.get(number);
+    if (before === undefined) served.set(number, { protocol, service });
+    else if (before.protocol !== protocol) {
+      context.note({
+        severity: "warning",
+        code: "HEDDLE0105",
+        where: `Service ${service} spec.ports[${port.name}]`,
+        message: `port ${number} of the pods is ${before.protocol} for Service ${before.service} and ${protocol} here: the first holds`,
+      });
+    }
+  }
+  return new Map([...served].map(([number, { protocol }]) => [number, protocol]));
+}
+
+function portsBehindServices(
+  world: World,
+  pod: Pod,
+  address: string,
+): readonly {
+  readonly service: string;
+  readonly port: ReturnType<typeof servicePortsOf>[number];
+  readonly number: number;
+}[] {
+  // As it will be an endpoint, also before it is one: the sidecar starts before the application does.
+  const asEndpoint: Pod = { ...pod, status: { ...pod.status, phase: "Running", podIP: address } };
+  return objectsOf<Service>(world, "Service")
+    .filter((service) => namespaceOf(service) === namespaceOf(pod))
+    .flatMap((service) =>
+      endpointSlicesFor(service, [asEndpoint]).flatMap((slice) =>
+        slice.ports
+          .filter((port) => (port.protocol ?? "TCP") === "TCP")
+          .flatMap((target) => {
+            const port = servicePortsOf(service).find(({ name }) => name === (target.name ?? ""));
+            if (port === undefined) return [];
+            const name = `${namespaceOf(service)}/${service.metadata.name}`;
+            return [{ service: name, port, number: target.port }];
+          }),
+      ),
+    );
+}
+
+interface PortSettings {
+  /** Undefined: all ports that have no chains of their own. */
+  readonly port?: number;
+  readonly protocol: PortProtocol;
+  readonly mode: EffectiveMode;
+  readonly authorization: WorkloadAuthorization;
+}
+
+function portChains(settings: PortSettings): readonly FilterChain[] {
+  const { protocol, mode } = settings;
+  const tls =
+    protocol === "http" ? meshTls([meshAlpn.http, meshAlpn.any]) : meshTls([meshAlpn.any]);
+  const takesTls = mode !== "DISABLE";
+  const takesPlain = mode !== "STRICT";
+  if (protocol === "detect") {
+    return [
+      ...(takesTls ? bothProtocols(settings, "tls", tls) : []),
+      ...(takesPlain ? bothProtocols(settings, "raw", undefined) : []),
+      ...(takesTls ? [] : [passThrough(settings)]),
+    ];
+  }
+  const filtered = protocol === "http" ? httpChain : tcpChain;
+  // Under STRICT all TLS is the mesh's; beside plain connections it is told by what it offers.
+  const meshMatch: FilterChainMatch = takesPlain
+    ? { transport: "tls", applicationProtocols: allMeshAlpn }
+    : { transport: "tls" };
+  return [
+    ...(takesTls ? [filtered(settings, meshMatch, tls)] : []),
+    ...(takesPlain ? [filtered(settings, { transport: "raw" }), passThrough(settings)] : []),
+  ];
+}
+
+function bothProtocols(
+  settings: PortSettings,
+  transport: "tls" | "raw",
+  tls: DownstreamTls | undefined,
+): readonly FilterChain[] {
+  const protocols = transport === "tls" ? ["http/1.1", meshAlpn.http] : ["http/1.1"];
+  return [
+    httpChain(settings, { transport, applicationProtocols: protocols }, tls),
+    tcpChain(settings, { transport }, tls),
+  ];
+}
+
+function httpChain(
+  settings: PortSettings,
+  match: FilterChainMatch,
+  tls?: DownstreamTls,
+): FilterChain {
+  return {
+    ...base(settings, match, tls, "http"),
+    rbac: [],
+    filter: httpFilter(settings, settings.authorization.http),
+  };
+}
+
+function tcpChain(
+  settings: PortSettings,
+  match: FilterChainMatch,
+  tls?: DownstreamTls,
+): FilterChain {
+  const cluster = clusterName(settings);
+  return {
+    ...base(settings, match, tls, "tcp"),
+    rbac: settings.authorization.tcp,
+    filter: { kind: "tcp", statPrefix: cluster, clusters: [{ cluster, weight: 100 }] },
+  };
+}
+
+/** TLS of the application's own, unopened. */
+function passThrough(settings: PortSettings): FilterChain {
+  const chain = tcpChain(settings, { transport: "tls" });
+  return { ...chain, name: `${chain.name}-passthrough` };
+}
+
+function base(
+  { port }: PortSettings,
+  match: FilterChainMatch,
+  tls: DownstreamTls | undefined,
+  protocol: "http" | "tcp",
+): Pick<FilterChain, "name" | "match" | "tls"> {
+  const place = port === undefined ? "virtualInbound-catchall" : `0.0.0.0_${port}`;
+  return {
+    name: [place, tls === undefined ? "plain" : "mesh", protocol].join("-"),
+    match: { ...(port === undefined ? {} : { destinationPort: port }), ...match },
+    ...(tls === undefined ? {} : { tls }),
+  };
+}
+
+function httpFilter(
+  settings: PortSettings,
+  rbac: WorkloadAuthorization["http"],
+): Extract<NetworkFilter, { kind: "http" }> {
+  const cluster = clusterName(settings);
+  const forward = {
+    kind: "forward" as const,
+    clusters: [{ cluster, weight: 100 }],
+    timeoutMs: 0,
+    retry: inboundRetry,
+  };
+  return {
+    kind: "http",
+    statPrefix: `inbound_0.0.0.0_${settings.port ?? "catchall"}`,
+    routes: {
+      kind: "inline",
+      config: {
+        name: cluster,
+        virtualHosts: [
+          {
+            name: `inbound|http|${settings.port ?? 0}`,
+            domains: ["*"],
+            routes: [{ name: "default", match: everyRequest, action: forward }],
+          },
+        ],
+      },
+    },
+    rbac,
+  };
+}
+
+function clusterName({ port }: PortSettings): string {
+  return port === undefined ? inboundPassthroughCluster : inboundCluster(port);
+}
+
+function meshTls(alpn: readonly string[]): DownstreamTls {
+  return {
+    requireClientCertificate: true,
+    alpn,
+    certificate: certificateSecret,
+    validation: validationSecret,
+  };
+}
+
+/** The application itself, at the address and port that the client meant. */
+function localCluster(name: string): Cluster {
+  return {
+    name,
+    direction: "inbound",
+    discovery: { kind: "original-destination" },
+    connectTimeoutMs: 10_000,
+    balancer: { kind: "round-robin" },
+    circuitBreakers: {},
+  };
+}

@@ -1,0 +1,45 @@
+/** Names that several parts of the mesh's configuration must agree on; Istio's, where it has them. */
+
+import { serviceHost } from "../../model/names.ts";
+
+export const passthroughCluster = "PassthroughCluster";
+export const blackHoleCluster = "BlackHoleCluster";
+export const inboundPassthroughCluster = "InboundPassthroughCluster";
+
+export const certificateSecret = "default";
+export const validationSecret = "ROOTCA";
+
+/** What a sidecar offers when it speaks TLS to another: in the ClientHello, so that the other can tell it from an application's. */
+export const meshAlpn = { http: "istio-http/1.1", any: "istio" } as const;
+
+/** Everything that Istio's sidecars, old and new, offer each other. */
+export const allMeshAlpn: readonly string[] = [
+  "istio-peer-exchange",
+  "istio",
+  "istio-http/1.0",
+  "istio-http/1.1",
+  "istio-h2",
+];
+
+/** `outbound|9080|v1|reviews.default.svc.cluster.local`. */
+export function outboundCluster(port: number, subset: string | undefined, host: string): string {
+  return `outbound|${port}|${subset ?? ""}|${host}`;
+}
+
+export function inboundCluster(port: number): string {
+  return `inbound|${port}||`;
+}
+
+/** Server name in mesh TLS: `outbound_.9080_.v1_.reviews.default.svc.cluster.local`. */
+export function meshServerName(port: number, subset: string | undefined, host: string): string {
+  return `outbound_.${port}_.${subset ?? ""}_.${host}`;
+}
+
+/** The name of one endpoint of a headless Service: its own where it has one, else its address, dashed as DNS writes it. */
+export function endpointHost(
+  service: { readonly namespace: string; readonly name: string },
+  endpoint: { readonly address: string; readonly hostname?: string },
+): string {
+  const label = endpoint.hostname ?? endpoint.address.replaceAll(".", "-");
+  return `${label}.${serviceHost(service.namespace, service.name)}`;
+}

@@ -1,0 +1,56 @@
+/**
+ * Which VirtualServices apply to the sidecars of a namespace, and to which hosts.
+ *
+ * Those that are bound to the mesh (`gateways` absent or naming `mesh`) and exported to the namespace, oldest first. A
+ * host has one VirtualService: the one that names it most specifically, of several the oldest.
+ */
+
+import type { VirtualService } from "../../api/istio/networking.ts";
+import { namespaceOf } from "../registry/workloads.ts";
+import { objectsOf, type World } from "../registry/world.ts";
+import { mostSpecific, resolveHost } from "./host.ts";
+import { memoized } from "./memo.ts";
+import { byAge, isVisible } from "./visibility.ts";
+
+/** One host of a VirtualService, as a full name. */
+export interface HostRules {
+  readonly host: string;
+  readonly rules: VirtualService;
+}
+
+/** Every host that some VirtualService has routes for, each once, in order of age. */
+export function hostRules(world: World, clientNamespace: string): readonly HostRules[] {
+  const known = byNamespace(objectsOf<VirtualService>(world, "VirtualService"));
+  const before = known.get(clientNamespace);
+  if (before !== undefined) return before;
+  const made = select(objectsOf<VirtualService>(world, "VirtualService"), clientNamespace);
+  known.set(clientNamespace, made);
+  return made;
+}
+
+export function rulesFor(all: readonly HostRules[], host: string): VirtualService | undefined {
+  return mostSpecific(all, (entry) => entry.host, host)?.rules;
+}
+
+const byNamespace = memoized(
+  (_: readonly VirtualService[]) => new Map<string, readonly HostRules[]>(),
+);
+
+function select(all: readonly VirtualService[], clientNamespace: string): readonly HostRules[] {
+  const hosts = new Map<string, VirtualService>();
+  for (const rules of [...all].sort(byAge)) {
+    const owner = namespaceOf(rules);
+    if (!isForMesh(rules.spec.gateways)) continue;
+    if (!isVisible(rules.spec.exportTo, owner, clientNamespace)) continue;
+    for (const written of rules.spec.hosts ?? []) {
+      const host = resolveHost(written, owner);
+      if (!hosts.has(host)) hosts.set(host, rules);
+    }
+  }
+  return [...hosts].map(([host, rules]) => ({ host, rules }));
+}
+
+/** Also of a single match: absent means the VirtualService's own gateways, which are the mesh by now. */
+export function isForMesh(gateways: readonly string[] | undefined): boolean {
+  return gateways === undefined || gateways.length === 0 || gateways.includes("mesh");
+}
