@@ -9,7 +9,7 @@
  */
 
 import { spawn } from "node:child_process";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { MeshError } from "../src/base/error.ts";
 import { type Connection, connectSocket } from "../src/cli/connection.ts";
@@ -159,6 +159,8 @@ export class TestLab implements AsyncDisposable {
 export async function startLab(options: LabTestOptions = {}): Promise<TestLab> {
   const name = `t${process.pid}-${++labs}`;
   const base = await mkdtemp("/tmp/heddle-");
+  // Sidecars are not root, and their sockets are below this folder.
+  await chmod(base, 0o711);
   const images: string[] = [];
   if (options.images !== undefined) {
     const file = join(base, "images.yaml");

@@ -93,9 +93,9 @@ images:
   });
 });
 
-/** Sends to every target at once and for ever, over UDP and TCP, from the first instruction on. */
+/** Sends to every target for ever, over UDP and TCP, from the first instruction on; nearly all of it without a fork. */
 const shout =
-  'while :; do for to in "$@"; do echo x >/dev/udp/$to/9999; (timeout 0.3 bash -c "echo x >/dev/tcp/$to/9999" &) ; done; sleep 0.1; done 2>/dev/null';
+  'for to in "$@"; do echo x >/dev/udp/$to/9999; (while :; do exec 3<>/dev/tcp/$to/9999; sleep 0.2; done) & done; while :; do for to in "$@"; do echo x >/dev/udp/$to/9999; done; sleep 0.2; done 2>/dev/null';
 
 function shouter(
   name: string,
