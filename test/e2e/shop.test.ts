@@ -90,7 +90,7 @@ describe("the shop on two hosts", { skip: skipWithoutRoot }, () => {
     };
     assert.match(await probe("plain"), /^refused/);
     assert.match(await probe("no-certificate"), /^refused/);
-    assert.match(await probe("self-signed"), /^refused/);
+    assert.match(await probe("strange-authority"), /^refused/);
   });
 
   test("splits 2 000 requests 90/10 as the VirtualService says", async () => {

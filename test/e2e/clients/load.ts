@@ -30,7 +30,7 @@ let warm = 0;
 
 await Promise.all(Array.from({ length: workers }, worker));
 process.stdout.write(`${JSON.stringify(report)}\n`);
-process.exit(0);
+agent.destroy();
 
 async function worker(): Promise<void> {
   for (let first = true; started < most && (end === undefined || Date.now() < end); first = false) {

@@ -1,12 +1,13 @@
 /**
- * A stranger at a sidecar's door: `tls-probe.ts ADDRESS PORT plain|no-certificate|self-signed`.
+ * A stranger at a sidecar's door: `tls-probe.ts ADDRESS PORT plain|no-certificate|strange-authority`.
  *
  * Asks for `/` and prints `answered: …` if any HTTP comes back, `refused: …` if the peer ends the conversation.
  */
 
 import net from "node:net";
 import tls from "node:tls";
-import * as x509 from "@peculiar/x509";
+import { createAuthority, openAuthority } from "../../../src/pki/authority.ts";
+import { createKeyAndCsr } from "../../../src/pki/key.ts";
 
 const [address = "", port = "", how = ""] = process.argv.slice(2);
 
@@ -23,7 +24,7 @@ socket.on("close", () => say("refused: closed"));
 socket.setTimeout(5_000, () => say("silent for 5 s"));
 
 async function encrypted(): Promise<net.Socket> {
-  const certificate = how === "self-signed" ? await selfSigned() : {};
+  const certificate = how === "strange-authority" ? await fromStrangeAuthority() : {};
   return tls.connect({
     host: address,
     port: Number(port),
@@ -33,24 +34,11 @@ async function encrypted(): Promise<net.Socket> {
   });
 }
 
-async function selfSigned(): Promise<{ readonly key: string; readonly cert: string }> {
-  const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
-  const keys = await crypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
-  const cert = await x509.X509CertificateGenerator.createSelfSigned({
-    name: "CN=stranger",
-    keys,
-    signingAlgorithm: algorithm,
-    extensions: [
-      new x509.SubjectAlternativeNameExtension([
-        { type: "url", value: "spiffe://cluster.local/ns/shop/sa/web" },
-      ]),
-    ],
-  });
-  const key = Buffer.from(await crypto.subtle.exportKey("pkcs8", keys.privateKey)).toString(
-    "base64",
-  );
-  return {
-    cert: cert.toString("pem"),
-    key: `-----BEGIN PRIVATE KEY-----\n${key}\n-----END PRIVATE KEY-----\n`,
-  };
+/** The identity that would be let in, certified by an authority that the mesh does not know. */
+async function fromStrangeAuthority(): Promise<{ readonly key: string; readonly cert: string }> {
+  const identity = "spiffe://cluster.local/ns/shop/sa/web";
+  const authority = await openAuthority(await createAuthority("cluster.local", Date.now), Date.now);
+  const { key, csrPem } = await createKeyAndCsr(identity);
+  const chain = await authority.issueWorkload(csrPem, identity);
+  return { key: key.reveal(), cert: chain.join("") };
 }
