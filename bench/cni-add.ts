@@ -11,7 +11,7 @@
  */
 
 import { execFileSync, spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -99,6 +99,7 @@ class Machine implements AsyncDisposable {
 
   static async start(plain: number, meshed: number): Promise<Machine> {
     const machine = new Machine();
+    chmodSync(machine.#directory, 0o711); // sidecars run as another user and come by here
     try {
       await machine.#start(plain, meshed);
       return machine;

@@ -5,14 +5,16 @@
  * that the process is in when it starts.
  */
 
+import { mkdirSync, statSync } from "node:fs";
 import { isIP } from "node:net";
+import { dirname, resolve } from "node:path";
 import { kindNamed, restPath } from "../api/kinds.ts";
 import type { Clock } from "../base/clock.ts";
 import { MeshError } from "../base/error.ts";
 import type { Log } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
 import { openKernelDriver } from "../kernel/netlink-driver.ts";
-import { trustDomain } from "../model/names.ts";
+import { proxyUid, trustDomain } from "../model/names.ts";
 import { httpObjectClient } from "../rpc/http-object-client.ts";
 import { httpTransport } from "../rpc/http-transport.ts";
 import { watchNodeView } from "../rpc/node-view-source.ts";
@@ -52,6 +54,7 @@ export async function runAgentCommand(
   signal: AbortSignal,
 ): Promise<void> {
   const options = agentOptions(flags, process.heddle);
+  requireReachable(options.runDir);
   const bootstrap = readBootstrap(flags.bootstrap, flags.node);
   const { clock, random } = process;
   const log = process.log.with({ node: flags.node });
@@ -78,6 +81,22 @@ export async function runAgentCommand(
     mesh.close();
     transport.close();
     driver.close();
+  }
+}
+
+/** Sidecars run as a user of their own and must reach their sockets: every folder on the way lets them pass. */
+function requireReachable(runDir: string): void {
+  mkdirSync(runDir, { recursive: true, mode: 0o755 });
+  for (let folder = resolve(runDir); ; folder = dirname(folder)) {
+    const mode = statSync(folder).mode & 0o777;
+    if ((mode & 0o001) === 0) {
+      throw new MeshError(
+        "agent.run-dir.closed",
+        `use run folder ${runDir}: sidecars (user ${proxyUid}) cannot pass ${folder}, its mode is ${mode.toString(8)}; want at least o+x`,
+        { fault: "user" },
+      );
+    }
+    if (folder === dirname(folder)) return;
   }
 }
 

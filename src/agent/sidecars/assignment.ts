@@ -34,10 +34,7 @@ export async function assign(
   const answer = parseAnswer(await readLine(channel, signal));
   channel.end();
   if (answer !== undefined) {
-    throw new MeshError(
-      "agent.sidecar.refused",
-      `start sidecar of ${assignment.bootstrap.proxy.id}: ${answer}`,
-    );
+    throw new MeshError("agent.sidecar.refused", answer);
   }
 }
 

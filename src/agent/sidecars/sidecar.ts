@@ -8,10 +8,18 @@
  * The relay and the secrets belong to the pod and not to the process: they stay through replacements.
  */
 
-import { chmodSync, chownSync, existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+} from "node:fs";
 import { join } from "node:path";
 import { backoffMs } from "../../base/backoff.ts";
-import { renderError } from "../../base/error.ts";
+import { MeshError, renderError } from "../../base/error.ts";
 import type { Log } from "../../base/log.ts";
 import { proxyUid, spiffeId } from "../../model/names.ts";
 import type { Attachment } from "../../model/node-view.ts";
@@ -164,16 +172,33 @@ export class Sidecar {
         this.#assignment(),
         AbortSignal.any([signal, AbortSignal.timeout(readyWithinMs)]),
       );
-    } catch (error) {
+    } catch (cause) {
       spare.kill();
       await spare.ended;
-      throw error;
+      throw this.#notStarted(cause);
     } finally {
       pool.refill();
     }
     const running = { process: spare.process, ended: spare.ended };
     this.#becomeReady(running);
     return running;
+  }
+
+  /** Its log goes with a pod that never came up: what it said last is in the error. */
+  #notStarted(cause: unknown): MeshError {
+    const isLate = cause instanceof Error && cause.name === "TimeoutError";
+    const { namespace, name } = this.#pod;
+    const said = lastLine(this.logFile);
+    const late = isLate ? `: not ready within ${readyWithinMs / 1_000} s` : "";
+    const last = said === undefined ? "" : ` (its last words: ${said})`;
+    return new MeshError(
+      "agent.sidecar.start",
+      `start sidecar of ${namespace}/${name}${late}${last}`,
+      {
+        ...(isLate ? {} : { cause }),
+        retryable: true,
+      },
+    );
   }
 
   #assignment(): Assignment {
@@ -207,6 +232,14 @@ export class Sidecar {
   #pause(attempt: number): Promise<void> {
     const ms = backoffMs(attempt, retry, this.#deps.random);
     return this.#deps.clock.sleep(ms, this.#stop.signal).catch(() => undefined);
+  }
+}
+
+function lastLine(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8").trimEnd().split("\n").at(-1)?.slice(0, 500) || undefined;
+  } catch {
+    return undefined;
   }
 }
 
