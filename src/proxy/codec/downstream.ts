@@ -198,7 +198,7 @@ export class HttpDownstream implements Reader {
       this.#refuseWith(head.minor === 0 ? 426 : 400);
       return;
     }
-    const authority = target.authority ?? fieldValue(head, text, head.fieldAt(mark.host));
+    const host = fieldValue(head, text, head.fieldAt(mark.host));
     const introduction = head.fieldAt(ownMark.peer);
     if (introduction >= 0) this.#introduce(fieldValue(head, text, introduction));
 
@@ -211,13 +211,7 @@ export class HttpDownstream implements Reader {
     }
     this.#lastChain = chain;
 
-    const exchange = new Exchange(
-      this,
-      head,
-      text,
-      { path: target.path, query: target.query, authority },
-      this.environment.now(),
-    );
+    const exchange = new Exchange(this, head, text, target, host, this.environment.now());
     this.#exchange = exchange;
     this.#state = "exchange";
     exchange.offerFirst(bytes, bodyStart, bodyEnd, this.#body.isDone);

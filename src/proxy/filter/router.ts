@@ -88,7 +88,7 @@ function compose(
     : `${exchange.method} ${target} HTTP/1.1\r\n`;
 
   let dropped = edit?.dropped;
-  const authority = edit?.authority ?? hostRewrite;
+  const authority = edit?.authority ?? hostRewrite ?? exchange.targetAuthority;
   if (authority !== undefined) dropped = new Set([...(dropped ?? []), "host"]);
   if (head.nominates) dropped = new Set([...(dropped ?? []), ...nominatedNames(head, text)]);
   const drops = exchange.wantsUpgrade ? upgradeRequestDrops : requestDrops;

@@ -14,6 +14,7 @@
 import type { HeadParser } from "../../wire/http1/head.ts";
 import type { HttpDownstream } from "../codec/downstream.ts";
 import { findField } from "../codec/heads.ts";
+import type { Target } from "../codec/target.ts";
 import type { HttpUpstream } from "../codec/upstream.ts";
 import type { CompiledEdit } from "../config/header-edits.ts";
 import type { Subject } from "../config/matchers.ts";
@@ -48,7 +49,9 @@ export class Exchange implements Subject {
   readonly headBytes: number;
   readonly text: string;
   readonly method: string;
-  authority: string;
+  readonly authority: string;
+  /** The authority of an absolute-form target, which replaces Host (RFC 9112 §3.2.2). */
+  readonly targetAuthority: string | undefined;
   path: string;
   query: string;
   readonly wantsUpgrade: boolean;
@@ -98,7 +101,8 @@ export class Exchange implements Subject {
     downstream: HttpDownstream,
     head: HeadParser,
     text: string,
-    target: { readonly path: string; readonly query: string; readonly authority: string },
+    target: Target,
+    host: string,
     startedAt: number,
   ) {
     this.downstream = downstream;
@@ -108,7 +112,8 @@ export class Exchange implements Subject {
     this.method = text.slice(head.lineStart, head.methodEnd);
     this.path = target.path;
     this.query = target.query;
-    this.authority = target.authority;
+    this.targetAuthority = target.authority;
+    this.authority = target.authority ?? host;
     this.wantsUpgrade = head.upgrades;
     this.startedAt = startedAt;
     this.headBytes = this.requestBytes = head.headEnd;

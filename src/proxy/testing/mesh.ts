@@ -70,7 +70,7 @@ export function testSidecar(options: TestSidecarOptions): Sidecar {
       log: options.log ?? silentLog,
       clock: { now: Date.now, sleep: () => Promise.resolve() },
       random: options.random ?? Math.random,
-      ...(limits === undefined ? {} : { limits }),
+      limits: { drainMs: 100, ...limits },
       ...(accessLog === undefined ? {} : { accessLog }),
     },
     { proxy: node(options.workload ?? labels("shop", "web")), trustDomain: "cluster.local" },

@@ -1,0 +1,145 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { describe, test } from "node:test";
+import type { FilterChain } from "../model/proxy-config.ts";
+import { Harness, metric } from "./testing/harness.ts";
+import { cluster, endpoint, inbound, labels, upstreamTls, virtual } from "./testing/mesh.ts";
+import { createMeshCa } from "./testing/mesh-ca.ts";
+
+/** An outbound sidecar that proxies every connection as bytes to one endpoint. */
+async function tcpPair(
+  harness: Harness,
+  app: number,
+  isMutualTls: boolean,
+): Promise<{ readonly port: number; readonly sidecar: Awaited<ReturnType<Harness["sidecar"]>> }> {
+  const ca = await createMeshCa();
+  const filter: FilterChain["filter"] = {
+    kind: "tcp",
+    statPrefix: "db",
+    clusters: [{ cluster: "db", weight: 1 }],
+  };
+  const server = await harness.sidecar(
+    { workload: labels("shop", "db"), destination: () => ({ address: "127.0.0.1", port: app }) },
+    inbound(app, { isTcp: true }),
+    { secrets: await ca.secrets("spiffe://cluster.local/ns/shop/sa/db") },
+  );
+  const tls = { ...upstreamTls("spiffe://cluster.local/ns/shop/sa/db"), alpn: ["heddle"] };
+  const sidecar = await harness.sidecar(
+    { destination: () => ({ address: "10.96.0.2", port: 5432 }) },
+    {
+      listeners: [
+        virtual("virtualOutbound", "outbound", [{ name: "db", match: {}, rbac: [], filter }]),
+      ],
+      clusters: [cluster("db", isMutualTls ? { tls } : {})],
+      endpoints: [
+        {
+          cluster: "db",
+          endpoints: [
+            isMutualTls
+              ? endpoint(server.portOf("virtualInbound") ?? 0, { tls: true })
+              : endpoint(app),
+          ],
+        },
+      ],
+    },
+    { secrets: await ca.secrets("spiffe://cluster.local/ns/shop/sa/web") },
+  );
+  return { port: sidecar.portOf("virtualOutbound") ?? 0, sidecar };
+}
+
+for (const isMutualTls of [false, true]) {
+  describe(isMutualTls ? "a TCP connection inside mutual TLS" : "a TCP connection", () => {
+    test("lets the server speak first, and each side stop speaking on its own", async () => {
+      await using harness = new Harness();
+      const app = await harness.tcpApp((socket) => {
+        let asked = "";
+        socket.write("hello\n");
+        socket.on("data", (bytes) => {
+          asked += bytes;
+        });
+        socket.on("end", () => socket.end(`you asked ${asked}`));
+      });
+      const { port, sidecar } = await tcpPair(harness, app, isMutualTls);
+      const client = await harness.raw(port);
+      await client.until((text) => text === "hello\n");
+      client.send("the way");
+      client.socket.end();
+      assert.equal(await client.untilEnd(), "hello\nyou asked the way");
+      client.socket.destroy();
+      while (sidecar.runtime.connections.size > 0) await new Promise(setImmediate);
+      const count = (name: string) =>
+        metric(sidecar, `istio_tcp_${name}_total`, { reporter: "source" });
+      assert.deepEqual(
+        ["connections_opened", "connections_closed", "received_bytes", "sent_bytes"].map(count),
+        [1, 1, 7, 23],
+      );
+    });
+
+    test("carries megabytes both ways at a time without losing or piling up any", async () => {
+      await using harness = new Harness();
+      const app = await harness.tcpApp((socket) => socket.pipe(socket));
+      const { port } = await tcpPair(harness, app, isMutualTls);
+      const client = await harness.raw(port);
+      const sent = Buffer.alloc(12 << 20);
+      for (let i = 0; i < sent.length; i += 4) sent.writeUInt32LE(i, i);
+      const hash = createHash("sha256");
+      client.socket.removeAllListeners("data");
+      client.socket.on("data", (bytes: Buffer) => hash.update(bytes));
+      client.socket.end(sent);
+      await client.untilEnd();
+      assert.equal(hash.digest("hex"), createHash("sha256").update(sent).digest("hex"));
+    });
+  });
+}
+
+describe("a server that speaks first behind a port of unknown protocol", () => {
+  test("is waited for once, and never again", async () => {
+    await using harness = new Harness();
+    const app = await harness.tcpApp((socket) => {
+      socket.write("220 ready\r\n");
+      socket.on("end", () => socket.end());
+    });
+    const sidecar = await sniffing(harness, app);
+    const waited = async () => {
+      const before = performance.now();
+      const client = await harness.raw(sidecar.portOf("virtualOutbound") ?? 0);
+      await client.until((text) => text === "220 ready\r\n");
+      client.socket.destroy();
+      while (sidecar.runtime.connections.size > 0) await new Promise(setImmediate);
+      return performance.now() - before;
+    };
+    assert((await waited()) >= 500);
+    assert((await waited()) < 500);
+  });
+});
+
+/** An outbound sidecar with an HTTP chain and a TCP chain on the application's very port. */
+async function sniffing(harness: Harness, app: number): ReturnType<Harness["sidecar"]> {
+  const tcp: FilterChain = {
+    name: "tcp",
+    match: {},
+    rbac: [],
+    filter: { kind: "tcp", statPrefix: "x", clusters: [{ cluster: "original", weight: 1 }] },
+  };
+  const http: FilterChain = {
+    name: "http",
+    match: { transport: "raw", applicationProtocols: ["http/1.1"] },
+    rbac: [],
+    filter: {
+      kind: "http",
+      statPrefix: "x",
+      rbac: [],
+      routes: { kind: "inline", config: { name: "x", virtualHosts: [] } },
+    },
+  };
+  return harness.sidecar(
+    {
+      destination: () => ({ address: "127.0.0.1", port: app }),
+      limits: { detectionTimeoutMs: 500 },
+    },
+    {
+      listeners: [virtual("virtualOutbound", "outbound", [http], tcp)],
+      clusters: [cluster("original", { discovery: { kind: "original-destination" } })],
+    },
+  );
+}
