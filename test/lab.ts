@@ -9,7 +9,7 @@
  */
 
 import { spawn } from "node:child_process";
-import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { MeshError } from "../src/base/error.ts";
 import { type Connection, connectSocket } from "../src/cli/connection.ts";
@@ -123,23 +123,17 @@ export class TestLab implements AsyncDisposable {
     }
   }
 
+  /** Ends the lab. Its logs are kept in build/test/logs: a failed test is read from them. */
   async down(): Promise<void> {
     this.connection.close();
+    const kept = join(logsKept, this.name);
+    await rm(kept, { recursive: true, force: true });
+    await cp(join(this.base, this.name, "logs"), kept, { recursive: true }).catch(() => {});
     await this.run("down");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.down();
-    // Logs outlive the lab: a failed test is read from them.
-    await rm(join(logsKept, this.name), { recursive: true, force: true });
-    await spawned("sh", [
-      "-c",
-      'mkdir -p "$1" && cp -r "$2" "$1/$3" || true',
-      "keep",
-      logsKept,
-      join(this.base, this.name, "logs"),
-      this.name,
-    ]);
     await rm(this.base, { recursive: true, force: true });
   }
 

@@ -67,9 +67,12 @@ export function addLabCommands(program: Command, environment: LabEnvironment): v
     .action(async (files: string[], flags: UpFlags) => {
       requireRoot();
       const options = upOptions(files, flags, environment);
-      if (flags.supervise) await supervise(options);
-      else if (flags.detach) await upDetached(options, repeated(options, flags), systemTerminal);
-      else await upAttached(options, systemTerminal);
+      if (flags.detach) {
+        await upDetached(options, repeated(options, flags), systemTerminal);
+        return;
+      }
+      await (flags.supervise ? supervise(options) : upAttached(options, systemTerminal));
+      process.exit(); // the lab has ended, and whoever asked for that waits for this process
     });
 
   lab

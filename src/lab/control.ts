@@ -69,7 +69,10 @@ export async function lockHolder(
   return { root: String(holder["root"]), pid: Number(holder["pid"]) };
 }
 
-/** Serves commands on the socket in the data folder; the returned function stops serving and ends the connections. */
+/**
+ * Serves commands on the socket in the data folder. The returned function stops serving and leaves open connections to
+ * the end of the process: who asked for `down` is to hear of the end when the process is gone, too.
+ */
 export async function serveControl(
   paths: LabPaths,
   handlers: ControlHandlers,
@@ -96,7 +99,7 @@ export async function serveControl(
   chmodSync(paths.control, 0o600);
   return () => {
     server.close();
-    for (const socket of open) socket.end();
+    for (const socket of open) socket.unref();
   };
 }
 

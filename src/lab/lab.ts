@@ -6,14 +6,15 @@
  * why a start that fails half-way, a Ctrl-C and a crash leave the same nothing behind.
  */
 
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Node } from "../api/k8s/core.ts";
 import { MeshError } from "../base/error.ts";
 import type { Log } from "../base/log.ts";
 import { Scope } from "../base/scope.ts";
 import { type Connection, connectSocket } from "../cli/connection.ts";
+import { proxyUid } from "../model/names.ts";
 import { type ControlHandlers, type LabProcesses, lockLab, serveControl } from "./control.ts";
 import { Daemon } from "./daemon.ts";
 import { logTail } from "./log-tail.ts";
@@ -21,7 +22,7 @@ import { hostName, hostPaths, type LabPaths } from "./names.ts";
 import type { ImageRule } from "./pods/image-map.ts";
 import { PodRuntime } from "./pods/runtime.ts";
 import { isNodeReady } from "./status.ts";
-import { sweepLab } from "./sweep.ts";
+import { noteNetnsFolder, sweepLab } from "./sweep.ts";
 import { createUnderlay, type Underlay, underlayOf } from "./underlay.ts";
 
 export interface LabSpec {
@@ -64,7 +65,7 @@ export async function startLab(spec: LabSpec, down: () => void, signal: AbortSig
     );
   }
   makeFolders(paths, spec.nodes);
-  scope.onFailure(() => sweepLab(paths).then(() => {}));
+  scope.onFailure(() => sweepLab(paths, true).then(() => {}));
 
   const daemons: { server?: Daemon; readonly agents: Daemon[] } = { agents: [] };
   const processes = () => labProcesses(daemons, underlay);
@@ -116,6 +117,9 @@ export async function startLab(spec: LabSpec, down: () => void, signal: AbortSig
 }
 
 function makeFolders(paths: LabPaths, nodes: number): void {
+  mkdirSync(paths.root, { recursive: true, mode: 0o755 });
+  refusePrivate(paths.root);
+  noteNetnsFolder(paths);
   rmSync(paths.logs, { recursive: true, force: true });
   for (const folder of [paths.root, paths.serverData, paths.logs, paths.pods]) {
     mkdirSync(folder, { recursive: true, mode: 0o755 });
@@ -123,6 +127,20 @@ function makeFolders(paths: LabPaths, nodes: number): void {
   for (let i = 1; i <= nodes; i++) {
     const host = hostPaths(paths, i);
     for (const folder of [host.run, host.state]) mkdirSync(folder, { recursive: true });
+  }
+}
+
+/** Sidecars are not root, and their sockets are in the data folder: nothing above it may shut them out. */
+function refusePrivate(folder: string): void {
+  for (let path = folder; ; path = dirname(path)) {
+    if ((statSync(path).mode & 0o001) === 0) {
+      throw new MeshError(
+        "lab.path.private",
+        `data folder ${folder}: sidecars (user id ${proxyUid}) cannot pass through ${path}; allow it with chmod o+x, or set HEDDLE_LAB_DIR to another folder`,
+        { fault: "user" },
+      );
+    }
+    if (path === dirname(path)) return;
   }
 }
 

@@ -6,7 +6,7 @@
  * processes that held them, and links, routes and tables with the namespaces that they are in. Absent is success.
  */
 
-import { readdirSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { MeshError } from "../base/error.ts";
 import { runCommand } from "./command.ts";
@@ -19,8 +19,8 @@ export interface Swept {
   readonly namespaces: readonly string[];
 }
 
-/** Kills, unmounts and deletes; leaves of the data folder only the logs, for whoever wants to know why. */
-export async function sweepLab(paths: LabPaths): Promise<Swept> {
+/** Kills, unmounts and deletes; `keepLogs` for whoever wants to know why the lab did not come up. */
+export async function sweepLab(paths: LabPaths, keepLogs = false): Promise<Swept> {
   const namespaces = namespacesOf(paths.name);
   const processes = await killAllIn(namespaces.map((name) => join(netnsFolder, name)));
   for (const name of namespaces) {
@@ -31,7 +31,8 @@ export async function sweepLab(paths: LabPaths): Promise<Swept> {
       });
     }
   }
-  removeData(paths);
+  await unmountNetnsFolder(paths);
+  removeData(paths, keepLogs);
   return { processes, namespaces };
 }
 
@@ -60,11 +61,33 @@ async function killAllIn(files: readonly string[]): Promise<number> {
   throw new MeshError("lab.sweep", "processes of the lab outlive SIGKILL", { fault: "host" });
 }
 
-function removeData(paths: LabPaths): void {
+/**
+ * `ip netns` mounts its folder on itself when it first makes a namespace. A lab that found it without that mount notes
+ * so, and takes the mount away with the last namespace.
+ */
+export function noteNetnsFolder(paths: LabPaths): void {
+  if (!isMounted(netnsFolder)) writeFileSync(netnsNote(paths), "");
+}
+
+async function unmountNetnsFolder(paths: LabPaths): Promise<void> {
+  if (!existsSync(netnsNote(paths)) || list(netnsFolder).length > 0 || !isMounted(netnsFolder))
+    return;
+  // Refused while somebody uses it by now, which is as well.
+  await runCommand(["umount", netnsFolder]);
+}
+
+const netnsNote = (paths: LabPaths): string => join(paths.root, "netns-unmounted");
+
+function isMounted(folder: string): boolean {
+  return readFileSync("/proc/self/mounts", "utf8").includes(` ${folder} `);
+}
+
+function removeData(paths: LabPaths, keepLogs: boolean): void {
   for (const entry of list(paths.root)) {
     const path = join(paths.root, entry);
-    if (path !== paths.logs) rmSync(path, { recursive: true, force: true });
+    if (!keepLogs || path !== paths.logs) rmSync(path, { recursive: true, force: true });
   }
+  if (list(paths.root).length === 0) rmSync(paths.root, { recursive: true, force: true });
 }
 
 function list(folder: string): string[] {

@@ -7,7 +7,7 @@
  */
 
 import { spawn } from "node:child_process";
-import { closeSync, mkdirSync, openSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { MeshError, renderError } from "../base/error.ts";
 import { createLog, type Log } from "../base/log.ts";
@@ -64,7 +64,7 @@ export async function upAttached(options: UpOptions, terminal: Terminal): Promis
     terminal.line("going down");
     await lab?.close();
   }
-  terminal.line("gone: nothing is left but the logs");
+  terminal.line("gone: nothing is left");
 }
 
 /** Starts the lab in a process of its own; resolves when every pod is ready. */
@@ -147,7 +147,7 @@ async function bringUp(
   ending: Ending,
 ): Promise<Lab> {
   const { paths, nodes, heddle, cni } = options;
-  const log = fileLog(join(paths.root, "logs", "lab.log"), paths);
+  const log = fileLog(join(paths.logs, "lab.log"));
   const spec = { paths, nodes, heddle, cni, images: inputs.images, log, report };
   const lab = await startLab(spec, ending.end, ending.signal);
   try {
@@ -178,15 +178,14 @@ async function becomeReady(
 }
 
 /** The file is opened for each line: the folder is made anew when a lab starts. Events are few. */
-function fileLog(file: string, paths: LabPaths): Log {
+function fileLog(file: string): Log {
   const write = (line: string) => {
     try {
-      mkdirSync(paths.logs, { recursive: true });
       const fd = openSync(file, "a");
       writeSync(fd, `${line}\n`);
       closeSync(fd);
     } catch {
-      // A full disk must not end the lab.
+      // A full disk must not end the lab, and one that has ended has no folder any more.
     }
   };
   return createLog(write, Date.now, "info");
