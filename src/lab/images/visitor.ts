@@ -12,8 +12,18 @@ const rate = Number(process.env["RATE"] ?? 10);
 const words = (process.env["REQUESTS"] ?? "GET http://web/").split(/\s+/).filter((w) => w !== "");
 const mostInFlight = 8;
 
+const headers = { "user-agent": "heddle-visitor" };
+
 let next = 0;
 let inFlight = 0;
+
+process.once("SIGTERM", () => process.exit(0));
+
+// Nobody visits before it is open: the first request is made until it succeeds, and not counted as load.
+const [firstMethod = "GET", firstUrl = ""] = words;
+while ((await callHttp(firstMethod, firstUrl, headers)).status !== 200) {
+  await new Promise((resolve) => setTimeout(resolve, 200));
+}
 
 setInterval(() => {
   const method = words[next];
@@ -21,9 +31,7 @@ setInterval(() => {
   next = (next + 2) % words.length;
   if (method === undefined || url === undefined || inFlight >= mostInFlight) return;
   inFlight++;
-  void callHttp(method, url, { "user-agent": "heddle-visitor" }).finally(() => {
+  void callHttp(method, url, headers).finally(() => {
     inFlight--;
   });
 }, 1000 / rate);
-
-process.once("SIGTERM", () => process.exit(0));

@@ -1,9 +1,10 @@
 /**
  * From the sidecars' counters to edges: who calls which Service, how often, how well, and over what.
  *
- * Both ends of a request count it. The source knows how long it took and which version answered; only the destination
- * can vouch for the connection's security, so `mtls` is from its series. Counters are cumulative per sidecar: `Counters`
- * turns two readings into what happened between them, and takes a counter that went back as a sidecar that started anew.
+ * Both ends of a request count it; the source's count is taken, because it knows which Service was meant, which version
+ * answered, how long it took, and whose certificate it has verified: a verified peer is mTLS. Counters are cumulative
+ * per sidecar: `Counters` turns two readings into what happened between them, and takes a counter that went back as a
+ * sidecar that started anew.
  */
 
 import type { Sample } from "./prometheus-text.ts";
@@ -26,7 +27,7 @@ export interface Edge {
   readonly p99Ms?: number;
   /** Requests by the version that answered. */
   readonly versions: Readonly<Record<string, number>>;
-  /** Undefined while no destination has reported. */
+  /** Every connection was; undefined while there was no connection. */
   readonly mtls?: boolean;
 }
 
@@ -70,23 +71,22 @@ interface Tally {
 export function edgesOf(samples: readonly Sample[]): Edge[] {
   const tallies = new Map<string, Tally>();
   for (const { name, labels, value } of samples) {
+    if (labels["reporter"] !== "source") continue;
     const source = `${labels["source_workload_namespace"]}/${labels["source_workload"]}`;
     const destination = destinationOf(labels);
     const protocol = name === connectionsTotal ? "tcp" : "http";
     const tally = entry(tallies, `${source} ${destination} ${protocol}`);
-    if (labels["reporter"] === "destination") {
-      if (name === durationBucket) continue;
-      if (labels["connection_security_policy"] === "mutual_tls") tally.secure += value;
-      else tally.plain += value;
-      continue;
-    }
     if (name === durationBucket) {
       const upTo = labels["le"] === "+Inf" ? Number.POSITIVE_INFINITY : Number(labels["le"]);
       tally.buckets.set(upTo, (tally.buckets.get(upTo) ?? 0) + value);
       continue;
     }
     tally.requests += value;
-    add(tally.versions, versionOf(labels), value);
+    if (isKnown(labels["destination_workload"])) {
+      add(tally.versions, versionOf(labels), value);
+      if (labels["destination_principal"]?.startsWith("spiffe://")) tally.secure += value;
+      else tally.plain += value;
+    }
     if (protocol === "tcp") continue;
     const code = labels["response_code"] ?? "0";
     add(tally.codes, code, value);
@@ -122,13 +122,17 @@ function destinationOf(labels: Readonly<Record<string, string>>): string {
   const name = labels["destination_service_name"];
   const namespace =
     labels["destination_service_namespace"] ?? labels["destination_workload_namespace"];
-  if (name === undefined || name === "unknown") return labels["destination_service"] ?? "unknown";
-  return namespace === undefined || namespace === "unknown" ? name : `${namespace}/${name}`;
+  if (!isKnown(name)) return labels["destination_service"] ?? "unknown";
+  return isKnown(namespace) ? `${namespace}/${name}` : name;
 }
 
 function versionOf(labels: Readonly<Record<string, string>>): string {
   const version = labels["destination_version"] ?? labels["destination_canonical_revision"];
-  return version === undefined || version === "" || version === "unknown" ? "-" : version;
+  return isKnown(version) ? version : "-";
+}
+
+function isKnown(label: string | undefined): label is string {
+  return label !== undefined && label !== "" && label !== "unknown";
 }
 
 function entry(tallies: Map<string, Tally>, key: string): Tally {

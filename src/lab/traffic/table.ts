@@ -59,7 +59,8 @@ function versions(counts: Readonly<Record<string, number>>): string {
   const total = Object.values(counts).reduce((sum, n) => sum + n, 0);
   const named = Object.entries(counts).sort(([a], [b]) => (a < b ? -1 : 1));
   const only = named[0]?.[0];
-  if (named.length === 1 && only !== undefined) return only;
+  if (only === undefined) return "-";
+  if (named.length === 1) return only;
   return named.map(([version, n]) => `${version} ${Math.round((100 * n) / total)}%`).join(" ");
 }
 

@@ -64,10 +64,11 @@ function requests(
     reporter,
     source_workload: "web",
     source_workload_namespace: "shop",
+    destination_workload: "catalogue-v1",
+    destination_principal: "spiffe://cluster.local/ns/shop/sa/catalogue",
     destination_service_name: "catalogue",
     destination_service_namespace: "shop",
     response_code: "200",
-    connection_security_policy: reporter === "source" ? "unknown" : "mutual_tls",
     ...more,
   };
   return { name: "istio_requests_total", labels, value: count };
@@ -82,13 +83,14 @@ describe("an edge", () => {
     assert.equal(edge?.destination, "shop/catalogue");
   });
 
-  test("says mTLS only when the destination saw nothing else", () => {
-    const inTheClear = { connection_security_policy: "none" };
-    const mtls = (...samples: ReturnType<typeof requests>[]) =>
-      edgesOf([requests("source", 5), ...samples])[0]?.mtls;
-    assert.equal(mtls(), undefined);
-    assert.equal(mtls(requests("destination", 5)), true);
-    assert.equal(mtls(requests("destination", 5), requests("destination", 1, inTheClear)), false);
+  test("says mTLS only when every peer was verified, and nothing when there was no peer", () => {
+    const inTheClear = { destination_principal: "unknown" };
+    const nobody = { ...inTheClear, destination_workload: "unknown", response_code: "503" };
+    const mtls = (...samples: ReturnType<typeof requests>[]) => edgesOf(samples)[0]?.mtls;
+    assert.equal(mtls(requests("source", 5)), true);
+    assert.equal(mtls(requests("source", 5), requests("source", 1, inTheClear)), false);
+    assert.equal(mtls(requests("source", 5), requests("source", 1, nobody)), true);
+    assert.equal(mtls(requests("source", 1, nobody)), undefined);
   });
 
   test("splits by the version that answered and counts 5xx and no answer as failed", () => {
