@@ -170,7 +170,9 @@ function assemble(
   const byDestination = new Map<string, ListenerTable>();
   const chains = new Map<string, CompiledChain>();
   for (const listener of listeners) {
-    if (!listener.bindToPort) byDestination.set(`${listener.address}:${listener.port}`, listener);
+    if (!listener.bindToPort) {
+      byDestination.set(`${listener.direction} ${listener.address}:${listener.port}`, listener);
+    }
     for (const chain of listener.chains) chains.set(`${listener.name}\u0000${chain.name}`, chain);
     const { defaultChain } = listener;
     if (defaultChain !== undefined) {
@@ -184,8 +186,9 @@ function assemble(
     listeners,
     clusters,
     contexts,
-    virtualListener: (address, port) =>
-      byDestination.get(`${address}:${port}`) ?? byDestination.get(`0.0.0.0:${port}`),
+    virtualListener: (direction, address, port) =>
+      byDestination.get(`${direction} ${address}:${port}`) ??
+      byDestination.get(`${direction} 0.0.0.0:${port}`),
     chain: (listener, chain) => chains.get(`${listener}\u0000${chain}`),
   };
 }

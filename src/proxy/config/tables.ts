@@ -20,8 +20,11 @@ export interface Tables {
   readonly listeners: readonly ListenerTable[];
   readonly clusters: ReadonlyMap<string, ClusterRuntime>;
   readonly contexts: TlsContexts;
-  /** The listener that takes connections to this original destination; undefined: the bound listener itself does. */
-  virtualListener(address: string, port: number): ListenerTable | undefined;
+  /**
+   * The listener of this direction that takes connections to an original destination; undefined: the bound listener
+   * itself does. A port that the pod serves may be one that it calls, too: directions are never mixed.
+   */
+  virtualListener(direction: Direction, address: string, port: number): ListenerTable | undefined;
   chain(listener: string, chain: string): CompiledChain | undefined;
 }
 

@@ -110,7 +110,8 @@ export class Incoming implements Reader, LiveConnection {
       return;
     }
     const listener = bound.useOriginalDestination
-      ? (runtime.tables.virtualListener(destination.address, destination.port) ?? bound)
+      ? (runtime.tables.virtualListener(bound.direction, destination.address, destination.port) ??
+        bound)
       : bound;
     new Incoming(runtime, accepted, listener, destination).#begin();
   }
