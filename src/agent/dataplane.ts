@@ -154,6 +154,7 @@ export class Dataplane {
   #bring(wanted: NodeState, observed: NodeState): number {
     this.#applied = undefined;
     const plan = planNode(wanted, observed);
+    this.#log.debug("plan", { steps: plan.map((step) => step.kind) });
     this.#driver.apply(plan);
     this.#applied = wanted;
     this.inForce.set(wanted);
