@@ -2,7 +2,7 @@
  * Outbound clusters and their endpoints: each Service's port, each of its subsets.
  *
  * What a Service's clusters look like depends on the client's namespace alone (which DestinationRule it sees), so they
- * are made once per namespace and world, and all proxies of a namespace share them.
+ * are made once per namespace, and all proxies of a namespace share them.
  *
  * Mesh TLS is automatic: spoken to the endpoints that take it. DISABLE turns it off, ISTIO_MUTUAL demands it of every
  * endpoint. A mode that the proxy does not speak yet gives a cluster without endpoints: plain text where TLS was asked
@@ -16,7 +16,7 @@ import type { Cluster, ClusterEndpoints, Endpoint, UpstreamTls } from "../../mod
 import { type Labels, matchesLabels } from "../registry/selector.ts";
 import type { World } from "../registry/world.ts";
 import { type ClientRule, ruleFor, type Subset } from "./destination-rules.ts";
-import { memoized } from "./memo.ts";
+import { memoizedByKinds } from "./memo.ts";
 import {
   certificateSecret,
   endpointHost,
@@ -25,7 +25,13 @@ import {
   outboundCluster,
   validationSecret,
 } from "./names.ts";
-import { type MeshEndpoint, type MeshPort, type MeshService, meshServices } from "./services.ts";
+import {
+  type MeshEndpoint,
+  type MeshPort,
+  type MeshService,
+  meshServices,
+  serviceKinds,
+} from "./services.ts";
 import { trafficSettings } from "./traffic-policy.ts";
 import { describe, isVisible } from "./visibility.ts";
 
@@ -45,7 +51,10 @@ export function outboundClusters(world: World, clientNamespace: string): Outboun
   return made;
 }
 
-const byNamespace = memoized((_: World) => new Map<string, OutboundClusters>());
+/** What clusters depend on. */
+export const clusterKinds: readonly string[] = [...serviceKinds, "DestinationRule"];
+
+const byNamespace = memoizedByKinds(clusterKinds, () => new Map<string, OutboundClusters>());
 
 export function visibleServices(world: World, clientNamespace: string): readonly MeshService[] {
   return meshServices(world).filter((service) =>

@@ -2,7 +2,7 @@
  * The configuration of one sidecar in a world: Istio's semantics, lowered to listeners, routes, clusters and endpoints.
  *
  * A function of the world alone: what the pod is and which labels it has is read there, not taken from what the proxy
- * says of itself. What is the same for all proxies of a namespace is made once per world (clusters.ts).
+ * says of itself. What is the same for all proxies of a namespace is made once (outbound-part.ts).
  *
  * Not here: narrowing what a proxy gets to what it uses (Sidecar), gateways, HTTP/2.
  */
@@ -11,37 +11,26 @@ import type { Pod } from "../../api/k8s/core.ts";
 import type { Compiled } from "../../base/compiled.ts";
 import type { Cluster, ProxyConfig, ProxyNode } from "../../model/proxy-config.ts";
 import { compareText, objectNamed, type World } from "../registry/world.ts";
-import { outboundClusters } from "./clusters.ts";
 import { ProxyContext } from "./context.ts";
 import { inbound } from "./inbound.ts";
 import { blackHoleCluster, passthroughCluster } from "./names.ts";
-import { outboundListeners } from "./outbound.ts";
-import { outboundRoutes } from "./route-configs.ts";
+import { outboundPart } from "./outbound-part.ts";
 
 export function compileProxy(world: World, proxy: ProxyNode): Compiled<ProxyConfig> {
   const { namespace } = proxy;
   const pod = objectNamed<Pod>(world, "Pod", namespace, proxy.pod) ?? unknownPod(proxy);
-  const context = new ProxyContext(world, namespace, pod.metadata.labels ?? {});
+  const labels = pod.metadata.labels ?? {};
+  const context = new ProxyContext(world, namespace, labels);
   const own = inbound(context, pod, proxy);
-  const listeners = [own.listener, ...outboundListeners(context)];
-  const routes = outboundRoutes(context);
-  const shared = outboundClusters(world, namespace);
-  for (const note of shared.notes) context.note(note);
-  const extra = [...context.extraClusters.values()];
+  const shared = outboundPart(world, namespace, labels);
   return {
     value: {
-      listeners: sorted(listeners, ({ name }) => name),
-      routes,
-      clusters: sorted(
-        [...own.clusters, ...passthrough, ...shared.clusters, ...extra.map(([cluster]) => cluster)],
-        ({ name }) => name,
-      ),
-      endpoints: sorted(
-        [...shared.endpoints, ...extra.map(([, endpoints]) => endpoints)],
-        ({ cluster }) => cluster,
-      ),
+      listeners: sorted([own.listener, ...shared.listeners], ({ name }) => name),
+      routes: shared.routes,
+      clusters: sorted([...own.clusters, ...passthrough, ...shared.clusters], ({ name }) => name),
+      endpoints: sorted(shared.endpoints, ({ cluster }) => cluster),
     },
-    diagnostics: context.notes,
+    diagnostics: [...shared.notes, ...context.notes],
   };
 }
 

@@ -1,7 +1,7 @@
 /**
  * The Services of a world as the mesh sees them: TCP ports with their protocols, and endpoints with their workloads.
  *
- * Made once per world and shared by all proxies.
+ * Made once for the objects it depends on and shared by all proxies.
  */
 
 import type { Pod, Service } from "../../api/k8s/core.ts";
@@ -23,7 +23,7 @@ import {
   workloadLabelsOf,
 } from "../registry/workloads.ts";
 import { objectNamed, objectsOf, type World } from "../registry/world.ts";
-import { memoized } from "./memo.ts";
+import { memoized, memoizedByKinds } from "./memo.ts";
 import { modeOfPort, modesOf, type WorkloadModes } from "./peer-authentication.ts";
 import { type PortProtocol, protocolOf } from "./protocol.ts";
 
@@ -60,13 +60,24 @@ export interface MeshEndpoint {
   readonly workload?: WorkloadLabels;
 }
 
+/** What Services, as the mesh sees them, depend on. */
+export const serviceKinds: readonly string[] = [
+  "Service",
+  "EndpointSlice",
+  "Pod",
+  "PeerAuthentication",
+];
+
 /** Sorted by namespace and name. ExternalName Services are not among them: they are names, not destinations. */
-export const meshServices: (world: World) => readonly MeshService[] = memoized((world) => {
-  const modes = new Map<string, WorkloadModes>();
-  return objectsOf<Service>(world, "Service")
-    .filter((service) => !isExternalName(service))
-    .map((service) => meshService(world, service, modes));
-});
+export const meshServices: (world: World) => readonly MeshService[] = memoizedByKinds(
+  serviceKinds,
+  (world) => {
+    const modes = new Map<string, WorkloadModes>();
+    return objectsOf<Service>(world, "Service")
+      .filter((service) => !isExternalName(service))
+      .map((service) => meshService(world, service, modes));
+  },
+);
 
 const byHost = memoized(
   (services: readonly MeshService[]) => new Map(services.map((service) => [service.host, service])),

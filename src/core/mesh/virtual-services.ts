@@ -50,6 +50,15 @@ function select(all: readonly VirtualService[], clientNamespace: string): readon
   return [...hosts].map(([host, rules]) => ({ host, rules }));
 }
 
+/** Whether some route depends on the labels of whoever calls. */
+export const asksForCallers: (all: readonly VirtualService[]) => boolean = memoized((all) =>
+  all.some(({ spec }) =>
+    [...(spec.http ?? []), ...(spec.tcp ?? [])].some((rule) =>
+      (rule.match ?? []).some((match) => match.sourceLabels !== undefined),
+    ),
+  ),
+);
+
 /** Also of a single match: absent means the VirtualService's own gateways, which are the mesh by now. */
 export function isForMesh(gateways: readonly string[] | undefined): boolean {
   return gateways === undefined || gateways.length === 0 || gateways.includes("mesh");

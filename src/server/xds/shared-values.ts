@@ -8,8 +8,6 @@
  * Values are kept for two generations (worlds): one that no client has had since is forgotten.
  */
 
-import { sameJson } from "../../base/json.ts";
-
 export class SharedValues {
   #current = new Map<string, object[]>();
   #previous = new Map<string, object[]>();
@@ -34,6 +32,30 @@ export class SharedValues {
   }
 }
 
+/** Most values are the very objects of before; comparing content is for the rest. */
 function find(candidates: readonly object[] | undefined, value: object): object | undefined {
-  return candidates?.find((candidate) => candidate === value || sameJson(candidate, value));
+  if (candidates === undefined) return undefined;
+  return candidates.includes(value)
+    ? value
+    : candidates.find((candidate) => isSame(candidate, value));
+}
+
+/** Compiled values are plain JSON whose fields come in one order. */
+function isSame(a: unknown, b: unknown): boolean {
+  if (a === b) return true;
+  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
+  if (Array.isArray(a)) {
+    if (!Array.isArray(b) || a.length !== b.length) return false;
+    for (let index = 0; index < a.length; index++) {
+      if (!isSame(a[index], b[index])) return false;
+    }
+    return true;
+  }
+  const left = Object.entries(a);
+  if (Array.isArray(b) || left.length !== Object.keys(b).length) return false;
+  const right = b as Readonly<Record<string, unknown>>;
+  for (const [key, value] of left) {
+    if (!isSame(value, right[key])) return false;
+  }
+  return true;
 }

@@ -1,0 +1,50 @@
+/**
+ * The outbound side of a sidecar's configuration, which all pods of a namespace share: where a request goes depends on
+ * who calls only where some VirtualService asks for the caller's labels.
+ */
+
+import type { VirtualService } from "../../api/istio/networking.ts";
+import type { Diagnostic } from "../../base/compiled.ts";
+import { canonicalJson } from "../../base/json.ts";
+import type { ProxyConfig } from "../../model/proxy-config.ts";
+import type { Labels } from "../registry/selector.ts";
+import { objectsOf, type World } from "../registry/world.ts";
+import { clusterKinds, outboundClusters } from "./clusters.ts";
+import { ProxyContext } from "./context.ts";
+import { memoizedByKinds } from "./memo.ts";
+import { outboundListeners } from "./outbound.ts";
+import { outboundRoutes } from "./route-configs.ts";
+import { asksForCallers } from "./virtual-services.ts";
+
+export interface OutboundPart extends ProxyConfig {
+  readonly notes: readonly Diagnostic[];
+}
+
+export function outboundPart(world: World, namespace: string, labels: Labels): OutboundPart {
+  const asks = asksForCallers(objectsOf<VirtualService>(world, "VirtualService"));
+  const key = asks ? `${namespace} ${canonicalJson(labels)}` : namespace;
+  const known = byCaller(world);
+  const part = known.get(key) ?? make(world, namespace, labels);
+  known.set(key, part);
+  return part;
+}
+
+const byCaller = memoizedByKinds(
+  [...clusterKinds, "VirtualService"],
+  () => new Map<string, OutboundPart>(),
+);
+
+function make(world: World, namespace: string, labels: Labels): OutboundPart {
+  const context = new ProxyContext(world, namespace, labels);
+  const listeners = outboundListeners(context);
+  const routes = outboundRoutes(context);
+  const shared = outboundClusters(world, namespace);
+  const extra = [...context.extraClusters.values()];
+  return {
+    listeners,
+    routes,
+    clusters: [...shared.clusters, ...extra.map(([cluster]) => cluster)],
+    endpoints: [...shared.endpoints, ...extra.map(([, endpoints]) => endpoints)],
+    notes: [...shared.notes, ...context.notes],
+  };
+}
