@@ -7,6 +7,7 @@
  * the agent, and keeps its last configuration while the source is silent.
  */
 
+import { rmSync } from "node:fs";
 import { createSecureContext } from "node:tls";
 import type { Clock } from "../base/clock.ts";
 import { renderError } from "../base/error.ts";
@@ -77,6 +78,7 @@ async function serve(
     [metricsServer(sidecar), { host: "0.0.0.0", port: ports.metrics }],
     [readinessServer(sidecar), { host: "0.0.0.0", port: ports.readiness }],
   ] as const;
+  rmSync(bootstrap.adminSocket, { force: true }); // of a predecessor that was killed
   await Promise.all(servers.map(([server, where]) => listen(server, where)));
   deps.dropPrivileges(uid, uid);
 

@@ -3,7 +3,8 @@
  *
  * Arming and cancelling are a few pointer writes on an object that the caller owns, so a request with a timeout costs no
  * allocation beyond that object and no heap of Node timers. Precision is one tick; that is plenty for what a proxy waits
- * for, and a timeout is never early. The wheel turns only while something is armed.
+ * for, and a timeout is never early. The wheel turns only while something is armed, so long waits (outlier ejections,
+ * idle connections) do not belong on it: they would keep an idle process awake.
  *
  * Not here: delays that must be exact (there are none on the data path).
  */
@@ -47,7 +48,7 @@ export class TimerWheel {
 
   arm(timeout: Timeout, ms: number): void {
     if (timeout.isArmed) this.cancel(timeout);
-    if (this.#armed === 0) this.#start();
+    if (this.#interval === undefined) this.#start();
     // One tick more than asked, since the current one is partly over.
     const due = this.#currentTick() + Math.max(1, Math.ceil(ms / tickMs)) + 1;
     const head = this.#slots[due % slotCount];
@@ -66,7 +67,7 @@ export class TimerWheel {
     if (timeout.previous !== undefined) timeout.previous.next = timeout.next;
     if (timeout.next !== undefined) timeout.next.previous = timeout.previous;
     timeout.next = timeout.previous = undefined;
-    if (--this.#armed === 0) this.stop();
+    this.#armed--;
   }
 
   /** Fires what is due. Called by the wheel's own timer; tests call it after moving their clock. */
@@ -88,6 +89,8 @@ export class TimerWheel {
       }
     }
     this.#tick = now;
+    // Not when the last one is cancelled: with a request now and then that would be a timer made for each.
+    if (this.#armed === 0) this.stop();
   }
 
   stop(): void {

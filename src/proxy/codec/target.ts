@@ -19,7 +19,7 @@ export interface Target {
 export function parseTarget(text: string): Target | undefined {
   if (text.charCodeAt(0) === 47) return originForm(text, undefined);
   if (text === "*") return { path: "*", query: "", authority: undefined };
-  const absolute = /^https?:\/\/([^/?@]+)(.*)$/i.exec(text);
+  const absolute = /^https?:\/\/([^/?@]+)((?:[/?].*)?)$/i.exec(text);
   if (absolute === null) return undefined;
   const rest = absolute[2] ?? "";
   return originForm(rest.startsWith("/") ? rest : `/${rest}`, absolute[1]);

@@ -23,11 +23,14 @@ const grpcStatuses: Readonly<Record<string, string>> = {
   unavailable: "14",
 };
 
+/** Conditions that are over before the request is on its way; for them alone a body need not be kept. */
+const beforeSending: ReadonlySet<string> = new Set(["connect-failure", "reset-before-request"]);
+
 export function retries(policy: RetryPolicy, environment: Environment): Filter {
   const decision = new Retries(policy, environment);
   return (next) => (exchange) => {
     exchange.retries = decision;
-    exchange.keepBody();
+    if (decision.needsBody) exchange.keepBody();
     if (policy.perTryTimeoutMs > 0) exchange.perTry = perTryTimeout(exchange);
     exchange.perTryMs = policy.perTryTimeoutMs;
     next(exchange);
@@ -45,6 +48,8 @@ function perTryTimeout(exchange: Exchange): Timeout {
 class Retries implements RetryDecision {
   readonly #policy: RetryPolicy;
   readonly #environment: Environment;
+  /** Whether something is retried that happens after the body was sent. */
+  readonly needsBody: boolean;
   readonly #on: ReadonlySet<string>;
   readonly #statuses: ReadonlySet<number>;
   readonly #grpc: ReadonlySet<string>;
@@ -53,6 +58,7 @@ class Retries implements RetryDecision {
     this.#policy = policy;
     this.#environment = environment;
     this.#on = new Set(policy.on);
+    this.needsBody = policy.on.some((name) => !beforeSending.has(name));
     this.#statuses = new Set(policy.retriableStatusCodes);
     this.#grpc = new Set(policy.on.flatMap((name) => grpcStatuses[name] ?? []));
   }

@@ -117,7 +117,7 @@ export class Incoming implements Reader, LiveConnection {
   }
 
   #begin(): void {
-    const { environment, serverFirst } = this.#runtime;
+    const { serverFirst } = this.#runtime;
     this.#candidates = forPort(this.#listener, this.#destination.port);
     const isServerFirst = serverFirst.has(this.#destinationKey);
     const raw = forTransport(this.#candidates, "raw");
@@ -127,9 +127,15 @@ export class Incoming implements Reader, LiveConnection {
     else if (isServerFirst && !mayTerminate) this.#take(forProtocol(raw, undefined));
     else {
       this.#transport = new Transport(this, (onread) => adopt(this.#accepted, onread));
-      const { detectionTimeoutMs } = environment.limits;
-      environment.wheel.arm(this.#timeout, isServerFirst ? serverFirstWaitMs : detectionTimeoutMs);
+      this.#waitForClient();
     }
+  }
+
+  #waitForClient(): void {
+    const { environment, serverFirst } = this.#runtime;
+    const isServerFirst = serverFirst.has(this.#destinationKey);
+    const { detectionTimeoutMs } = environment.limits;
+    environment.wheel.arm(this.#timeout, isServerFirst ? serverFirstWaitMs : detectionTimeoutMs);
   }
 
   get #destinationKey(): string {
@@ -254,7 +260,7 @@ export class Incoming implements Reader, LiveConnection {
       return;
     }
     this.#step = "sniffing-inside";
-    environment.wheel.arm(this.#timeout, environment.limits.detectionTimeoutMs);
+    this.#waitForClient();
   }
 
   // ---- handing over ----------------------------------------------------------------------------

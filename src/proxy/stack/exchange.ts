@@ -89,6 +89,7 @@ export class Exchange implements Subject {
   isRequestDone = false;
 
   #keepsBody = false;
+  #hasSentBody = false;
   #kept: Buffer[] | undefined;
   #keptBytes = 0;
   #firstBytes: Buffer | undefined;
@@ -154,7 +155,7 @@ export class Exchange implements Subject {
 
   /** Whether everything sent so far could be sent again. */
   get canReplay(): boolean {
-    return this.#keepsBody ? this.#keptBytes <= maxKeptBytes : this.requestBytes === this.headBytes;
+    return !this.#hasSentBody || (this.#keepsBody && this.#keptBytes <= maxKeptBytes);
   }
 
   // ---- the request's body, from downstream ----------------------------------------------------
@@ -186,6 +187,7 @@ export class Exchange implements Subject {
       this.downstream.pause();
       return;
     }
+    this.#hasSentBody = true;
     upstream.transport.writeBytes(bytes, start, end);
     if (upstream.transport.isBackedUp) this.downstream.pause();
     if (isDone) upstream.requestSent();
@@ -256,6 +258,7 @@ export class Exchange implements Subject {
     const head = `${this.outgoing}${upstream.introduction()}\r\n`;
     const first = this.#firstBytes;
     const kept = this.#kept;
+    this.#hasSentBody ||= kept !== undefined || first !== undefined;
     if (kept !== undefined) {
       const body = kept.length === 1 ? kept[0] : Buffer.concat(kept);
       if (!this.#keepsBody) this.#kept = undefined;

@@ -10,7 +10,6 @@
 import type { Cluster, Endpoint } from "../../model/proxy-config.ts";
 import type { ConnectTlsOptions } from "../codec/sockets.ts";
 import type { Environment } from "../environment.ts";
-import { Timeout } from "../timer-wheel.ts";
 import { createPicker, type Picker } from "./balancer/picker.ts";
 import { Host } from "./host.ts";
 import { OutlierDetector } from "./outlier.ts";
@@ -48,7 +47,7 @@ export class ClusterRuntime {
 
   #hosts = new Map<string, Host>();
   #picker: Picker<Host>;
-  readonly #review: Timeout;
+  #review: NodeJS.Timeout | undefined;
 
   constructor(config: Cluster, environment: Environment, introduction: string) {
     this.name = config.name;
@@ -56,7 +55,6 @@ export class ClusterRuntime {
     this.environment = environment;
     this.introduction = introduction;
     this.#picker = createPicker<Host>(config.balancer, [], environment.random);
-    this.#review = new Timeout(() => this.#reviewOutliers());
   }
 
   get hosts(): readonly Host[] {
@@ -89,8 +87,7 @@ export class ClusterRuntime {
               this.environment.now,
               () => this.#repick(),
             );
-      if (this.outliers === undefined) this.environment.wheel.cancel(this.#review);
-      else this.environment.wheel.arm(this.#review, this.outliers.intervalMs);
+      this.#scheduleReviews();
     }
     this.#repick();
   }
@@ -116,10 +113,12 @@ export class ClusterRuntime {
     this.#picker = createPicker(this.config.balancer, usable, this.environment.random);
   }
 
-  #reviewOutliers(): void {
-    if (this.outliers === undefined || this.isRemoved) return;
-    this.outliers.review();
-    this.environment.wheel.arm(this.#review, this.outliers.intervalMs);
+  #scheduleReviews(): void {
+    clearInterval(this.#review);
+    const { outliers } = this;
+    if (outliers === undefined) return;
+    this.#review = setInterval(() => outliers.review(), outliers.intervalMs);
+    this.#review.unref();
   }
 
   /** A host for one more request or tunnel to `address:port`. Undefined: there is none that may be used. */
@@ -187,7 +186,7 @@ export class ClusterRuntime {
   /** The cluster is gone from the configuration: what is in flight finishes. */
   drain(): void {
     this.isRemoved = true;
-    this.environment.wheel.cancel(this.#review);
+    clearInterval(this.#review);
     for (const host of this.#hosts.values()) host.drain();
   }
 
