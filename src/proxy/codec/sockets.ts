@@ -74,8 +74,10 @@ export function verifyErrorOf(socket: TLSSocket): Error | undefined {
   return tlsHandleOf(socket).verifyError() ?? undefined;
 }
 
-export function connectPlain(address: string, port: number, onread: OnRead): Socket {
-  return connect({ host: address, port, onread, noDelay: true, allowHalfOpen: true });
+/** `from`: the address to connect from; undefined: whichever the route has. */
+export function connectPlain(address: string, port: number, onread: OnRead, from?: string): Socket {
+  const options = { host: address, port, onread, noDelay: true, allowHalfOpen: true };
+  return connect(from === undefined ? options : { ...options, localAddress: from });
 }
 
 export interface ConnectTlsOptions {

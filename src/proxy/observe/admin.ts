@@ -114,7 +114,7 @@ function clusters(sidecar: Sidecar): unknown {
     hosts: cluster.hosts.map((host) => ({
       address: `${host.address}:${host.port}`,
       weight: host.weight,
-      tls: host.endpoint.tls,
+      tls: host.speaksTls,
       connections: host.connections,
       idle: host.idleConnections,
       requestsActive: host.active,

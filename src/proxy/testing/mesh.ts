@@ -33,13 +33,14 @@ export function labels(namespace: string, workload: string, version = "v1"): Wor
   };
 }
 
-export function node(workload: WorkloadLabels): ProxyNode {
+/** Its address is no endpoint's, although everything here listens on loopback: endpoints of others speak TLS. */
+export function node(workload: WorkloadLabels, address = "192.0.2.10"): ProxyNode {
   const pod = `${workload.workload}-abcde`;
   return {
-    id: `sidecar~127.0.0.1~${pod}.${workload.namespace}~${workload.namespace}.svc.cluster.local`,
+    id: `sidecar~${address}~${pod}.${workload.namespace}~${workload.namespace}.svc.cluster.local`,
     namespace: workload.namespace,
     pod,
-    address: "127.0.0.1",
+    address,
     workload,
   };
 }
@@ -54,6 +55,8 @@ export const silentLog: Log = {
 
 export interface TestSidecarOptions {
   readonly workload?: WorkloadLabels;
+  /** The pod's address. */
+  readonly address?: string;
   /** Where captured connections wanted to go. */
   readonly destination: () => Destination | undefined;
   readonly limits?: Partial<ProxyLimits>;
@@ -73,7 +76,10 @@ export function testSidecar(options: TestSidecarOptions): Sidecar {
       limits: { drainMs: 100, ...limits },
       ...(accessLog === undefined ? {} : { accessLog }),
     },
-    { proxy: node(options.workload ?? labels("shop", "web")), trustDomain: "cluster.local" },
+    {
+      proxy: node(options.workload ?? labels("shop", "web"), options.address),
+      trustDomain: "cluster.local",
+    },
   );
 }
 

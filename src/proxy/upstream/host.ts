@@ -8,6 +8,7 @@
 
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
+import { inboundSource } from "../../model/names.ts";
 import type { Endpoint } from "../../model/proxy-config.ts";
 import { type ConnectTlsOptions, connectPlain, connectWithTls } from "../codec/sockets.ts";
 import { type Reader, Transport } from "../codec/transport.ts";
@@ -46,6 +47,11 @@ export class Host {
 
   get weight(): number {
     return this.endpoint.weight;
+  }
+
+  /** An endpoint of this very pod is reached over loopback, where no sidecar listens in between: in the clear. */
+  get speaksTls(): boolean {
+    return this.endpoint.tls && this.address !== this.cluster.environment.node.address;
   }
 
   get isEjected(): boolean {
@@ -167,10 +173,11 @@ export class Host {
 
   #open(reader: Reader): Transport {
     this.cluster.connectionsTotal++;
-    const tls: ConnectTlsOptions | undefined = this.endpoint.tls ? this.cluster.tls : undefined;
+    const tls: ConnectTlsOptions | undefined = this.speaksTls ? this.cluster.tls : undefined;
+    const from = this.cluster.config.direction === "inbound" ? inboundSource : undefined;
     return new Transport(reader, (onread) =>
       tls === undefined
-        ? connectPlain(this.address, this.port, onread)
+        ? connectPlain(this.address, this.port, onread, from)
         : connectWithTls(this.address, this.port, tls, onread),
     );
   }
