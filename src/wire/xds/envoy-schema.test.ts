@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { before, describe, test } from "node:test";
 import fc from "fast-check";
 import protobuf from "protobufjs";
-import { proxyConfig } from "./arbitrary.test-support.ts";
+import { proxyConfig } from "../../../test/worlds/proxy-config.ts";
 import { decodeRequest, encodeRequest } from "./discovery.ts";
 import { encodeProxyNode } from "./node.ts";
 import { encodeProxyConfig } from "./proxy-config.ts";

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
+import { proxyConfig } from "../../../test/worlds/proxy-config.ts";
 import { MeshError } from "../../base/error.ts";
-import { proxyConfig } from "./arbitrary.test-support.ts";
 import { decodeProxyConfig, encodeProxyConfig } from "./proxy-config.ts";
 import type { EncodedResource, XdsResources } from "./resources.ts";
 import { groupByType, typeUrls } from "./resources.ts";

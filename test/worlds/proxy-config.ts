@@ -18,7 +18,7 @@ import type {
   RouteConfig,
   StringMatch,
   WeightedCluster,
-} from "../../model/proxy-config.ts";
+} from "../../src/model/proxy-config.ts";
 
 const text: fc.Arbitrary<string> = fc.string({ unit: "grapheme", minLength: 1, maxLength: 12 });
 const name: fc.Arbitrary<string> = fc.stringMatching(/^[a-z][a-z0-9-]{0,8}$/);
