@@ -3,7 +3,9 @@
  */
 
 import type { Clock } from "../../base/clock.ts";
-import { MeshError } from "../../base/error.ts";
+import type { Diagnostic } from "../../base/compiled.ts";
+import { MeshError, renderError } from "../../base/error.ts";
+import type { Log } from "../../base/log.ts";
 import type { World } from "../../core/registry/world.ts";
 import type { DeltaSession, SessionStatus } from "../../rpc/delta-session.ts";
 import type { Client } from "../../wire/xds/node.ts";
@@ -15,6 +17,8 @@ export interface ClientStatus extends SessionStatus {
   readonly kind: Client["kind"];
   readonly node: string;
   readonly connectedAt: string;
+  /** What in the world made its configuration weaker than asked. */
+  readonly notes?: readonly Diagnostic[];
 }
 
 interface Connected {
@@ -23,12 +27,14 @@ interface Connected {
   readonly session: DeltaSession;
   readonly since: number;
   readonly end: (error: unknown) => void;
+  notes: readonly Diagnostic[];
 }
 
 export interface ClientsOptions {
   readonly configurations: Configurations;
   readonly current: () => World;
   readonly clock: Clock;
+  readonly log: Log;
 }
 
 export class Clients {
@@ -50,7 +56,8 @@ export class Clients {
     const id = idOf(client);
     // The newer stream wins: the older one may be a connection that broke without a word.
     const older = this.#connected.get(id);
-    const connected = { client, node, session, end, since: this.#options.clock.now() };
+    const since = this.#options.clock.now();
+    const connected: Connected = { client, node, session, end, since, notes: [] };
     this.#connected.set(id, connected);
     older?.end(new MeshError("xds.superseded", `${id} connected again`));
     this.#offer(connected, this.#options.current());
@@ -75,12 +82,13 @@ export class Clients {
 
   status(): readonly ClientStatus[] {
     return [...this.#connected]
-      .map(([id, { client, node, session, since }]) => ({
+      .map(([id, { client, node, session, since, notes }]) => ({
         id,
         kind: client.kind,
         node,
         connectedAt: new Date(since).toISOString(),
         ...session.status,
+        ...(notes.length === 0 ? {} : { notes }),
       }))
       .sort((a, b) => (a.id < b.id ? -1 : 1));
   }
@@ -103,9 +111,22 @@ export class Clients {
     }
   }
 
-  #offer({ client, session }: Connected, world: World): void {
-    const made = this.#options.configurations.for(client, world);
-    if (made !== undefined) session.offer(world.version, made.resources);
+  /** What goes wrong with one client's configuration must not keep the others from theirs. */
+  #offer(connected: Connected, world: World): void {
+    const { client, session } = connected;
+    try {
+      const made = this.#options.configurations.for(client, world);
+      if (made === undefined) return;
+      connected.notes = made.diagnostics;
+      session.offer(world.version, made.resources);
+    } catch (error) {
+      const version = world.version;
+      this.#options.log.error("configuration is not made", {
+        client: idOf(client),
+        version,
+        error: renderError(error),
+      });
+    }
   }
 }
 

@@ -30,6 +30,7 @@ export async function startXdsServer(options: XdsServerOptions): Promise<Running
     configurations: new Configurations(),
     current: () => world.current(),
     clock,
+    log,
   });
   const server = await serveGrpc(
     { kind: "tls", ...options.listen, ...options.tls },

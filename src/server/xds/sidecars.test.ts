@@ -239,7 +239,13 @@ describe("a sidecar's configuration", { timeout: 30_000 }, () => {
     web.source.accept(renewed.version);
     const version = bed.world.put(virtualService("v9"));
     web.source.accept((await web.next()).version);
-    assert.equal((await bed.server.waitForVersion(version, t.signal))[0]?.acked, version);
+    const [status] = await bed.server.waitForVersion(version, t.signal);
+    assert.equal(status?.acked, version);
+    assert.deepEqual(
+      status?.notes?.map(({ code }) => code),
+      ["HEDDLE0102"],
+      "the status says what is wrong with the route",
+    );
     await web.relay.close();
   });
 
