@@ -7,4 +7,3 @@ sh scripts/setup.sh node
 PATH=$PWD/node_modules/.bin:$PATH
 
 node scripts/generate-xds.ts
-biome format --write src/wire/xds/gen >/dev/null 2>&1 || true
