@@ -217,9 +217,9 @@ describe("interim answers and upgrades", () => {
     const app = await harness.tcpApp((socket) => {
       socket.once("data", (head) => {
         assert.match(head.toString("latin1"), /connection: upgrade\r\n/);
-        assert.match(head.toString("latin1"), /upgrade: chat\r\n/);
+        assert.match(head.toString("latin1"), /upgrade: websocket\r\n/);
         socket.write(
-          "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: chat\r\n\r\nwelcome ",
+          "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\nwelcome ",
         );
         socket.on("data", (bytes) => socket.write(`<${bytes}>`));
         socket.on("end", () => socket.end("bye"));
@@ -228,14 +228,30 @@ describe("interim answers and upgrades", () => {
     const { port } = await harness.toPorts([app]);
     const client = await harness.raw(port);
     client.send(
-      "GET / HTTP/1.1\r\nhost: a\r\nconnection: keep-alive, Upgrade\r\nupgrade: chat\r\n\r\n",
+      "GET / HTTP/1.1\r\nhost: a\r\nconnection: keep-alive, Upgrade\r\nupgrade: websocket\r\n\r\n",
     );
     await client.until((text) => text.endsWith("welcome "));
     await client.send("hi").until((text) => text.endsWith("<hi>"));
     client.socket.end();
     assert.match(
       await client.untilEnd(),
-      /^HTTP\/1.1 101 [\s\S]*upgrade: chat[\s\S]*welcome <hi>bye$/,
+      /^HTTP\/1.1 101 [\s\S]*upgrade: websocket[\s\S]*welcome <hi>bye$/,
+    );
+  });
+
+  test("an upgrade to anything but WebSocket goes on as an ordinary request", async () => {
+    await using harness = new Harness();
+    const app = await harness.app((req, res) =>
+      res.end(`${req.headers["upgrade"]} ${req.headers["http2-settings"]}`),
+    );
+    const { port } = await harness.toPorts([app]);
+    const client = await harness.raw(port);
+    client.send(
+      "GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__\r\n\r\n",
+    );
+    assert.match(
+      await client.until((text) => /undefined undefined$/.test(text)),
+      /^HTTP\/1.1 200 /,
     );
   });
 
@@ -244,7 +260,7 @@ describe("interim answers and upgrades", () => {
     const app = await harness.app((_, res) => res.end("no"));
     const { port } = await harness.toPorts([app]);
     const client = await harness.raw(port);
-    client.send("GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: chat\r\n\r\n");
+    client.send("GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n");
     assert.match(await client.until((text) => text.endsWith("no")), /^HTTP\/1.1 200 /);
   });
 });

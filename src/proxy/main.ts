@@ -8,7 +8,6 @@
  */
 
 import { rmSync } from "node:fs";
-import { createSecureContext } from "node:tls";
 import type { Clock } from "../base/clock.ts";
 import { renderError } from "../base/error.ts";
 import type { Log } from "../base/log.ts";
@@ -22,6 +21,7 @@ import type { OriginalDestination } from "./listen/runtime.ts";
 import { adminServer, listen, metricsServer, readinessServer } from "./observe/admin.ts";
 import { Sidecar } from "./sidecar.ts";
 import { TimerWheel } from "./timer-wheel.ts";
+import { warmUp } from "./warm-up.ts";
 
 export interface ProxyDependencies {
   readonly source: (bootstrap: ProxyBootstrap) => ConfigSource;
@@ -39,13 +39,27 @@ export interface ProxyDependencies {
   readonly accessLog?: (line: string) => void;
 }
 
+/** Whose sidecar a spare is. */
+const nobody: Pick<ProxyBootstrap, "proxy" | "trustDomain"> = {
+  proxy: {
+    id: "sidecar~spare",
+    namespace: "",
+    pod: "",
+    address: "",
+    workload: { namespace: "", workload: "", app: "", version: "", serviceAccount: "" },
+  },
+  trustDomain: "spare",
+};
+
 /** Resolves when the process may exit. */
 export async function runProxy(deps: ProxyDependencies): Promise<void> {
   const channel = openAssignment(deps.assignmentFd);
-  createSecureContext({ minVersion: "TLSv1.3" }); // loads OpenSSL's configuration and providers
+  const assigned = channel.receive();
+  assigned.catch(() => {}); // is awaited below
+  await warmUp(createSidecar({ ...deps, originalDestination: () => undefined }, nobody));
   let assignment: Assignment | undefined;
   try {
-    assignment = await channel.receive();
+    assignment = await assigned;
   } catch (error) {
     await channel.answer({ error: renderError(error) });
     throw error;

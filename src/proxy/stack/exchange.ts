@@ -11,9 +11,10 @@
  * Not here: which cluster and host (filter/router.ts), whether to retry (filter/retries.ts), bytes (codec/).
  */
 
+import { mark } from "../../wire/http1/field-names.ts";
 import type { HeadParser } from "../../wire/http1/head.ts";
 import type { HttpDownstream } from "../codec/downstream.ts";
-import { findField } from "../codec/heads.ts";
+import { fieldValue, findField } from "../codec/heads.ts";
 import type { Target } from "../codec/target.ts";
 import type { HttpUpstream } from "../codec/upstream.ts";
 import type { CompiledEdit } from "../config/header-edits.ts";
@@ -115,7 +116,7 @@ export class Exchange implements Subject {
     this.query = target.query;
     this.targetAuthority = target.authority;
     this.authority = target.authority ?? host;
-    this.wantsUpgrade = head.upgrades;
+    this.wantsUpgrade = head.upgrades && isWebSocket(head, text);
     this.startedAt = startedAt;
     this.headBytes = this.requestBytes = head.headEnd;
   }
@@ -418,4 +419,13 @@ export class Exchange implements Subject {
     const ends = this.#ends;
     for (let i = 0; i < ends.length; i++) ends[i]?.(this);
   }
+}
+
+/**
+ * WebSocket is the one protocol that may be switched to, as with Istio: after any other switch (h2c above all) requests
+ * would go on inside the tunnel that no policy sees. An upgrade that is not taken up is an ordinary request (RFC 9110 §7.8).
+ */
+function isWebSocket(head: HeadParser, text: string): boolean {
+  const index = head.fieldAt(mark.upgrade);
+  return index >= 0 && fieldValue(head, text, index).toLowerCase() === "websocket";
 }

@@ -192,7 +192,10 @@ export class ClusterRuntime {
 
   sweep(now: number): void {
     const since = now - this.environment.limits.upstreamIdleMs;
-    for (const host of this.#hosts.values()) host.sweep(since);
+    for (const host of this.#hosts.values()) {
+      host.sweep(since);
+      if (host.connections === 0) this.onHostUnused(host);
+    }
   }
 }
 
