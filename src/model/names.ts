@@ -38,6 +38,12 @@ export const ports = {
 export const proxyUid = 1337;
 
 /**
+ * The sidecar's address when it speaks to its own application, Istio's again: it tells such a connection from one that
+ * the sidecar makes for the application to a Service of which its own pod is an endpoint, which is captured.
+ */
+export const inboundSource = "127.0.0.6";
+
+/**
  * Every pod's default gateway and name server. Link-local: it never leaves the pod's link, so every node can use
  * the same one, and a pod's routes need not change when it is moved.
  */

@@ -1,18 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { Harness, request } from "./testing/harness.ts";
-import {
-  cluster,
-  endpoint,
-  forward,
-  inbound,
-  labels,
-  outbound,
-  passthrough,
-  route,
-  upstreamTls,
-  virtualHost,
-} from "./testing/mesh.ts";
+import { inbound, labels, outbound, route, virtualHost } from "./testing/mesh.ts";
 import { createMeshCa } from "./testing/mesh-ca.ts";
 
 describe("a sidecar whose pod calls services on the port that it serves itself", () => {
@@ -45,26 +34,5 @@ describe("a sidecar whose pod calls services on the port that it serves itself",
     assert.equal(outboundAnswer.status, 418);
     const inboundAnswer = await request(sidecar.portOf("virtualInbound") ?? 0);
     assert.equal(inboundAnswer.body, "application");
-  });
-  test("calls itself in the clear: no sidecar listens on the way to its own address", async () => {
-    await using harness = new Harness();
-    const ca = await createMeshCa();
-    const app = await harness.app((_, res) => res.end("application"));
-    const calls = outbound([virtualHost(["*"], [route(forward("self"))])]);
-    const sidecar = await harness.sidecar(
-      {
-        workload: labels("shop", "cart"),
-        address: "127.0.0.1",
-        destination: () => ({ address: "10.96.0.1", port: 80 }),
-      },
-      {
-        ...calls,
-        clusters: [cluster("self", { tls: upstreamTls() }), passthrough],
-        endpoints: [{ cluster: "self", endpoints: [endpoint(app, { tls: true })] }],
-      },
-      { secrets: await ca.secrets("spiffe://cluster.local/ns/shop/sa/cart") },
-    );
-    const answer = await request(sidecar.portOf("virtualOutbound") ?? 0);
-    assert.equal(answer.body, "application");
   });
 });

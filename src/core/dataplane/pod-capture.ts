@@ -3,11 +3,12 @@
  *
  * Outbound: whatever the application sends, to 15001. Inbound: whatever comes from outside, to 15006. Left alone are
  * the sidecar's own connections (known by their user), connections that never leave the pod, DNS to the node, and the
- * two ports at which the sidecar itself answers from outside. The sidecar asks the kernel where a connection wanted to
- * go (SO_ORIGINAL_DST). UDP and everything else passes unseen.
+ * two ports at which the sidecar itself answers from outside. A pod that calls a Service and is given itself is the one
+ * case in which the sidecar speaks to the sidecar: that connection counts as one from outside. The sidecar asks the
+ * kernel where a connection wanted to go (SO_ORIGINAL_DST). UDP and everything else passes unseen.
  */
 
-import { nftTable, podGateway, ports, proxyUid } from "../../model/names.ts";
+import { inboundSource, nftTable, podGateway, ports, proxyUid } from "../../model/names.ts";
 import type { Ruleset } from "../../model/node-state.ts";
 
 /** The same for every pod. */
@@ -21,6 +22,8 @@ export function compilePodCapture(): Ruleset {
         name: "capture-outbound",
         hook: "type nat hook output priority -100; policy accept;",
         rules: [
+          `oifname "lo" ip saddr ${inboundSource} return`,
+          `meta skuid ${proxyUid} oifname "lo" ip daddr != 127.0.0.0/8 meta l4proto tcp redirect to :${ports.inbound}`,
           `meta skuid ${proxyUid} return`,
           'oifname "lo" return',
           `ip daddr ${podGateway} tcp dport 53 return`,

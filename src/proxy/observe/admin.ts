@@ -114,7 +114,7 @@ function clusters(sidecar: Sidecar): unknown {
     hosts: cluster.hosts.map((host) => ({
       address: `${host.address}:${host.port}`,
       weight: host.weight,
-      tls: host.speaksTls,
+      tls: host.endpoint.tls,
       connections: host.connections,
       idle: host.idleConnections,
       requestsActive: host.active,

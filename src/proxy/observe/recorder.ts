@@ -117,7 +117,7 @@ export class Recorder {
       return bound;
     }
     if (host.series instanceof Bound) return host.series;
-    const bound = this.#bindOutbound(cluster, host.endpoint.workload, host.speaksTls);
+    const bound = this.#bindOutbound(cluster, host.endpoint.workload, host.endpoint.tls);
     host.series = bound;
     return bound;
   }

@@ -49,11 +49,6 @@ export class Host {
     return this.endpoint.weight;
   }
 
-  /** An endpoint of this very pod is reached over loopback, where no sidecar listens in between: in the clear. */
-  get speaksTls(): boolean {
-    return this.endpoint.tls && this.address !== this.cluster.environment.node.address;
-  }
-
   get isEjected(): boolean {
     return this.health.ejectedUntil > 0;
   }
@@ -173,7 +168,7 @@ export class Host {
 
   #open(reader: Reader): Transport {
     this.cluster.connectionsTotal++;
-    const tls: ConnectTlsOptions | undefined = this.speaksTls ? this.cluster.tls : undefined;
+    const tls: ConnectTlsOptions | undefined = this.endpoint.tls ? this.cluster.tls : undefined;
     const from = this.cluster.config.direction === "inbound" ? inboundSource : undefined;
     return new Transport(reader, (onread) =>
       tls === undefined
