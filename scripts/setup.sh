@@ -124,7 +124,7 @@ fi
 if [ "$mode" != node ] && has_command gcc && [ -e /usr/include/stdio.h ]; then
   cni_hash=$(hash_of src/cni/heddle-cni.c)
   if [ ! -x "$cni" ] || [ "$(cat build/setup/cni 2>/dev/null)" != "$cni_hash" ]; then
-    gcc -std=c11 -O2 -Wall -Wextra -o "$cni.new" src/cni/heddle-cni.c >&2 || die "gcc could not compile $cni"
+    gcc -std=c11 -O2 -Wall -Wextra -static -o "$cni.new" src/cni/heddle-cni.c >&2 || die "gcc could not compile $cni"
     mv "$cni.new" "$cni" # by rename: a running agent's pods may be executing the old one
     echo "$cni_hash" >build/setup/cni
   fi
