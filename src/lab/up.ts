@@ -80,7 +80,7 @@ export async function upDetached(
     detached: true,
   });
   const seconds = stopwatch();
-  await new Promise<void>((resolve, reject) => {
+  const ready = new Promise<void>((resolve, reject) => {
     child.once("error", reject);
     child.once("exit", (code) => {
       const message = `the lab ended while it was starting (exit code ${code})`;
@@ -99,8 +99,13 @@ export async function upDetached(
       }
     });
   });
-  child.disconnect();
-  child.unref();
+  try {
+    await ready;
+  } finally {
+    // A lab whose pods cannot run stays up to be looked at: this process must not wait for it.
+    if (child.connected) child.disconnect();
+    child.unref();
+  }
 }
 
 /** The detached lab: reports over its channel, then lives until it is told to end. */

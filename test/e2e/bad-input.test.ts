@@ -1,7 +1,7 @@
 /** What users get wrong: an error that names file, line or path, what was found and what is wanted; nothing else moves. */
 
 import assert from "node:assert/strict";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { heddle, skipWithoutRoot, startLab, type TestLab } from "../lab.ts";
@@ -100,6 +100,20 @@ describe("bad input", { skip: skipWithoutRoot }, () => {
     assert.match(stderr, /up\.yaml/);
   });
 
+  test("an image that nobody knows ends `lab up --detach` with its name and what helps", async () => {
+    const file = join(folder, "image.yaml");
+    await writeFile(file, podOf("nobody/knows:1"));
+    const base = await mkdtemp("/tmp/heddle-");
+    await chmod(base, 0o711);
+    const name = `img${process.pid}`;
+    const { code, stderr } = await heddle(["lab", "up", "--detach", "--name", name, file], base);
+    assert.notEqual(code, 0);
+    assert.match(stderr, /nobody\/knows:1/);
+    assert.match(stderr, /--images/);
+    await heddle(["lab", "down", "--name", name], base);
+    await rm(base, { recursive: true });
+  });
+
   test("a second lab under the same name is told of the first, which goes on", async () => {
     const { code, stderr } = await lab.run("up", "--detach");
     assert.notEqual(code, 0);
@@ -109,3 +123,13 @@ describe("bad input", { skip: skipWithoutRoot }, () => {
     assert.ok(nodes.every(({ ready }) => ready));
   });
 });
+
+function podOf(image: string): string {
+  return `
+apiVersion: v1
+kind: Pod
+metadata: { name: one }
+spec:
+  containers: [{ name: one, image: "${image}" }]
+`;
+}
