@@ -98,7 +98,7 @@ export async function run(options: SidecarPairOptions = {}): Promise<BenchResult
   };
   return {
     bench: "sidecar-pair",
-    unit: "microseconds of CPU per request (both proxies; floor: both ends of the direct path)",
+    unit: "microseconds of CPU per request (both proxies; floor: the backend on the direct path)",
     ours: ours.cpuUs,
     floor: direct.cpuUs,
     rivals: rival === undefined ? {} : { haproxy: rival.cpuUs },
