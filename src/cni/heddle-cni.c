@@ -23,8 +23,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#define VERSIONS "\"0.3.0\",\"0.3.1\",\"0.4.0\",\"1.0.0\",\"1.1.0\""
-#define NEWEST_VERSION "1.1.0"
+/* The agent's, in src/wire/cni/version.ts: a test holds both lists to be the same. */
+static const char *const versions[] = {"0.1.0", "0.2.0", "0.3.0", "0.3.1",
+				       "0.4.0", "1.0.0", "1.1.0"};
+#define VERSION_COUNT (sizeof versions / sizeof versions[0])
+#define NEWEST_VERSION versions[VERSION_COUNT - 1]
 
 enum {
 	DEFAULT_TIMEOUT_MS = 30000, /* runtimes give an ADD one to four minutes */
@@ -130,7 +133,12 @@ static int answer_versions(const struct bytes *input)
 	struct bytes output = {0};
 	append_text(&output, "{\"cniVersion\":");
 	append_json_string(&output, requested_version(input));
-	append_text(&output, ",\"supportedVersions\":[" VERSIONS "]}\n");
+	append_text(&output, ",\"supportedVersions\":[");
+	for (size_t i = 0; i < VERSION_COUNT; i++) {
+		append_text(&output, i == 0 ? "" : ",");
+		append_json_string(&output, versions[i]);
+	}
+	append_text(&output, "]}\n");
 	write_all(STDOUT_FILENO, output.data, output.length);
 	return 0;
 }
@@ -315,9 +323,10 @@ int main(int count, char **arguments, char **environment)
 	(void)arguments;
 	const char *command = getenv("CNI_COMMAND");
 	if (command == NULL || *command == '\0') {
-		fputs("Heddle CNI plugin\n"
-		      "CNI protocol versions supported: 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0\n",
-		      stderr);
+		fputs("Heddle CNI plugin\nCNI protocol versions supported: ", stderr);
+		for (size_t i = 0; i < VERSION_COUNT; i++)
+			fprintf(stderr, "%s%s", i == 0 ? "" : ", ", versions[i]);
+		fputs("\n", stderr);
 		return 0;
 	}
 	signal(SIGPIPE, SIG_IGN);

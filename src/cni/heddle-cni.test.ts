@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { type CniInvocation, decodeInvocation, encodeReply } from "../wire/cni/frame.ts";
+import { supportedVersions } from "../wire/cni/version.ts";
 
 const configuration = '{"cniVersion": "1.0.0", "name": "pods", "type": "heddle-cni"}';
 const unreachable = { HEDDLE_CNI_TIMEOUT_MS: "60" };
@@ -79,16 +80,14 @@ describe("the CNI executable", () => {
     const { exitCode, stdout, stderr } = await run({});
     assert.equal(exitCode, 0);
     assert.equal(stdout, "");
-    assert.match(stderr, /^Heddle CNI plugin\n.*0\.3\.0.*1\.1\.0\n$/);
+    const versions = supportedVersions.join(", ");
+    assert.equal(stderr, `Heddle CNI plugin\nCNI protocol versions supported: ${versions}\n`);
   });
 
-  test("answers VERSION without an agent", async () => {
+  test("answers VERSION without an agent, with the agent's own versions", async () => {
     const { exitCode, stdout } = await run({ CNI_COMMAND: "VERSION" });
     assert.equal(exitCode, 0);
-    assert.deepEqual(JSON.parse(stdout), {
-      cniVersion: "1.0.0",
-      supportedVersions: ["0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"],
-    });
+    assert.deepEqual(JSON.parse(stdout), { cniVersion: "1.0.0", supportedVersions });
   });
 
   test("hands the CNI environment and standard input over, and the answer back", async () => {

@@ -1,4 +1,7 @@
-/** Versions of the CNI specification that Heddle answers in. */
+/**
+ * Versions of the CNI specification that Heddle answers in: all there are. `heddle-cni.c` answers VERSION without an
+ * agent and has the same list; its test compares both.
+ */
 
 export const supportedVersions: readonly string[] = [
   "0.1.0",
