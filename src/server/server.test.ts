@@ -230,6 +230,24 @@ describe("a patch", () => {
     assert.equal(refused.code, 400);
   });
 
+  test("that removes the length of a list is refused and removes no member", async () => {
+    await client.create({
+      ...service("listed"),
+      metadata: { name: "listed", namespace: "default" },
+    });
+    const answer = await admin.send({
+      method: "PATCH",
+      path: "/api/v1/namespaces/default/services/listed",
+      mediaType: "application/json-patch+json",
+      body: [{ op: "remove", path: "/spec/ports/length" }],
+    });
+    assert.equal(answer.code, 400);
+    assert.equal(
+      (await client.get<Service>("Service", "default", "listed"))?.spec.ports?.length,
+      1,
+    );
+  });
+
   async function patch(name: string, mediaType: string, body: unknown): Promise<unknown> {
     const path = `/api/v1/namespaces/default/configmaps/${name}`;
     return (await admin.send({ method: "PATCH", path, mediaType, body })).body;
@@ -382,6 +400,27 @@ describe("a node's token", () => {
     await client.create(pod("mine", "node-7"));
     const mine = await node.patchStatus<Pod>("Pod", "default", "mine", { podIP: "1.1.1.1" });
     await assert.rejects(node.update(mine), { code: "api.forbidden" });
+    transport.close();
+  });
+
+  test("does not get a Secret's content quoted in the refusal of a patch to it", async () => {
+    const { transport } = await nodeClient("node-4");
+    const hidden = { ...configMap("hidden"), kind: "Secret", data: { password: "c3dvcmRmaXNo" } };
+    await client.create(hidden);
+    const send = (ops: readonly unknown[]) =>
+      transport.send({
+        method: "PATCH",
+        path: "/api/v1/namespaces/default/secrets/hidden",
+        mediaType: "application/json-patch+json",
+        body: ops,
+      });
+    const copied = await send([{ op: "copy", from: "/data/password", path: "/apiVersion" }]);
+    assert.ok(!JSON.stringify(copied.body).includes(hidden.data.password));
+    const guesses = ["c3dvcmRmaXNo", "wrong"].map((value) =>
+      send([{ op: "test", path: "/data/password", value }]),
+    );
+    const codes = (await Promise.all([copied, ...guesses])).map(({ code }) => code);
+    assert.deepEqual(codes, [403, 403, 403]);
     transport.close();
   });
 

@@ -14,7 +14,7 @@ import type { Part } from "./objects.ts";
 
 export type Caller = { readonly kind: "admin" } | { readonly kind: "node"; readonly node: string };
 
-/** Throws `api.forbidden` where the caller may not read objects of the kind. */
+/** Throws `api.forbidden` where the caller may not read objects of the kind, and so not write them either. */
 export function checkRead(caller: Caller, kind: string): void {
   if (caller.kind === "node" && kind === "Secret") throw forbidden(caller.node, "read Secrets");
 }

@@ -55,7 +55,7 @@ function pointer(text: unknown, where: string): readonly string[] {
 function read(root: unknown, path: readonly string[], where: string): unknown {
   let value = root;
   for (const token of path) {
-    const held = Array.isArray(value) || isRecord(value);
+    const held = Array.isArray(value) ? isIndex(token) : isRecord(value);
     if (!held || !Object.hasOwn(value as object, token)) throw missing(path, where);
     value = (value as Record<string, unknown>)[token];
   }
@@ -68,8 +68,9 @@ function add(root: unknown, path: readonly string[], value: unknown, where: stri
   if (token === undefined) return value;
   const holder = read(root, path.slice(0, -1), where);
   if (Array.isArray(holder)) {
+    if (token !== "-" && !isIndex(token)) throw missing(path, where);
     const index = token === "-" ? holder.length : Number(token);
-    if (!Number.isInteger(index) || index < 0 || index > holder.length) throw missing(path, where);
+    if (index > holder.length) throw missing(path, where);
     holder.splice(index, 0, value);
   } else if (isRecord(holder)) {
     Object.defineProperty(holder, token, {
@@ -90,6 +91,11 @@ function remove(root: unknown, path: readonly string[], where: string): unknown 
   if (Array.isArray(holder)) holder.splice(Number(token), 1);
   else delete (holder as Record<string, unknown>)[token];
   return root;
+}
+
+/** RFC 6901 §4: digits without a leading zero; a list's `length` is no member of it. */
+function isIndex(token: string): boolean {
+  return /^(0|[1-9][0-9]*)$/.test(token);
 }
 
 function missing(path: readonly string[], where: string) {

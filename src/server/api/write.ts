@@ -11,7 +11,7 @@ import { MeshError } from "../../base/error.ts";
 import { isRecord } from "../../base/json.ts";
 import { mergePatch } from "../../base/merge-patch.ts";
 import { badRequest, mediaType, readBody, recordBody } from "./body.ts";
-import { type Caller, checkWrite } from "./caller.ts";
+import { type Caller, checkRead, checkWrite } from "./caller.ts";
 import { jsonPatch } from "./json-patch.ts";
 import { applyFields } from "./managed-fields.ts";
 import type { Objects, WriteOptions, Written } from "./objects.ts";
@@ -32,6 +32,8 @@ export async function serveWrite(
   request: IncomingMessage,
   query: URLSearchParams,
 ): Promise<Answer> {
+  // A patch reads, and refusals quote what it made: who may not read a kind may not write it either.
+  checkRead(caller, target.kind.kind);
   const options: WriteOptions = {
     fieldValidation: fieldValidation(query),
     dryRun: query.has("dryRun"),
