@@ -6,7 +6,7 @@
  * shown that the requester holds the private one. Certificates are short-lived and start a little in the past, for
  * clocks that are behind.
  *
- * Not here: where the root is kept (server/data), who may ask (server/xds).
+ * Not here: where the root is kept (server/data-folder.ts), who may ask (server/xds).
  */
 
 import { MeshError } from "../base/error.ts";

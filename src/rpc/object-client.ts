@@ -37,7 +37,10 @@ export interface ObjectClient {
     name: string,
     status: unknown,
   ): Promise<T>;
-  /** Creates, or merges the given fields into what is there (merge patch). What `heddle apply` does. */
+  /**
+   * Creates, or merges the given fields into what is there and takes away those that this client applied before and
+   * no longer gives (server-side apply). What `heddle apply` does.
+   */
   apply<T extends ApiObject>(object: T): Promise<T>;
   /** Absent is success. */
   delete(kind: string, namespace: string, name: string): Promise<void>;

@@ -19,7 +19,7 @@ export interface ExtensionOptions {
   readonly tokens: NodeTokens;
   readonly world: ServerWorld;
   readonly rootPem: string;
-  /** Undefined until the servers listen. */
+  /** Where agents reach the server. Both throw `server.starting` until it listens. */
   readonly addresses: () => { readonly api: string; readonly xds: string };
   readonly xds: () => XdsServer;
 }

@@ -5,12 +5,11 @@
  * generations, the status subresource, graceful deletion and finalizers, Service addresses. Patches are retried against
  * the newest state until they fit, unless the caller named the version it read.
  *
- * Not here: HTTP (handler.ts), who may do what (authorize.ts, by way of `guard`), versions and watches (store).
+ * Not here: HTTP (handler.ts), who may do what (caller.ts, by way of `guard`), versions and watches (store).
  */
 
 import { withDefaults } from "../../api/defaults.ts";
 import type { Service } from "../../api/k8s/core.ts";
-import { type Kind, kindNamed } from "../../api/kinds.ts";
 import type { Resource } from "../../api/resource.ts";
 import { type Issue, renderIssue } from "../../api/validate/issue.ts";
 import { validateObject } from "../../api/validate/object.ts";
@@ -237,14 +236,6 @@ function check(
     throw new InvalidObject(what, refused);
   }
   return fieldValidation === "Ignore" ? [] : warnings.map(renderIssue);
-}
-
-export function kindOf(object: Resource): Kind {
-  const kind = kindNamed(object.kind);
-  if (kind === undefined) {
-    throw new MeshError("api.bad-request", `unknown kind "${object.kind}"`, { fault: "user" });
-  }
-  return kind;
 }
 
 export function keyOf(object: Resource): ObjectKey {
