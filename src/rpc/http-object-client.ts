@@ -137,15 +137,17 @@ async function* watch<T extends ApiObject>(
         const { type, object } = JSON.parse(line) as { type: string; object: T };
         if (type === "ERROR") throw statusError(object);
         attempt = 0;
-        if (picture !== undefined && type === "ADDED") picture.push(object);
-        if (picture !== undefined && type !== "BOOKMARK") continue;
+        if (picture !== undefined) {
+          if (type === "ADDED") picture.push(object);
+          // A version of half a picture is none to resume from.
+          if (type !== "BOOKMARK" || !closesPicture(object)) continue;
+        }
         version = object.metadata.resourceVersion;
-        if (type === "BOOKMARK") {
-          if (picture === undefined || !closesPicture(object)) continue;
+        if (picture !== undefined) {
           const objects = picture;
           picture = undefined;
           yield { type: "synced", objects };
-        } else yield { type: eventTypes[type] ?? "modified", object };
+        } else if (type !== "BOOKMARK") yield { type: eventTypes[type] ?? "modified", object };
       }
     } catch (error) {
       if (signal.aborted) return;

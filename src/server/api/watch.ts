@@ -56,10 +56,7 @@ export async function serveWatch(
 
   let version = 0;
   let heard = true;
-  const quiet = setInterval(() => {
-    if (!heard && request.bookmarks) void bookmark(version);
-    heard = false;
-  }, quietMs).unref();
+  let quiet: NodeJS.Timeout | undefined;
   try {
     const { resourceVersion = "0" } = request;
     if (resourceVersion === "0") {
@@ -75,6 +72,11 @@ export async function serveWatch(
         throw new MeshError("store.expired", `watch after version "${resourceVersion}"`);
       }
     }
+    // Only now: a bookmark amid the present state would be a version that its reader does not have.
+    quiet = setInterval(() => {
+      if (!heard && request.bookmarks) void bookmark(version);
+      heard = false;
+    }, quietMs).unref();
     for await (const event of store.watch(version, ended)) {
       version = event.version;
       const type = typeFor(event, request);
