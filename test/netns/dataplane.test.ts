@@ -265,14 +265,20 @@ describe("a node's compiled ruleset in the kernel", { skip: needsRoot() }, () =>
     );
   });
 
+  test("keeps silent, so that resolvers ask again, while no name server listens", async () => {
+    const udp = (port: number) => connect(find("shop/web-3"), "169.254.1.1", port, "udp");
+    assert.deepEqual(await Promise.all([udp(53), udp(54)]), ["timeout", "refused"]);
+  });
+
   test("balances a Service over all of its endpoints", async () => {
-    const counts = new Map<string, number>();
-    const answers = await Promise.all(
-      Array.from({ length: 40 }, () => connect(find("shop/cart"), "10.96.0.10", 80)),
-    );
-    for (const answer of answers) counts.set(answer, (counts.get(answer) ?? 0) + 1);
+    const answers = new Set<string>();
+    // Ten at once: a busy machine cannot start forty shells in the time that an answer may take.
+    for (let round = 0; round < 4; round++) {
+      const ten = Array.from({ length: 10 }, () => connect(find("shop/cart"), "10.96.0.10", 80));
+      for (const answer of await Promise.all(ten)) answers.add(answer);
+    }
     // 40 fair coins fall on one side only once in 5·10^11 runs.
-    assert.deepEqual([...counts.keys()].sort(), ["shop/web-1 10.244.0.2", "shop/web-2 10.244.0.2"]);
+    assert.deepEqual([...answers].sort(), ["shop/web-1 10.244.0.2", "shop/web-2 10.244.0.2"]);
   });
 
   test("lets a pod reach itself through its Service, isolated or not", () =>

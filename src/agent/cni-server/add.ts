@@ -9,6 +9,7 @@
 import { Scope } from "../../base/scope.ts";
 import { compilePodCapture } from "../../core/dataplane/pod-capture.ts";
 import { hostLinkName, podMac } from "../../core/dataplane/pod-link.ts";
+import { podResolver } from "../../core/dns/pod-resolver.ts";
 import { podGateway } from "../../model/names.ts";
 import type { Attachment } from "../../model/node-view.ts";
 import { CniError, cniCodes } from "../../wire/cni/error.ts";
@@ -137,10 +138,6 @@ function resultOf(attachment: Attachment, mtu: number | undefined): CniResult {
     ],
     ips: [{ address: `${attachment.address}/32`, gateway: podGateway, interface: 1 }],
     routes: [{ dst: "0.0.0.0/0", gw: podGateway }],
-    dns: {
-      nameservers: [podGateway],
-      search: [`${attachment.namespace}.svc.cluster.local`, "svc.cluster.local", "cluster.local"],
-      options: ["ndots:5"],
-    },
+    dns: podResolver(attachment.namespace),
   };
 }

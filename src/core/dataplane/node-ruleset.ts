@@ -5,6 +5,7 @@
  *   admission           prerouting, raw: it must come from an attached link with the pod's own address
  *   services-*          prerouting and output, dstnat: a Service's address becomes an endpoint's
  *   refuse-*            right after: what still has a Service's address has no endpoint; tell the client at once
+ *   name-server         output: while no name server listens, its port is silent
  *   forward, input      established connections pass; else the source's egress chain, then the destination's
  *                       ingress chain, both in one pass where both pods are here
  *   postrouting         masquerade for hairpin connections, and for what leaves the pods' range
@@ -40,6 +41,7 @@ export function nodeRuleset(
     chains: [
       admission(settings),
       ...serviceChains,
+      nameServer,
       ...services.chains,
       ...policyHooks(settings),
       ...pods.chains,
@@ -91,6 +93,18 @@ const serviceChains: readonly NftChain[] = [
     rules: ["meta l4proto tcp reject with tcp reset", "reject"],
   },
 ];
+
+/**
+ * While the agent is restarted, nobody listens on the pods' name server. Told so ("port unreachable"), a resolver fails
+ * the lookup at once; told nothing, it asks again after its timeout and is answered by the next agent.
+ */
+const nameServer: NftChain = {
+  name: "name-server",
+  hook: "type filter hook output priority filter; policy accept;",
+  rules: [
+    `icmp type destination-unreachable ct original ip daddr ${podGateway} ct original proto-dst 53 drop`,
+  ],
+};
 
 function policyHooks(settings: NetworkSettings): readonly NftChain[] {
   const { encap } = settings;

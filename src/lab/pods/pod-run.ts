@@ -13,7 +13,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Container, Pod } from "../../api/k8s/core.ts";
 import { renderError } from "../../base/error.ts";
 import type { Log } from "../../base/log.ts";
-import { clusterDomain, podGateway } from "../../model/names.ts";
+import { podResolver, renderResolvConf } from "../../core/dns/pod-resolver.ts";
 import { podNetns } from "../names.ts";
 import { processOf } from "../processes.ts";
 import { netnsFile } from "../underlay.ts";
@@ -199,11 +199,7 @@ export class PodRun {
     mkdirSync(logs, { recursive: true });
     mkdirSync(this.#host.records, { recursive: true });
     const resolvConf = join(this.#host.records, `${this.id}.resolv.conf`);
-    const domains = [`${this.#namespace}.svc.${clusterDomain}`, `svc.${clusterDomain}`];
-    writeFileSync(
-      resolvConf,
-      `nameserver ${podGateway}\nsearch ${[...domains, clusterDomain].join(" ")}\noptions ndots:5\n`,
-    );
+    writeFileSync(resolvConf, renderResolvConf(podResolver(this.#namespace)));
     return { logs, record: this.#recordFile, resolvConf };
   }
 

@@ -1,0 +1,34 @@
+/**
+ * What a pod's resolver is told: whom to ask, where a short name may be from, and how patient to be.
+ *
+ * Name server and search list are Kubernetes' conventions. One second and five tries instead of the usual five and
+ * two: a node's name server answers from memory, and while its agent is restarted, about a second, it is silent.
+ */
+
+import { clusterDomain, podGateway } from "../../model/names.ts";
+
+/** In the form of CNI's `dns`. */
+export interface ResolverSettings {
+  readonly nameservers: readonly string[];
+  readonly search: readonly string[];
+  readonly options: readonly string[];
+}
+
+export function podResolver(namespace: string): ResolverSettings {
+  const services = `svc.${clusterDomain}`;
+  return {
+    nameservers: [podGateway],
+    search: [`${namespace}.${services}`, services, clusterDomain],
+    options: ["ndots:5", "timeout:1", "attempts:5"],
+  };
+}
+
+/** The same as the text of /etc/resolv.conf. */
+export function renderResolvConf({ nameservers, search, options }: ResolverSettings): string {
+  return [
+    ...nameservers.map((address) => `nameserver ${address}`),
+    `search ${search.join(" ")}`,
+    `options ${options.join(" ")}`,
+    "",
+  ].join("\n");
+}
