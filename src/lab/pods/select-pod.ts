@@ -5,29 +5,30 @@
 
 import type { Pod } from "../../api/k8s/core.ts";
 import { MeshError } from "../../base/error.ts";
-import { isReady } from "../readiness-wait.ts";
+import { podsCalled } from "../../core/registry/pods-called.ts";
+import { namespaceOf } from "../../core/registry/workloads.ts";
+import { objectKey } from "../../core/registry/world.ts";
 
 /** Throws `lab.pod.absent` or `lab.pod.ambiguous`, both naming what there is. */
 export function selectPod(pods: readonly Pod[], wanted: string, namespace?: string): Pod {
-  const slash = wanted.indexOf("/");
-  const name = wanted.slice(slash + 1);
-  const space = slash < 0 ? namespace : wanted.slice(0, slash);
-  const living = pods
-    .filter(({ metadata }) => space === undefined || metadata.namespace === space)
-    .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
-    .toSorted((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
-  const exact = living.filter(({ metadata }) => metadata.name === name);
-  const candidates = exact.length > 0 ? exact : living.filter((pod) => belongsTo(pod, name));
-  const first = candidates.find(isReady) ?? candidates[0];
+  const candidates = podsCalled(pods, wanted, namespace);
+  const [first] = candidates;
   if (first === undefined) {
-    const there = living.map(nameOf).join(", ");
+    const slash = wanted.indexOf("/");
+    const space = slash < 0 ? namespace : wanted.slice(0, slash);
+    const there = pods
+      .filter((pod) => space === undefined || namespaceOf(pod) === space)
+      .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
+      .map(objectKey)
+      .sort()
+      .join(", ");
     throw new MeshError(
       "lab.pod.absent",
       `there is no pod, Deployment or app named "${wanted}"${space === undefined ? "" : ` in namespace ${space}`}; there are: ${there || "none"}`,
       { fault: "user" },
     );
   }
-  const spaces = new Set(candidates.map(({ metadata }) => metadata.namespace));
+  const spaces = new Set(candidates.map(namespaceOf));
   if (spaces.size > 1) {
     throw new MeshError(
       "lab.pod.ambiguous",
@@ -36,15 +37,4 @@ export function selectPod(pods: readonly Pod[], wanted: string, namespace?: stri
     );
   }
   return first;
-}
-
-function belongsTo(pod: Pod, name: string): boolean {
-  const { labels, ownerReferences } = pod.metadata;
-  return (
-    (ownerReferences?.some((owner) => owner.name === name) ?? false) || labels?.["app"] === name
-  );
-}
-
-function nameOf({ metadata }: Pod): string {
-  return `${metadata.namespace ?? "default"}/${metadata.name}`;
 }
