@@ -46,8 +46,8 @@ export function evaluatePolicy(
   protocol: TransportProtocol,
   port: number,
 ): PolicyEvaluation {
-  const source = resolve(world, from);
-  const destination = resolve(world, to);
+  const source = resolveEnd(world, from);
+  const destination = resolveEnd(world, to);
   const egress: DirectionEvaluation =
     source.pod === undefined
       ? { isolatedBy: [] }
@@ -69,12 +69,13 @@ export function evaluatePolicy(
   };
 }
 
-interface End {
+/** Who an end is. */
+export interface ResolvedEnd {
   readonly address: string | undefined;
   readonly pod?: Pod;
 }
 
-function resolve(world: World, end: ConnectionEnd): End {
+export function resolveEnd(world: World, end: ConnectionEnd): ResolvedEnd {
   for (const pod of allPods(world)) {
     const isIt =
       end.kind === "pod"
@@ -100,7 +101,11 @@ function allPods(world: World): readonly Pod[] {
 }
 
 /** "A Pod cannot block access to itself"; "traffic to and from the node where a Pod is running is always allowed". */
-function exemption(world: World, source: End, destination: End): "self" | "own-node" | undefined {
+function exemption(
+  world: World,
+  source: ResolvedEnd,
+  destination: ResolvedEnd,
+): "self" | "own-node" | undefined {
   if (source.pod !== undefined && source.pod === destination.pod) return "self";
   const nodeName = destination.pod?.spec.nodeName;
   if (source.pod !== undefined || nodeName === undefined) return undefined;
@@ -114,8 +119,8 @@ function evaluateDirection(
   world: World,
   direction: "Ingress" | "Egress",
   isolated: Pod,
-  peer: End,
-  destination: End,
+  peer: ResolvedEnd,
+  destination: ResolvedEnd,
   protocol: TransportProtocol,
   port: number,
 ): DirectionEvaluation {
@@ -165,7 +170,7 @@ function allowsPeer(
   world: World,
   policy: NetworkPolicy,
   peers: readonly NetworkPolicyPeer[],
-  end: End,
+  end: ResolvedEnd,
 ): boolean {
   // "If this field is empty or missing, this rule matches all sources (traffic not restricted by source)."
   if (peers.length === 0) return true;
