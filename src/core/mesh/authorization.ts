@@ -33,15 +33,24 @@ export function authorizationOf(
   namespace: string,
   labels: Labels,
 ): WorkloadAuthorization {
-  const policies = objectsOf<AuthorizationPolicy>(world, "AuthorizationPolicy").filter((policy) =>
-    holdsFor(policy, namespace, labels),
-  );
+  const policies = authorizationPoliciesFor(world, namespace, labels);
   const notes: Diagnostic[] = [];
   return {
     http: filtersOf(policies, "http", notes),
     tcp: filtersOf(policies, "tcp", []), // what is wrong with a rule is said once
     notes,
   };
+}
+
+/** The policies, whatever their action, that hold for a workload. */
+export function authorizationPoliciesFor(
+  world: World,
+  namespace: string,
+  labels: Labels,
+): readonly AuthorizationPolicy[] {
+  return objectsOf<AuthorizationPolicy>(world, "AuthorizationPolicy").filter((policy) =>
+    holdsFor(policy, namespace, labels),
+  );
 }
 
 function holdsFor(policy: AuthorizationPolicy, namespace: string, labels: Labels): boolean {

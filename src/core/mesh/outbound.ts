@@ -162,7 +162,8 @@ function tcpClusters(
   return tcpDestinations(context, rules, route, `spec.tcp[${index}]`, port.port);
 }
 
-function tcpApplies(context: ProxyContext, route: TcpRoute, port: MeshPort): boolean {
+/** Whether connections of this proxy to the port take the route. */
+export function tcpApplies(context: ProxyContext, route: TcpRoute, port: MeshPort): boolean {
   return (
     route.match === undefined ||
     route.match.some(

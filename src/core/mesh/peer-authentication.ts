@@ -22,6 +22,35 @@ export interface WorkloadModes {
 }
 
 export function modesOf(world: World, namespace: string, labels: Labels): WorkloadModes {
+  const { meshWide, namespaceWide, workload } = policiesFor(world, namespace, labels);
+  let mode: EffectiveMode = "PERMISSIVE";
+  for (const policy of [meshWide, namespaceWide, workload])
+    mode = inherit(policy?.spec?.mtls, mode);
+  const ports = Object.entries(workload?.spec?.portLevelMtls ?? {}).map(
+    ([port, own]): [number, EffectiveMode] => [Number(port), inherit(own, mode)],
+  );
+  return { mode, ports: new Map(ports) };
+}
+
+/** The policy that sets the mode of a workload's port, and where in it; undefined where the default holds. */
+export function originOfMode(
+  world: World,
+  namespace: string,
+  labels: Labels,
+  port: number,
+): { readonly policy: PeerAuthentication; readonly path: string } | undefined {
+  const { meshWide, namespaceWide, workload } = policiesFor(world, namespace, labels);
+  const isSet = (mtls: { readonly mode?: MtlsMode } | undefined): boolean =>
+    mtls?.mode !== undefined && mtls.mode !== "UNSET";
+  if (workload !== undefined && isSet(workload.spec?.portLevelMtls?.[port])) {
+    return { policy: workload, path: `spec.portLevelMtls.${port}.mode` };
+  }
+  const policy = [workload, namespaceWide, meshWide].find((one) => isSet(one?.spec?.mtls));
+  return policy === undefined ? undefined : { policy, path: "spec.mtls.mode" };
+}
+
+/** The three that may have a say, from the widest to the narrowest. */
+function policiesFor(world: World, namespace: string, labels: Labels) {
   const policies = sorted(objectsOf<PeerAuthentication>(world, "PeerAuthentication"));
   const own = policies.filter((policy) => namespaceOf(policy) === namespace);
   const meshWide = policies.find(
@@ -33,13 +62,7 @@ export function modesOf(world: World, namespace: string, labels: Labels): Worklo
     (policy) =>
       hasSelector(policy) && matchesLabels(labels, policy.spec?.selector?.matchLabels ?? {}),
   );
-  let mode: EffectiveMode = "PERMISSIVE";
-  for (const policy of [meshWide, namespaceWide, workload])
-    mode = inherit(policy?.spec?.mtls, mode);
-  const ports = Object.entries(workload?.spec?.portLevelMtls ?? {}).map(
-    ([port, own]): [number, EffectiveMode] => [Number(port), inherit(own, mode)],
-  );
-  return { mode, ports: new Map(ports) };
+  return { meshWide, namespaceWide, workload };
 }
 
 export function modeOfPort(modes: WorkloadModes, port: number): EffectiveMode {

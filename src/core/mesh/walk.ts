@@ -229,7 +229,8 @@ function shares(config: ProxyConfig, clusters: readonly WeightedCluster[]): read
   });
 }
 
-function pathAndQuery(target: string): { readonly path: string; readonly query: string } {
+/** A request target in its two parts, without the question mark. */
+export function pathAndQuery(target: string): { readonly path: string; readonly query: string } {
   const mark = target.indexOf("?");
   return mark < 0
     ? { path: target, query: "" }

@@ -1,0 +1,33 @@
+/** Faults that a route injects: part of the traffic never leaves the source's sidecar. */
+
+import type { Route } from "../../model/proxy-config.ts";
+import type { Decider } from "./explanation.ts";
+import type { Part } from "./way.ts";
+
+export function withFault(
+  route: Route | undefined,
+  by: readonly Decider[],
+  parts: readonly Part[],
+): readonly Part[] {
+  const abort = route?.fault?.abort;
+  if (abort === undefined || abort.percent <= 0) return parts;
+  const share = Math.min(abort.percent, 100) / 100;
+  const [rule] = by;
+  const path = rule?.path === undefined ? {} : { path: `${rule.path}.fault.abort` };
+  const decider = rule === undefined ? [] : [{ ...rule, ...path }];
+  const detail = `a fault is injected into ${abort.percent} % of the requests: ${abort.status}`;
+  const aborted: Part = {
+    share,
+    steps: [{ step: "route", outcome: "refuse", by: decider, detail }],
+    end: {
+      kind: "verdict",
+      verdict: {
+        outcome: "answered",
+        status: abort.status,
+        sentence: `${abort.status}: ${detail}`,
+      },
+    },
+  };
+  const others = parts.map((part) => ({ ...part, share: part.share * (1 - share) }));
+  return share >= 1 ? [aborted] : [aborted, ...others];
+}

@@ -1,0 +1,127 @@
+/** Which rule of which VirtualService takes a request, why those before it did not, and what no rule taking it means. */
+
+import type { VirtualService } from "../../api/istio/networking.ts";
+import { serviceHost } from "../../model/names.ts";
+import { ProxyContext } from "../mesh/context.ts";
+import type { Subject } from "../mesh/evaluate-match.ts";
+import { tcpApplies } from "../mesh/outbound.ts";
+import { serviceOfHost } from "../mesh/services.ts";
+import { hostRules, rulesFor } from "../mesh/virtual-services.ts";
+import { type OutboundWalk, pathAndQuery } from "../mesh/walk.ts";
+import { namespaceOf } from "../registry/workloads.ts";
+import { objectKey, objectsOf } from "../registry/world.ts";
+import type { BranchVerdict, Decider, HttpRequest, Step } from "./explanation.ts";
+import { nearestRoute, placeIn, type RuleMiss, ruleMisses } from "./route-rules.ts";
+import type { Via } from "./seen.ts";
+import { refusal, renderDifference } from "./verdict.ts";
+import type { SidecarQuestion } from "./way.ts";
+
+export interface RouteOutcome {
+  readonly steps: readonly Step[];
+  readonly by: readonly Decider[];
+  readonly via: Via;
+  /** The source's sidecar answers by itself. */
+  readonly verdict?: BranchVerdict;
+}
+
+export function routeStep(asked: SidecarQuestion, walk: OutboundWalk): RouteOutcome {
+  const { request } = asked;
+  const isHttp = walk.virtualHost !== undefined || walk.route !== undefined;
+  if (request === undefined || !isHttp) return tcpRoute(asked);
+  const { route } = walk;
+  if (route === undefined) return noRoute(asked, walk, request);
+  const via: Via = { kind: "sidecar-http", action: route.action };
+  if (route.origin === undefined) {
+    const isKnown = route.name === "default";
+    const detail = isKnown
+      ? "no VirtualService has routes for it: straight to the Service"
+      : `no Service of the mesh is called ${request.host}: any host is let through`;
+    return { steps: [{ step: "route", outcome: "pass", by: [], detail }], by: [], via };
+  }
+  const { rules, misses } = rulesOf(asked, route.origin, request);
+  const index = misses.findIndex(({ differences }) => differences.length === 0);
+  const chosen = misses[index];
+  const by = rules === undefined ? [] : [placeIn(rules, chosen?.path ?? "spec.http")];
+  const before = misses.slice(0, Math.max(index, 0)).map(renderMiss);
+  const skipped = before.length === 0 ? "" : `; not ${before.join("; not ")}`;
+  const takes = `${chosen?.path ?? "spec.http"} takes ${request.method} ${request.path}${skipped}`;
+  const { action } = route;
+  if (action.kind === "forward") {
+    return { steps: [{ step: "route", outcome: "pass", by, detail: takes }], by, via };
+  }
+  const what = action.kind === "redirect" ? "redirects" : "answers by itself";
+  const detail = `${takes}, and ${what}: ${action.status}`;
+  const { status } = action;
+  return {
+    steps: [{ step: "route", outcome: "pass", by, detail }],
+    by,
+    via,
+    verdict: { outcome: "answered", status, sentence: `${status}: ${detail}` },
+  };
+}
+
+function noRoute(asked: SidecarQuestion, walk: OutboundWalk, request: HttpRequest): RouteOutcome {
+  const service = asked.destination.service?.object;
+  const host =
+    service === undefined ? request.host : serviceHost(namespaceOf(service), service.metadata.name);
+  const found = rulesFor(hostRules(asked.world, namespaceOf(asked.source)), host);
+  const { rules, misses } = rulesOf(asked, found && objectKey(found), request);
+  const by = rules === undefined ? [] : [placeIn(rules, "spec.http")];
+  const detail = `no rule for ${walk.virtualHost ?? host} takes ${request.method} ${request.path}`;
+  const nearest = rules === undefined ? undefined : nearestRoute(rules, misses);
+  const seen = { kind: "status", status: 404, flag: "NR" } as const;
+  return {
+    steps: [{ step: "route", outcome: "refuse", by, detail }],
+    by,
+    via: { kind: "sidecar-http" },
+    verdict: refusal("route", seen, { by, detail, nearest }),
+  };
+}
+
+/** Connections that are not HTTP: a TCP rule, or none. */
+function tcpRoute(asked: SidecarQuestion): RouteOutcome {
+  const via: Via = { kind: "sidecar-tcp" };
+  const { world, source, destination } = asked;
+  const service = destination.service?.object;
+  if (service === undefined) return { steps: [], by: [], via };
+  const namespace = namespaceOf(source);
+  const host = serviceHost(namespaceOf(service), service.metadata.name);
+  const rules = rulesFor(hostRules(world, namespace), host);
+  const context = new ProxyContext(world, namespace, source.metadata.labels ?? {});
+  const port = serviceOfHost(world, host)?.ports.find((one) => one.port === destination.port);
+  const index =
+    port === undefined
+      ? -1
+      : (rules?.spec.tcp ?? []).findIndex((route) => tcpApplies(context, route, port));
+  if (rules === undefined || index < 0 || destination.addresses[0] !== service.spec.clusterIP) {
+    const detail = "no VirtualService has TCP routes for it: straight to the Service";
+    return { steps: [{ step: "route", outcome: "pass", by: [], detail }], by: [], via };
+  }
+  const by = [placeIn(rules, `spec.tcp[${index}]`)];
+  const detail = `spec.tcp[${index}] takes the connection`;
+  return { steps: [{ step: "route", outcome: "pass", by, detail }], by, via };
+}
+
+function rulesOf(
+  { world, source, destination }: SidecarQuestion,
+  name: string | undefined,
+  request: HttpRequest,
+): { readonly rules: VirtualService | undefined; readonly misses: readonly RuleMiss[] } {
+  const all = objectsOf<VirtualService>(world, "VirtualService");
+  const rules = all.find((one) => objectKey(one) === name);
+  if (rules === undefined) return { rules, misses: [] };
+  const context = new ProxyContext(world, namespaceOf(source), source.metadata.labels ?? {});
+  const subject: Subject = {
+    method: request.method,
+    ...pathAndQuery(request.path),
+    host: request.host,
+    headers: request.headers,
+    destinationPort: destination.port,
+  };
+  return { rules, misses: ruleMisses(context, rules, subject) };
+}
+
+function renderMiss({ path, differences }: RuleMiss): string {
+  const [first] = differences;
+  return first === undefined ? path : renderDifference(first);
+}
