@@ -1,5 +1,5 @@
 /**
- * The commands for people that work on objects of any server: get, apply, delete, proxy-config.
+ * The commands for people that work on objects of any server: get, apply, delete, explain, proxy-config.
  *
  * Without `--server` they speak to the lab of this machine (`--lab NAME`), because that is what a checkout has.
  */
@@ -11,6 +11,7 @@ import { MeshError } from "../base/error.ts";
 import { applyObjects, deleteObjects } from "./apply.ts";
 import { type Connection, connectServer, type ServerOptions } from "./connection.ts";
 import { untilConverged } from "./converge.ts";
+import { type ExplainFlags, explainAnswer, explainCommand } from "./explain.ts";
 import { kindCalled } from "./kind-name.ts";
 import { loadManifests } from "./manifests.ts";
 import { type Format, renderObjects } from "./output.ts";
@@ -119,6 +120,14 @@ export function addObjectCommands(program: Command, labs: LabAccess): void {
       if (pod === undefined) throw absent("Pod", flags.namespace, name);
       print((await labs.askSidecar(flags.lab, pod, "/config_dump")).trimEnd());
     });
+
+  targeted(explainCommand(program.command("explain"))).action(
+    async (source: string, destination: string, flags: TargetFlags & ExplainFlags) => {
+      print(
+        await withServer(flags, ({ client }) => explainAnswer(client, source, destination, flags)),
+      );
+    },
+  );
 }
 
 function targeted(command: Command): Command {
