@@ -39,6 +39,8 @@ import { Turns } from "./turns.ts";
 const joinRetry = { baseMs: 100, maxMs: 2_000 };
 const listenRetry = { baseMs: 20, maxMs: 1_000 };
 const dnsPort = 53;
+/** So long pods' lookups wait for an answer; then they are told that there is none. */
+const firstViewWithinMs = 10_000;
 
 /** Runs until `signal` aborts, then leaves everything that pods use in place. */
 export async function runAgent(
@@ -164,7 +166,11 @@ async function joinCluster(
     .catch(() => undefined);
 }
 
-/** The address that is listened on comes with the first plan, which may be now or long after the start. */
+/**
+ * The address that is listened on comes with the first plan, which may be now or long after the start. A successor has
+ * the address at once and the view a moment later: a resolver that is told nothing asks again, one that is told "server
+ * failure" gives up.
+ */
 async function serveNamesUntil(
   options: AgentOptions,
   deps: AgentDeps,
@@ -182,6 +188,11 @@ async function serveNamesUntil(
     log: deps.log,
     ...(upstreamDns === undefined ? {} : { upstream: forwardTo(upstreamDns, deps.clock) }),
   };
+  const firstView = parts.dataplane.views.wait(() => true, signal).catch(() => undefined);
+  await Promise.race([
+    firstView,
+    deps.clock.sleep(firstViewWithinMs, signal).catch(() => undefined),
+  ]);
   await using scope = new Scope();
   for (let attempt = 0; !signal.aborted; attempt++) {
     try {

@@ -12,6 +12,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { type FakeNode, startFakeNode } from "../../src/agent/fake/node.ts";
 import { openKernelDriver } from "../../src/kernel/netlink-driver.ts";
 import { createNetns, deleteNetns, enterNetns, inNetns } from "../../src/kernel/netns.ts";
@@ -88,6 +89,18 @@ describe("an agent on the running kernel", { skip }, () => {
     assert.deepEqual(ours(), { links: [], routes: [] });
   });
 
+  test("answers what a pod asks while no agent runs when the next one does", async () => {
+    node.showPods([{ name: "asking" }]);
+    const netns = freshNetns();
+    await added(cni("ADD", "c-asking", "asking", netns));
+    await node.stop();
+    const asking = ask(netns, "10-244-0-9.shop.pod.cluster.local");
+    await sleep(500);
+    await node.restart();
+    assert.equal((await asking).responseCode, 3);
+    await cni("DEL", "c-asking");
+  });
+
   test("releases what a deleted namespace had when it comes back", async () => {
     node.showPods([{ name: "gone" }]);
     const netns = freshNetns();
@@ -159,7 +172,7 @@ async function connects(from: string, to: string, address: string): Promise<bool
   }
 }
 
-/** The answer that a pod gets over UDP, asking from its own namespace. */
+/** The answer that a pod gets over UDP, asking from its own namespace as resolvers do: until there is one. */
 async function ask(from: string, name: string): Promise<DnsMessage> {
   const query = encodeMessage({
     id: 7,
@@ -177,8 +190,9 @@ async function ask(from: string, name: string): Promise<DnsMessage> {
   });
   const script = `
     const socket = require("node:dgram").createSocket("udp4");
-    socket.on("message", (bytes) => { process.stdout.write(bytes.toString("hex")); socket.close(); });
-    socket.send(Buffer.from("${Buffer.from(query).toString("hex")}", "hex"), 53, "169.254.1.1");`;
+    socket.on("message", (bytes) => { process.stdout.write(bytes.toString("hex")); process.exit(); });
+    const ask = () => socket.send(Buffer.from("${Buffer.from(query).toString("hex")}", "hex"));
+    socket.connect(53, "169.254.1.1", () => { ask(); setInterval(ask, 100); });`;
   return decodeMessage(Buffer.from(await runIn(from, process.execPath, ["-e", script]), "hex"));
 }
 
