@@ -1,7 +1,8 @@
 /**
- * Waits until a change is in force: every connected agent and sidecar has taken (or refused) it.
+ * Waits until a change is in force: every connected agent and sidecar has taken it.
  *
- * The server knows who is connected and what each has acknowledged; asking it is one request that answers when it is so.
+ * The server knows who is connected and what each has acknowledged; asking it is one request that answers when it is
+ * so. Whoever refused the change goes on with what was before: that is an error here, with the refusal's own words.
  */
 
 import { MeshError } from "../base/error.ts";
@@ -10,24 +11,44 @@ import type { HttpTransport } from "../rpc/http-transport.ts";
 
 const timeoutMs = 10_000;
 
-/** `version`: of the change; undefined: whatever the newest is. Throws `cli.converge` when it takes too long. */
+/**
+ * `version`: of the change; undefined: whatever the newest is. Throws `cli.converge` when it takes too long,
+ * `cli.converge.refused` when somebody cannot do what the change says.
+ */
 export async function untilConverged(
   transport: HttpTransport,
   version: number | undefined,
 ): Promise<void> {
   const query = new URLSearchParams({ timeoutMs: String(timeoutMs) });
   if (version !== undefined) query.set("resourceVersion", String(version));
-  const answer = await transport.send({
+  const { code, body } = await transport.send({
     method: "GET",
     path: `/heddle/v1/converged?${query}`,
   });
-  const converged = isRecord(answer.body) && answer.body["converged"] === true;
-  if (answer.code === 200 && converged) return;
-  throw new MeshError(
-    "cli.converge",
-    answer.code === 200
-      ? `after ${timeoutMs / 1000} s not every agent and sidecar has taken the change`
-      : `wait for the change to be in force: the server answered ${answer.code}`,
-    { retryable: true },
+  if (code !== 200 || !isRecord(body)) {
+    throw notYet(`wait for the change to be in force: the server answered ${code}`);
+  }
+  const refused = listAt(body, "rejected").filter(isRecord);
+  if (refused.length > 0) {
+    const what = refused.map(({ id, error }) => `${id}: ${error}`).join("; ");
+    throw new MeshError(
+      "cli.converge.refused",
+      `the change is stored, but ${refused.length} of those connected refused it and went on as before: ${what}`,
+      { fault: "peer" },
+    );
+  }
+  if (body["converged"] === true) return;
+  const waiting = listAt(body, "waiting").join(", ");
+  throw notYet(
+    `after ${timeoutMs / 1000} s not everybody has taken the change: waiting for ${waiting}`,
   );
+}
+
+function notYet(message: string): MeshError {
+  return new MeshError("cli.converge", message, { fault: "peer", retryable: true });
+}
+
+function listAt(body: Readonly<Record<string, unknown>>, field: string): readonly unknown[] {
+  const list = body[field];
+  return Array.isArray(list) ? list : [];
 }
