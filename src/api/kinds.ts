@@ -10,6 +10,8 @@ export interface Kind {
   readonly kind: string;
   /** Plural, lower case: the REST path segment. */
   readonly resource: string;
+  /** What people type for it, as kubectl has it. */
+  readonly shortName?: string;
   readonly namespaced: boolean;
   readonly effect: "acts" | "none";
 }
@@ -26,6 +28,7 @@ export const kinds: readonly Kind[] = [
     apiVersions: ["v1"],
     kind: "Namespace",
     resource: "namespaces",
+    shortName: "ns",
     namespaced: false,
     effect: "acts",
   },
@@ -36,7 +39,14 @@ export const kinds: readonly Kind[] = [
     namespaced: false,
     effect: "acts",
   },
-  { apiVersions: ["v1"], kind: "Node", resource: "nodes", namespaced: false, effect: "acts" },
+  {
+    apiVersions: ["v1"],
+    kind: "Node",
+    resource: "nodes",
+    shortName: "no",
+    namespaced: false,
+    effect: "acts",
+  },
   {
     apiVersions: ["heddle.dev/v1"],
     kind: "AddressBlock",
@@ -48,6 +58,7 @@ export const kinds: readonly Kind[] = [
     apiVersions: ["v1"],
     kind: "ServiceAccount",
     resource: "serviceaccounts",
+    shortName: "sa",
     namespaced: true,
     effect: "acts",
   },
@@ -55,6 +66,7 @@ export const kinds: readonly Kind[] = [
     apiVersions: ["v1"],
     kind: "ConfigMap",
     resource: "configmaps",
+    shortName: "cm",
     namespaced: true,
     effect: "none",
   },
@@ -63,6 +75,7 @@ export const kinds: readonly Kind[] = [
     apiVersions: ["networking.k8s.io/v1"],
     kind: "NetworkPolicy",
     resource: "networkpolicies",
+    shortName: "netpol",
     namespaced: true,
     effect: "acts",
   },
@@ -70,6 +83,7 @@ export const kinds: readonly Kind[] = [
     apiVersions: istioSecurity,
     kind: "PeerAuthentication",
     resource: "peerauthentications",
+    shortName: "pa",
     namespaced: true,
     effect: "acts",
   },
@@ -77,6 +91,7 @@ export const kinds: readonly Kind[] = [
     apiVersions: istioSecurity,
     kind: "AuthorizationPolicy",
     resource: "authorizationpolicies",
+    shortName: "ap",
     namespaced: true,
     effect: "acts",
   },
@@ -84,6 +99,7 @@ export const kinds: readonly Kind[] = [
     apiVersions: istioNetworking,
     kind: "DestinationRule",
     resource: "destinationrules",
+    shortName: "dr",
     namespaced: true,
     effect: "acts",
   },
@@ -91,6 +107,7 @@ export const kinds: readonly Kind[] = [
     apiVersions: istioNetworking,
     kind: "VirtualService",
     resource: "virtualservices",
+    shortName: "vs",
     namespaced: true,
     effect: "acts",
   },
@@ -98,10 +115,18 @@ export const kinds: readonly Kind[] = [
     apiVersions: istioNetworking,
     kind: "Gateway",
     resource: "gateways",
+    shortName: "gw",
     namespaced: true,
     effect: "none",
   },
-  { apiVersions: ["v1"], kind: "Service", resource: "services", namespaced: true, effect: "acts" },
+  {
+    apiVersions: ["v1"],
+    kind: "Service",
+    resource: "services",
+    shortName: "svc",
+    namespaced: true,
+    effect: "acts",
+  },
   {
     apiVersions: ["discovery.k8s.io/v1"],
     kind: "EndpointSlice",
@@ -113,10 +138,18 @@ export const kinds: readonly Kind[] = [
     apiVersions: ["apps/v1"],
     kind: "Deployment",
     resource: "deployments",
+    shortName: "deploy",
     namespaced: true,
     effect: "acts",
   },
-  { apiVersions: ["v1"], kind: "Pod", resource: "pods", namespaced: true, effect: "acts" },
+  {
+    apiVersions: ["v1"],
+    kind: "Pod",
+    resource: "pods",
+    shortName: "po",
+    namespaced: true,
+    effect: "acts",
+  },
 ];
 
 const byKind = new Map(kinds.map((kind) => [kind.kind, kind]));

@@ -3,27 +3,11 @@
 import { type Kind, kinds } from "../api/kinds.ts";
 import { MeshError } from "../base/error.ts";
 
-const short: Readonly<Record<string, string>> = {
-  cm: "ConfigMap",
-  deploy: "Deployment",
-  dr: "DestinationRule",
-  gw: "Gateway",
-  netpol: "NetworkPolicy",
-  no: "Node",
-  ns: "Namespace",
-  pa: "PeerAuthentication",
-  po: "Pod",
-  sa: "ServiceAccount",
-  svc: "Service",
-  vs: "VirtualService",
-};
-
 /** Throws `cli.kind.unknown` with the kinds that there are. */
 export function kindCalled(word: string): Kind {
-  const lower = word.toLowerCase();
-  const name = (short[lower] ?? lower).toLowerCase();
-  const found = kinds.find(
-    ({ kind, resource }) => kind.toLowerCase() === name || resource === name,
+  const name = word.toLowerCase();
+  const found = kinds.find(({ kind, resource, shortName }) =>
+    [kind.toLowerCase(), resource, shortName].includes(name),
   );
   if (found !== undefined) return found;
   const known = kinds.map(({ resource }) => resource).sort();

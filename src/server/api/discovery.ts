@@ -54,28 +54,12 @@ function resources(pathname: string): unknown {
     kind: "APIResourceList",
     apiVersion: "v1",
     groupVersion: wanted,
-    resources: served.flatMap(({ kind, resource, namespaced }) => {
+    resources: served.flatMap(({ kind, resource, shortName, namespaced }) => {
       const common = { singularName: kind.toLowerCase(), namespaced, kind };
       return [
-        { name: resource, ...common, verbs, shortNames: shortNames[kind] },
+        { name: resource, ...common, verbs, ...(shortName && { shortNames: [shortName] }) },
         { name: `${resource}/status`, ...common, verbs: ["get", "patch", "update"] },
       ];
     }),
   };
 }
-
-const shortNames: Readonly<Record<string, readonly string[]>> = {
-  AuthorizationPolicy: ["ap"],
-  ConfigMap: ["cm"],
-  Deployment: ["deploy"],
-  DestinationRule: ["dr"],
-  Gateway: ["gw"],
-  Namespace: ["ns"],
-  NetworkPolicy: ["netpol"],
-  Node: ["no"],
-  PeerAuthentication: ["pa"],
-  Pod: ["po"],
-  Service: ["svc"],
-  ServiceAccount: ["sa"],
-  VirtualService: ["vs"],
-};
