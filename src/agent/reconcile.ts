@@ -11,8 +11,8 @@ import { renderError } from "../base/error.ts";
 import type { Random } from "../base/random.ts";
 import type { Attachment, NodeView } from "../model/node-view.ts";
 import { release } from "./cni-server/delete.ts";
-import type { NodeParts } from "./cni-server/verbs.ts";
 import type { ViewSource } from "./deps.ts";
+import type { NodeParts } from "./node-parts.ts";
 
 const resyncMs = 30_000;
 /** After a failure: soon, since a pod may wait for it. */

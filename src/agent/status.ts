@@ -7,8 +7,8 @@
 import { chmodSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import { renderCidr } from "../base/ip.ts";
-import type { NodeParts } from "./cni-server/verbs.ts";
 import type { PlanReport } from "./dataplane.ts";
+import type { NodeParts } from "./node-parts.ts";
 import type { SidecarState } from "./sidecars/sidecar.ts";
 
 export interface AgentStatus {

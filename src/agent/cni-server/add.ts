@@ -15,10 +15,10 @@ import type { Attachment } from "../../model/node-view.ts";
 import { CniError, cniCodes } from "../../wire/cni/error.ts";
 import type { CniRequest } from "../../wire/cni/request.ts";
 import { type CniResult, chainResults, parseResult } from "../../wire/cni/result.ts";
+import type { NodeParts } from "../node-parts.ts";
 import { netnsInode, ownNetnsInode } from "../state/host.ts";
 import type { AttachmentRecord } from "../state/record.ts";
 import { findPod, unmakePod } from "./find-pod.ts";
-import type { NodeParts } from "./verbs.ts";
 
 const joinWithinMs = 10_000;
 

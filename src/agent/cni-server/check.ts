@@ -9,7 +9,7 @@ import { isRecord } from "../../base/json.ts";
 import type { RouteSpec } from "../../model/node-state.ts";
 import { CniError, cniCodes } from "../../wire/cni/error.ts";
 import type { CniRequest } from "../../wire/cni/request.ts";
-import type { NodeParts } from "./verbs.ts";
+import type { NodeParts } from "../node-parts.ts";
 
 export function check(request: Extract<CniRequest, { command: "CHECK" }>, parts: NodeParts): void {
   const { key, config } = request;

@@ -9,9 +9,9 @@ import { renderCidr } from "../../base/ip.ts";
 import { CniError, cniCodes } from "../../wire/cni/error.ts";
 import type { CniRequest } from "../../wire/cni/request.ts";
 import { keyText } from "../attachments.ts";
+import type { NodeParts } from "../node-parts.ts";
 import { netnsInode } from "../state/host.ts";
 import type { AttachmentRecord } from "../state/record.ts";
-import type { NodeParts } from "./verbs.ts";
 
 /** Attachments of the request's network that the runtime no longer knows. Without a list nothing is known. */
 export function unlisted(

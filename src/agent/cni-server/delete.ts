@@ -8,9 +8,9 @@
 
 import { renderError } from "../../base/error.ts";
 import type { AttachmentKey } from "../../wire/cni/request.ts";
+import type { NodeParts } from "../node-parts.ts";
 import type { AttachmentRecord } from "../state/record.ts";
 import { unmakePod } from "./find-pod.ts";
-import type { NodeParts } from "./verbs.ts";
 
 export async function del(key: AttachmentKey, parts: NodeParts): Promise<void> {
   const record = parts.attachments.get(key);

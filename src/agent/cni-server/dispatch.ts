@@ -13,12 +13,12 @@ import { type AttachmentKey, type CniRequest, parseRequest } from "../../wire/cn
 import { encodeResult } from "../../wire/cni/result.ts";
 import { currentVersion, encodeVersions, supportedVersions } from "../../wire/cni/version.ts";
 import { keyText } from "../attachments.ts";
+import type { NodeParts } from "../node-parts.ts";
 import type { Turns } from "../turns.ts";
 import { add } from "./add.ts";
 import { check } from "./check.ts";
 import { requireReady, unlisted } from "./collect.ts";
 import { del } from "./delete.ts";
-import type { NodeParts } from "./verbs.ts";
 
 export async function answer(
   bytes: Uint8Array,

@@ -13,7 +13,7 @@ import type { WorkloadView } from "../../model/node-view.ts";
 import type { CniArgs } from "../../wire/cni/args.ts";
 import { CniError, cniCodes } from "../../wire/cni/error.ts";
 import type { AttachmentKey } from "../../wire/cni/request.ts";
-import type { NodeParts } from "./verbs.ts";
+import type { NodeParts } from "../node-parts.ts";
 
 export interface FoundPod {
   readonly workload: WorkloadView;

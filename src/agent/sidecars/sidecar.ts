@@ -91,7 +91,7 @@ export class Sidecar {
     this.#work = this.#supervise();
   }
 
-  /** Takes over the process of an agent that is gone; where it is dead, replaces it. Never throws. */
+  /** Takes over the process of an agent that is gone; where it is dead, replaces it. Throws where the relay cannot be. */
   async adopt(): Promise<void> {
     await this.#openSources();
     const { process } = this.#record;
