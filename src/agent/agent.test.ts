@@ -29,6 +29,16 @@ describe("ADD", () => {
     await until(() => podOf(node, "web").status?.podIP === address);
   });
 
+  test("of a second interface leaves the pod's object the address of the first", async () => {
+    await using node = await startFakeNode();
+    node.showPods([{ name: "web" }]);
+    const netns = node.makeNetns();
+    const first = await addressOf(add(node, "c1", "web", netns));
+    const second = await addressOf(add(node, "c1", "web", netns, undefined, "net1"));
+    assert.notEqual(first, second);
+    assert.equal(podOf(node, "web").status?.podIP, first.replace("/32", ""));
+  });
+
   test("in any version has that version's shape", async () => {
     await using node = await startFakeNode();
     node.showPods([{ name: "web" }]);
@@ -145,6 +155,7 @@ describe("ADD of a meshed pod", () => {
       assert.equal(reply.exitCode, 1);
       assert.equal(node.kernel.rulesetsIn.has(netns), false);
       await nothingLeft(node);
+      await until(() => podOf(node, name).status?.podIP === undefined);
     });
   }
 
@@ -398,9 +409,16 @@ test("a request that is none gets an error that a runtime can read", async () =>
   });
 });
 
-function add(node: FakeNode, id: string, pod: string, netns: string, config?: object) {
+function add(
+  node: FakeNode,
+  id: string,
+  pod: string,
+  netns: string,
+  config?: object,
+  ifName = "eth0",
+) {
   const args = `IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME=${pod};K8S_POD_UID=uid-${pod}`;
-  const variables = { COMMAND: "ADD", CONTAINERID: id, NETNS: netns, IFNAME: "eth0", ARGS: args };
+  const variables = { COMMAND: "ADD", CONTAINERID: id, NETNS: netns, IFNAME: ifName, ARGS: args };
   return node.cni(variables, config);
 }
 

@@ -77,14 +77,20 @@ export async function add(
 
   dataplane.attach(attachment);
   scope.onFailure(() => dataplane.detach(attachment));
-  parts.addresses.publish(attachment);
+  // The pod's address is that of its first interface.
+  const [first] = attachments.all().filter((each) => each.attachment.uid === attachment.uid);
+  if (first?.attachment === attachment) {
+    parts.addresses.publish(attachment);
+    scope.onFailure(() => parts.addresses.withdraw(attachment, dataplane.views.get()));
+  }
 
   if (record.sidecar !== undefined) {
     await sidecars.start(attachment, record.sidecar, signal);
     scope.onFailure(() => sidecars.end(key.containerId));
+    signal.throwIfAborted();
+    // Not undone, so nothing that waits comes after it: a DEL that overtakes now finds a complete pod.
     driver.applyRulesetIn(netns, compilePodCapture());
   }
-  signal.throwIfAborted();
   attachments.update(key, { phase: "added" });
   scope.succeed();
 
