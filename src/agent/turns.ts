@@ -2,12 +2,14 @@
  * One thing at a time for each key, in the order of asking; different keys go on side by side.
  *
  * A runtime that gave up on an ADD calls DEL while the ADD still runs: whoever comes with `interrupt` aborts the one
- * that is running before waiting for it.
+ * that is running, and those that wait, before waiting for them.
  */
 
 interface Turn {
   readonly abort: AbortController;
   readonly done: Promise<void>;
+  /** The one before, until this one has ended. */
+  before: Turn | undefined;
 }
 
 export class Turns {
@@ -21,14 +23,19 @@ export class Turns {
   ): Promise<T> {
     const before = this.#last.get(key);
     const { promise, resolve } = Promise.withResolvers<void>();
-    const turn = { abort: new AbortController(), done: promise };
+    const turn: Turn = { abort: new AbortController(), done: promise, before };
     this.#last.set(key, turn);
     try {
-      if (options.interrupt) before?.abort.abort(new Error("interrupted by a DEL"));
+      if (options.interrupt) {
+        for (let each = before; each !== undefined; each = each.before) {
+          each.abort.abort(new Error("interrupted by a DEL"));
+        }
+      }
       await before?.done;
       return await work(AbortSignal.any([options.signal, turn.abort.signal]));
     } finally {
       if (this.#last.get(key) === turn) this.#last.delete(key);
+      turn.before = undefined;
       resolve();
     }
   }
