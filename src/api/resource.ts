@@ -6,6 +6,12 @@ export interface Resource {
   readonly metadata: ObjectMeta;
 }
 
+/** What messages call an object: `Pod shop/cart-0`, `Node node-1`. */
+export function titleOf({ kind, metadata }: Resource): string {
+  const { namespace, name } = metadata;
+  return namespace === undefined ? `${kind} ${name}` : `${kind} ${namespace}/${name}`;
+}
+
 export interface ObjectMeta {
   readonly name: string;
   /** Absent on kinds without a namespace. */

@@ -2,14 +2,9 @@
  * Sends manifests to the server, or takes them back: what `heddle apply`, `heddle delete` and the lab do.
  */
 
-import type { Resource } from "../api/resource.ts";
+import { type Resource, titleOf } from "../api/resource.ts";
 import { MeshError } from "../base/error.ts";
 import type { ObjectClient } from "../rpc/object-client.ts";
-
-export function describe({ kind, metadata }: Resource): string {
-  const { namespace, name } = metadata;
-  return `${kind} ${namespace === undefined ? "" : `${namespace}/`}${name}`;
-}
 
 /**
  * Creates or changes each object, one kind after the other in the given order, objects of one kind at once; stops after
@@ -47,10 +42,10 @@ async function applyObject(
     const what = before === undefined ? "created" : isSame ? "unchanged" : "changed";
     return {
       version: Number(after.metadata.resourceVersion ?? 0),
-      line: `${describe(after)} ${what}`,
+      line: `${titleOf(after)} ${what}`,
     };
   } catch (cause) {
-    throw new MeshError("cli.apply", `apply ${describe(object)}`, { cause, fault: "user" });
+    throw new MeshError("cli.apply", `apply ${titleOf(object)}`, { cause, fault: "user" });
   }
 }
 
@@ -60,7 +55,7 @@ function byKind(objects: readonly Resource[]): Resource[][] {
   const names = new Set<string>();
   for (const object of objects) {
     const last = groups.at(-1);
-    const name = describe(object);
+    const name = titleOf(object);
     if (last?.[0]?.kind === object.kind && !names.has(name)) last.push(object);
     else {
       groups.push([object]);
@@ -80,6 +75,6 @@ export async function deleteObjects(
   for (const object of objects.toReversed()) {
     const { namespace = "", name } = object.metadata;
     await client.delete(object.kind, namespace, name);
-    report(`${describe(object)} deleted`);
+    report(`${titleOf(object)} deleted`);
   }
 }

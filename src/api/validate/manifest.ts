@@ -19,7 +19,7 @@ import {
 } from "yaml";
 import { isRecord } from "../../base/json.ts";
 import { kindNamed, kinds } from "../kinds.ts";
-import type { Resource } from "../resource.ts";
+import { type Resource, titleOf } from "../resource.ts";
 import { renderIssue } from "./issue.ts";
 import { nearest } from "./nearest.ts";
 import { validateObject } from "./object.ts";
@@ -89,8 +89,7 @@ export function parseManifests(text: string, source: string): Manifests {
 /** What is wrong with the object itself, with its places. */
 export function manifestIssues(manifest: ManifestObject): readonly ManifestIssue[] {
   const { object, source, document } = manifest;
-  const { namespace, name } = object.metadata;
-  const what = `${object.kind} ${namespace === undefined ? name : `${namespace}/${name}`}`;
+  const what = titleOf(object);
   return validateObject(object).map((issue) => ({
     source,
     document,

@@ -8,7 +8,7 @@
 
 import type { AddressBlock } from "../../api/heddle/v1.ts";
 import type { Pod } from "../../api/k8s/core.ts";
-import type { Resource } from "../../api/resource.ts";
+import { type Resource, titleOf } from "../../api/resource.ts";
 import { MeshError } from "../../base/error.ts";
 import type { Part } from "./objects.ts";
 
@@ -51,10 +51,8 @@ export function checkWrite(
     }
   })();
   if (!allowed) {
-    const what =
-      metadata.namespace === undefined ? metadata.name : `${metadata.namespace}/${metadata.name}`;
     const verb = deletes ? "delete" : part === "status" ? "write the status of" : "write";
-    throw forbidden(node, `${verb} ${kind} ${what}`);
+    throw forbidden(node, `${verb} ${titleOf(object)}`);
   }
 }
 

@@ -7,7 +7,7 @@
  */
 
 import type { Pod } from "../../api/k8s/core.ts";
-import type { Resource } from "../../api/resource.ts";
+import { type Resource, titleOf } from "../../api/resource.ts";
 import { MeshError } from "../../base/error.ts";
 
 export interface DeleteOptions {
@@ -28,7 +28,7 @@ export function deletion(
   nowMs: number,
 ): { readonly gone: boolean; readonly object: Resource } {
   const { metadata } = current;
-  const what = `${current.kind} ${metadata.namespace === undefined ? "" : `${metadata.namespace}/`}${metadata.name}`;
+  const what = titleOf(current);
   if (options.uid !== undefined && options.uid !== metadata.uid) {
     throw conflict(`delete ${what}: the one with uid ${options.uid} is gone`);
   }

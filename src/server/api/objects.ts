@@ -10,7 +10,7 @@
 
 import { withDefaults } from "../../api/defaults.ts";
 import type { Service } from "../../api/k8s/core.ts";
-import type { Resource } from "../../api/resource.ts";
+import { type Resource, titleOf } from "../../api/resource.ts";
 import { type Issue, renderIssue } from "../../api/validate/issue.ts";
 import { validateObject } from "../../api/validate/object.ts";
 import { MeshError } from "../../base/error.ts";
@@ -141,7 +141,7 @@ export function openObjects({ store, addresses, now, random }: ObjectsOptions): 
     if (found.metadata.deletionTimestamp !== undefined) {
       throw new MeshError(
         "api.forbidden",
-        `create ${object.kind} ${namespace}/${object.metadata.name}: namespace ${namespace} is being deleted`,
+        `create ${titleOf(object)}: namespace ${namespace} is being deleted`,
         { fault: "user" },
       );
     }
@@ -231,9 +231,7 @@ function check(
     ...(fieldValidation === "Strict" ? warnings : []),
   ];
   if (refused.length > 0) {
-    const { namespace, name } = next.metadata;
-    const what = `${next.kind} ${namespace === undefined ? name : `${namespace}/${name}`}`;
-    throw new InvalidObject(what, refused);
+    throw new InvalidObject(titleOf(next), refused);
   }
   return fieldValidation === "Ignore" ? [] : warnings.map(renderIssue);
 }
@@ -249,9 +247,8 @@ function absent({ kind, namespace, name }: ObjectKey): MeshError {
 }
 
 function conflict(current: Resource, why: string): MeshError {
-  const { namespace, name } = current.metadata;
-  const what = `${current.kind} ${namespace === undefined ? name : `${namespace}/${name}`}`;
-  return new MeshError("api.conflict", `write ${what}: ${why}`, { fault: "user", retryable: true });
+  const message = `write ${titleOf(current)}: ${why}`;
+  return new MeshError("api.conflict", message, { fault: "user", retryable: true });
 }
 
 function isCode(error: unknown, code: string): boolean {
