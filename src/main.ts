@@ -36,15 +36,23 @@ async function runProxyProcess(words: readonly string[]): Promise<void> {
     args: [...words],
     options: { "assignment-fd": { type: "string" } },
   });
-  const [{ runProxy }, { createXdsSource }, { enterNetns }, kernel, { systemClock }, log] =
-    await Promise.all([
-      import("./proxy/main.ts"),
-      import("./proxy/config/xds-source.ts"),
-      import("./kernel/netns.ts"),
-      import("./kernel/original-destination.ts"),
-      import("./cli/system-clock.ts"),
-      processLog(),
-    ]);
+  const [
+    { runProxy },
+    { createXdsSource },
+    { enterNetns },
+    { dropPrivileges },
+    { originalDestination },
+    { systemClock },
+    log,
+  ] = await Promise.all([
+    import("./proxy/main.ts"),
+    import("./proxy/config/xds-source.ts"),
+    import("./kernel/netns.ts"),
+    import("./kernel/privileges.ts"),
+    import("./kernel/original-destination.ts"),
+    import("./cli/system-clock.ts"),
+    processLog(),
+  ]);
   // A sidecar is ended by a signal and runs as a user who may not write here: keep now what was compiled.
   flushCompileCache();
   const shared = { clock: systemClock, random: Math.random, log };
@@ -52,8 +60,8 @@ async function runProxyProcess(words: readonly string[]): Promise<void> {
     ...shared,
     assignmentFd: Number(values["assignment-fd"] ?? 3),
     enterNetns,
-    dropPrivileges: kernel.dropPrivileges,
-    originalDestination: kernel.originalDestination,
+    dropPrivileges,
+    originalDestination,
     source: ({ proxy, xdsSocket }) =>
       createXdsSource({ ...shared, node: proxy, socket: xdsSocket }),
   });

@@ -1,11 +1,10 @@
 /**
- * Where a redirected connection wanted to go, asked of the kernel for each accepted connection; and giving up root.
+ * Where a redirected connection wanted to go, asked of the kernel for each accepted connection.
  *
  * The buffers of the question are shared by all calls: it is synchronous, and what remains of a call is one small
  * object and one string. About 1.5 µs.
  */
 
-import { MeshError } from "../base/error.ts";
 import { libc } from "./ffi.ts";
 
 const SOL_IP = 0;
@@ -28,26 +27,4 @@ export function originalDestination(fd: number): Destination | undefined {
   if (address[0] !== AF_INET) return undefined;
   const [, , portHigh = 0, portLow = 0, a = 0, b = 0, c = 0, d = 0] = address;
   return { address: `${a}.${b}.${c}.${d}`, port: portHigh * 256 + portLow };
-}
-
-/**
- * Becomes user `uid` and group `gid`, with no other groups and hence no capabilities, on every thread of the process.
- * There is no way back.
- */
-export function dropPrivileges(uid: number, gid: number): void {
-  const { setgroups, setgid, setuid } = process;
-  if (setgroups === undefined || setgid === undefined || setuid === undefined) {
-    throw new MeshError("kernel.process.unsupported", `become user ${uid}: not a POSIX system`);
-  }
-  try {
-    // In this order: once the user is not root, the groups can no longer be changed.
-    setgroups([gid]);
-    setgid(gid);
-    setuid(uid);
-  } catch (cause) {
-    throw new MeshError("kernel.process.privileges", `become user ${uid} and group ${gid}`, {
-      cause,
-      fault: "host",
-    });
-  }
 }

@@ -113,7 +113,7 @@ describe("the original destination", { skip: needsRoot }, () => {
 
 describe("a process that gave up root", { skip: needsRoot }, () => {
   test("is the user, in no other group, without capabilities", () => {
-    const module = new URL("../../src/kernel/original-destination.ts", import.meta.url);
+    const module = new URL("../../src/kernel/privileges.ts", import.meta.url);
     const script = `
       import { readFileSync } from "node:fs";
       import { dropPrivileges } from ${JSON.stringify(module.href)};

@@ -8,7 +8,8 @@ import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createLog } from "../../src/base/log.ts";
 import { enterNetns } from "../../src/kernel/netns.ts";
-import { dropPrivileges, originalDestination } from "../../src/kernel/original-destination.ts";
+import { originalDestination } from "../../src/kernel/original-destination.ts";
+import { dropPrivileges } from "../../src/kernel/privileges.ts";
 import type { ProxySnapshot } from "../../src/proxy/config/source.ts";
 import { runProxy } from "../../src/proxy/main.ts";
 
