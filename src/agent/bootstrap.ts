@@ -29,7 +29,7 @@ export function readBootstrap(path: string, node: string): Bootstrap {
   return bootstrap;
 }
 
-export function parseBootstrap(text: string, path: string): Bootstrap {
+function parseBootstrap(text: string, path: string): Bootstrap {
   let value: unknown;
   try {
     value = JSON.parse(text);

@@ -13,7 +13,6 @@ declare const TextDecoder: new (
 
 const encoder = new TextEncoder();
 const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-const lenient = new TextDecoder("utf-8", { fatal: false, ignoreBOM: true });
 
 export function encodeUtf8(text: string): Uint8Array {
   return encoder.encode(text);
@@ -26,9 +25,4 @@ export function decodeUtf8(bytes: Uint8Array): string {
   } catch {
     throw new SyntaxError("cannot decode text: bytes are not UTF-8");
   }
-}
-
-/** For text that only people read: what is not UTF-8 becomes U+FFFD. */
-export function decodeUtf8Leniently(bytes: Uint8Array): string {
-  return lenient.decode(bytes);
 }

@@ -102,7 +102,7 @@ function respond(query: DnsMessage, responseCode: number, parts: Partial<DnsMess
 }
 
 /** Largest answer over UDP when the asker says that it can take more than 512; RFC 9715 advises this one. */
-export const maxUdpBytes = 1_232;
+const maxUdpBytes = 1_232;
 
 /** A query with an OPT record gets one back (RFC 6891 §7), without options and as version 0. */
 function optOf(query: DnsMessage): readonly DnsRecord[] {

@@ -189,7 +189,7 @@ export async function startFakeNode(given: FakeNodeOptions = {}): Promise<FakeNo
 }
 
 /** Speaks the executable's protocol. */
-export function callAgent(
+function callAgent(
   socketPath: string,
   env: Readonly<Record<string, string>>,
   stdin: string,

@@ -8,7 +8,7 @@
 export type Direction = "ingress" | "egress";
 
 /** The NFLOG group that all drops go to. */
-export const dropLogGroup = 1;
+const dropLogGroup = 1;
 
 export type DropReason =
   /** The source address is not the pod's. */

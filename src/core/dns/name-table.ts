@@ -16,8 +16,6 @@ import type {
   ServiceView,
 } from "../../model/node-view.ts";
 
-export type RecordType = "A" | "SRV" | "PTR" | "CNAME";
-
 export type DnsRecord =
   | { readonly type: "A"; readonly address: string }
   | {

@@ -19,7 +19,7 @@ import { compareText } from "../registry/world.ts";
 import { type PolicyEndpoint, portKey } from "./endpoints.ts";
 
 /** Identities are 1..2^24-1; 0 is everything that is not a pod. */
-export const identityLimit: number = 2 ** 24;
+const identityLimit: number = 2 ** 24;
 
 export interface Identity {
   readonly number: number;

@@ -85,7 +85,7 @@ export function endpointsOf(
 }
 
 /** The EndpointSlices of a Service, sorted by name. */
-export function slicesOf(world: World, namespace: string, name: string): readonly EndpointSlice[] {
+function slicesOf(world: World, namespace: string, name: string): readonly EndpointSlice[] {
   const all = objectsOf<EndpointSlice>(world, "EndpointSlice");
   let index = indexes.get(all);
   if (index === undefined) {

@@ -10,7 +10,7 @@ import {
   viewOf,
 } from "./message.ts";
 
-export const RTM_NEWADDR = 20;
+const RTM_NEWADDR = 20;
 const RTM_DELADDR = 21;
 const RTM_GETADDR = 22;
 

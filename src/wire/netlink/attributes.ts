@@ -144,7 +144,7 @@ export function parseMac(address: string): Uint8Array {
   return Uint8Array.from(address.split(":"), (octet) => Number.parseInt(octet, 16));
 }
 
-export function renderMac(bytes: Uint8Array): string {
+function renderMac(bytes: Uint8Array): string {
   return Array.from(bytes, (octet) => octet.toString(16).padStart(2, "0")).join(":");
 }
 

@@ -16,7 +16,7 @@ import {
   viewOf,
 } from "./message.ts";
 
-export const RTM_NEWLINK = 16;
+const RTM_NEWLINK = 16;
 const RTM_DELLINK = 17;
 const RTM_GETLINK = 18;
 

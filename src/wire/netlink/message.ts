@@ -38,7 +38,7 @@ const NLM_F_CAPPED = 0x100;
 const NLM_F_ACK_TLVS = 0x200;
 const NLMSGERR_ATTR_MSG = 1;
 
-export const headerBytes = 16;
+const headerBytes = 16;
 
 export function encodeMessage(message: NetlinkMessage): Uint8Array {
   const length = headerBytes + message.payload.length;

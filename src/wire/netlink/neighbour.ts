@@ -13,7 +13,7 @@ import {
   viewOf,
 } from "./message.ts";
 
-export const RTM_NEWNEIGH = 28;
+const RTM_NEWNEIGH = 28;
 const RTM_DELNEIGH = 29;
 const RTM_GETNEIGH = 30;
 

@@ -11,7 +11,7 @@ import {
   viewOf,
 } from "./message.ts";
 
-export const RTM_NEWROUTE = 24;
+const RTM_NEWROUTE = 24;
 const RTM_DELROUTE = 25;
 const RTM_GETROUTE = 26;
 
