@@ -11,13 +11,11 @@ import { createServer as createHttpServer, type IncomingMessage, type Server } f
 import { createServer as createHttpsServer } from "node:https";
 import { isIP, type ListenOptions } from "node:net";
 import { hostname, networkInterfaces } from "node:os";
-import type { Pod } from "../api/k8s/core.ts";
 import type { Clock } from "../base/clock.ts";
 import { MeshError } from "../base/error.ts";
 import type { Log } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
 import { Scope } from "../base/scope.ts";
-import { objectNamed } from "../core/registry/world.ts";
 import { ports, trustDomain } from "../model/names.ts";
 import { openAuthority } from "../pki/authority.ts";
 import { sqliteStore } from "../store/sqlite.ts";
@@ -126,10 +124,6 @@ export async function startServer(
     authenticate: (token) => {
       const node = tokens.authenticate(token);
       return node === undefined ? undefined : { node };
-    },
-    podNode: (namespace, name, uid) => {
-      const pod = objectNamed<Pod>(world.current(), "Pod", namespace, name);
-      return pod?.metadata.uid === uid ? pod.spec.nodeName : undefined;
     },
     issueCertificate: (csrPem, identity) => authority.issueWorkload(csrPem, identity),
     log: log.with({ part: "xds" }),

@@ -11,8 +11,6 @@ export interface XdsServerOptions {
   readonly world: WorldSource;
   /** Whom a bearer token speaks for. */
   readonly authenticate: (token: string) => { readonly node: string } | undefined;
-  /** The node that a pod is bound to; undefined where there is no such pod. */
-  readonly podNode: (namespace: string, name: string, uid: string) => string | undefined;
   /** The chain, PEM, leaf first. */
   readonly issueCertificate: (csrPem: string, identity: string) => Promise<readonly string[]>;
   readonly log: Log;

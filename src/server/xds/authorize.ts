@@ -9,18 +9,19 @@
 import type { Pod } from "../../api/k8s/core.ts";
 import { MeshError } from "../../base/error.ts";
 import { serviceAccountOf } from "../../core/registry/workloads.ts";
-import { objectNamed, type World } from "../../core/registry/world.ts";
+import { objectNamed } from "../../core/registry/world.ts";
 import { spiffeId, trustDomain } from "../../model/names.ts";
 import { callMetadata } from "../../rpc/grpc.ts";
 import type { CallMetadata } from "../../rpc/grpc-server.ts";
 import type { Node } from "../../wire/xds/node.ts";
 import { type Client, decodeNode } from "../../wire/xds/node.ts";
+import type { WorldSource } from "../world-source.ts";
 
 export interface Authority {
   /** Whom a bearer token speaks for. */
   readonly authenticate: (token: string) => { readonly node: string } | undefined;
-  /** The node that a pod is bound to; undefined where there is no such pod. */
-  readonly podNode: (namespace: string, name: string, uid: string) => string | undefined;
+  /** Says which pods there are, and on which nodes. */
+  readonly world: Pick<WorldSource, "current">;
 }
 
 /** Throws MeshError `xds.unauthenticated`, `xds.forbidden` or `xds.invalid`. */
@@ -42,27 +43,15 @@ export function authorizeClient(
     if (client.node === caller) return { client, node: caller };
     throw forbidden(`view of node ${client.node}: the token is node ${caller}'s`);
   }
-  const pod = podOf(metadata, caller, authority);
+  const { namespace, name } = podOf(metadata, caller, authority);
   const claimed = `${client.proxy.namespace}/${client.proxy.pod}`;
-  if (`${pod.namespace}/${pod.name}` === claimed) return { client, node: caller };
-  throw forbidden(
-    `configuration of pod ${claimed}: the call is pod ${pod.namespace}/${pod.name}'s`,
-  );
+  if (`${namespace}/${name}` === claimed) return { client, node: caller };
+  throw forbidden(`configuration of pod ${claimed}: the call is pod ${namespace}/${name}'s`);
 }
 
-/** The identity to certify. Throws as above, and `xds.unavailable` while the pod is not in the world yet. */
-export function authorizeCertificate(
-  metadata: CallMetadata,
-  authority: Authority,
-  world: World,
-): string {
-  const { namespace, name } = podOf(metadata, callerOf(metadata, authority), authority);
-  const pod = objectNamed<Pod>(world, "Pod", namespace, name);
-  if (pod === undefined) {
-    throw new MeshError("xds.unavailable", `pod ${namespace}/${name} is not known yet`, {
-      retryable: true,
-    });
-  }
+/** The identity to certify: that of the pod which the call is for. Throws as above. */
+export function authorizeCertificate(metadata: CallMetadata, authority: Authority): string {
+  const { namespace, pod } = podOf(metadata, callerOf(metadata, authority), authority);
   return spiffeId(trustDomain, namespace, serviceAccountOf(pod));
 }
 
@@ -78,7 +67,7 @@ function podOf(
   metadata: CallMetadata,
   caller: string,
   authority: Authority,
-): { readonly namespace: string; readonly name: string } {
+): { readonly namespace: string; readonly name: string; readonly pod: Pod } {
   const [namespace = "", name = ""] = (metadata(callMetadata.pod) ?? "").split("/");
   const uid = metadata(callMetadata.podUid) ?? "";
   if (namespace === "" || name === "" || uid === "") {
@@ -88,13 +77,14 @@ function podOf(
       { fault: "peer" },
     );
   }
-  const node = authority.podNode(namespace, name, uid);
-  if (node === caller) return { namespace, name };
-  throw forbidden(
-    node === undefined
-      ? `pod ${namespace}/${name} (${uid}) does not exist`
-      : `pod ${namespace}/${name} is on node ${node}, the token is node ${caller}'s`,
-  );
+  const pod = objectNamed<Pod>(authority.world.current(), "Pod", namespace, name);
+  if (pod === undefined || pod.metadata.uid !== uid) {
+    throw forbidden(`pod ${namespace}/${name} (${uid}) does not exist`);
+  }
+  const { nodeName } = pod.spec;
+  if (nodeName === caller) return { namespace, name, pod };
+  const where = nodeName === undefined ? "bound to no node" : `on node ${nodeName}`;
+  throw forbidden(`pod ${namespace}/${name} is ${where}, the token is node ${caller}'s`);
 }
 
 function forbidden(message: string): MeshError {

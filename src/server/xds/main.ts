@@ -47,7 +47,7 @@ export async function startXdsServer(options: XdsServerOptions): Promise<Running
       },
       calls: {
         [methods.createCertificate]: async (request, metadata) => {
-          const identity = authorizeCertificate(metadata, options, world.current());
+          const identity = authorizeCertificate(metadata, options);
           const { csrPem } = decodeCertificateRequest(request);
           return encodeCertificateResponse(await options.issueCertificate(csrPem, identity));
         },

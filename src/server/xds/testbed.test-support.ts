@@ -97,11 +97,6 @@ export async function openTestbed(world: TestWorld = new TestWorld()): Promise<T
       world,
       authenticate: (token) =>
         token.startsWith("token-") ? { node: token.slice("token-".length) } : undefined,
-      podNode: (namespace, name, uid) => {
-        const pod = world.current().objects.get("Pod")?.get(`${namespace}/${name}`);
-        if (pod === undefined || pod.metadata.uid !== uid) return undefined;
-        return (pod as Resource & { spec: { nodeName?: string } }).spec.nodeName;
-      },
       issueCertificate: (csrPem, identity) => authority.issueWorkload(csrPem, identity),
       log: silentLog,
       clock: testClock,
