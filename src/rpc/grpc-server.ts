@@ -123,6 +123,7 @@ const statuses: Readonly<Record<string, number>> = {
   forbidden: status.PERMISSION_DENIED,
   invalid: status.INVALID_ARGUMENT,
   malformed: status.INVALID_ARGUMENT,
+  csr: status.INVALID_ARGUMENT,
   unavailable: status.UNAVAILABLE,
   superseded: status.ABORTED,
 };

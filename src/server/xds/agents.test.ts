@@ -137,4 +137,18 @@ describe("a certificate", { timeout: 20_000 }, () => {
     await assert.rejects(request(bed, "token-node-1", "uid-of-an-older-pod"), /does not exist/);
     await assert.rejects(request(bed, "nonsense"), { code: "rpc.unauthenticated" });
   });
+
+  test("is refused for good, not for a while, where the signing request cannot be read", async () => {
+    await using bed = await openTestbed();
+    bed.world.put(pod("web"));
+    const client = createCertificateClient({
+      target: bed.target,
+      token: "token-node-1",
+      roots: bed.rootPem,
+    });
+    const uid = "uid-web";
+    const refused = client.issue({ csrPem: "?", pod: { namespace: "shop", name: "web", uid } });
+    await assert.rejects(refused, { code: "rpc.invalid-argument", retryable: false });
+    client.close();
+  });
 });
