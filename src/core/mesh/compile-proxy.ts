@@ -1,8 +1,9 @@
 /**
  * The configuration of one sidecar in a world: Istio's semantics, lowered to listeners, routes, clusters and endpoints.
  *
- * A function of the world alone: what the pod is and which labels it has is read there, not taken from what the proxy
- * says of itself. What is the same for all proxies of a namespace is made once (outbound-part.ts).
+ * What the pod is and which labels it has is read in the world, not taken from what the proxy says of itself; only its
+ * address is the proxy's word, since a pod's status may not have it yet. What is the same for all proxies of a namespace
+ * is made once (outbound-part.ts).
  *
  * Not here: narrowing what a proxy gets to what it uses (Sidecar), gateways, HTTP/2.
  */
