@@ -11,37 +11,19 @@
  */
 
 import { closeSync } from "node:fs";
-import { unreachable } from "../base/error.ts";
-import { routeProtocol } from "../model/names.ts";
-import type {
-  NodeState,
-  PodInterface,
-  RouteSpec,
-  Ruleset,
-  Step,
-  Sysctl,
-} from "../model/node-state.ts";
+import type { NodeState, PodInterface, Ruleset, Step, Sysctl } from "../model/node-state.ts";
 import { renderNewRuleset, renderRuleset } from "../model/ruleset-text.ts";
-import { deleteAddress, replaceAddress } from "../wire/netlink/address.ts";
-import {
-  deleteForwarding,
-  deleteNeighbour,
-  replaceForwarding,
-  replaceNeighbour,
-} from "../wire/netlink/neighbour.ts";
-import { deleteRoute, type Route, replaceRoute } from "../wire/netlink/route.ts";
 import { forgetConnectionsOf } from "./connections.ts";
 import type { KernelDriver } from "./driver.ts";
 import { probeFeatures, requireFeature } from "./features.ts";
-import { ENODEV, SystemCallError } from "./ffi.ts";
+import { applyEntry } from "./link-entries.ts";
 import { LinkRemover } from "./link-removal.ts";
 import { ensureLink } from "./links.ts";
 import { NETLINK_NETFILTER, NETLINK_ROUTE, NetlinkSocket } from "./netlink-socket.ts";
 import { inNetns, inNetnsOf, openNetns, openOwnNetns } from "./netns.ts";
 import { NftContext } from "./nftables.ts";
 import { observeOurs } from "./observe.ts";
-import { differencesOf, findLink, withSocketIn } from "./pod-interface.ts";
-import { absent, doing } from "./refusal.ts";
+import { differencesOf, withSocketIn } from "./pod-interface.ts";
 import { readSysctl, writeSysctl } from "./sysctl.ts";
 
 /** Opens the driver of the thread's present network namespace. Needs root. */
@@ -128,14 +110,6 @@ export function openKernelDriver(): KernelDriver {
     step: Exclude<Step, { kind: "link-delete" }>,
     indexes: Map<string, number>,
   ): void {
-    const indexOf = (link: string): number => {
-      const known = indexes.get(link);
-      if (known !== undefined) return known;
-      const index = findLink(route, link)?.index;
-      if (index === undefined) throw new SystemCallError(ENODEV, `no link ${link}`);
-      indexes.set(link, index);
-      return index;
-    };
     switch (step.kind) {
       case "nft":
         requireFeature(probe, "nftables");
@@ -151,67 +125,8 @@ export function openKernelDriver(): KernelDriver {
         ensureLink(route, step.link);
         if (step.link.kind === "veth") peers.set(step.link.name, step.link.peer);
         break;
-      case "address-add":
-      case "address-delete": {
-        const { link, ...address } = step.address;
-        const adding = step.kind === "address-add";
-        doing(
-          "address",
-          `${adding ? "add" : "delete"} ${address.address}/${address.prefixLength} of link ${link}`,
-          () => {
-            // The pods' gateway on lo must not become the source of what the node sends to other nodes' pods.
-            const wanted = { linkIndex: indexOf(link), ...address, hostOnly: link === "lo" };
-            route.request(adding ? replaceAddress(wanted) : deleteAddress(wanted));
-          },
-          adding ? [] : absent,
-        );
-        break;
-      }
-      case "route-replace":
-        doing("route", `replace route ${renderRoute(step.route)}`, () =>
-          route.request(replaceRoute(routeOf(step.route, indexOf))),
-        );
-        break;
-      case "route-delete":
-        doing(
-          "route",
-          `delete route ${renderRoute(step.route)}`,
-          () => route.request(deleteRoute(routeOf(step.route, indexOf))),
-          absent,
-        );
-        break;
-      case "neighbour-replace":
-      case "neighbour-delete": {
-        const { link, ...neighbour } = step.neighbour;
-        const adding = step.kind === "neighbour-replace";
-        doing(
-          "neighbour",
-          `${adding ? "replace" : "delete"} neighbour ${neighbour.address} of link ${link}`,
-          () => {
-            const wanted = { linkIndex: indexOf(link), ...neighbour };
-            route.request(adding ? replaceNeighbour(wanted) : deleteNeighbour(wanted));
-          },
-          adding ? [] : absent,
-        );
-        break;
-      }
-      case "forwarding-replace":
-      case "forwarding-delete": {
-        const { link, ...entry } = step.forwarding;
-        const adding = step.kind === "forwarding-replace";
-        doing(
-          "forwarding",
-          `${adding ? "replace" : "delete"} forwarding of ${entry.mac} on link ${link}`,
-          () => {
-            const wanted = { linkIndex: indexOf(link), ...entry };
-            route.request(adding ? replaceForwarding(wanted) : deleteForwarding(wanted));
-          },
-          adding ? [] : absent,
-        );
-        break;
-      }
       default:
-        unreachable(step);
+        applyEntry(route, step, indexes);
     }
   }
 }
@@ -230,25 +145,4 @@ function observeSysctls(keys: ReadonlySet<string>): Sysctl[] {
     const value = readSysctl(key);
     return value === undefined ? [] : [{ key, value }];
   });
-}
-
-function routeOf(spec: RouteSpec, indexOf: (link: string) => number): Route {
-  return {
-    destination: spec.destination,
-    protocol: routeProtocol,
-    onLink: spec.onLink ?? false,
-    blackhole: spec.blackhole ?? false,
-    ...(spec.link === undefined ? {} : { linkIndex: indexOf(spec.link) }),
-    ...(spec.via === undefined ? {} : { via: spec.via }),
-    ...(spec.mtu === undefined ? {} : { mtu: spec.mtu }),
-  };
-}
-
-function renderRoute(route: RouteSpec): string {
-  return [
-    `${route.destination.address}/${route.destination.prefixLength}`,
-    ...(route.blackhole ? ["blackhole"] : []),
-    ...(route.via === undefined ? [] : [`via ${route.via}`]),
-    ...(route.link === undefined ? [] : [`dev ${route.link}`]),
-  ].join(" ");
 }
