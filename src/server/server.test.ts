@@ -403,6 +403,25 @@ describe("a node's token", () => {
     transport.close();
   });
 
+  test("cannot draw others' traffic to its node with a block that the plan does not have", async () => {
+    const { client: node, transport } = await nodeClient("node-3");
+    const block = (cidr: string) => ({
+      apiVersion: "heddle.dev/v1",
+      kind: "AddressBlock",
+      metadata: { name: cidr.replace("/", "-") },
+      spec: { cidr, node: "node-3" },
+    });
+    await assert.rejects(node.create(block("0.0.0.0/1")), {
+      code: "api.invalid",
+      message: `AddressBlock 0.0.0.0-1 is invalid: spec.cidr: must be a /26 of 10.244.0.0/16, got "0.0.0.0/1"`,
+    });
+    for (const cidr of ["10.244.0.0/27", "10.96.0.0/26", "192.0.2.0/26"]) {
+      await assert.rejects(node.apply(block(cidr)), { code: "api.invalid" }, cidr);
+    }
+    assert.ok(await node.create(block("10.244.255.192/26")));
+    transport.close();
+  });
+
   test("does not get a Secret's content quoted in the refusal of a patch to it", async () => {
     const { transport } = await nodeClient("node-4");
     const hidden = { ...configMap("hidden"), kind: "Secret", data: { password: "c3dvcmRmaXNo" } };

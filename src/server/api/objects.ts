@@ -16,6 +16,7 @@ import { validateObject } from "../../api/validate/object.ts";
 import { MeshError } from "../../base/error.ts";
 import type { Random } from "../../base/random.ts";
 import type { ObjectKey, Store } from "../../store/store.ts";
+import { checkAddressBlock } from "./address-blocks.ts";
 import { type DeleteOptions, deletion, isReadyToGo } from "./deletion.ts";
 import { InvalidObject } from "./invalid.ts";
 import { generatedName, nextState } from "./next-state.ts";
@@ -89,6 +90,7 @@ export function openObjects({ store, addresses, now, random }: ObjectsOptions): 
 
   async function createAdmitted({ object, warnings }: Written, dryRun: boolean): Promise<Written> {
     await checkNamespace(object);
+    await checkAddressBlock(object, store);
     const addressed =
       object.kind === "Service" ? await addresses.claim(object as Service, undefined) : object;
     if (dryRun) {
