@@ -1,0 +1,272 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import {
+  add,
+  addressOf,
+  del,
+  nothingLeft,
+  podOf,
+  refuse,
+  sidecarPid,
+  until,
+} from "../fake/calls.ts";
+import { type FakeNode, startFakeNode } from "../fake/node.ts";
+
+describe("ADD", () => {
+  test("gives a pod its address, policy before link, and tells the pod's object", async () => {
+    await using node = await startFakeNode();
+    node.showPods([{ name: "web" }]);
+    const netns = node.makeNetns();
+    const reply = await add(node, "c1", "web", netns);
+    assert.equal(reply.exitCode, 0, reply.stdout);
+    const result = JSON.parse(reply.stdout);
+    const address = result.ips[0].address.replace("/32", "");
+    assert.equal(result.interfaces[1].sandbox, netns);
+    assert.equal(result.interfaces[1].name, "eth0");
+
+    const link = result.interfaces[0].name;
+    const made = node.kernel.steps.findIndex(
+      (step) => step.kind === "link-add" && step.link.name === link,
+    );
+    const admitted = node.kernel.steps.findIndex(
+      (step) => step.kind === "nft" && step.text.includes(link),
+    );
+    assert.ok(admitted >= 0 && admitted < made, "admission precedes the link");
+    await until(() => podOf(node, "web").status?.podIP === address);
+  });
+
+  test("of a second interface leaves the pod's object the address of the first", async () => {
+    await using node = await startFakeNode();
+    node.showPods([{ name: "web" }]);
+    const netns = node.makeNetns();
+    const first = await addressOf(add(node, "c1", "web", netns));
+    const second = await addressOf(add(node, "c1", "web", netns, undefined, "net1"));
+    assert.notEqual(first, second);
+    assert.equal(podOf(node, "web").status?.podIP, first.replace("/32", ""));
+  });
+
+  test("in any version has that version's shape", async () => {
+    await using node = await startFakeNode();
+    node.showPods([{ name: "web" }]);
+    for (const cniVersion of ["0.3.1", "0.4.0", "1.0.0", "1.1.0"]) {
+      const config = { cniVersion, name: "pods" };
+      const reply = await add(node, `c-${cniVersion}`, "web", node.makeNetns(), config);
+      assert.equal(JSON.parse(reply.stdout).cniVersion, cniVersion);
+    }
+  });
+
+  test("twice fails the second time and changes nothing", async () => {
+    await using node = await startFakeNode();
+    node.showPods([{ name: "web" }]);
+    const netns = node.makeNetns();
+    await add(node, "c1", "web", netns);
+    const before = await node.status();
+    const steps = node.kernel.steps.length;
+    const reply = await add(node, "c1", "web", netns);
+    assert.equal(reply.exitCode, 1);
+    assert.equal(JSON.parse(reply.stdout).code, 100);
+    assert.deepEqual((await node.status()).attachments, before.attachments);
+    assert.equal(node.kernel.steps.length, steps);
+  });
+
+  test("a hundred times at once gives a hundred different addresses", async () => {
+    await using node = await startFakeNode();
+    const names = Array.from({ length: 100 }, (_, i) => `web-${i}`);
+    node.showPods(names.map((name) => ({ name })));
+    const replies = await Promise.all(
+      names.map((name) => add(node, `c-${name}`, name, node.makeNetns())),
+    );
+    const addresses = new Set(replies.map((reply) => JSON.parse(reply.stdout).ips[0].address));
+    assert.equal(addresses.size, 100);
+    assert.equal((await node.status()).blocks.length, 2);
+  });
+
+  test("waits for a pod that the view does not show yet", async () => {
+    await using node = await startFakeNode();
+    node.showPods([]);
+    const adding = add(node, "c1", "late", node.makeNetns());
+    await until(() => node.verdicts.includes("1 accepted"));
+    node.showPods([{ name: "late" }]);
+    assert.equal((await adding).exitCode, 0);
+  });
+
+  test("without Kubernetes' arguments makes a pod for the container, and DEL deletes it", async () => {
+    await using node = await startFakeNode();
+    node.showPods([]);
+    const adding = node.cni({
+      COMMAND: "ADD",
+      CONTAINERID: "abc123",
+      NETNS: node.makeNetns(),
+      IFNAME: "eth0",
+    });
+    const key = "Pod default/container-abc123";
+    await until(() => node.objects.all.has(key));
+    const uid = node.objects.all.get(key)?.metadata.uid ?? "";
+    node.showPods([{ name: "container-abc123", namespace: "default", uid }]);
+    assert.equal((await adding).exitCode, 0);
+    await del(node, "abc123");
+    await until(() => !node.objects.all.has(key));
+  });
+
+  test("of a namespace that does not exist is refused with code 8", async () => {
+    await using node = await startFakeNode();
+    node.showPods([{ name: "web" }]);
+    const gone = await add(node, "c1", "web", "/nowhere");
+    assert.equal(JSON.parse(gone.stdout).code, 8);
+    const own = await add(node, "c1", "web", "/proc/self/ns/net");
+    assert.equal(JSON.parse(own.stdout).code, 8);
+  });
+
+  const failures: readonly (readonly [string, (node: FakeNode) => void])[] = [
+    ["the nft transaction is refused", (node) => refuse(node, "nft")],
+    ["the link is refused", (node) => refuse(node, "link-add")],
+    ["the route is refused", (node) => refuse(node, "route-replace")],
+  ];
+  for (const [what, fail] of failures) {
+    test(`leaves nothing when ${what}`, async () => {
+      await using node = await startFakeNode();
+      node.showPods([{ name: "web" }]);
+      await until(() => node.verdicts.length > 0);
+      const before = node.kernel.observe();
+      fail(node);
+      const reply = await add(node, "c1", "web", node.makeNetns());
+      node.kernel.failOn(undefined);
+      assert.equal(reply.exitCode, 1);
+      await nothingLeft(node);
+      assert.deepEqual(node.kernel.observe(), before);
+      // The pod can be added as if nothing had been.
+      assert.equal((await add(node, "c1", "web", node.makeNetns())).exitCode, 0);
+    });
+  }
+});
+
+describe("ADD of a meshed pod", () => {
+  test("returns when the sidecar is ready and captures afterwards", async () => {
+    await using node = await startFakeNode({ spareSidecars: 1 });
+    node.showPods([{ name: "web", meshed: true }]);
+    const netns = node.makeNetns();
+    const reply = await add(node, "c1", "web", netns);
+    assert.equal(reply.exitCode, 0, reply.stdout);
+    assert.ok(node.kernel.rulesetsIn.has(netns));
+    const [attachment] = (await node.status()).attachments;
+    assert.equal(attachment?.sidecar?.kind, "ready");
+  });
+
+  for (const name of ["refuse", "die"]) {
+    test(`leaves nothing when the sidecar ${name}s`, async () => {
+      await using node = await startFakeNode();
+      node.showPods([{ name, meshed: true }]);
+      const netns = node.makeNetns();
+      const reply = await add(node, "c1", name, netns);
+      assert.equal(reply.exitCode, 1);
+      assert.equal(node.kernel.rulesetsIn.has(netns), false);
+      await nothingLeft(node);
+      await until(() => podOf(node, name).status?.podIP === undefined);
+    });
+  }
+
+  test("that a DEL overtakes is given up and leaves nothing", async () => {
+    await using node = await startFakeNode();
+    node.showPods([]);
+    const adding = add(node, "c1", "never", node.makeNetns());
+    await until(() => node.verdicts.length > 0);
+    assert.equal((await del(node, "c1")).exitCode, 0);
+    assert.equal((await adding).exitCode, 1);
+    await nothingLeft(node);
+  });
+});
+
+describe("DEL", () => {
+  test("three times succeeds and leaves nothing", async () => {
+    await using node = await startFakeNode();
+    node.showPods([{ name: "web", meshed: true }]);
+    const before = node.kernel.observe().links;
+    await add(node, "c1", "web", node.makeNetns());
+    const pid = await sidecarPid(node);
+    const [attachment] = (await node.status()).attachments;
+    for (let i = 0; i < 3; i++) assert.equal((await del(node, "c1")).exitCode, 0);
+    await nothingLeft(node);
+    assert.deepEqual(node.kernel.observe().links, before);
+    assert.deepEqual(node.kernel.forgotten, [attachment?.address]);
+    assert.throws(() => process.kill(pid, 0));
+    await until(() => podOf(node, "web").status?.podIP === undefined);
+  });
+
+  test("of a container that nobody knows, with no namespace, succeeds", async () => {
+    await using node = await startFakeNode();
+    assert.equal((await del(node, "unknown")).exitCode, 0);
+  });
+
+  test("takes the link out of admission before it removes it", async () => {
+    await using node = await startFakeNode();
+    node.showPods([{ name: "web" }]);
+    await add(node, "c1", "web", node.makeNetns());
+    const taken = node.kernel.steps.length;
+    await del(node, "c1");
+    const kinds = node.kernel.steps.slice(taken).map((step) => step.kind);
+    assert.ok(kinds.indexOf("nft") >= 0 && kinds.indexOf("nft") < kinds.indexOf("link-delete"));
+  });
+});
+
+test("STATUS says what an ADD would wait for in vain", async () => {
+  await using node = await startFakeNode();
+  const call = () => node.cni({ COMMAND: "STATUS" });
+  const before = JSON.parse((await call()).stdout);
+  assert.equal(before.code, 50);
+  assert.match(before.msg, /no view/);
+  node.showPods([]);
+  await until(async () => (await call()).exitCode === 0);
+});
+
+test("GC keeps what is listed, removes the rest of its network, and without a list does nothing", async () => {
+  await using node = await startFakeNode();
+  node.showPods([{ name: "a" }, { name: "b" }, { name: "c" }]);
+  await add(node, "a", "a", node.makeNetns());
+  await add(node, "b", "b", node.makeNetns());
+  await add(node, "c", "c", node.makeNetns(), { cniVersion: "1.1.0", name: "other" });
+  const gc = (fields: object) =>
+    node.cni({ COMMAND: "GC" }, { cniVersion: "1.1.0", name: "pods", ...fields });
+  const there = async () => (await node.status()).attachments.map((each) => each.containerId);
+  assert.equal((await gc({})).exitCode, 0);
+  assert.deepEqual(await there(), ["a", "b", "c"]);
+  const valid = [{ containerID: "a", ifname: "eth0" }];
+  assert.equal((await gc({ "cni.dev/valid-attachments": valid })).exitCode, 0);
+  assert.deepEqual(await there(), ["a", "c"]);
+});
+
+test("CHECK passes what ADD gave and names all that is missing", async () => {
+  await using node = await startFakeNode();
+  node.showPods([{ name: "web" }]);
+  const netns = node.makeNetns();
+  const prevResult = JSON.parse((await add(node, "c1", "web", netns)).stdout);
+  const check = (fields: object) =>
+    node.cni(
+      { COMMAND: "CHECK", CONTAINERID: "c1", NETNS: netns, IFNAME: "eth0" },
+      { cniVersion: "1.1.0", name: "pods", ...fields },
+    );
+  assert.equal((await check({ prevResult })).exitCode, 0);
+  assert.equal(JSON.parse((await check({})).stdout).code, 7);
+  node.kernel.apply([{ kind: "link-delete", name: prevResult.interfaces[0].name }]);
+  const { code, msg } = JSON.parse((await check({ prevResult })).stdout);
+  assert.equal(code, 101);
+  assert.match(msg, /eth0 does not exist.*absent on the node.*route to/);
+});
+
+test("VERSION, and a person without CNI_COMMAND, are answered", async () => {
+  await using node = await startFakeNode();
+  const version = await node.cni({ COMMAND: "VERSION" }, { cniVersion: "1.0.0" });
+  assert.equal(JSON.parse(version.stdout).cniVersion, "1.0.0");
+  const about = await node.cni({});
+  assert.equal(about.exitCode, 0);
+  assert.match(about.stdout, /protocol versions supported/);
+});
+
+test("a request that is none gets an error that a runtime can read", async () => {
+  await using node = await startFakeNode();
+  const reply = await node.cni({ COMMAND: "ADD" }, { cniVersion: "0.4.0", name: "pods" });
+  assert.deepEqual(JSON.parse(reply.stdout), {
+    cniVersion: "0.4.0",
+    code: 4,
+    msg: "required env variables [CNI_CONTAINERID,CNI_NETNS,CNI_IFNAME] missing",
+  });
+});
