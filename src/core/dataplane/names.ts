@@ -3,6 +3,10 @@
  *
  * A prefix is `heddle deny <direction> <identity>` where a policy's isolation decided (`unknown` in place of the
  * identity for a pod that the view does not know), or `heddle drop <reason>` where admission did.
+ *
+ * Prefix and packet go to an NFLOG group, with the link that the packet came from; the link says which pod it is
+ * (`GET /status` on the agent's socket, `attachments[].link`). Nothing of ours listens yet: without a reader of the
+ * group, such as ulogd2, the kernel forgets them.
  */
 
 export type Direction = "ingress" | "egress";
