@@ -192,6 +192,16 @@ describe("DEL", () => {
     await until(() => podOf(node, "web").status?.podIP === undefined);
   });
 
+  test("of a pod's first interface gives its object the address of the next", async () => {
+    await using node = await startFakeNode();
+    node.showPods([{ name: "web" }]);
+    const netns = node.makeNetns();
+    await addressOf(add(node, "c1", "web", netns));
+    const second = await addressOf(add(node, "c1", "web", netns, undefined, "net1"));
+    await del(node, "c1");
+    assert.equal(podOf(node, "web").status?.podIP, second.replace("/32", ""));
+  });
+
   test("of a container that nobody knows, with no namespace, succeeds", async () => {
     await using node = await startFakeNode();
     assert.equal((await del(node, "unknown")).exitCode, 0);

@@ -34,6 +34,7 @@ export async function release(record: AttachmentRecord, parts: NodeParts): Promi
   attachments.remove(attachment);
   ipam.release(attachment.address);
   if (record.ownsPod) unmakePod(attachment.namespace, attachment.name, parts);
-  const others = attachments.all().some((each) => each.attachment.uid === attachment.uid);
-  if (!others) parts.addresses.withdraw(attachment, dataplane.views.get());
+  const [next] = attachments.all().filter((each) => each.attachment.uid === attachment.uid);
+  if (next === undefined) parts.addresses.withdraw(attachment, dataplane.views.get());
+  else parts.addresses.publish(next.attachment);
 }
