@@ -9,7 +9,7 @@
  */
 
 import { spawn } from "node:child_process";
-import { chmod, cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, cp, glob, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { MeshError } from "../src/base/error.ts";
 import { type Connection, connectSocket } from "../src/cli/connection.ts";
@@ -128,7 +128,11 @@ export class TestLab implements AsyncDisposable {
     this.connection.close();
     const kept = join(logsKept, this.name);
     await rm(kept, { recursive: true, force: true });
-    await cp(join(this.base, this.name, "logs"), kept, { recursive: true }).catch(() => {});
+    const data = join(this.base, this.name);
+    await cp(join(data, "logs"), kept, { recursive: true }).catch(() => {});
+    for await (const log of glob("n*/run/pods/*/proxy.log", { cwd: data })) {
+      await cp(join(data, log), join(kept, "sidecars", `${log.split("/").at(-2)}.log`));
+    }
     await this.run("down");
   }
 

@@ -8,7 +8,9 @@ const [ports = "9000", prefix = "hello"] = process.argv.slice(2);
 for (const port of ports.split(",")) {
   createServer((socket) => {
     socket.on("error", () => {});
-    createInterface({ input: socket }).on("line", (line) => {
+    const lines = createInterface({ input: socket });
+    lines.on("error", () => {}); // it hands on what the socket has said already
+    lines.on("line", (line) => {
       if (!socket.writableEnded) socket.write(`${prefix} ${line}\n`);
     });
   }).listen(Number(port));

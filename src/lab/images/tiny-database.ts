@@ -20,7 +20,9 @@ const server = createServer((socket) => {
   socket.once("close", () => sockets.delete(socket));
   socket.on("error", () => {});
   socket.write(`heddle-db 1 ${podName}\n`);
-  createInterface({ input: socket }).on("line", (line) => {
+  const lines = createInterface({ input: socket });
+  lines.on("error", () => {}); // it hands on what the socket has said already
+  lines.on("line", (line) => {
     if (!socket.writableEnded) socket.write(`${answer(line.trim())}\n`);
   });
 });
