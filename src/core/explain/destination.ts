@@ -4,7 +4,6 @@
  */
 
 import type { Pod, Service } from "../../api/k8s/core.ts";
-import { nearest } from "../../api/validate/nearest.ts";
 import { MeshError } from "../../base/error.ts";
 import { isIpv4 } from "../../base/ip.ts";
 import { clusterDomain, podGateway } from "../../model/names.ts";
@@ -22,6 +21,7 @@ import { viewFor } from "../registry/view.ts";
 import { addressOf, namespaceOf } from "../registry/workloads.ts";
 import { objectKey, objectNamed, objectsOf, type World } from "../registry/world.ts";
 import type { Decider, Step } from "./explanation.ts";
+import { meant } from "./meant.ts";
 
 /** Where a connection is sent. */
 export interface Destination {
@@ -222,8 +222,7 @@ function unknown(world: World, source: Pod, written: string): MeshError {
     return namespace === from ? [name, ...long] : long;
   });
   const pods = objectsOf<Pod>(world, "Pod").map(objectKey);
-  const similar = nearest(written, [...services, ...pods], 3);
-  const hint = similar.length === 0 ? "" : `; did you mean ${similar.join(", ")}?`;
+  const hint = meant(written, [...services, ...pods]);
   const outside = written.includes(".") ? "; for a name outside the cluster give its address" : "";
   return new MeshError(
     "explain.destination",

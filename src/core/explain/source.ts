@@ -1,11 +1,11 @@
 /** Whose connection it is. */
 
 import type { Pod } from "../../api/k8s/core.ts";
-import { nearest } from "../../api/validate/nearest.ts";
 import { MeshError } from "../../base/error.ts";
 import { podsCalled } from "../registry/pods-called.ts";
 import { addressOf, namespaceOf } from "../registry/workloads.ts";
 import { objectKey, objectsOf, type World } from "../registry/world.ts";
+import { meant } from "./meant.ts";
 
 /**
  * The pod that a person means: its name, `namespace/name`, or the name of its Deployment or app, of which the first
@@ -18,10 +18,8 @@ export function resolveSource(world: World, written: string, namespace?: string)
   const where =
     namespace === undefined || written.includes("/") ? "" : ` in namespace ${namespace}`;
   if (pod === undefined) {
-    const names = pods.flatMap((one) => [one.metadata.name, objectKey(one), appOf(one)]);
-    const similar = nearest(written, [...new Set(names)], 3);
-    const hint = similar.length === 0 ? "" : `; did you mean ${similar.join(", ")}?`;
-    const message = `there is no pod, Deployment or app "${written}"${where}${hint}`;
+    const names = pods.flatMap((one) => [appOf(one), `${namespaceOf(one)}/${appOf(one)}`]);
+    const message = `there is no pod, Deployment or app "${written}"${where}${meant(written, names)}`;
     throw new MeshError("explain.source", message, { fault: "user" });
   }
   const spaces = [...new Set(called.map(namespaceOf))];

@@ -61,12 +61,15 @@ export function nearestRule(world: World, question: PolicyQuestion): RuleMiss | 
   const misses = objectsOf<NetworkPolicy>(world, "NetworkPolicy")
     .filter((policy) => policy.metadata.namespace === isolated.metadata.namespace)
     .flatMap((policy) => ruleMisses(world, question, policy, isolated));
-  return misses.toSorted(
+  const [first] = misses.toSorted(
     (a, b) =>
       Number(a.isForOthers) - Number(b.isForOthers) ||
       Number(a.isForNames) - Number(b.isForNames) ||
       a.differences.length - b.differences.length,
-  )[0];
+  );
+  if (first === undefined) return undefined;
+  const { policy, path, differences } = first;
+  return { policy, path, differences };
 }
 
 interface RankedMiss extends RuleMiss {
