@@ -77,7 +77,7 @@ const kinds = [
 ];
 
 /** The lists are taken one beside the other: while objects change, they need not be of one moment. */
-async function fetchWorld(client: ObjectClient): Promise<World> {
+export async function fetchWorld(client: ObjectClient): Promise<World> {
   const lists = await Promise.all(kinds.map((kind) => client.list<Resource>(kind)));
   return worldOf(lists.flatMap(({ objects }) => objects));
 }

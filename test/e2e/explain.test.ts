@@ -2,9 +2,13 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import type { Pod } from "../../src/api/k8s/core.ts";
 import { present } from "../../src/base/error.ts";
-import { explainAnswer } from "../../src/cli/explain.ts";
+import { fetchWorld, parseDestination } from "../../src/cli/explain.ts";
+import { explain } from "../../src/core/explain/explain.ts";
 import type { Explanation, Verdict } from "../../src/core/explain/explanation.ts";
+import { podsCalled } from "../../src/core/registry/pods-called.ts";
+import { objectsOf, type World } from "../../src/core/registry/world.ts";
 import { heddle, skipWithoutRoot, startLab, type TestLab } from "../lab.ts";
 
 /** What is there beside the shop: Services and routes that lead nowhere, a pod without sidecar, one that is mute. */
@@ -32,6 +36,56 @@ spec:
       directResponse: { status: 418, body: { string: teapot } }
     - match: [{ uri: { exact: /nowhere } }]
       route: [{ destination: { host: nowhere } }]
+    - match: [{ uri: { exact: /v9 } }]
+      route: [{ destination: { host: catalogue.shop.svc.cluster.local, subset: v9 } }]
+    - match: [{ headers: { x-fault: { exact: "yes" } } }]
+      fault: { abort: { httpStatus: 555, percentage: { value: 100 } } }
+      route: [{ destination: { host: web.shop.svc.cluster.local } }]
+    - match: [{ uri: { exact: /old } }]
+      redirect: { uri: /new }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: pods-of-web, namespace: shop }
+spec: { clusterIP: None, selector: { app: web }, ports: [{ name: http, port: 8080 }] }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: web-in-the-clear, namespace: shop }
+spec: { selector: { app: web }, ports: [{ name: http, port: 80, targetPort: 8080 }] }
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: web-in-the-clear, namespace: outside }
+spec:
+  host: web-in-the-clear.shop.svc.cluster.local
+  trafficPolicy: { tls: { mode: DISABLE } }
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: keep, namespace: shop }
+spec:
+  selector: { matchLabels: { app: web } }
+  action: DENY
+  rules: [{ to: [{ operation: { methods: [DELETE] } }] }]
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: database, namespace: shop }
+spec:
+  selector: { matchLabels: { app: database } }
+  rules: [{ from: [{ source: { principals: ["*/sa/cart"] } }], to: [{ operation: { ports: ["5432"] } }] }]
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: { name: catalogue-asks-the-database, namespace: shop }
+spec:
+  podSelector: { matchExpressions: [{ key: app, operator: In, values: [catalogue, database] }] }
+  policyTypes: [Ingress, Egress]
+  ingress:
+    - from: [{ podSelector: { matchLabels: { app: catalogue } } }]
+      ports: [{ port: 5432 }]
+  egress: [{ ports: [{ port: 5432 }] }]
 ---
 apiVersion: apps/v1
 kind: Deployment
@@ -61,9 +115,11 @@ spec: { podSelector: { matchLabels: { app: mute } }, policyTypes: [Egress] }
 
 interface Row {
   readonly from: string;
+  /** `app@PORT`: the address of the app's pod. */
   readonly to: string;
   readonly method?: string;
   readonly path?: string;
+  readonly header?: string;
   readonly tcp?: true;
   /** What both must say. */
   readonly seen: string;
@@ -136,6 +192,55 @@ const rows: readonly Row[] = [
     seen: "connection closed",
     by: "PeerAuthentication shop/default",
   },
+  { from: "outsider", to: "window", path: "/old", seen: "301" },
+  { from: "outsider", to: "window", path: "/any", header: "x-fault: yes", seen: "555" },
+  { from: "outsider", to: "window", path: "/any", header: "x-fault: no", seen: "404" },
+  { from: "outsider", to: "window", method: "POST", path: "/shop", seen: "404" },
+  {
+    from: "outsider",
+    to: "window",
+    path: "/v9",
+    seen: "503",
+    by: "VirtualService outside/window",
+  },
+  { from: "outsider", to: "pods-of-web.shop:8080", path: "/", seen: "200" },
+  {
+    from: "plain",
+    to: "pods-of-web.shop:8080",
+    path: "/",
+    seen: "connection closed",
+    by: "PeerAuthentication shop/default",
+  },
+  {
+    from: "outsider",
+    to: "web@8080",
+    path: "/",
+    seen: "503",
+    by: "PeerAuthentication shop/default",
+  },
+  {
+    from: "outsider",
+    to: "web-in-the-clear.shop",
+    path: "/",
+    seen: "503",
+    by: "PeerAuthentication shop/default",
+  },
+  {
+    from: "outsider",
+    to: "shop/web",
+    method: "DELETE",
+    path: "/",
+    seen: "403",
+    by: "AuthorizationPolicy shop/keep",
+  },
+  {
+    from: "catalogue-v1",
+    to: "database:5432",
+    tcp: true,
+    seen: "connection closed",
+    by: "AuthorizationPolicy shop/database",
+  },
+  { from: "web", to: "web", path: "/products", seen: "200" },
   {
     from: "mute",
     to: "shop/web",
@@ -160,17 +265,15 @@ describe("explain, beside the requests that it explains", { skip: skipWithoutRoo
   });
 
   test("agrees with every one of them, and names who decided", async () => {
-    const answers = await Promise.all(
-      rows.map(async (row) => ({
-        row: nameOf(row),
-        wanted: row.seen,
-        explained: explained(await ask(lab, row), row),
-        real: await real(lab, row),
-      })),
-    );
+    const world = await fetchWorld(lab.connection.client);
+    const seen = await real(lab, world);
+    const answers = rows.map((row, index) => ({
+      row: nameOf(row),
+      explained: explained(ask(world, row), row),
+      real: seen[index],
+    }));
     const wanted = rows.map((row) => ({
       row: nameOf(row),
-      wanted: row.seen,
       explained: { seen: row.seen, by: row.by },
       real: row.seen,
     }));
@@ -178,7 +281,8 @@ describe("explain, beside the requests that it explains", { skip: skipWithoutRoo
   });
 
   test("knows everybody whom a weighted route leads to, and nobody else", async () => {
-    const { branches, verdict } = await ask(lab, {
+    const world = await fetchWorld(lab.connection.client);
+    const { branches, verdict } = ask(world, {
       from: "web",
       to: "catalogue",
       path: "/products",
@@ -215,18 +319,29 @@ describe("explain, beside the requests that it explains", { skip: skipWithoutRoo
   });
 });
 
-function nameOf({ from, to, method = "", path = "" }: Row): string {
-  return [from, "→", to, method, path].join(" ").trim();
+function nameOf({ from, to, method = "", path = "", header = "" }: Row): string {
+  return [from, "→", to, method, path, header].join(" ").trim();
 }
 
-async function ask(lab: TestLab, { from, to, method, path, tcp }: Row): Promise<Explanation> {
-  const answer = await explainAnswer(lab.connection.client, from, to, {
-    output: "json",
+/** `web@8080` with the pod's address. */
+function addressed(world: World, to: string): string {
+  const [app = "", port] = to.split("@");
+  if (port === undefined) return to;
+  const [pod] = podsCalled(objectsOf<Pod>(world, "Pod"), app, undefined);
+  return `${present(pod?.status?.podIP, `address of ${app}`)}:${port}`;
+}
+
+function ask(world: World, row: Row): Explanation {
+  const { from, method, path, header, tcp } = row;
+  const [name = "", value = ""] = header?.split(": ") ?? [];
+  return explain(world, {
+    source: from,
+    ...parseDestination(addressed(world, row.to)),
     ...(method === undefined ? {} : { method }),
     ...(path === undefined ? {} : { path }),
-    ...(tcp === undefined ? {} : { tcp }),
+    ...(header === undefined ? {} : { headers: { [name]: value } }),
+    ...(tcp === undefined ? {} : { protocol: "tcp" }),
   });
-  return JSON.parse(answer) as Explanation;
 }
 
 function explained(
@@ -259,21 +374,44 @@ const curlSays: Readonly<Record<number, string>> = {
   56: "connection closed",
 };
 
-/** What a program in the pod notices, in explain's words. */
-async function real(lab: TestLab, { from, to, method, path, tcp }: Row): Promise<string> {
-  const [space, name] = to.includes("/") ? to.split("/", 2) : [undefined, to];
+/** What programs in the pods notice, in explain's words: one shell for each pod that asks. */
+async function real(lab: TestLab, world: World): Promise<readonly string[]> {
+  const seen: string[] = [];
+  const bySource = Map.groupBy([...rows.entries()], ([, { from }]) => from);
+  await Promise.all(
+    [...bySource].map(async ([from, asked]) => {
+      const lines = asked.map(([index, row]) => {
+        const answer = `answer=$(${curlFor(world, row)})`;
+        // One write for each line, or they would mix.
+        return `(${answer}; printf '%s|%s|%s\\n' ${index} $? "$(echo "$answer" | tr '\\n' ' ')") &`;
+      });
+      const { stdout } = await lab.exec(from, "sh", "-c", `${lines.join("\n")}\nwait`);
+      for (const line of stdout.split("\n").filter((text) => text.includes("|"))) {
+        const [index = "", code = "", answer = ""] = line.split("|");
+        const row = present(rows[Number(index)], `row ${index}`);
+        seen[Number(index)] = words(Number(code), answer.trim(), row);
+      }
+    }),
+  );
+  return seen;
+}
+
+function curlFor(world: World, { to, method, path, header, tcp }: Row): string {
+  const [space, name] = to.includes("/") ? to.split("/", 2) : [undefined, addressed(world, to)];
   const host = space === undefined ? name : `${name}.${space}`;
-  if (tcp === true) {
-    // A server that speaks first: a byte says that the connection stands.
-    const { stdout, code } = await lab.curl(from, "-m", "4", `telnet://${host}`);
-    return stdout === "" ? present(curlSays[code], `curl's code ${code}`) : "bytes";
-  }
-  const options = ["-o", "/dev/null", "-w", "%{http_code}", "-m", "4"];
-  const verb = method === undefined ? [] : ["-X", method];
-  const url = `http://${host}${path}`;
-  const { stdout, code, stderr } = await lab.curl(from, ...options, ...verb, url);
-  if (code === 0) return stdout.trim();
+  const curl = "curl --silent --show-error --max-time 6";
+  // A server that speaks first: a byte says that the connection stands.
+  if (tcp === true) return `${curl} telnet://${host} 2>/dev/null`;
+  const verb = method === undefined ? "" : `-X ${method}`;
+  const field = header === undefined ? "" : `-H '${header}'`;
+  return `${curl} -o /dev/null -w '%{http_code}' ${verb} ${field} http://${host}${path} 2>&1`;
+}
+
+function words(code: number, answer: string, { tcp }: Row): string {
+  const said = curlSays[code] ?? `curl's code ${code}: ${answer}`;
   // A name server that does not answer is given up later than by curl.
-  if (code === 28 && stderr.includes("Resolving timed out")) return "no such name";
-  return curlSays[code] ?? `curl's code ${code}: ${stderr.trim()}`;
+  if (answer.includes("Resolving timed out")) return "no such name";
+  if (tcp !== true) return code === 0 ? answer : said;
+  if (answer !== "") return "bytes";
+  return code === 0 ? "connection closed" : said;
 }
