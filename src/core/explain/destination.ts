@@ -223,10 +223,10 @@ function unknown(world: World, source: Pod, written: string): MeshError {
   });
   const pods = objectsOf<Pod>(world, "Pod").map(objectKey);
   const hint = meant(written, [...services, ...pods]);
-  const outside = written.includes(".") ? "; for a name outside the cluster give its address" : "";
+  const outside = written.includes(".") ? " (a name outside the cluster: give its address)" : "";
   return new MeshError(
     "explain.destination",
-    `there is no Service or pod "${written}", seen from namespace ${from}${hint}${outside}`,
+    `there is no Service or pod "${written}", seen from namespace ${from}${outside}${hint}`,
     { fault: "user" },
   );
 }
