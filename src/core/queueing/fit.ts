@@ -12,6 +12,7 @@
  * replicas / arrivals, and says little about the rest.
  */
 
+import { MeshError, present } from "../../base/error.ts";
 import { above, atLeast, type Steady } from "./demand.ts";
 import { ascending, type Bucket, quantile, throughBuckets } from "./histogram.ts";
 import { type ReplicatedDemand, replicas } from "./replicas.ts";
@@ -53,7 +54,7 @@ export interface NotFitted {
 export type Fit = Fitted | NotFitted;
 
 /** The SCVs that a shape is compared with: constant with less and more noise, Erlang, exponential (1), more spread. */
-const candidateScvs = [0, 0.003, 0.01, 0.03, 0.1, 0.25, 0.5, 1, 2, 4];
+const candidateScvs = [0, 0.01, 0.03, 0.1, 0.25, 0.5, 1, 2, 4];
 /** Few buckets or few requests say nothing of the shape; exponential errs on the slow side for most services. */
 const assumedScv = 1;
 const fewestRequests = 20;
@@ -159,7 +160,10 @@ function solveServiceMs(
 function steady(demand: ReplicatedDemand): Steady {
   const outcome = replicas(demand);
   if (outcome.kind === "steady") return outcome;
-  throw new RangeError(`fitted a service time of ${demand.serviceMs} ms beyond capacity`);
+  throw new MeshError(
+    "heddle.assumption",
+    `fitted a service time of ${demand.serviceMs} ms, which is beyond capacity`,
+  );
 }
 
 /**
@@ -175,17 +179,16 @@ function likeliest(
   let worse = 0;
   for (const candidate of candidates) {
     const fit = solve(candidate);
-    // Nearly constant service puts most responses at one point; where that lies at a bound, a percent of error in the
+    // Constant service puts most responses at one point; where that lies at a bound, a percent of error in the
     // service time would move them all to the next bucket and refute a right shape.
-    const nudges = candidate <= 0.01 ? [0.96, 0.98, 1, 1.02, 1.04] : [1];
+    const nudges = candidate === 0 ? [0.96, 0.98, 1, 1.02, 1.04] : [1];
     const score = Math.max(...nudges.map((nudge) => logLikelihood(fit.response, buckets, nudge)));
     if (best === undefined || score > best.score) {
       best = { fit, score };
       worse = 0;
     } else if (++worse === 2) break;
   }
-  if (best === undefined) throw new RangeError("no SCVs to choose from");
-  return best.fit;
+  return present(best, "an SCV to choose from").fit;
 }
 
 function logLikelihood(response: Steady, buckets: readonly Bucket[], nudge: number): number {

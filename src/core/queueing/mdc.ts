@@ -85,7 +85,7 @@ function waitingNumbers(
 
 /** The z > 1 with ρ(z − 1) = ln z: P(L > m) falls like z^−m, for any number of servers. */
 function decay(utilisation: number): number {
-  if (utilisation === 0) return Number.MAX_VALUE;
+  if (utilisation < 1e-6) return 1e6; // in truth more, and no wait worth a state
   let low = 1 + (1 - utilisation); // below the root, as ln z > ρ(z − 1) there
   let high = 2;
   const isAbove = (z: number): boolean => utilisation * (z - 1) > Math.log(z);
