@@ -38,10 +38,11 @@ export const ports = {
 export const proxyUid = 1337;
 
 /**
- * The sidecar's address when it speaks to its own application, Istio's again: it tells such a connection from one that
- * the sidecar makes for the application to a Service of which its own pod is an endpoint, which is captured.
+ * The source address of the sidecar's connections to its own pod's Service address: a pod that calls a Service and is
+ * given itself. Known by it they are captured like connections from outside; Istio's number for the same knot. The
+ * rare case carries the mark, because a connection whose source is bound reserves a port for a minute after its end.
  */
-export const inboundSource = "127.0.0.6";
+export const selfSource = "127.0.0.6";
 
 /**
  * Every pod's default gateway and name server. Link-local: it never leaves the pod's link, so every node can use

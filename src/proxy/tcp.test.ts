@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import { once } from "node:events";
+import { connect } from "node:net";
 import { describe, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import { connect as connectTls } from "node:tls";
 import type { FilterChain } from "../model/proxy-config.ts";
 import { Harness, metric } from "./testing/harness.ts";
 import { cluster, endpoint, inbound, labels, upstreamTls, virtual } from "./testing/mesh.ts";
@@ -143,3 +147,60 @@ async function sniffing(harness: Harness, app: number): ReturnType<Harness["side
     },
   );
 }
+
+describe("a peer whose ClientHello comes late because it is busy", () => {
+  /** An inbound sidecar before a server that greets; answers what a TLS client sees that says hello `lateMs` late. */
+  async function greeter(
+    harness: Harness,
+    isStrict: boolean,
+  ): Promise<{ readonly port: number; readonly greeting: (lateMs: number) => Promise<string> }> {
+    const app = await harness.tcpApp((socket) => socket.write("hello\n"));
+    const ca = await createMeshCa();
+    const server = await harness.sidecar(
+      {
+        workload: labels("shop", "db"),
+        destination: () => ({ address: "127.0.0.1", port: app }),
+        limits: { detectionTimeoutMs: 100 },
+      },
+      inbound(app, { isTcp: true, isStrict }),
+      { secrets: await ca.secrets("spiffe://cluster.local/ns/shop/sa/db") },
+    );
+    const [own, trust] = await ca.secrets("spiffe://cluster.local/ns/shop/sa/web");
+    const port = server.portOf("virtualInbound") ?? 0;
+    const greeting = async (lateMs: number): Promise<string> => {
+      const raw = connect(port, "127.0.0.1");
+      await once(raw, "connect");
+      await delay(lateMs);
+      const socket = connectTls({
+        socket: raw,
+        key: own.key,
+        cert: own.chain,
+        ca: trust.roots,
+        ALPNProtocols: ["heddle"],
+        checkServerIdentity: () => undefined,
+      });
+      const [bytes] = await once(socket, "data");
+      socket.destroy();
+      return String(bytes);
+    };
+    return { port, greeting };
+  }
+
+  test("is waited for where nothing but TLS is taken", { timeout: 10_000 }, async () => {
+    await using harness = new Harness();
+    const { greeting } = await greeter(harness, true);
+    assert.equal(await greeting(400), "hello\n");
+  });
+
+  test("is not taken for silent because another client in the clear was", {
+    timeout: 10_000,
+  }, async () => {
+    await using harness = new Harness();
+    const { port, greeting } = await greeter(harness, false);
+    const plain = connect({ port, host: "127.0.0.1", localAddress: "127.0.0.2" });
+    const [bytes] = await once(plain, "data");
+    assert.equal(String(bytes), "hello\n");
+    plain.destroy();
+    assert.equal(await greeting(75), "hello\n");
+  });
+});

@@ -93,7 +93,10 @@ describe("under steady load", { skip: skipWithoutRoot }, () => {
     });
     assert.deepEqual((await running.report).failures, []);
     const { failures } = await own.report;
-    assert.ok(failures.length <= 4, `more than what was in flight: ${JSON.stringify(failures)}`);
+    assert.ok(
+      failures.length <= 4,
+      `${failures.length}, more than what was in flight: ${JSON.stringify(failures.slice(0, 3))}`,
+    );
     await everythingWorks();
   });
 });

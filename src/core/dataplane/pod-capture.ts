@@ -8,7 +8,7 @@
  * kernel where a connection wanted to go (SO_ORIGINAL_DST). UDP and everything else passes unseen.
  */
 
-import { inboundSource, nftTable, podGateway, ports, proxyUid } from "../../model/names.ts";
+import { nftTable, podGateway, ports, proxyUid, selfSource } from "../../model/names.ts";
 import type { Ruleset } from "../../model/node-state.ts";
 
 /** The same for every pod. */
@@ -22,8 +22,7 @@ export function compilePodCapture(): Ruleset {
         name: "capture-outbound",
         hook: "type nat hook output priority -100; policy accept;",
         rules: [
-          `oifname "lo" ip saddr ${inboundSource} return`,
-          `meta skuid ${proxyUid} oifname "lo" ip daddr != 127.0.0.0/8 meta l4proto tcp redirect to :${ports.inbound}`,
+          `meta skuid ${proxyUid} oifname "lo" ip saddr ${selfSource} meta l4proto tcp redirect to :${ports.inbound}`,
           `meta skuid ${proxyUid} return`,
           'oifname "lo" return',
           `ip daddr ${podGateway} tcp dport 53 return`,

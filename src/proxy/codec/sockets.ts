@@ -75,9 +75,9 @@ export function verifyErrorOf(socket: TLSSocket): Error | undefined {
 }
 
 /** `from`: the address to connect from; undefined: whichever the route has. */
-export function connectPlain(address: string, port: number, onread: OnRead, from?: string): Socket {
+export function connectPlain(address: string, port: number, onread: OnRead): Socket {
   const options = { host: address, port, onread, noDelay: true, allowHalfOpen: true };
-  return connect(from === undefined ? options : { ...options, localAddress: from });
+  return connect(options);
 }
 
 export interface ConnectTlsOptions {
@@ -93,6 +93,8 @@ export function connectWithTls(
   port: number,
   options: ConnectTlsOptions,
   onread: OnRead,
+  /** Source address; undefined: the system's choice. */
+  from?: string,
 ): TLSSocket {
   // Not all of what tls.connect hands on to its socket is declared.
   const connectOptions: unknown = {
@@ -106,6 +108,7 @@ export function connectWithTls(
     onread,
     noDelay: true,
     allowHalfOpen: true,
+    ...(from === undefined ? {} : { localAddress: from }),
   };
   return connectTls(connectOptions as ConnectionOptions);
 }

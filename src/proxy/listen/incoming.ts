@@ -119,7 +119,7 @@ export class Incoming implements Reader, LiveConnection {
   #begin(): void {
     const { serverFirst } = this.#runtime;
     this.#candidates = forPort(this.#listener, this.#destination.port);
-    const isServerFirst = serverFirst.has(this.#destinationKey);
+    const isServerFirst = serverFirst.has(this.#memoryKey);
     const raw = forTransport(this.#candidates, "raw");
     // Where TLS would be terminated the first byte must be seen even so: the memory only shortens the wait then.
     const mayTerminate = this.#candidates.some((chain) => chain.tls !== undefined);
@@ -133,13 +133,22 @@ export class Incoming implements Reader, LiveConnection {
 
   #waitForClient(): void {
     const { environment, serverFirst } = this.#runtime;
-    const isServerFirst = serverFirst.has(this.#destinationKey);
-    const { detectionTimeoutMs } = environment.limits;
-    environment.wheel.arm(this.#timeout, isServerFirst ? serverFirstWaitMs : detectionTimeoutMs);
+    const { detectionTimeoutMs, headerTimeoutMs } = environment.limits;
+    // Where nothing but TLS is taken, silence is a slow ClientHello and no server-first protocol.
+    const isTlsOnly =
+      this.#step === "sniffing" && forTransport(this.#candidates, "raw").length === 0;
+    const guessMs = serverFirst.has(this.#memoryKey) ? serverFirstWaitMs : detectionTimeoutMs;
+    environment.wheel.arm(this.#timeout, isTlsOnly ? headerTimeoutMs : guessMs);
   }
 
-  get #destinationKey(): string {
-    return `${this.#listener.direction} ${this.#destination.address}:${this.#destination.port}`;
+  /**
+   * What the server-first memory is about. A greeting inside TLS says nothing of when a ClientHello comes, and one
+   * client in the clear nothing of another that speaks TLS: a busy peer's late ClientHello must not be taken for silence.
+   */
+  get #memoryKey(): string {
+    const { address, port } = this.#destination;
+    const stage = this.#transport?.isTls === true ? "inside TLS" : `from ${this.#sourceAddress}`;
+    return `${this.#listener.direction} ${address}:${port} ${stage}`;
   }
 
   // ---- Reader ----------------------------------------------------------------------------------
@@ -324,7 +333,7 @@ export class Incoming implements Reader, LiveConnection {
   }
 
   #startTcp(chain: TcpChain, transport: Transport, peer: Peer): void {
-    const key = this.#destinationKey;
+    const key = this.#memoryKey;
     const { serverFirst } = this.#runtime;
     const connection = new TcpConnection({
       runtime: this.#runtime,

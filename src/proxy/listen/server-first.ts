@@ -1,5 +1,5 @@
 /**
- * Destinations where the server speaks first, so that detection waits for the client once per destination and never again.
+ * Destinations where the server speaks first, so that detection waits for the client once and never again.
  *
  * A destination is only remembered when its server did speak before its client: an idle client alone proves nothing, and
  * must not turn the destination's HTTP into plain TCP for others. Bounded; the oldest is forgotten.

@@ -8,7 +8,7 @@
 
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
-import { inboundSource } from "../../model/names.ts";
+import { selfSource } from "../../model/names.ts";
 import type { Endpoint } from "../../model/proxy-config.ts";
 import { type ConnectTlsOptions, connectPlain, connectWithTls } from "../codec/sockets.ts";
 import { type Reader, Transport } from "../codec/transport.ts";
@@ -169,11 +169,12 @@ export class Host {
   #open(reader: Reader): Transport {
     this.cluster.connectionsTotal++;
     const tls: ConnectTlsOptions | undefined = this.endpoint.tls ? this.cluster.tls : undefined;
-    const from = this.cluster.config.direction === "inbound" ? inboundSource : undefined;
+    const isOwnPod = this.address === this.cluster.environment.node.address;
+    const from = isOwnPod ? selfSource : undefined;
     return new Transport(reader, (onread) =>
       tls === undefined
-        ? connectPlain(this.address, this.port, onread, from)
-        : connectWithTls(this.address, this.port, tls, onread),
+        ? connectPlain(this.address, this.port, onread)
+        : connectWithTls(this.address, this.port, tls, onread, from),
     );
   }
 

@@ -56,7 +56,7 @@ function request(): Promise<void> {
         const status = String(response.statusCode);
         report.statuses[status] = (report.statuses[status] ?? 0) + 1;
         const body = Buffer.concat(chunks).toString();
-        if (response.statusCode !== 200) return fail(`${status} ${body.slice(0, 200)}`);
+        if (response.statusCode !== 200) return fail(`${status} ${summary(body)}`);
         const { pod = "", version = "" } = JSON.parse(body) as { pod?: string; version?: string };
         report.answers.push({ at, pod, version });
         resolve();
@@ -65,4 +65,9 @@ function request(): Promise<void> {
     sent.on("timeout", () => sent.destroy(new Error("timed out after 10 s")));
     sent.on("error", (error) => fail(error.message));
   });
+}
+
+/** The end of an answer: there stands what an application says of the services it called. */
+function summary(body: string): string {
+  return body.length > 300 ? `…${body.slice(-300)}` : body;
 }
