@@ -2,8 +2,8 @@
  * Poisson arrivals, any service time, c servers with one queue: between the two cases that are known exactly.
  *
  * Below SCV 1 the wait's mean and its share are interpolated between M/D/c and M/M/c, linearly in the SCV (Tijms'
- * two-moment approximation); above it is Allen and Cunneen. Exact at SCV 0, at SCV 1 and at one server; elsewhere the
- * tests' simulations agree within 5 % for SCV ≤ 1 and 15 % up to SCV 2.
+ * two-moment approximation); above it is Allen and Cunneen. Exact at SCV 0, at SCV 1 and at one server; elsewhere, up
+ * to SCV 2 and ρ 0.9, simulations of 2 and 4 servers agree within 3 % at p50 and 6 % at p99.
  */
 
 import { answer, atLeast, type Outcome, type ServedDemand, type UnitAnswer } from "./demand.ts";

@@ -112,6 +112,26 @@ describe("time to detect", () => {
       failureShare: 0.05,
     });
     assert.ok(found.kind === "undetected" && found.requestsNeeded > 3e6);
+    const never = detection({
+      clientRequestsPerSecond: 50,
+      endpoints: 4,
+      consecutive: 500,
+      failureShare: 0.001,
+    });
+    assert.ok(never.kind === "undetected" && Number.isFinite(never.requestsNeeded));
+  });
+
+  test("is the same whether many requests are counted or taken as memoryless", () => {
+    const bad = { clientRequestsPerSecond: 1000, endpoints: 2, consecutive: 5 };
+    // The number needed passes 5000, where the method changes, between these two.
+    const [counted, memoryless] = [0.1905, 0.1895].map((failureShare) =>
+      detection({ ...bad, failureShare }),
+    );
+    assert.ok(counted?.kind === "detected" && memoryless?.kind === "detected");
+    assert.ok(counted.requestsSeen < 5000 && memoryless.requestsSeen > 5000);
+    const scale = memoryless.requestsSeen / counted.requestsSeen;
+    near(memoryless.intervalMs.low, counted.intervalMs.low * scale, 0.03);
+    near(memoryless.intervalMs.high, counted.intervalMs.high * scale, 0.003);
   });
 });
 

@@ -8,7 +8,7 @@
  * Not here: what happens after ejection (`flapping.ts`), and success-rate detection.
  */
 
-import { count, notNegative, positive, share } from "./domain.ts";
+import { count, inside, notNegative, positive, share } from "./domain.ts";
 import { meanRequestsToRun, runTails } from "./failure-run.ts";
 
 export interface BadEndpoint {
@@ -46,31 +46,38 @@ export interface Detection {
   readonly requestsSeen: number;
 }
 
-/** No run of that length is to be expected within any useful time. */
+/** No run of that length is to be expected within an hour: watch the success rate instead. */
 export interface Undetected {
   readonly kind: "undetected";
   /** Mean number of its requests until a run. */
   readonly requestsNeeded: number;
 }
 
-/** Runs beyond this many requests count as never: weeks at a thousand requests per second. */
-const mostRequests = 200_000;
+const longestUsefulMs = 3_600_000;
+/** Beyond so many requests, and many times k, the wait for a run is exponential to within k/mean. */
+const manyRequests = 5000;
+const timesConsecutive = 50;
 
 /**
  * Time to detect: requests to the endpoint are Poisson at r = λ/m; the number needed is that of `failure-run.ts`. Mean
  * E[N]/r + failure time; distribution Σ P(N > n)·Poisson(n; r·t), which for a dead endpoint is Erlang-k (the negative
- * binomial's continuous form): mean k·m/λ. Rates per second, times in ms; `certainty` in (0, 1), 0.9 unless told.
+ * binomial's continuous form): mean k·m/λ. Rates per second, times in ms; `certainty` above 0 and below 1, 0.9 unless told.
  * Sources: Feller I, §XIII.7; uniformisation: A. Jensen 1953, in W. Stewart 2009, §10.7.
  */
 export function detection(bad: BadEndpoint, certainty = 0.9): Detection | Undetected {
   checkBad(bad);
-  share("the interval's certainty", certainty);
+  inside("the interval's certainty", certainty);
   const { consecutive, failureShare = 1, clients = 1, failureMs = 0 } = bad;
   const requestsSeen = meanRequestsToRun(failureShare, consecutive);
-  if (requestsSeen > mostRequests / 20) return { kind: "undetected", requestsNeeded: requestsSeen };
   const ratePerMs = (bad.clientRequestsPerSecond * pickedShare(bad)) / 1000;
-  const tails = runTails(failureShare, consecutive, 1e-9, mostRequests);
-  const timeOf = (p: number): number => quantileOfMixture(tails, p) / ratePerMs + failureMs;
+  if (failureShare < 1 && requestsSeen / ratePerMs > longestUsefulMs)
+    return { kind: "undetected", requestsNeeded: Math.min(requestsSeen, Number.MAX_VALUE) };
+  const isMemoryless =
+    failureShare < 1 && requestsSeen > Math.max(manyRequests, timesConsecutive * consecutive);
+  const tails = isMemoryless ? [] : runTails(failureShare, consecutive, 1e-9, 1e6);
+  const requestsBy = (p: number): number =>
+    isMemoryless ? -Math.log1p(-p) * requestsSeen : quantileOfMixture(tails, p);
+  const timeOf = (p: number): number => requestsBy(p) / ratePerMs + failureMs;
   const side = (1 - certainty) / 2;
   const last = (p: number): number => timeOf(p ** (1 / clients));
   return {
@@ -108,6 +115,7 @@ export function losses(
 ): Losses {
   checkBad(bad);
   count("the number of retries", retries, 0);
+  inside("the interval's certainty", certainty);
   const { consecutive, failureShare = 1, clients = 1, failureMs = 0 } = bad;
   const picked = pickedShare(bad);
   const perClient = meanRequestsToRun(failureShare, consecutive) * failureShare;
@@ -120,7 +128,8 @@ export function losses(
   const lostRequests = clients * (counted + meanwhile * perFailure);
   // Which requests hit is a matter of chance; the k of a dead endpoint without retries are not.
   const certainPart = failureShare === 1 && retries === 0 ? clients * consecutive : 0;
-  const spread = normalQuantile((1 + certainty) / 2) * Math.sqrt(lostRequests - certainPart);
+  const spread =
+    normalQuantile((1 + certainty) / 2) * Math.sqrt(Math.max(0, lostRequests - certainPart));
   return {
     failedAttempts,
     lostRequests,

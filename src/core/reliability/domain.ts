@@ -7,6 +7,11 @@ export function share(what: string, value: number): void {
   if (!(value >= 0 && value <= 1)) refuse(`${what} must lie from 0 to 1, got ${value}`);
 }
 
+/** A probability that is neither 0 nor 1. */
+export function inside(what: string, value: number): void {
+  if (!(value > 0 && value < 1)) refuse(`${what} must lie above 0 and below 1, got ${value}`);
+}
+
 export function positive(what: string, value: number): void {
   if (!(value > 0 && Number.isFinite(value))) refuse(`${what} must be above 0, got ${value}`);
 }

@@ -30,6 +30,7 @@ export function meanRequestsToRun(q: number, k: number): number {
  */
 export function runTails(q: number, k: number, least: number, most: number): number[] {
   check(q, k);
+  if (q === 1) return [...new Array<number>(k).fill(1), 0];
   const tails = [1];
   let running = new Float64Array(k); // P(not yet detected, current run is i)
   running[0] = 1;

@@ -6,7 +6,7 @@
  * for all but a given share of the time.
  */
 
-import { notNegative, positive, refuse } from "./domain.ts";
+import { inside, notNegative, positive } from "./domain.ts";
 
 /** Mean number in use, L = λ·T. Rate per second, time in ms. Source: J. Little, Operations Research 9 (1961). */
 export function occupancy(ratePerSecond: number, holdMs: number): number {
@@ -21,7 +21,7 @@ export function occupancy(ratePerSecond: number, holdMs: number): number {
  */
 export function sizeFor(ratePerSecond: number, holdMs: number, q: number): number {
   const mean = occupancy(ratePerSecond, holdMs);
-  if (!(q > 0 && q < 1)) refuse(`the share of time must lie above 0 and below 1, got ${q}`);
+  inside("the share of time", q);
   if (mean === 0) return 0;
   // From far enough below the mean that what lies under it does not count; relative weights, so nothing underflows.
   const from = Math.max(0, Math.floor(mean - 40 * Math.sqrt(mean) - 40));
