@@ -45,7 +45,9 @@ export interface CniAddResult {
   readonly ours: Percentiles & { readonly delete: Percentiles };
   readonly reference: Percentiles & { readonly delete: Percentiles };
   /** Ours divided by the reference; the aim is at most 2. */
-  readonly ratio: { readonly p50: number; readonly p99: number };
+  readonly ratio: { readonly p50: number; readonly p99: number; readonly floor: number };
+  /** Executing the plugin for VERSION: what any plugin pays before it does anything. */
+  readonly floor: Percentiles;
   readonly aim: number;
   /** Undefined where no sidecar could be started. */
   readonly withSidecar?: Percentiles;
@@ -62,7 +64,9 @@ export async function run(options: CniAddOptions = {}): Promise<CniAddResult> {
 
   const ours: Sample[] = [];
   const theirs: Sample[] = [];
+  const nothing: number[] = [];
   for (let i = 0; i < count + warmUps; i++) {
+    nothing.push(machine.measureFloor());
     ours.push(machine.measure("ours", i));
     theirs.push(machine.measure("reference", i));
   }
@@ -76,7 +80,9 @@ export async function run(options: CniAddOptions = {}): Promise<CniAddResult> {
     bench: "cni-add",
     question: "what does an ADD cost, from exec to result?",
     ...result,
+    floor: percentiles(nothing.slice(warmUps)),
     ratio: {
+      floor: round(result.ours.p50Ms / percentiles(nothing.slice(warmUps)).p50Ms),
       p50: round(result.ours.p50Ms / result.reference.p50Ms),
       p99: round(result.ours.p99Ms / result.reference.p99Ms),
     },
@@ -114,6 +120,11 @@ class Machine implements AsyncDisposable {
     const netns = this.#netns(`${kind}-${index}`);
     const call = kind === "ours" ? this.#ours(`plain-${index}`, netns) : this.#theirs(index, netns);
     return { addMs: call("ADD"), deleteMs: call("DEL") };
+  }
+
+  /** What executing a plugin costs by itself: VERSION is answered by the executable, which asks nobody. */
+  measureFloor(): number {
+    return this.#ours("nobody", "/nowhere")("VERSION");
   }
 
   /** With a spare ready each time, which is what a node at rest has. */

@@ -7,10 +7,6 @@ export type NodeName = string;
 export const clusterDomain = "cluster.local";
 export const trustDomain = "cluster.local";
 
-export function qualifiedName(namespace: string, name: string): QualifiedName {
-  return `${namespace}/${name}`;
-}
-
 /** The SPIFFE identity of a service account, as Istio writes it. */
 export function spiffeId(trust: string, namespace: string, serviceAccount: string): string {
   return `spiffe://${trust}/ns/${namespace}/sa/${serviceAccount}`;

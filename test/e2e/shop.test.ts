@@ -64,6 +64,7 @@ describe("the shop on two hosts", { skip: skipWithoutRoot }, () => {
       present(line, "a count of web's requests at cart"),
       /connection_security_policy="mutual_tls"/,
     );
+    assert.match(line ?? "", /destination_service="cart.shop.svc.cluster.local"/);
     assert.match(line ?? "", /source_principal="spiffe:\/\/cluster.local\/ns\/shop\/sa\/web"/);
     assert.match(
       line ?? "",

@@ -14,7 +14,7 @@
  */
 
 import type { Pod, Service } from "../../api/k8s/core.ts";
-import { ports } from "../../model/names.ts";
+import { ports, serviceHost } from "../../model/names.ts";
 import type {
   Cluster,
   DownstreamTls,
@@ -56,10 +56,10 @@ export function inbound(context: ProxyContext, pod: Pod, proxy: ProxyNode): Inbo
   for (const note of authorization.notes) context.note(note);
   const known = servedPorts(context, pod, proxy);
   for (const port of modes.ports.keys()) {
-    if (!known.has(port)) known.set(port, "detect");
+    if (!known.has(port)) known.set(port, { protocol: "detect" });
   }
   const served = [...known].sort(([a], [b]) => a - b);
-  const chains = served.flatMap(([port, protocol]) =>
+  const chains = served.flatMap(([port, { protocol }]) =>
     portChains({ port, protocol, mode: modeOfPort(modes, port), authorization }),
   );
   const others = portChains({ protocol: "detect", mode: modes.mode, authorization });
@@ -74,7 +74,7 @@ export function inbound(context: ProxyContext, pod: Pod, proxy: ProxyNode): Inbo
       filterChains: [trafficLoop, ...chains, ...others],
     },
     clusters: [
-      ...served.map(([port]) => localCluster(inboundCluster(port))),
+      ...served.map(([port, { service }]) => localCluster(inboundCluster(port), service)),
       localCluster(inboundPassthroughCluster),
     ],
   };
@@ -92,23 +92,33 @@ const trafficLoop: FilterChain = {
   },
 };
 
+interface ServedPort {
+  readonly protocol: PortProtocol;
+  /** The first Service that names the port, for metrics. */
+  readonly service?: NonNullable<Cluster["service"]>;
+}
+
 /** Ports of the pod behind some Service, with the protocol that the Service says. */
-function servedPorts(context: ProxyContext, pod: Pod, proxy: ProxyNode): Map<number, PortProtocol> {
-  const served = new Map<number, { readonly protocol: PortProtocol; readonly service: string }>();
+function servedPorts(context: ProxyContext, pod: Pod, proxy: ProxyNode): Map<number, ServedPort> {
+  const served = new Map<number, ServedPort>();
   for (const { service, port, number } of portsBehindServices(context.world, pod, proxy.address)) {
     const protocol = protocolOf(port);
     const before = served.get(number);
-    if (before === undefined) served.set(number, { protocol, service });
-    else if (before.protocol !== protocol) {
+    const { name } = service.metadata;
+    const namespace = namespaceOf(service);
+    const host = serviceHost(namespace, name);
+    if (before === undefined) {
+      served.set(number, { protocol, service: { namespace, name, host, port: port.port } });
+    } else if (before.protocol !== protocol) {
       context.note({
         severity: "warning",
         code: "HEDDLE0105",
-        where: `Service ${service} spec.ports[${port.name}]`,
-        message: `port ${number} of the pods is ${before.protocol} for Service ${before.service} and ${protocol} here: the first holds`,
+        where: `Service ${namespace}/${name} spec.ports[${port.name}]`,
+        message: `port ${number} of the pods is ${before.protocol} for Service ${namespace}/${before.service?.name} and ${protocol} here: the first holds`,
       });
     }
   }
-  return new Map([...served].map(([number, { protocol }]) => [number, protocol]));
+  return served;
 }
 
 function portsBehindServices(
@@ -116,7 +126,7 @@ function portsBehindServices(
   pod: Pod,
   address: string,
 ): readonly {
-  readonly service: string;
+  readonly service: Service;
   readonly port: ReturnType<typeof servicePortsOf>[number];
   readonly number: number;
 }[] {
@@ -131,8 +141,7 @@ function portsBehindServices(
           .flatMap((target) => {
             const port = servicePortsOf(service).find(({ name }) => name === (target.name ?? ""));
             if (port === undefined) return [];
-            const name = `${namespaceOf(service)}/${service.metadata.name}`;
-            return [{ service: name, port, number: target.port }];
+            return [{ service, port, number: target.port }];
           }),
       ),
     );
@@ -272,7 +281,7 @@ function meshTls(alpn: readonly string[]): DownstreamTls {
 }
 
 /** The application itself, at the address and port that the client meant. */
-function localCluster(name: string): Cluster {
+function localCluster(name: string, service?: Cluster["service"]): Cluster {
   return {
     name,
     direction: "inbound",
@@ -280,5 +289,6 @@ function localCluster(name: string): Cluster {
     connectTimeoutMs: 10_000,
     balancer: { kind: "round-robin" },
     circuitBreakers: {},
+    ...(service === undefined ? {} : { service }),
   };
 }
