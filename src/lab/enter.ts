@@ -10,9 +10,9 @@ import { readFileSync } from "node:fs";
 import { constants } from "node:os";
 import type { Pod } from "../api/k8s/core.ts";
 import { MeshError } from "../base/error.ts";
+import { isAlive, type ProcessId } from "../kernel/process-id.ts";
 import type { LabPaths } from "./names.ts";
 import { readPodRecords } from "./pods/pod-record.ts";
-import { isAlive, type ProcessId } from "./processes.ts";
 
 /** Resolves with the exit code, 128 + n after signal n. */
 export async function runInPod(

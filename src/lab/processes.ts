@@ -5,42 +5,8 @@
  * command line: only by what it is (its start) or where it is (its namespace).
  */
 
-import { readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
-
-export interface ProcessId {
-  readonly pid: number;
-  /** Clock ticks since boot, from /proc/<pid>/stat. */
-  readonly startTime: string;
-}
-
-/** The identity of a running process; undefined when there is none of that id (a zombie counts as none). */
-export function processOf(pid: number): ProcessId | undefined {
-  let stat: string;
-  try {
-    stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-  } catch {
-    return undefined;
-  }
-  // The command name is in parentheses and may contain anything, so count fields from behind it.
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  const startTime = fields[19];
-  return fields[0] === "Z" || startTime === undefined ? undefined : { pid, startTime };
-}
-
-export function isAlive(process: ProcessId): boolean {
-  return processOf(process.pid)?.startTime === process.startTime;
-}
-
-/** Sends a signal to exactly this process; false when it is gone. */
-export function signalProcess(target: ProcessId, signal: NodeJS.Signals): boolean {
-  if (!isAlive(target)) return false;
-  try {
-    process.kill(target.pid, signal);
-    return true;
-  } catch {
-    return false;
-  }
-}
+import { readdirSync, readlinkSync, statSync } from "node:fs";
+import { findProcess, type ProcessId } from "../kernel/process-id.ts";
 
 /** Every process whose network namespace is one of `netnsFiles`. */
 export function processesIn(netnsFiles: readonly string[]): ProcessId[] {
@@ -56,7 +22,7 @@ export function processesIn(netnsFiles: readonly string[]): ProcessId[] {
     if (!Number.isInteger(pid)) continue;
     const inode = netnsInodeOf(pid);
     if (inode === undefined || !inodes.has(inode)) continue;
-    const id = processOf(pid);
+    const id = findProcess(pid);
     if (id !== undefined) found.push(id);
   }
   return found;

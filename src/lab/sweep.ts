@@ -9,9 +9,10 @@
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { MeshError } from "../base/error.ts";
+import { signalProcess } from "../kernel/process-id.ts";
 import { runCommand } from "./command.ts";
 import { isNetnsOf, type LabPaths, netnsFolder } from "./names.ts";
-import { processesIn, signalProcess } from "./processes.ts";
+import { processesIn } from "./processes.ts";
 
 /** What was found and removed; all empty when there was nothing. */
 export interface Swept {

@@ -23,6 +23,7 @@ export async function capture(netns: string, link: string, ...filter: string[]):
     "-i",
     link,
     "-U",
+    "--immediate-mode", // else packets of the last second are still in the ring when the capture ends
     "-Z",
     "root",
     "-w",

@@ -30,8 +30,12 @@ describe("the shop on two hosts", { skip: skipWithoutRoot }, () => {
     const marker = randomUUID();
     const web = present((await lab.pods("web-"))[0], "pod of web");
     const wire = await capture(underlayNetns(lab.name), "br0", "udp", "port", "4789");
+    const remote = present(
+      (await lab.pods("cart-")).find(({ node }) => node !== web.node),
+      "cart on the other host",
+    );
     const answered = new Set<string>();
-    for (let i = 0; i < 12; i++) {
+    for (let i = 0; i < 40 && !answered.has(remote.name); i++) {
       const { status, body } = await lab.request(
         "web",
         "http://cart/",
@@ -44,12 +48,8 @@ describe("the shop on two hosts", { skip: skipWithoutRoot }, () => {
     }
     const packets = await wire.stop();
 
-    const remote = (await lab.pods("cart-")).find(({ node }) => node !== web.node);
-    assert.ok(
-      answered.has(present(remote, "cart on the other host").name),
-      "one answer from the other host",
-    );
-    assert.ok(packetCount(packets) > 20, `${packetCount(packets)} packets between the hosts`);
+    assert.ok(answered.has(remote.name), "one answer from the other host");
+    assert.ok(packetCount(packets) > 5, `${packetCount(packets)} packets between the hosts`);
     assert.ok(packets.includes(Buffer.from([0x17, 0x03, 0x03])), "TLS records on the underlay");
     assert.ok(!packets.includes(marker), "the header is not readable on the underlay");
     assert.ok(!packets.includes("HTTP/1.1"), "no HTTP is readable on the underlay");

@@ -7,7 +7,7 @@
 
 import { connect } from "node:net";
 import type { Clock } from "../../base/clock.ts";
-import { isAlive, type ProcessId, signalProcess } from "../state/host.ts";
+import { isAlive, type ProcessId, signalProcess } from "../../kernel/process-id.ts";
 
 export interface RunningSidecar {
   readonly process: ProcessId;

@@ -14,7 +14,7 @@ import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { MeshError, present } from "../../base/error.ts";
 import type { Log } from "../../base/log.ts";
-import { findProcess, type ProcessId } from "../state/host.ts";
+import { findProcess, type ProcessId } from "../../kernel/process-id.ts";
 
 export interface Spare {
   readonly process: ProcessId;

@@ -24,38 +24,3 @@ export function netnsInode(path: string): number | undefined {
 export function ownNetnsInode(): number {
   return statSync("/proc/self/ns/net").ino;
 }
-
-/** A process, told from a later one with the same number by the clock tick of its start. */
-export interface ProcessId {
-  readonly pid: number;
-  readonly startTime: string;
-}
-
-/** The process with this number, if it is alive; one that only waits to be reaped is dead. */
-export function findProcess(pid: number): ProcessId | undefined {
-  let stat: string;
-  try {
-    stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-  } catch {
-    return undefined;
-  }
-  // The second field is the command in parentheses and may contain both blanks and parentheses.
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  const [state, startTime] = [fields[0], fields[19]];
-  if (startTime === undefined || state === "Z" || state === "X") return undefined;
-  return { pid, startTime };
-}
-
-export function isAlive(process: ProcessId): boolean {
-  return findProcess(process.pid)?.startTime === process.startTime;
-}
-
-/** Sends a signal to this very process; one that is gone already is success. */
-export function signalProcess(target: ProcessId, signal: NodeJS.Signals): void {
-  if (!isAlive(target)) return;
-  try {
-    process.kill(target.pid, signal);
-  } catch {
-    // It ended between the two lines.
-  }
-}

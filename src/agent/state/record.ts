@@ -6,8 +6,8 @@
  */
 
 import { isRecord } from "../../base/json.ts";
+import type { ProcessId } from "../../kernel/process-id.ts";
 import type { Attachment } from "../../model/node-view.ts";
-import type { ProcessId } from "./host.ts";
 
 export interface AttachmentRecord {
   readonly version: 1;

@@ -5,7 +5,7 @@
 
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { ProcessId } from "../processes.ts";
+import type { ProcessId } from "../../kernel/process-id.ts";
 
 export interface PodRecord {
   readonly namespace: string;

@@ -14,8 +14,8 @@ import type { Container, Pod } from "../../api/k8s/core.ts";
 import { renderError } from "../../base/error.ts";
 import type { Log } from "../../base/log.ts";
 import { podResolver, renderResolvConf } from "../../core/dns/pod-resolver.ts";
+import { findProcess } from "../../kernel/process-id.ts";
 import { podNetns } from "../names.ts";
-import { processOf } from "../processes.ts";
 import { netnsFile } from "../underlay.ts";
 import { containerEnv } from "./container-env.ts";
 import { runContainer } from "./container-process.ts";
@@ -214,7 +214,7 @@ export class PodRun {
       netns,
       containers: this.pod.spec.containers.flatMap(({ name }) => {
         const pid = this.#pids.get(name);
-        const process = pid === undefined ? undefined : processOf(pid);
+        const process = pid === undefined ? undefined : findProcess(pid);
         return process === undefined ? [] : [{ name, process }];
       }),
     };

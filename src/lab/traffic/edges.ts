@@ -7,8 +7,8 @@
  * sidecar that started anew.
  */
 
+import { quantile } from "../../core/queueing/histogram.ts";
 import type { Sample } from "./prometheus-text.ts";
-import { quantile } from "./quantile.ts";
 
 /** What happened on one edge in some span of time. */
 export interface Edge {

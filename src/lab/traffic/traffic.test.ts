@@ -2,9 +2,9 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { quantile } from "../../core/queueing/histogram.ts";
 import { Counters, edgesOf } from "./edges.ts";
 import { parsePrometheus } from "./prometheus-text.ts";
-import { quantile } from "./quantile.ts";
 import { renderEdges } from "./table.ts";
 
 describe("a quantile of a histogram", () => {
