@@ -6,6 +6,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { present } from "../../src/base/error.ts";
+import { loadManifests } from "../../src/cli/manifests.ts";
 import { underlayNetns } from "../../src/lab/names.ts";
 import { projectRoot, skipWithoutRoot, startLab, type TestLab } from "../lab.ts";
 import { capture } from "./capture.ts";
@@ -113,6 +114,56 @@ describe("Bookinfo as published", { skip }, () => {
     assert.match(page.body, /black/, "the header travels through productpage");
   });
 
+  test("knows both ends of a request by their certificates", async () => {
+    const { body } = await lab.request("details-v1", "http://127.0.0.1:15000/stats/prometheus");
+    const line = present(
+      body.split("\n").find((text) => /^istio_requests_total.*productpage/.test(text)),
+      "a count of productpage's requests at details",
+    );
+    assert.match(line, /connection_security_policy="mutual_tls"/);
+    assert.match(line, /source_principal="[^"]*\/sa\/bookinfo-productpage"/);
+    assert.match(line, /destination_principal="[^"]*\/sa\/bookinfo-details"/);
+  });
+
+  test("moves every request within 200 ms of a route change", async () => {
+    const running = startLoad(lab, "productpage-v1", reviews, "4", "--seconds", "3");
+    await running.ready;
+    const changedAt = Date.now();
+    for (const object of loadManifests([sample("virtual-service-reviews-v3")])) {
+      await lab.connection.client.apply(object);
+    }
+    const report = await running.report;
+    assert.deepEqual(report.failures, []);
+    const late = report.answers.filter(
+      ({ at, version }) => at > changedAt + 200 && version !== "v3",
+    );
+    assert.deepEqual(late, []);
+  });
+
+  test("balances the Service address in the kernel for a pod without a sidecar", async () => {
+    await lab.apply(plainClient);
+    await lab.until("the client is ready", async () => (await lab.pods("plain-client"))[0]?.ready);
+    const report = await load(lab, "plain-client", reviews, "4", "--requests", "300", "--fresh");
+    assert.deepEqual(report.statuses, { 200: 300 });
+    const counts = countBy(report, "version");
+    for (const version of ["v1", "v2", "v3"]) {
+      assert.ok(
+        isBinomial(counts.get(version) ?? 0, 300, 1 / 3),
+        `${counts.get(version)} ${version}`,
+      );
+    }
+  });
+
+  test("loses no more than what was in flight to a deleted pod of three", async () => {
+    await lab.connection.client.delete("VirtualService", "default", "reviews");
+    const running = startLoad(lab, "productpage-v1", reviews, "4", "--seconds", "4");
+    await running.ready;
+    const victim = present((await lab.pods("reviews-v1"))[0], "pod of reviews v1");
+    await lab.connection.client.delete("Pod", "default", victim.name);
+    const { failures } = await running.report;
+    assert.ok(failures.length <= 4, JSON.stringify(failures.slice(0, 4)));
+  });
+
   test("replaces a deleted pod", async () => {
     const victim = present((await lab.pods("details-v1"))[0], "pod of details");
     await lab.connection.client.delete("Pod", "default", victim.name);
@@ -124,6 +175,15 @@ describe("Bookinfo as published", { skip }, () => {
     assert.equal(status, 200);
   });
 });
+
+const plainClient = `
+apiVersion: v1
+kind: Pod
+metadata: { name: plain-client, labels: { sidecar.istio.io/inject: "false" } }
+spec:
+  terminationGracePeriodSeconds: 1
+  containers: [{ name: client, image: "curlimages/curl:8.16.0", command: [sleep, infinity] }]
+`;
 
 const policies = `
 apiVersion: networking.k8s.io/v1
