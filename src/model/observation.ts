@@ -1,0 +1,257 @@
+/**
+ * What is observed of live traffic, as it travels: sidecar → agent → server → whoever looks (CLI, dashboard).
+ *
+ * Two families. *Reports* are increases since the last report, so that a lost one loses its second and nothing else, and
+ * a restarted sidecar or agent needs no memory. *Views* are what the server answers on `/heddle/v1/…`; they hold rates
+ * and quantiles for a span of time and never NaN: what is not known is absent.
+ *
+ * Times are ms; instants are ms since the epoch; rates are per second; shares are 0 … 1.
+ *
+ * Not here: how histograms are cut into buckets (base/log-histogram.ts), and how reports become views (core/traffic).
+ */
+
+import type { NodeName, QualifiedName } from "./names.ts";
+
+/** Counts by bucket of `base/log-histogram.ts`, as pairs of index and count; empty buckets are left out. */
+export type SparseHistogram = readonly (readonly [bucket: number, count: number])[];
+
+// ---- reports: sidecar → agent → server ---------------------------------------------------------------------------
+
+/** One direction of talk between two workloads, seen by the source's sidecar. */
+export interface EdgeCounts {
+  /** `namespace/workload`. */
+  readonly source: QualifiedName;
+  /** `namespace/service`, or the name of what stands in for one (pass-through, black hole). */
+  readonly destination: string;
+  readonly protocol: "http" | "grpc" | "tcp";
+  /** Version that answered; `-` where it has none. */
+  readonly version: string;
+  /** Whether the peer's certificate was verified. Undefined where nobody was reached. */
+  readonly mtls?: boolean;
+  /** Requests, or connections where the protocol is `tcp`, by response code (`0`: none came; `tcp` counts under `-`). */
+  readonly codes: Readonly<Record<string, number>>;
+  /** Requests by response flag other than `-` (UF, UO, UT …). */
+  readonly flags: Readonly<Record<string, number>>;
+  /** Retries made, attempts beyond the first. */
+  readonly retries: number;
+  /** Duration of requests, ms. */
+  readonly durations: SparseHistogram;
+  readonly durationSumMs: number;
+}
+
+/** What one pod served, seen by its own sidecar: the raw material of queueing models. */
+export interface ServingCounts {
+  /** `namespace/pod`. */
+  readonly pod: QualifiedName;
+  /** `namespace/service` that the requests were for. */
+  readonly service: string;
+  readonly requests: number;
+  /** Requests answered with 5xx or cut off. */
+  readonly failed: number;
+  /** From the request's arrival at the sidecar until its answer is complete, ms. */
+  readonly responses: SparseHistogram;
+  readonly responseSumMs: number;
+  /** Time in which at least one request was under way, ms. */
+  readonly busyMs: number;
+  /** Integral of the number of requests under way over time, ms. */
+  readonly inFlightMs: number;
+  /** Times between arrivals: their sum and sum of squares, ms and ms². */
+  readonly gapSumMs: number;
+  readonly gapSquareSumMs2: number;
+  /**
+   * Time that each request kept a single worker that serves in order of arrival: from its arrival or the departure
+   * before it, whichever is later, until its own departure.
+   */
+  readonly services: SparseHistogram;
+  readonly serviceSumMs: number;
+  readonly serviceSquareSumMs2: number;
+}
+
+/** Packets that the kernel refused, from NFLOG. */
+export interface DropCounts {
+  /** `namespace/pod` where the address is a pod's, else the address. */
+  readonly source: string;
+  readonly destination: string;
+  readonly port: number;
+  readonly protocol: "tcp" | "udp" | "sctp" | "icmp" | "other";
+  readonly direction: "ingress" | "egress";
+  /** In words, with the policies that isolate the pod: what `core/dataplane/names.ts` reads back. */
+  readonly reason: string;
+  readonly policies: readonly QualifiedName[];
+  readonly packets: number;
+}
+
+/** One request of a tap. */
+export interface TappedRequest {
+  readonly at: number;
+  readonly reporter: "source" | "destination";
+  readonly source: string;
+  readonly destination: string;
+  readonly pod: QualifiedName;
+  readonly method: string;
+  readonly path: string;
+  readonly authority: string;
+  readonly status: number;
+  readonly flag: string;
+  readonly durationMs: number;
+  readonly mtls: boolean;
+  readonly route?: string;
+  readonly upstream?: string;
+}
+
+/** What an agent says of one span of time. */
+export interface NodeReport {
+  readonly node: NodeName;
+  readonly from: number;
+  readonly to: number;
+  readonly edges: readonly EdgeCounts[];
+  readonly serving: readonly ServingCounts[];
+  readonly drops: readonly DropCounts[];
+  readonly taps: readonly TappedRequest[];
+}
+
+// ---- views: server → CLI and dashboard ---------------------------------------------------------------------------
+
+export interface Latency {
+  readonly p50Ms?: number;
+  readonly p90Ms?: number;
+  readonly p99Ms?: number;
+  readonly meanMs?: number;
+}
+
+/** Rates and quality of requests in some span. */
+export interface GoldenSignals extends Latency {
+  readonly requestsPerSecond: number;
+  /** Absent without requests. */
+  readonly successShare?: number;
+  readonly codesPerSecond: Readonly<Record<string, number>>;
+  readonly retriesPerSecond: number;
+}
+
+export type EdgeHealth = "healthy" | "degraded" | "failing" | "refused" | "idle";
+
+export interface GraphEdge {
+  readonly id: string;
+  readonly source: string;
+  readonly destination: string;
+  readonly protocol: "http" | "grpc" | "tcp";
+  readonly signals: GoldenSignals;
+  readonly health: EdgeHealth;
+  readonly mtls?: boolean;
+  /** Share of requests by version that answered. */
+  readonly versions: Readonly<Record<string, number>>;
+  /** Packets refused by policy between the two. */
+  readonly dropsPerSecond: number;
+  readonly dropReason?: string;
+}
+
+/** A workload that calls, or a Service that is called; one node where both are the same thing. */
+export interface GraphNode {
+  readonly id: string;
+  readonly kind: "workload" | "service" | "outside";
+  readonly namespace: string;
+  readonly name: string;
+  readonly signals: GoldenSignals;
+  readonly health: EdgeHealth;
+  readonly pods: number;
+  readonly readyPods: number;
+  readonly hasSidecar: boolean;
+}
+
+/** `GET /heddle/v1/graph?seconds=10`, and the event `graph` of `GET /heddle/v1/stream`. */
+export interface TrafficGraph {
+  readonly at: number;
+  readonly seconds: number;
+  readonly nodes: readonly GraphNode[];
+  readonly edges: readonly GraphEdge[];
+}
+
+export interface SignalPoint extends GoldenSignals {
+  /** End of the slot. */
+  readonly at: number;
+}
+
+export interface EndpointView {
+  readonly pod: QualifiedName;
+  readonly address: string;
+  readonly port: number;
+  readonly node: NodeName;
+  readonly version: string;
+  readonly isReady: boolean;
+  readonly hasSidecar: boolean;
+  readonly signals: GoldenSignals;
+  /** Share of time in which at least one request was under way. */
+  readonly busyShare?: number;
+}
+
+/** An object that has a say in how a service is called. */
+export interface ObjectReference {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+  /** As the user wrote it, without status and managed fields. */
+  readonly yaml: string;
+}
+
+export interface RouteView {
+  /** What requests it takes, in words: `GET /reviews*, header end-user = jason`. */
+  readonly match: string;
+  readonly to: readonly { readonly destination: string; readonly weightShare: number }[];
+  /** Timeout, retries, fault and the like, in words. */
+  readonly policies: readonly string[];
+  /** The object that says so: `VirtualService shop/catalogue http[0]`; `default` where nobody said anything. */
+  readonly from: string;
+}
+
+export interface ServicePortView {
+  readonly name: string;
+  readonly port: number;
+  readonly protocol: string;
+}
+
+/** `GET /heddle/v1/services/NAMESPACE/NAME?seconds=3600`. */
+export interface ServiceView {
+  readonly at: number;
+  readonly namespace: string;
+  readonly name: string;
+  readonly host: string;
+  readonly clusterAddress?: string;
+  readonly ports: readonly ServicePortView[];
+  readonly now: GoldenSignals;
+  readonly history: readonly SignalPoint[];
+  readonly callers: readonly GraphEdge[];
+  readonly calls: readonly GraphEdge[];
+  readonly endpoints: readonly EndpointView[];
+  readonly routes: readonly RouteView[];
+  readonly objects: readonly ObjectReference[];
+}
+
+/** `GET /heddle/v1/nodes`. */
+export interface NodesView {
+  readonly at: number;
+  readonly nodes: readonly {
+    readonly name: NodeName;
+    readonly address: string;
+    readonly isReady: boolean;
+    /** Instant of the last report; absent before the first. */
+    readonly reportedAt?: number;
+    readonly blocks: readonly {
+      readonly cidr: string;
+      readonly used: number;
+      readonly size: number;
+    }[];
+    readonly peers: readonly {
+      readonly node: NodeName;
+      readonly address: string;
+      readonly encap: string;
+    }[];
+    readonly pods: readonly {
+      readonly pod: QualifiedName;
+      readonly address?: string;
+      readonly phase: string;
+      readonly isReady: boolean;
+      readonly sidecar: "ready" | "none" | "unknown";
+    }[];
+  }[];
+}
