@@ -60,6 +60,7 @@ if [ "$mode" != node ]; then
   need procps has_command ps
   need curl has_command curl
   need tcpdump has_command tcpdump
+  need conntrack has_command conntrack
   need gcc has_command gcc
   need libc6-dev test -e /usr/include/stdio.h
 fi
