@@ -13,6 +13,8 @@ import { untilConverged } from "../cli/converge.ts";
 import { loadManifests } from "../cli/manifests.ts";
 import { absent, askDown, lockHolder } from "./control.ts";
 import { runInPod } from "./enter.ts";
+import { loadFromPod } from "./load/load.ts";
+import { type LoadOptions, parseRate, parseSeconds, renderLoad } from "./load/report.ts";
 import { defaultLabBase, defaultLabName, hostPaths, type LabPaths, labPaths } from "./names.ts";
 import { readPodRecords } from "./pods/pod-record.ts";
 import { selectPod } from "./pods/select-pod.ts";
@@ -40,6 +42,14 @@ interface UpFlags extends Named {
   readonly detach?: true;
   readonly supervise?: true;
   readonly images?: string;
+}
+
+interface LoadFlags extends Named {
+  readonly namespace?: string;
+  readonly rps: number;
+  readonly for: number;
+  readonly poisson?: true;
+  readonly json?: true;
 }
 
 interface PodFlags extends Named {
@@ -99,6 +109,26 @@ export function addLabCommands(program: Command, environment: LabEnvironment): v
       process.exitCode = await inPod(flags, pod, ["curl", ...words]);
     },
   );
+
+  lab
+    .command("load")
+    .description("send requests from inside a pod at a steady rate, answered or not")
+    .argument("<pod>", "a pod, NAMESPACE/POD, or a Deployment or app: its first ready pod")
+    .argument("<url>", "what to ask for")
+    .option(...nameOption)
+    .option("-n, --namespace <namespace>", "the pod's namespace")
+    .option("--rps <rate>", "requests per second", parseRate, 10)
+    .option("--for <duration>", "how long, such as 20s or 2m", parseSeconds, 20)
+    .option("--poisson", "at random moments, as independent users do; else evenly spaced")
+    .option("--json", "every request's latency, for programs")
+    .action(async (pod: string, url: string, flags: LoadFlags) => {
+      const options = { url: httpUrl(url), ...loadOf(flags) };
+      const report = await withLab(flags, async ({ client }, paths) => {
+        const pods = await client.list<Pod>("Pod");
+        return loadFromPod(paths, selectPod(pods.objects, pod, flags.namespace), options);
+      });
+      line(flags.json ? JSON.stringify(report) : renderLoad(report));
+    });
 
   lab
     .command("apply")
@@ -262,6 +292,19 @@ function parseHosts(text: string): number {
     throw new InvalidArgumentError(`want 1..${mostHosts}, got "${text}"`);
   }
   return hosts;
+}
+
+function loadOf(flags: LoadFlags): Omit<LoadOptions, "url"> {
+  return {
+    requestsPerSecond: flags.rps,
+    seconds: flags.for,
+    isPoisson: flags.poisson === true,
+  };
+}
+
+function httpUrl(text: string): string {
+  if (URL.canParse(text) && new URL(text).protocol === "http:") return text;
+  throw missing("load", `an http:// URL, got "${text}"`);
 }
 
 function requireRoot(): void {

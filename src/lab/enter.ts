@@ -5,7 +5,7 @@
  * files, and it has the container's environment.
  */
 
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { constants } from "node:os";
 import type { Pod } from "../api/k8s/core.ts";
@@ -21,15 +21,7 @@ export async function runInPod(
   container: string | undefined,
   argv: readonly string[],
 ): Promise<number> {
-  const { pid } = containerProcess(paths, pod, container);
-  const child = spawn(
-    "nsenter",
-    [
-      ...["--target", String(pid), "--net", "--mount", "--uts", "--"],
-      ...["sh", "-c", 'cd "$0" && exec "$@"', process.cwd(), ...argv],
-    ],
-    { stdio: "inherit", env: environmentOf(pid) },
-  );
+  const child = spawnInPod(paths, pod, container, argv, "inherit");
   // Ctrl-C reaches the command as well, being in the same group; what it makes of it is what we answer.
   const ignore = () => {};
   process.on("SIGINT", ignore);
@@ -43,6 +35,25 @@ export async function runInPod(
   } finally {
     process.off("SIGINT", ignore);
   }
+}
+
+/** The same command with its output in the caller's hands. */
+export function spawnInPod(
+  paths: LabPaths,
+  pod: Pod,
+  container: string | undefined,
+  argv: readonly string[],
+  output: "inherit" | "pipe",
+): ChildProcess {
+  const { pid } = containerProcess(paths, pod, container);
+  return spawn(
+    "nsenter",
+    [
+      ...["--target", String(pid), "--net", "--mount", "--uts", "--"],
+      ...["sh", "-c", 'cd "$0" && exec "$@"', process.cwd(), ...argv],
+    ],
+    { stdio: ["inherit", output, "inherit"], env: environmentOf(pid) },
+  );
 }
 
 function containerProcess(paths: LabPaths, pod: Pod, container: string | undefined): ProcessId {

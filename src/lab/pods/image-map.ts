@@ -49,6 +49,7 @@ export const builtInImages: readonly ImageRule[] = [
   standIn("heddle.dev/echo-service:*", "echo-service.ts"),
   standIn("heddle.dev/tiny-database:*", "tiny-database.ts"),
   standIn("heddle.dev/visitor:*", "visitor.ts"),
+  standIn("heddle.dev/queueing-service:*", "queueing-service.ts"),
   standIn("*examples-bookinfo-*-v*:*", "bookinfo.ts", "{2}", "v{3}"),
   standIn("*examples-helloworld-v*:*", "helloworld.ts", "v{2}"),
   standIn("*tcp-echo-server:*", "tcp-echo.ts"),
