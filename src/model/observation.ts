@@ -10,16 +10,17 @@
  * Not here: how histograms are cut into buckets (base/log-histogram.ts), and how reports become views (core/traffic).
  */
 
+import type { SparseHistogram } from "../base/log-histogram.ts";
 import type { NodeName, QualifiedName } from "./names.ts";
-
-/** Counts by bucket of `base/log-histogram.ts`, as pairs of index and count; empty buckets are left out. */
-export type SparseHistogram = readonly (readonly [bucket: number, count: number])[];
 
 // ---- reports: sidecar → agent → server ---------------------------------------------------------------------------
 
-/** One direction of talk between two workloads, seen by the source's sidecar. */
+/**
+ * One direction of talk between two workloads, seen by the source's sidecar; where the source has none, by the
+ * destination's, under the source `outside`.
+ */
 export interface EdgeCounts {
-  /** `namespace/workload`. */
+  /** `namespace/workload`, or `outside` for a caller without identity. */
   readonly source: QualifiedName;
   /** `namespace/service`, or the name of what stands in for one (pass-through, black hole). */
   readonly destination: string;
@@ -28,13 +29,16 @@ export interface EdgeCounts {
   readonly version: string;
   /** Whether the peer's certificate was verified. Undefined where nobody was reached. */
   readonly mtls?: boolean;
-  /** Requests, or connections where the protocol is `tcp`, by response code (`0`: none came; `tcp` counts under `-`). */
+  /**
+   * Requests by response code (`0`: none came). Connections, where the protocol is `tcp`, count under `-`, and under `0`
+   * where there was nobody to connect to.
+   */
   readonly codes: Readonly<Record<string, number>>;
   /** Requests by response flag other than `-` (UF, UO, UT …). */
   readonly flags: Readonly<Record<string, number>>;
   /** Retries made, attempts beyond the first. */
   readonly retries: number;
-  /** Duration of requests, ms. */
+  /** Duration of requests, ms; of `tcp` and of protocol switches (101) none. */
   readonly durations: SparseHistogram;
   readonly durationSumMs: number;
 }
@@ -55,7 +59,8 @@ export interface ServingCounts {
   readonly busyMs: number;
   /** Integral of the number of requests under way over time, ms. */
   readonly inFlightMs: number;
-  /** Times between arrivals: their sum and sum of squares, ms and ms². */
+  /** Times between arrivals: their number, sum and sum of squares, ms and ms². */
+  readonly gaps: number;
   readonly gapSumMs: number;
   readonly gapSquareSumMs2: number;
   /**
@@ -65,6 +70,14 @@ export interface ServingCounts {
   readonly services: SparseHistogram;
   readonly serviceSumMs: number;
   readonly serviceSquareSumMs2: number;
+}
+
+/** What one sidecar counted since it started: the answer of its admin path `/heddle/observation`. */
+export interface SidecarObservation {
+  /** Tells one start of the sidecar from the next: counts go on only while it is the same. */
+  readonly start: string;
+  readonly edges: readonly EdgeCounts[];
+  readonly serving: readonly ServingCounts[];
 }
 
 /** Packets that the kernel refused, from NFLOG. */

@@ -12,6 +12,8 @@ export interface Environment {
   /** Milliseconds since the epoch, for logs. */
   readonly epochMs: () => number;
   readonly random: Random;
+  /** Tells this start of the sidecar from every other. */
+  readonly start: string;
   readonly log: Log;
   readonly wheel: TimerWheel;
   readonly metrics: MetricRegistry;

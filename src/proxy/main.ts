@@ -134,6 +134,7 @@ export function createSidecar(
     now,
     epochMs: () => deps.clock.now(),
     random: deps.random,
+    start: `${deps.clock.now()}-${deps.random().toString(36).slice(2)}`,
     log: deps.log.with({ pod: `${bootstrap.proxy.namespace}/${bootstrap.proxy.pod}` }),
     wheel: new TimerWheel(now),
     metrics: new MetricRegistry(),

@@ -20,6 +20,7 @@ import { accessLog } from "../filter/access-log.ts";
 import { metrics } from "../filter/metrics.ts";
 import { rbac } from "../filter/rbac.ts";
 import { selectRoute } from "../filter/select-route.ts";
+import { serving } from "../filter/serving.ts";
 import type { Recorder } from "../observe/recorder.ts";
 import { introduce } from "../peer-introduction.ts";
 import { stack } from "../stack/handler.ts";
@@ -143,6 +144,7 @@ export function prepare(
         options.accessLog === undefined ? undefined : accessLog(options.accessLog, environment),
         metrics(options.recorder, listener.direction), // sees refusals too
         rules.length > 0 ? rbac(rules, environment) : undefined, // before anything is sent or kept
+        listener.direction === "inbound" ? serving(options.recorder.servings) : undefined,
       ],
       selectRoute(table),
     );

@@ -7,6 +7,7 @@
 
 import { createServer, type Server } from "node:http";
 import { MeshError } from "../../base/error.ts";
+import type { SidecarObservation } from "../../model/observation.ts";
 import { renderText, textContentType } from "../../telemetry/exposition.ts";
 import type { Sidecar } from "../sidecar.ts";
 
@@ -37,6 +38,8 @@ export function adminServer(sidecar: Sidecar, actions: AdminActions): Server {
       case "/stats/prometheus":
       case "/metrics":
         return metrics(sidecar);
+      case "/heddle/observation":
+        return { ...text(JSON.stringify(observation(sidecar))), type: "application/json" };
       case "/drain":
         if (method !== "POST") return { ...text("use POST\n"), status: 405 };
         actions.drain();
@@ -93,6 +96,16 @@ function readiness(sidecar: Sidecar): Answer {
 function metrics(sidecar: Sidecar): Answer {
   const body = renderText(sidecar.runtime.environment.metrics);
   return { status: 200, type: textContentType, body };
+}
+
+/** What the agent reads each second. */
+function observation(sidecar: Sidecar): SidecarObservation {
+  const { environment, recorder } = sidecar.runtime;
+  return {
+    start: environment.start,
+    edges: recorder.edges.counts(),
+    serving: recorder.servings.counts(),
+  };
 }
 
 function configDump(sidecar: Sidecar): unknown {

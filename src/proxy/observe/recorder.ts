@@ -1,5 +1,5 @@
 /**
- * Istio's metrics from exchanges and tunnels.
+ * Istio's metrics from exchanges and tunnels, and beside them what agents read (edges.ts).
  *
  * Series are bound where their labels live: outbound with the host (labels of the endpoint), inbound with the peer (what
  * the calling sidecar said of itself), so that a request finds its series in two steps, without building a label. Only a
@@ -15,6 +15,8 @@ import { splitPrincipal } from "../peer-introduction.ts";
 import type { Exchange } from "../stack/exchange.ts";
 import type { ClusterRuntime } from "../upstream/cluster.ts";
 import type { Host } from "../upstream/host.ts";
+import { type EdgeEnds, Edges, type EdgeTally } from "./edges.ts";
+import { Servings } from "./serving.ts";
 
 const unknown = "unknown";
 const clusterId = "Kubernetes"; // Istio's name for the only cluster there is
@@ -31,22 +33,30 @@ interface TcpSeries {
   readonly received: Counter;
   readonly opened: Counter;
   readonly closed: Counter;
+  /** What the agent reads; undefined where the other end counts it. */
+  readonly edge: EdgeTally | undefined;
 }
 
 /** Everything bound for one pair of workloads. */
 class Bound {
   readonly labels: Labels;
+  /** Undefined where the other end counts the edge. */
+  readonly ends: EdgeEnds | undefined;
+  edge: EdgeTally | undefined = undefined;
   /** By status, for requests without a flag: nearly all of them. */
   readonly plain: (RequestSeries | undefined)[] = [];
   readonly flagged = new Map<string, RequestSeries>();
   tcp: TcpSeries | undefined = undefined;
 
-  constructor(labels: Labels) {
+  constructor(labels: Labels, ends?: EdgeEnds) {
     this.labels = labels;
+    this.ends = ends;
   }
 }
 
 export class Recorder {
+  readonly edges: Edges = new Edges();
+  readonly servings: Servings;
   readonly #environment: Environment;
   readonly #metrics: IstioMetrics;
   readonly #self: WorkloadLabels;
@@ -56,6 +66,8 @@ export class Recorder {
   constructor(environment: Environment) {
     this.#environment = environment;
     this.#metrics = istioMetrics(environment.metrics);
+    const { namespace, pod } = environment.node;
+    this.servings = new Servings(`${namespace}/${pod}`, environment.now);
     this.#self = environment.node.workload;
     this.#selfPrincipal = principalOf(this.#self, environment.trustDomain);
   }
@@ -68,11 +80,14 @@ export class Recorder {
         : (exchange: Exchange) => this.#inbound(exchange.cluster, exchange.peer);
     const { now } = this.#environment;
     return (exchange) => {
-      const series = this.#requestSeries(bind(exchange), exchange);
+      const bound = bind(exchange);
+      const series = this.#requestSeries(bound, exchange);
+      const durationMs = now() - exchange.startedAt;
       series.requests.add(1);
-      series.duration.observe(now() - exchange.startedAt);
+      series.duration.observe(durationMs);
       series.requestBytes.observe(exchange.requestBytes);
       series.responseBytes.observe(exchange.responseBytes);
+      this.#edge(bound)?.request(exchange, durationMs);
     };
   }
 
@@ -84,8 +99,15 @@ export class Recorder {
   ): TcpSeries {
     const bound =
       direction === "outbound" ? this.#outbound(cluster, host) : this.#inbound(cluster, peer);
-    bound.tcp ??= this.#bindTcp(bound.labels);
+    bound.tcp ??= this.#bindTcp(bound);
     return bound.tcp;
+  }
+
+  #edge(bound: Bound): EdgeTally | undefined {
+    if (bound.edge === undefined && bound.ends !== undefined) {
+      bound.edge = this.edges.of(bound.ends, "http");
+    }
+    return bound.edge;
   }
 
   #requestSeries(bound: Bound, exchange: Exchange): RequestSeries {
@@ -130,13 +152,20 @@ export class Recorder {
     const { trustDomain } = this.#environment;
     const principal =
       isMutualTls && destination !== undefined ? principalOf(destination, trustDomain) : unknown;
-    return new Bound({
+    const labels = {
       reporter: "source",
       ...source(this.#self, isMutualTls ? this.#selfPrincipal : unknown),
       ...destinationOf(destination, principal),
       ...serviceOf(cluster),
       // Istio: only the destination can tell.
       connection_security_policy: unknown,
+    };
+    return new Bound(labels, {
+      source: `${this.#self.namespace}/${this.#self.workload}`,
+      destination: serviceName(cluster),
+      version: destination?.version || "-",
+      // Of a peer that is no workload of the mesh nothing was verified.
+      mtls: destination === undefined ? undefined : isMutualTls,
     });
   }
 
@@ -144,26 +173,42 @@ export class Recorder {
     const key = cluster ?? this.#lost;
     const known = peer.series.get(key);
     if (known instanceof Bound) return known;
-    const bound = new Bound({
+    const labels = {
       reporter: "destination",
       ...source(callerLabels(peer), spiffe(peer.principal)),
       ...destinationOf(this.#self, peer.principal === undefined ? unknown : this.#selfPrincipal),
       ...(cluster === undefined ? noService : serviceOf(cluster)),
       connection_security_policy: peer.principal === undefined ? "none" : "mutual_tls",
-    });
+    };
+    // A caller with an identity has a sidecar, which counts the edge and knows more of it.
+    const bound = new Bound(
+      labels,
+      peer.principal === undefined ? this.#fromOutside(cluster) : undefined,
+    );
     peer.series.set(key, bound);
     return bound;
+  }
+
+  #fromOutside(cluster: ClusterRuntime | undefined): EdgeEnds {
+    const destination = cluster === undefined ? unknown : serviceName(cluster);
+    return { source: "outside", destination, version: this.#self.version || "-", mtls: false };
   }
 
   #lostFor(direction: Direction): Bound {
     let bound = this.#lost.get(direction);
     if (bound === undefined) {
-      bound = new Bound({
+      const labels = {
         reporter: "source",
         ...source(this.#self, unknown),
         ...destinationOf(undefined, unknown),
         ...noService,
         connection_security_policy: unknown,
+      };
+      bound = new Bound(labels, {
+        source: `${this.#self.namespace}/${this.#self.workload}`,
+        destination: unknown,
+        version: "-",
+        mtls: undefined,
       });
       this.#lost.set(direction, bound);
     }
@@ -188,13 +233,14 @@ export class Recorder {
     };
   }
 
-  #bindTcp(base: Labels): TcpSeries {
+  #bindTcp({ labels: base, ends }: Bound): TcpSeries {
     const labels = { ...base, request_protocol: "tcp", response_flags: "-" };
     return {
       sent: this.#metrics.tcpSentBytesTotal.with(labels),
       received: this.#metrics.tcpReceivedBytesTotal.with(labels),
       opened: this.#metrics.tcpConnectionsOpenedTotal.with(labels),
       closed: this.#metrics.tcpConnectionsClosedTotal.with(labels),
+      edge: ends === undefined ? undefined : this.edges.of(ends, "tcp"),
     };
   }
 }
@@ -204,6 +250,12 @@ const noService: Labels = {
   destination_service_name: unknown,
   destination_service_namespace: unknown,
 };
+
+/** `namespace/service`, or the name of the cluster that stands in for one. */
+function serviceName(cluster: ClusterRuntime): string {
+  const { service } = cluster.config;
+  return service === undefined ? cluster.name : `${service.namespace}/${service.name}`;
+}
 
 function serviceOf(cluster: ClusterRuntime): Labels {
   const { service } = cluster.config;

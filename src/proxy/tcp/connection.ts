@@ -11,6 +11,7 @@ import type { TcpChain } from "../config/tables.ts";
 import type { LiveConnection } from "../listen/connections.ts";
 import type { Runtime } from "../listen/runtime.ts";
 import type { Peer } from "../peer.ts";
+import type { ResponseFlag } from "../stack/outcome.ts";
 import type { ClusterRuntime } from "../upstream/cluster.ts";
 import type { Host } from "../upstream/host.ts";
 import { Tunnel } from "./tunnel.ts";
@@ -77,7 +78,7 @@ export class TcpConnection implements Reader, LiveConnection {
       this.#tried.length > 0 ? this.#tried : undefined,
     );
     if (host === undefined || this.#tried.includes(host)) {
-      this.#refuse("no healthy upstream");
+      this.#reachNobody(cluster, "UH", "no healthy upstream");
       return;
     }
     this.#tried.push(host);
@@ -87,7 +88,7 @@ export class TcpConnection implements Reader, LiveConnection {
       (failure) => {
         if (this.#isOver) return;
         if (failure === "connect-failure" && this.#tried.length < maxTries) this.#try(cluster);
-        else this.#refuse(failure);
+        else this.#reachNobody(cluster, "UF", failure);
       },
     );
   }
@@ -101,6 +102,7 @@ export class TcpConnection implements Reader, LiveConnection {
     }
     this.#series = runtime.recorder.tcp(direction, cluster, host, peer);
     this.#series.opened.add(1);
+    this.#series.edge?.connection();
     const tunnel = new Tunnel(transport, upstream, () => {
       host.onTunnelClosed();
       this.#count();
@@ -110,6 +112,12 @@ export class TcpConnection implements Reader, LiveConnection {
     this.#tunnel = tunnel;
     if (first !== undefined) tunnel.sendUpstream(first);
     tunnel.start(hasEnded);
+  }
+
+  #reachNobody(cluster: ClusterRuntime, flag: ResponseFlag, reason: string): void {
+    const { runtime, peer, direction } = this.#options;
+    runtime.recorder.tcp(direction, cluster, undefined, peer).edge?.noConnection(flag);
+    this.#refuse(reason);
   }
 
   #refuse(reason: string): void {
