@@ -14,6 +14,7 @@ import { join } from "node:path";
 import { MeshError } from "../src/base/error.ts";
 import { type Connection, connectSocket } from "../src/cli/connection.ts";
 import type { LabStatus, PodStatus } from "../src/lab/status.ts";
+import { type Ended, held } from "./explained.ts";
 
 /** Why tests that need namespaces are skipped; false where they run: `test(name, { skip: skipWithoutRoot }, …)`. */
 export const skipWithoutRoot: string | false =
@@ -31,6 +32,8 @@ export interface LabTestOptions {
   readonly nodes?: number;
   /** Text of an image map. */
   readonly images?: string;
+  /** Hold each request against `explain`: true unless told, which takes a reason. */
+  readonly explained?: boolean;
 }
 
 export const projectRoot: string = join(import.meta.dirname, "..");
@@ -43,10 +46,12 @@ export class TestLab implements AsyncDisposable {
   /** HEDDLE_LAB_DIR: the lab's data are in the folder of its name below it. */
   readonly base: string;
   readonly connection: Connection;
+  readonly #explained: boolean;
 
-  constructor(name: string, base: string) {
+  constructor(name: string, base: string, explained: boolean) {
     this.name = name;
     this.base = base;
+    this.#explained = explained;
     this.connection = connectSocket(join(base, name, "server", "admin.sock"), () => {});
   }
 
@@ -68,9 +73,9 @@ export class TestLab implements AsyncDisposable {
     return this.run("exec", pod, "--", ...command);
   }
 
-  /** curl inside a pod; `code` is curl's own (28: timed out). */
+  /** curl inside a pod; `code` is curl's own (28: timed out). What comes of it must be what `explain` says. */
   curl(pod: string, ...words: string[]): Promise<CommandResult> {
-    return this.run("curl", pod, "--silent", "--show-error", ...words);
+    return this.#held(pod, words, () => this.#curl(pod, ...words));
   }
 
   /** Status code and body of a request made inside a pod. */
@@ -79,10 +84,24 @@ export class TestLab implements AsyncDisposable {
     url: string,
     ...options: string[]
   ): Promise<{ readonly status: number; readonly body: string }> {
-    const { code, stdout, stderr } = await this.curl(pod, "-w", "\n%{http_code}", url, ...options);
+    const { code, stderr, status, body } = await this.#held(pod, [url, ...options], async () => {
+      const result = await this.#curl(pod, "-w", "\n%{http_code}", url, ...options);
+      const end = result.stdout.lastIndexOf("\n");
+      const answered = Number(result.stdout.slice(end + 1));
+      const seen = result.stdout.slice(0, end);
+      // Without an answer curl prints a status of 0.
+      return { ...result, stdout: seen, status: answered, body: seen };
+    });
     if (code !== 0) throw new MeshError("test.curl", `curl ${url} in ${pod}: ${stderr.trim()}`);
-    const end = stdout.lastIndexOf("\n");
-    return { status: Number(stdout.slice(end + 1)), body: stdout.slice(0, end) };
+    return { status, body };
+  }
+
+  #curl(pod: string, ...words: string[]): Promise<CommandResult> {
+    return this.run("curl", pod, "--silent", "--show-error", ...words);
+  }
+
+  #held<T extends Ended>(pod: string, words: string[], run: () => Promise<T>): Promise<T> {
+    return this.#explained ? held(this.connection.client, pod, words, run) : run();
   }
 
   /** Applies manifests given as text; returns when every agent and sidecar has them. */
@@ -165,7 +184,7 @@ export async function startLab(options: LabTestOptions = {}): Promise<TestLab> {
     await writeFile(file, options.images);
     images.push("--images", file);
   }
-  const lab = new TestLab(name, base);
+  const lab = new TestLab(name, base, options.explained ?? true);
   try {
     const nodes = String(options.nodes ?? 2);
     await lab.must("up", "--detach", "--nodes", nodes, ...images, ...(options.files ?? []));

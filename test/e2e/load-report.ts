@@ -4,6 +4,8 @@ import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { present } from "../../src/base/error.ts";
+import { fetchWorld } from "../../src/cli/explain.ts";
+import { holdShares } from "../explained.ts";
 import { projectRoot, type TestLab } from "../lab.ts";
 
 export interface LoadReport {
@@ -63,8 +65,12 @@ export function startLoad(lab: TestLab, pod: string, ...words: string[]): Runnin
   return { ready: ready.promise, report: report.promise };
 }
 
+/** A load while nothing changes: who answers, and in which shares, must be what `explain` says. */
 export async function load(lab: TestLab, pod: string, ...words: string[]): Promise<LoadReport> {
-  return startLoad(lab, pod, ...words).report;
+  const world = await fetchWorld(lab.connection.client);
+  const report = await startLoad(lab, pod, ...words).report;
+  holdShares(world, pod, present(words[0], "the load's URL"), report.answers);
+  return report;
 }
 
 /** How many answers came from each value of a field. */
