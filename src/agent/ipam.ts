@@ -66,8 +66,8 @@ export class Ipam {
     }
   }
 
-  /** An address that nobody else has. It stays taken until `release`. */
-  async lease(): Promise<string> {
+  /** Addresses that nobody else has, the primary first. They stay taken until `release`. */
+  async lease(): Promise<readonly string[]> {
     let address = this.#take(this.#cooling.fresh());
     let cause: unknown;
     if (address === undefined) {
@@ -86,11 +86,13 @@ export class Ipam {
         { cause, fault: "user", retryable: true },
       );
     }
-    return address;
+    return [address];
   }
 
-  release(address: string): void {
-    if (this.#used.delete(address)) this.#cooling.add(address);
+  release(addresses: readonly string[]): void {
+    for (const address of addresses) {
+      if (this.#used.delete(address)) this.#cooling.add(address);
+    }
   }
 
   /** Synchronous from look to take: two pods cannot find the same address free. */

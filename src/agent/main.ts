@@ -103,7 +103,7 @@ function openParts(options: AgentOptions, deps: AgentDeps, joined: Promise<void>
   const attachments = new Attachments(store, records);
   const pods = records.map((each) => each.attachment);
   const cooling = new Cooling(options.stateDir, bootId, clock);
-  const addresses = pods.map((each) => each.address);
+  const addresses = pods.flatMap((each) => each.addresses);
   return {
     node: options.node,
     bootId,

@@ -1,5 +1,5 @@
 /**
- * Says on each Pod object which address the pod has, and takes it back when the pod has it no longer.
+ * Says on each Pod object which addresses the pod has, and takes them back when the pod has them no longer.
  *
  * Level-triggered: wanted is what the attachments say, observed is what the view says, and each difference is one
  * patch of the status. Nobody waits for it: an ADD is complete without it, because until other nodes know the address
@@ -8,7 +8,6 @@
 
 import type { Clock } from "../base/clock.ts";
 import { MeshError, renderError } from "../base/error.ts";
-import { cidrContains } from "../base/ip.ts";
 import type { Log } from "../base/log.ts";
 import type { Attachment, NodeView } from "../model/node-view.ts";
 import type { ObjectClient } from "../rpc/object-client.ts";
@@ -17,8 +16,8 @@ import type { ObjectClient } from "../rpc/object-client.ts";
 const patienceMs = 5_000;
 
 interface Said {
-  /** Undefined: that the pod has none. */
-  readonly address: string | undefined;
+  /** Empty: that the pod has none. */
+  readonly addresses: readonly string[];
   readonly at: number;
 }
 
@@ -37,57 +36,61 @@ export class PodAddresses {
     this.#log = log;
   }
 
-  /** The pod has this address from now on. */
-  publish(pod: Pick<Attachment, "namespace" | "name" | "uid" | "address">): void {
-    this.#say(pod, pod.address);
+  /** The pod has these addresses from now on. */
+  publish(pod: Pick<Attachment, "namespace" | "name" | "uid" | "addresses">): void {
+    this.#say(pod, pod.addresses);
   }
 
-  /** The pod has it no longer. Only said of the pod itself: a new one of the same name may be on another node. */
+  /** The pod has them no longer. Only said of the pod itself: a new one of the same name may be on another node. */
   withdraw(pod: Pick<Attachment, "namespace" | "name" | "uid">, view: NodeView | undefined): void {
     const isThere = view?.workloads.some(
       (each) => each.uid === pod.uid && each.name === pod.name && each.namespace === pod.namespace,
     );
-    if (isThere === true) this.#say(pod, undefined);
+    if (isThere === true) this.#say(pod, []);
   }
 
   /** Patches every pod of this node whose object says something else than its attachment. */
   reconcile(view: NodeView, attachments: readonly Attachment[]): void {
-    const wanted = new Map<string, string>();
+    const wanted = new Map<string, readonly string[]>();
     for (const each of attachments) {
-      if (!wanted.has(each.uid)) wanted.set(each.uid, each.address);
+      if (!wanted.has(each.uid)) wanted.set(each.uid, each.addresses);
     }
     const known = new Set<string>();
     for (const workload of view.workloads) {
       if (workload.node !== view.node) continue;
       known.add(workload.uid);
-      const address = wanted.get(workload.uid);
-      if (workload.address === address) continue;
-      // Pods with host networking have the node's address, which is not ours to take away.
-      const ours =
-        workload.address === undefined || cidrContains(view.settings.podCidr, workload.address);
-      if (ours && this.#isDue(workload.uid, address)) this.#say(workload, address);
+      const addresses = wanted.get(workload.uid) ?? [];
+      if (same(workload.addresses, addresses)) continue;
+      if (this.#isDue(workload.uid, addresses)) this.#say(workload, addresses);
     }
     for (const uid of this.#said.keys()) {
       if (!known.has(uid) && !wanted.has(uid)) this.#said.delete(uid);
     }
   }
 
-  #isDue(uid: string, address: string | undefined): boolean {
+  #isDue(uid: string, addresses: readonly string[]): boolean {
     const said = this.#said.get(uid);
     return (
-      said === undefined || said.address !== address || said.at + patienceMs < this.#clock.now()
+      said === undefined ||
+      !same(said.addresses, addresses) ||
+      said.at + patienceMs < this.#clock.now()
     );
   }
 
   #say(
     pod: { readonly namespace: string; readonly name: string; readonly uid: string },
-    address: string | undefined,
+    addresses: readonly string[],
   ): void {
-    this.#said.set(pod.uid, { address, at: this.#clock.now() });
+    this.#said.set(pod.uid, { addresses, at: this.#clock.now() });
+    const [primary] = addresses;
     const status =
-      address === undefined
+      primary === undefined
         ? { podIP: null, podIPs: null }
-        : { podIP: address, podIPs: [{ ip: address }], hostIP: this.#hostAddress };
+        : {
+            podIP: primary,
+            podIPs: addresses.map((ip) => ({ ip })),
+            hostIP: this.#hostAddress,
+          };
     this.#objects.patchStatus("Pod", pod.namespace, pod.name, status).catch((error: unknown) => {
       this.#said.delete(pod.uid);
       if (error instanceof MeshError && error.code === "api.absent") return;
@@ -97,4 +100,8 @@ export class PodAddresses {
       });
     });
   }
+}
+
+function same(a: readonly string[], b: readonly string[]): boolean {
+  return a.join() === b.join();
 }

@@ -55,10 +55,10 @@ export async function resyncNowAndThen(parts: NodeParts, signal: AbortSignal): P
 /** Containers whose namespace went without a DEL give back what they had. */
 export async function releaseDead(parts: NodeParts): Promise<void> {
   for (const record of parts.deadPods.find(parts)) {
-    const { namespace, name, address } = record.attachment;
+    const { namespace, name, addresses } = record.attachment;
     parts.log.warn("pod's namespace is gone without a DEL", {
       pod: `${namespace}/${name}`,
-      address,
+      addresses,
     });
     await release(record, parts);
   }

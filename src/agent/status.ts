@@ -31,7 +31,9 @@ export interface AttachmentStatus {
   readonly ifName: string;
   readonly pod: string;
   readonly uid: string;
+  /** The primary one of `addresses`. */
   readonly address: string;
+  readonly addresses: readonly string[];
   readonly link: string;
   readonly netns: string;
   readonly phase: string;
@@ -64,7 +66,8 @@ export function agentStatus(parts: NodeParts, identity: Identity): AgentStatus {
         ifName: attachment.ifName,
         pod: `${attachment.namespace}/${attachment.name}`,
         uid: attachment.uid,
-        address: attachment.address,
+        address: attachment.addresses[0] ?? "",
+        addresses: attachment.addresses,
         link: attachment.hostLink,
         netns: attachment.netns,
         phase,

@@ -42,8 +42,7 @@ function vethOf(netns: string, name = "hd0123456789"): VethSpec {
     netns,
     ifName: "eth0",
     mac: "02:00:00:00:00:0a",
-    address: "10.244.0.5",
-    gateway: podGateway,
+    addresses: ["10.244.0.5"],
   };
   return { kind: "veth", name, mtu: 1450, peer };
 }
@@ -85,7 +84,7 @@ export function describeKernelDriver(
     on("changes a pod's MTU in place, keeping its routes", ({ driver, createNetns }) => {
       const veth = vethOf(createNetns());
       const route = {
-        destination: { address: veth.peer.address, prefixLength: 32 },
+        destination: { address: "10.244.0.5", prefixLength: 32 },
         link: veth.name,
       };
       driver.apply([
@@ -133,7 +132,7 @@ export function describeKernelDriver(
         { kind: "link-add", link: veth },
         {
           kind: "route-replace",
-          route: { destination: { address: veth.peer.address, prefixLength: 32 }, link: veth.name },
+          route: { destination: { address: "10.244.0.5", prefixLength: 32 }, link: veth.name },
         },
       ]);
       applyTwice(driver, [{ kind: "link-delete", name: veth.name }]);
@@ -281,7 +280,7 @@ export function describeKernelDriver(
       const veth = vethOf(createNetns());
       assert.match(driver.checkPodInterface(veth.peer).join(), /eth0 does not exist/);
       driver.apply([{ kind: "link-add", link: veth }]);
-      const other = { ...veth.peer, mac: "02:00:00:00:00:0b", address: "10.244.0.6" };
+      const other = { ...veth.peer, mac: "02:00:00:00:00:0b", addresses: ["10.244.0.6"] };
       const found = driver.checkPodInterface(other);
       assert.equal(found.length, 2);
       assert.match(found.join(), /02:00:00:00:00:0a, want 02:00:00:00:00:0b/);

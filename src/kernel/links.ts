@@ -7,7 +7,7 @@
  * entries, neighbours and routes go with the old one, and the next plan brings them back.
  */
 
-import { closeSync } from "node:fs";
+import { closeSync, existsSync } from "node:fs";
 import { MeshError } from "../base/error.ts";
 import type { LinkSpec, VethSpec, VxlanSpec } from "../model/node-state.ts";
 import { changeLink, createVeth, createVxlan, type Link } from "../wire/netlink/link.ts";
@@ -134,6 +134,11 @@ function isSameTunnel(link: Link, spec: VxlanSpec): boolean {
   );
 }
 
+/** False where the kernel was started without IPv6. */
+function hasIpv6(): boolean {
+  return existsSync("/proc/sys/net/ipv6");
+}
+
 /** Sets what differs, and the link up. */
 function bringUp(
   socket: NetlinkSocket,
@@ -142,6 +147,7 @@ function bringUp(
 ): void {
   const mtu = wanted.mtu === link.mtu ? undefined : wanted.mtu;
   const mac = wanted.mac === link.mac ? undefined : wanted.mac;
+  const noOwnAddress = !link.up && hasIpv6();
   if (link.up && mtu === undefined && mac === undefined) return;
   doing("link", `set link ${link.name} up`, () =>
     socket.request(
@@ -149,6 +155,7 @@ function bringUp(
         up: true,
         ...(mtu === undefined ? {} : { mtu }),
         ...(mac === undefined ? {} : { mac }),
+        ...(noOwnAddress ? { noOwnAddress } : {}),
       }),
     ),
   );

@@ -26,7 +26,7 @@ import type { NetlinkSocket } from "./netlink-socket.ts";
 import { doing, type KernelObject } from "./refusal.ts";
 import { listRoutes } from "./routes.ts";
 
-const unknownPeer: PodInterface = { netns: "", ifName: "", mac: "", address: "", gateway: "" };
+const unknownPeer: PodInterface = { netns: "", ifName: "", mac: "", addresses: [] };
 
 /** All but sysctls and ruleset; every list is sorted. */
 export function observeOurs(
@@ -51,6 +51,7 @@ export function observeOurs(
     links: ours.flatMap((link) => linkSpec(link, remembered)).sort(by((link) => link.name)),
     addresses: list("address", dumpAddresses(), decodeAddress)
       .filter((each) => ourIndexes.has(each.linkIndex) || each.address === podGateway)
+      .filter((each) => !isKernels(each.address))
       .map(named)
       .sort(by((each) => `${each.link} ${each.address}`)),
     routes: listRoutes(socket, routeProtocol)
@@ -67,6 +68,11 @@ export function observeOurs(
       .map(named)
       .sort(by((each) => `${each.link} ${each.mac}`)),
   };
+}
+
+/** A link made by an earlier release may have an address that the kernel gave it. */
+function isKernels(address: string): boolean {
+  return /^fe80::.*ff:fe/.test(address);
 }
 
 function linkSpec(link: Link, remembered: ReadonlyMap<string, PodInterface>): LinkSpec[] {

@@ -5,6 +5,8 @@
  * before the first is sent. Each request replaces, so setting up twice is setting up once.
  */
 
+import { type Cidr, familyOf, hostCidr, renderCidr } from "../base/ip.ts";
+import { podGateways } from "../model/names.ts";
 import type { PodInterface } from "../model/node-state.ts";
 import { decodeAddress, dumpAddresses, replaceAddress } from "../wire/netlink/address.ts";
 import { changeLink, decodeLink, getLink, type Link } from "../wire/netlink/link.ts";
@@ -36,24 +38,25 @@ export function findLink(socket: NetlinkSocket, name: string): Link | undefined 
   return doing("link", `find link ${name}`, () => socket.get(getLink(name), decodeLink), [ENODEV]);
 }
 
-/** Loopback up, address, link up, route to the gateway on the link, default route through it. */
+/** Loopback up, addresses, link up; for each family the route to its gateway, and the default route through that. */
 export function setUpPodInterface(socket: NetlinkSocket, pod: PodInterface, link: Link): void {
   const what = `${pod.ifName} in ${pod.netns}`;
   const linkIndex = link.index;
   doing("link", `set lo up in ${pod.netns}`, () =>
     socket.request(changeLink(loopbackIndex, { up: true })),
   );
-  doing("address", `add ${pod.address}/32 to ${what}`, () =>
-    socket.request(replaceAddress({ linkIndex, address: pod.address, prefixLength: 32 })),
-  );
+  for (const cidr of pod.addresses.map(hostCidr)) {
+    doing("address", `add ${renderCidr(cidr)} to ${what}`, () =>
+      socket.request(replaceAddress({ linkIndex, ...cidr })),
+    );
+  }
   doing("link", `set ${what} up`, () =>
     socket.request(
       changeLink(linkIndex, { up: true, ...(link.mac === pod.mac ? {} : { mac: pod.mac }) }),
     ),
   );
   for (const route of podRoutes(pod, linkIndex)) {
-    const destination = `${route.destination.address}/${route.destination.prefixLength}`;
-    doing("route", `add route to ${destination} on ${what}`, () =>
+    doing("route", `add route to ${renderCidr(route.destination)} on ${what}`, () =>
       socket.request(replaceRoute(route)),
     );
   }
@@ -72,10 +75,12 @@ export function differencesOf(socket: NetlinkSocket, pod: PodInterface): string[
   const addresses = socket
     .dump(dumpAddresses(), decodeAddress)
     .filter((address) => address.linkIndex === link.index)
-    .map((address) => `${address.address}/${address.prefixLength}`);
-  if (!addresses.includes(`${pod.address}/32`)) {
+    .filter(({ address }) => !isLinkLocal(address))
+    .map(renderCidr);
+  for (const wanted of pod.addresses.map(hostCidr).map(renderCidr)) {
+    if (addresses.includes(wanted)) continue;
     const has = addresses.length === 0 ? "no address" : addresses.join(", ");
-    found.push(`${what} has ${has}, want ${pod.address}/32`);
+    found.push(`${what} has ${has}, want ${wanted}`);
   }
   const routes = listRoutes(socket, 0);
   for (const wanted of podRoutes(pod, link.index)) {
@@ -83,8 +88,8 @@ export function differencesOf(socket: NetlinkSocket, pod: PodInterface): string[
     const isDefault = wanted.destination.prefixLength === 0;
     found.push(
       isDefault
-        ? `no default route via ${pod.gateway} on ${pod.ifName}`
-        : `no route to gateway ${pod.gateway} on ${pod.ifName}`,
+        ? `no default route via ${wanted.via} on ${pod.ifName}`
+        : `no route to gateway ${wanted.destination.address} on ${pod.ifName}`,
     );
   }
   return found;
@@ -92,10 +97,22 @@ export function differencesOf(socket: NetlinkSocket, pod: PodInterface): string[
 
 function podRoutes(pod: PodInterface, linkIndex: number): Route[] {
   const common = { protocol: RTPROT_STATIC, linkIndex, onLink: false, blackhole: false };
-  return [
-    { ...common, destination: { address: pod.gateway, prefixLength: 32 } },
-    { ...common, destination: { address: "0.0.0.0", prefixLength: 0 }, via: pod.gateway },
-  ];
+  return pod.addresses.flatMap((address) => {
+    const gateway = podGateways[familyOf(address)];
+    const everywhere: Cidr = {
+      address: familyOf(address) === "IPv4" ? "0.0.0.0" : "::",
+      prefixLength: 0,
+    };
+    return [
+      { ...common, destination: hostCidr(gateway) },
+      { ...common, destination: everywhere, via: gateway },
+    ];
+  });
+}
+
+/** The interface has one of its own of IPv6, which nobody gave it. */
+function isLinkLocal(address: string): boolean {
+  return address.startsWith("fe80:");
 }
 
 function leadsTheSameWay(a: Route, b: Route): boolean {

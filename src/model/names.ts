@@ -1,5 +1,7 @@
 /** Names that more than one part of Heddle must agree on: identities, hosts, ports, marks. One place each. */
 
+import type { IpFamily } from "../base/ip.ts";
+
 /** `namespace/name`, the way people and logs refer to a namespaced object. */
 export type QualifiedName = string;
 export type NodeName = string;
@@ -45,6 +47,12 @@ export const selfSource = "127.0.0.6";
  * the same one, and a pod's routes need not change when it is moved.
  */
 export const podGateway = "169.254.1.1";
+
+/** Every pod's default gateway, by family. That of IPv4 is on `lo`, that of IPv6 on each pod's link. */
+export const podGateways: Readonly<Record<IpFamily, string>> = {
+  IPv4: podGateway,
+  IPv6: "fe80::1",
+};
 
 /** Rtnetlink protocol number on every route that Heddle installs, so that it recognises its own. */
 export const routeProtocol = 0x48;

@@ -38,10 +38,8 @@ export interface PodInterface {
   readonly netns: string;
   readonly ifName: string;
   readonly mac: string;
-  /** Given to the interface as a /32. */
-  readonly address: string;
-  /** Default route's next hop, on link. */
-  readonly gateway: string;
+  /** Given to the interface as /32 and /128; each has a default route by way of its family's gateway. */
+  readonly addresses: readonly string[];
 }
 
 export interface VxlanSpec {

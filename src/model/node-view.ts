@@ -49,8 +49,8 @@ export interface WorkloadView {
   /** Distinguishes a pod from a later one of the same name. */
   readonly uid: string;
   readonly node: NodeName;
-  /** Undefined until the node's agent has given it one. */
-  readonly address?: string;
+  /** One for each family, the pod's primary first; none until the node's agent has given it any. */
+  readonly addresses: readonly string[];
   /** Index of its set of policy-relevant labels; what policies are about. 1 and up. */
   readonly identity: number;
   readonly serviceAccount: string;
@@ -136,7 +136,8 @@ export interface Attachment {
   readonly namespace: string;
   readonly name: string;
   readonly uid: string;
-  readonly address: string;
+  /** One for each family, the pod's primary first; at least one. */
+  readonly addresses: readonly string[];
   /** Name of the veth on the host's side. */
   readonly hostLink: string;
   readonly mac: string;

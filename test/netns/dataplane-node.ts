@@ -10,12 +10,13 @@ import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import type { Pod } from "../../src/api/k8s/core.ts";
-import { renderCidr } from "../../src/base/ip.ts";
+import { familyOf, renderCidr } from "../../src/base/ip.ts";
 import { compileNode } from "../../src/core/dataplane/compile-node.ts";
 import { hostLinkName, podMac } from "../../src/core/dataplane/pod-link.ts";
 import { viewFor } from "../../src/core/registry/view.ts";
 import { objectsOf, type World } from "../../src/core/registry/world.ts";
 import { createNetns, deleteNetns, inNetns } from "../../src/kernel/netns.ts";
+import { podGateways } from "../../src/model/names.ts";
 import type { NodeState } from "../../src/model/node-state.ts";
 import type { Attachment } from "../../src/model/node-view.ts";
 import { renderRuleset } from "../../src/model/ruleset-text.ts";
@@ -119,6 +120,11 @@ export async function connect(
   return output === "" ? errors.trim() : output.trim();
 }
 
+/** Nobody else can have the address of a pod; waiting a second to make sure is for other links. */
+function noDad(address: string): string {
+  return familyOf(address) === "IPv6" ? " nodad" : "";
+}
+
 /** A node's namespace with its pods', as the compiled state has it. */
 export class TestNode {
   readonly host: Netns;
@@ -141,7 +147,7 @@ export class TestNode {
           namespace,
           name: podName,
           uid,
-          address: pod.status?.podIP ?? "",
+          addresses: [pod.status?.podIP ?? ""],
           hostLink: hostLinkName(netns.name, "eth0"),
           mac: podMac(netns.name, "eth0"),
         };
@@ -173,7 +179,7 @@ export class TestNode {
         );
         continue;
       }
-      const { netns, ifName, address, gateway, mac } = link.peer;
+      const { netns, ifName, addresses, mac } = link.peer;
       inHost.push(
         `link add ${link.name} mtu ${link.mtu} type veth peer name ${ifName} address ${mac} netns ${netns}`,
         `link set ${link.name} up`,
@@ -181,7 +187,13 @@ export class TestNode {
       ip(this.host, inHost.splice(0).join("\n"));
       ip(
         { name: netns, path: "" },
-        `address add ${address}/32 dev ${ifName}; link set ${ifName} up; route add default via ${gateway} dev ${ifName} onlink`,
+        [
+          ...addresses.map((address) => `address add ${address} dev ${ifName}${noDad(address)}`),
+          `link set ${ifName} up`,
+          ...addresses.map(
+            (each) => `route add default via ${podGateways[familyOf(each)]} dev ${ifName} onlink`,
+          ),
+        ].join("\n"),
       );
     }
     inHost.push(

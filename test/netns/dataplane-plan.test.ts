@@ -87,7 +87,7 @@ function attachment(netns: string, index: number): Attachment {
     namespace: "shop",
     name: `web-${index}`,
     uid: "",
-    address: `10.244.0.${index}`,
+    addresses: [`10.244.0.${index}`],
     hostLink: hostLinkName(netns, "eth0"),
     mac: podMac(netns, "eth0"),
   };

@@ -3,11 +3,12 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:net";
 import { describe, test } from "node:test";
+import { hostCidr } from "../../src/base/ip.ts";
 import type { KernelDriver } from "../../src/kernel/driver.ts";
 import { openKernelDriver } from "../../src/kernel/netlink-driver.ts";
 import { inNetns } from "../../src/kernel/netns.ts";
 import { podGateway } from "../../src/model/names.ts";
-import type { LinkSpec, Plan, VethSpec } from "../../src/model/node-state.ts";
+import type { LinkSpec, Plan, Step, VethSpec } from "../../src/model/node-state.ts";
 import { linksJson, needsRoot, output, readTcp, Scratch } from "./kernel-scratch.ts";
 
 interface Node {
@@ -31,18 +32,21 @@ function pod(netns: string, number: number): VethSpec {
       netns,
       ifName: "eth0",
       mac: `02:00:00:00:00:0${number}`,
-      address: `10.244.0.${number}`,
-      gateway: podGateway,
+      addresses: [`10.244.0.${number}`],
     },
   };
 }
 
 /** All that makes a pod reachable from its node. */
 function attach(veth: VethSpec): Plan {
-  const destination = { address: veth.peer.address, prefixLength: 32 };
   return [
     { kind: "link-add", link: veth },
-    { kind: "route-replace", route: { destination, link: veth.name } },
+    ...veth.peer.addresses.map(
+      (address): Step => ({
+        kind: "route-replace",
+        route: { destination: hostCidr(address), link: veth.name },
+      }),
+    ),
   ];
 }
 
@@ -117,7 +121,7 @@ describe("a pod's link", { skip: needsRoot }, () => {
     driver.apply(attach(veth));
     const successor = inNetns(netns, openKernelDriver);
     scratch.defer(() => successor.close());
-    const unknown = { netns: "", ifName: "", mac: "", address: "", gateway: "" };
+    const unknown = { netns: "", ifName: "", mac: "", addresses: [] };
     assert.deepEqual(successor.observe().links, [{ ...veth, peer: unknown }]);
     successor.apply(attach(veth));
     assert.deepEqual(successor.observe().links, [veth]);

@@ -106,7 +106,7 @@ function rulesetOf(
       namespace: metadata.namespace ?? "",
       name: metadata.name,
       uid: index === 0 ? "another" : (metadata.uid ?? ""),
-      address: status?.podIP ?? "",
+      addresses: [status?.podIP ?? ""],
       hostLink: `hd${metadata.name.padEnd(10, "0")}`,
       mac: "",
     }));

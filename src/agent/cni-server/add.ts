@@ -6,11 +6,12 @@
  * hears of success and starts the container. Each step registers its undo in the line that takes it.
  */
 
+import { familyOf, hostCidr, renderCidr } from "../../base/ip.ts";
 import { Scope } from "../../base/scope.ts";
 import { compilePodCapture } from "../../core/dataplane/pod-capture.ts";
 import { hostLinkName, podMac } from "../../core/dataplane/pod-link.ts";
 import { podResolver } from "../../core/dns/pod-resolver.ts";
-import { podGateway } from "../../model/names.ts";
+import { podGateways } from "../../model/names.ts";
 import type { Attachment } from "../../model/node-view.ts";
 import { CniError, cniCodes } from "../../wire/cni/error.ts";
 import type { CniRequest } from "../../wire/cni/request.ts";
@@ -45,15 +46,15 @@ export async function add(
   if (ownsPod) scope.onFailure(() => unmakePod(workload.namespace, workload.name, parts));
   await joined(parts, signal);
 
-  const address = await ipam.lease();
-  scope.onFailure(() => ipam.release(address));
+  const addresses = await ipam.lease();
+  scope.onFailure(() => ipam.release(addresses));
   const attachment: Attachment = {
     ...key,
     netns,
     namespace: workload.namespace,
     name: workload.name,
     uid: workload.uid,
-    address,
+    addresses,
     hostLink: hostLinkName(key.containerId, key.ifName),
     mac: podMac(key.containerId, key.ifName),
   };
@@ -142,8 +143,15 @@ function resultOf(attachment: Attachment, mtu: number | undefined): CniResult {
       { name: attachment.hostLink, ...size },
       { name: attachment.ifName, mac: attachment.mac, ...size, sandbox: attachment.netns },
     ],
-    ips: [{ address: `${attachment.address}/32`, gateway: podGateway, interface: 1 }],
-    routes: [{ dst: "0.0.0.0/0", gw: podGateway }],
+    ips: attachment.addresses.map((address) => ({
+      address: renderCidr(hostCidr(address)),
+      gateway: podGateways[familyOf(address)],
+      interface: 1,
+    })),
+    routes: attachment.addresses.map(familyOf).map((family) => ({
+      dst: family === "IPv4" ? "0.0.0.0/0" : "::/0",
+      gw: podGateways[family],
+    })),
     dns: podResolver(attachment.namespace),
   };
 }

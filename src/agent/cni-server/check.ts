@@ -5,8 +5,8 @@
  * supervisor; the caller's idea of the address (`prevResult`) must be ours.
  */
 
+import { hostCidr, renderCidr } from "../../base/ip.ts";
 import { isRecord } from "../../base/json.ts";
-import type { RouteSpec } from "../../model/node-state.ts";
 import { CniError, cniCodes } from "../../wire/cni/error.ts";
 import type { CniRequest } from "../../wire/cni/request.ts";
 import type { NodeParts } from "../node-parts.ts";
@@ -22,8 +22,10 @@ export function check(request: Extract<CniRequest, { command: "CHECK" }>, parts:
   }
   const { attachment } = record;
   const faults: string[] = [];
-  if (!addressesOf(config.prevResult).includes(`${attachment.address}/32`)) {
-    faults.push(`prevResult does not name address ${attachment.address}/32`);
+  const own = attachment.addresses.map(hostCidr).map(renderCidr);
+  const given = addressesOf(config.prevResult);
+  for (const address of own) {
+    if (!given.includes(address)) faults.push(`prevResult does not name address ${address}`);
   }
   const wanted = parts.dataplane.podInterface(attachment.hostLink);
   if (wanted === undefined) faults.push(`link ${attachment.hostLink} is not in force on the node`);
@@ -32,10 +34,9 @@ export function check(request: Extract<CniRequest, { command: "CHECK" }>, parts:
   if (!host.links.some((link) => link.name === attachment.hostLink)) {
     faults.push(`link ${attachment.hostLink} is absent on the node`);
   }
-  const isOurs = ({ destination }: RouteSpec) =>
-    destination.address === attachment.address && destination.prefixLength === 32;
-  if (!host.routes.some(isOurs)) {
-    faults.push(`route to ${attachment.address} is absent on the node`);
+  const routed = new Set(host.routes.map(({ destination }) => renderCidr(destination)));
+  for (const address of own) {
+    if (!routed.has(address)) faults.push(`route to ${address} is absent on the node`);
   }
   if (record.sidecar !== undefined) {
     const state = parts.sidecars.get(key.containerId)?.state;

@@ -23,16 +23,18 @@ export async function release(record: AttachmentRecord, parts: NodeParts): Promi
   const { attachments, dataplane, driver, ipam, sidecars, log } = parts;
   if (record.sidecar !== undefined) await sidecars.end(attachment.containerId);
   dataplane.detach(attachment);
-  try {
-    driver.forgetConnections(attachment.address);
-  } catch (error) {
-    log.warn("connections of a gone pod are not forgotten", {
-      address: attachment.address,
-      error: renderError(error),
-    });
+  for (const address of attachment.addresses) {
+    try {
+      driver.forgetConnections(address);
+    } catch (error) {
+      log.warn("connections of a gone pod are not forgotten", {
+        address,
+        error: renderError(error),
+      });
+    }
   }
   attachments.remove(attachment);
-  ipam.release(attachment.address);
+  ipam.release(attachment.addresses);
   if (record.ownsPod) unmakePod(attachment.namespace, attachment.name, parts);
   const [next] = attachments.all().filter((each) => each.attachment.uid === attachment.uid);
   if (next === undefined) parts.addresses.withdraw(attachment, dataplane.views.get());

@@ -151,6 +151,8 @@ function toWire(name: string, record: ClusterRecord): DnsRecord {
   switch (record.type) {
     case "A":
       return { ...common, kind: "A", address: record.address };
+    case "AAAA":
+      return { ...common, kind: "AAAA", address: record.address };
     case "PTR":
     case "CNAME":
       return { ...common, kind: record.type, target: record.target };

@@ -287,7 +287,7 @@ function viewOf(
         serviceAccount: "default",
         labels: { app: pod.name },
         meshed: pod.meshed ?? false,
-        ...(pod.address === undefined ? {} : { address: pod.address }),
+        addresses: pod.address === undefined ? [] : [pod.address],
       }),
     ),
     services: [],

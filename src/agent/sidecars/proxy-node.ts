@@ -10,11 +10,12 @@ export function proxyNodeOf(
   labels: Readonly<Record<string, string>>,
 ): ProxyNode {
   const workload = workloadName(pod.name, labels);
+  const [address = ""] = pod.addresses;
   return {
-    id: `sidecar~${pod.address}~${pod.name}.${pod.namespace}~${pod.namespace}.svc.${clusterDomain}`,
+    id: `sidecar~${address}~${pod.name}.${pod.namespace}~${pod.namespace}.svc.${clusterDomain}`,
     namespace: pod.namespace,
     pod: pod.name,
-    address: pod.address,
+    address,
     workload: {
       namespace: pod.namespace,
       workload,

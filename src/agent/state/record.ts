@@ -36,6 +36,10 @@ export function parseRecord(text: string): AttachmentRecord {
   if (!isRecord(value) || value["version"] !== 1) throw new SyntaxError("version: want 1");
   const attachment = value["attachment"];
   if (!isRecord(attachment)) throw new SyntaxError("attachment: want an object");
+  const addresses = attachment["addresses"] ?? [attachment["address"]]; // one, in records of before there were two
+  if (!Array.isArray(addresses) || addresses.length === 0 || !addresses.every(isText)) {
+    throw new SyntaxError("attachment.addresses: want a list of texts");
+  }
   for (const field of attachmentFields) {
     if (typeof attachment[field] !== "string") {
       throw new SyntaxError(`attachment.${field}: want a text`);
@@ -44,7 +48,7 @@ export function parseRecord(text: string): AttachmentRecord {
   for (const [field, type] of Object.entries(recordFields)) {
     if (typeof value[field] !== type) throw new SyntaxError(`${field}: want a ${type}`);
   }
-  return value as unknown as AttachmentRecord;
+  return { ...value, attachment: { ...attachment, addresses } } as unknown as AttachmentRecord;
 }
 
 const attachmentFields: readonly (keyof Attachment)[] = [
@@ -54,7 +58,6 @@ const attachmentFields: readonly (keyof Attachment)[] = [
   "namespace",
   "name",
   "uid",
-  "address",
   "hostLink",
   "mac",
 ];
@@ -66,3 +69,7 @@ const recordFields = {
   phase: "string",
   ownsPod: "boolean",
 } as const;
+
+function isText(value: unknown): boolean {
+  return typeof value === "string";
+}

@@ -71,7 +71,7 @@ describe("compiling a node", () => {
     const { view, attachments } = load("default-deny");
     const early: NodeView = {
       ...view,
-      workloads: view.workloads.map(({ address: _, ...rest }) => rest),
+      workloads: view.workloads.map((each) => ({ ...each, addresses: [] })),
     };
     const identities = (from: NodeView) =>
       present(compileNode(from, attachments, features).value.ruleset, "ruleset").maps.find(
@@ -159,13 +159,13 @@ function attachmentsOf(pods: readonly Pod[]): readonly Attachment[] {
       name: metadata.name,
       ...(metadata.namespace === undefined ? {} : { namespace: metadata.namespace }),
       ...(metadata.uid === undefined ? {} : { uid: metadata.uid }),
-      ...(status?.podIP === undefined ? {} : { address: status.podIP }),
+      ...(status?.podIP === undefined ? {} : { addresses: [status.podIP] }),
     }),
   );
 }
 
 function attachment(known: Partial<Attachment>): Attachment {
-  const { namespace = "default", name = "", uid = "", address = "" } = known;
+  const { namespace = "default", name = "", uid = "", addresses = [] } = known;
   const containerId = `${namespace}-${name}`;
   return {
     containerId,
@@ -174,7 +174,7 @@ function attachment(known: Partial<Attachment>): Attachment {
     namespace,
     name,
     uid,
-    address,
+    addresses,
     hostLink: hostLinkName(containerId, "eth0"),
     mac: podMac(containerId, "eth0"),
   };

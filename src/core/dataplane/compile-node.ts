@@ -7,6 +7,7 @@
  */
 
 import type { Compiled } from "../../base/compiled.ts";
+import { hostCidr } from "../../base/ip.ts";
 import { podGateway } from "../../model/names.ts";
 import type {
   KernelFeatures,
@@ -41,7 +42,7 @@ export function compileNode(
       addresses: [{ link: "lo", address: podGateway, prefixLength: 32 }, ...overlay.addresses],
       neighbours: overlay.neighbours,
       forwarding: overlay.forwarding,
-      routes: [...overlay.routes, ...attachments.map(podRoute)],
+      routes: [...overlay.routes, ...attachments.flatMap(podRoutes)],
       ruleset: nodeRuleset(settings, pods, services),
     },
     diagnostics: [...supported.diagnostics, ...pods.diagnostics, ...services.diagnostics],
@@ -75,15 +76,11 @@ function podLink(attachment: Attachment, encap: Encap): LinkSpec {
       netns: attachment.netns,
       ifName: attachment.ifName,
       mac: attachment.mac,
-      address: attachment.address,
-      gateway: podGateway,
+      addresses: attachment.addresses,
     },
   };
 }
 
-function podRoute(attachment: Attachment): RouteSpec {
-  return {
-    destination: { address: attachment.address, prefixLength: 32 },
-    link: attachment.hostLink,
-  };
+function podRoutes({ addresses, hostLink }: Attachment): readonly RouteSpec[] {
+  return addresses.map((address) => ({ destination: hostCidr(address), link: hostLink }));
 }

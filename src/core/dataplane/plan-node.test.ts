@@ -33,8 +33,7 @@ const pod: VethSpec = {
     netns: "/run/netns/pod",
     ifName: "eth0",
     mac: "02:00:00:00:00:01",
-    address: "10.244.0.1",
-    gateway: "169.254.1.1",
+    addresses: ["10.244.0.1"],
   },
 };
 
@@ -128,7 +127,7 @@ describe("a plan", () => {
   test("completes a pod's link whose other end the driver cannot vouch for", () => {
     const half: VethSpec = {
       ...pod,
-      peer: { netns: "", ifName: "", mac: "", address: "", gateway: "" },
+      peer: { netns: "", ifName: "", mac: "", addresses: [] },
     };
     const plan = planNode(wanted, { ...wanted, links: [overlay, half] });
     assert.deepEqual(kindsOf(plan), ["link-add", "route-replace"]);

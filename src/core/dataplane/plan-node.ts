@@ -128,8 +128,7 @@ function sameLink(wanted: LinkSpec, observed: LinkSpec): boolean {
       observed.peer.netns === wanted.peer.netns &&
       observed.peer.ifName === wanted.peer.ifName &&
       observed.peer.mac === wanted.peer.mac &&
-      observed.peer.address === wanted.peer.address &&
-      observed.peer.gateway === wanted.peer.gateway
+      observed.peer.addresses.join() === wanted.peer.addresses.join()
     );
   }
   return (

@@ -39,7 +39,9 @@ export function podMaps(view: NodeView, attachments: readonly Attachment[]): Pod
       {
         name: "attached",
         type: "type ifname . ipv4_addr",
-        elements: pods.map(({ attachment }) => `"${attachment.hostLink}" . ${attachment.address}`),
+        elements: pods.flatMap(({ attachment: { hostLink, addresses } }) =>
+          addresses.map((address) => `"${hostLink}" . ${address}`),
+        ),
       },
       {
         name: "links",
@@ -49,7 +51,9 @@ export function podMaps(view: NodeView, attachments: readonly Attachment[]): Pod
       {
         name: "hairpin",
         type: "type ipv4_addr . ipv4_addr",
-        elements: pods.map(({ attachment: { address } }) => `${address} . ${address}`),
+        elements: pods.flatMap(({ attachment: { addresses } }) =>
+          addresses.map((address) => `${address} . ${address}`),
+        ),
       },
       ...ingress.sets,
       ...egress.sets,
@@ -111,15 +115,15 @@ function directionMap(
 /** Every address that has an identity; all others are outside, identity 0. */
 function identityMap(workloads: readonly WorkloadView[], pods: readonly LocalPod[]): NftMap {
   const known = addressIndex(workloads);
-  const differing = pods.filter(
-    ({ attachment, identity }) => known.get(attachment.address) !== identityMark(identity ?? 0),
-  );
+  const differing = pods
+    .flatMap(({ attachment: { addresses }, identity }) =>
+      addresses.map((address) => ({ address, mark: identityMark(identity ?? 0) })),
+    )
+    .filter(({ address, mark }) => known.get(address) !== mark);
   let elements = known;
   if (differing.length > 0) {
     const own = new Map(known);
-    for (const { attachment, identity } of differing) {
-      own.set(attachment.address, identityMark(identity ?? 0));
-    }
+    for (const { address, mark } of differing) own.set(address, mark);
     elements = sortedByAddress(own);
   }
   return { name: "identity", type: "type ipv4_addr : mark", elements };
@@ -154,8 +158,8 @@ const policyIndexes = new WeakMap<readonly IdentityPolicy[], ReadonlyMap<number,
 function addressIndex(workloads: readonly WorkloadView[]): ReadonlyMap<string, string> {
   return remember(addressIndexes, workloads, () => {
     const elements = new Map([[otherAddresses, identityMark(0)]]);
-    for (const { address, identity } of workloads) {
-      if (address !== undefined) elements.set(address, identityMark(identity));
+    for (const { addresses, identity } of workloads) {
+      for (const address of addresses) elements.set(address, identityMark(identity));
     }
     return sortedByAddress(elements);
   });

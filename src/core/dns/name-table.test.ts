@@ -45,7 +45,7 @@ const view: NodeView = {
       name: "web-1",
       uid: "1",
       node: "one",
-      address: "10.244.0.9",
+      addresses: ["10.244.0.9"],
       identity: 1,
       serviceAccount: "default",
       labels: {},
@@ -61,6 +61,7 @@ function ask(name: string, type = "A"): readonly string[] {
   return result.records.map((record) => {
     switch (record.type) {
       case "A":
+      case "AAAA":
         return record.address;
       case "SRV":
         return `${record.priority} ${record.weight} ${record.port} ${record.target}`;

@@ -8,6 +8,7 @@
  * Not here: the DNS wire format and asking other servers for names outside the cluster (agent).
  */
 
+import { familyOf, parseIp } from "../../base/ip.ts";
 import { clusterDomain, serviceHost } from "../../model/names.ts";
 import type {
   EndpointView,
@@ -17,7 +18,7 @@ import type {
 } from "../../model/node-view.ts";
 
 export type DnsRecord =
-  | { readonly type: "A"; readonly address: string }
+  | { readonly type: "A" | "AAAA"; readonly address: string }
   | {
       readonly type: "SRV";
       readonly priority: number;
@@ -54,9 +55,10 @@ export function nameTable(view: NodeView): NameTable {
   builder.touch(`svc.${clusterDomain}`);
   for (const service of view.services) addService(builder, service);
   for (const workload of view.workloads) {
-    if (workload.address === undefined) continue;
-    const dashed = workload.address.replaceAll(".", "-");
-    builder.add(`${dashed}.${workload.namespace}.pod.${clusterDomain}`, addressRecord(workload));
+    for (const address of workload.addresses) {
+      const name = `${dashed(address)}.${workload.namespace}.pod.${clusterDomain}`;
+      builder.add(name, addressRecord({ address }));
+    }
   }
   const table = { names: builder.names };
   remembered.set(view.services, { workloads: view.workloads, table });
@@ -68,7 +70,7 @@ const remembered = new WeakMap<
   { readonly workloads: NodeView["workloads"]; readonly table: NameTable }
 >();
 
-/** `name` in any case, with or without a final dot; `type` as in the question (`AAAA`, `TXT` … have no data here). */
+/** `name` in any case, with or without a final dot; `type` as in the question (`TXT`, `MX` … have no data here). */
 export function lookup(table: NameTable, name: string, type: string): LookupResult {
   const asked = name.toLowerCase().replace(/\.$/, "");
   const records = table.names.get(asked);
@@ -112,11 +114,16 @@ function addHeadlessPort(builder: TableBuilder, host: string, port: ServicePortV
 }
 
 function endpointLabel(endpoint: EndpointView): string {
-  return endpoint.hostname ?? endpoint.address.replaceAll(".", "-");
+  return endpoint.hostname ?? dashed(endpoint.address);
 }
 
-function addressRecord(holder: { readonly address?: string }): DnsRecord {
-  return { type: "A", address: holder.address ?? "" };
+/** An address as a label: `10-244-0-9`, `fd00--9`. */
+function dashed(address: string): string {
+  return address.replaceAll(/[.:]/g, "-");
+}
+
+function addressRecord({ address }: { readonly address: string }): DnsRecord {
+  return { type: familyOf(address) === "IPv4" ? "A" : "AAAA", address };
 }
 
 function serviceRecord(port: number, target: string): DnsRecord {
@@ -129,7 +136,9 @@ function serviceRecordName(host: string, port: ServicePortView): string | undefi
 }
 
 function reverseName(address: string): string {
-  return `${address.split(".").reverse().join(".")}.in-addr.arpa`;
+  if (familyOf(address) === "IPv4") return `${address.split(".").reverse().join(".")}.in-addr.arpa`;
+  const digits = parseIp(address).value.toString(16).padStart(32, "0");
+  return `${[...digits].reverse().join(".")}.ip6.arpa`;
 }
 
 class TableBuilder {

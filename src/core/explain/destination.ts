@@ -194,7 +194,7 @@ function askDns(world: World, source: Pod, name: string): Answer | undefined {
       if (result.kind !== "found") break;
       const alias = result.records.find((record) => record.type === "CNAME");
       if (alias === undefined) {
-        const addresses = result.records.flatMap((one) => (one.type === "A" ? [one.address] : []));
+        const addresses = result.records.flatMap((one) => ("address" in one ? [one.address] : []));
         return { full: asked, addresses };
       }
       asked = alias.target;

@@ -39,7 +39,7 @@ spec: { cidr: ${cidr}, node: ${owner} }
 
 describe("a node's view", () => {
   const names = (yaml: string, of = "one") =>
-    view(yaml, of).workloads.map(({ name, address }) => `${name} ${address ?? "-"}`);
+    view(yaml, of).workloads.map(({ name, addresses }) => `${name} ${addresses.join() || "-"}`);
 
   test("has every pod with an address, its own pods without one, and the DNS server", () => {
     const yaml = [

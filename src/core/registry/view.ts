@@ -10,7 +10,7 @@
 
 import type { AddressBlock } from "../../api/heddle/v1.ts";
 import type { Node, Pod, Service } from "../../api/k8s/core.ts";
-import { isIpv4, parseCidr, parseIpv4 } from "../../base/ip.ts";
+import { compareIps, isIpv4, parseCidr } from "../../base/ip.ts";
 import type { NodeName } from "../../model/names.ts";
 import type { NodePeer, NodeView, ServiceView, WorkloadView } from "../../model/node-view.ts";
 import { compilePolicies } from "../policy/compile.ts";
@@ -18,7 +18,7 @@ import { vtepMac } from "../topology/hardware-address.ts";
 import { clusterIpOf, endpointsOf, isExternalName, servicePortsOf } from "./services.ts";
 import { networkSettings } from "./settings.ts";
 import {
-  addressOf,
+  addressesOf,
   hasEnded,
   isMeshed,
   namespaceOf,
@@ -31,7 +31,7 @@ export function viewFor(world: World, node: NodeName): NodeView {
   const shared = sharedPart(world);
   const dns = workloadOf(nodeDnsPod, node, shared.identities);
   const workloads = shared.workloads.filter(
-    (workload) => workload.address !== undefined || workload.node === node,
+    (workload) => workload.addresses.length > 0 || workload.node === node,
   );
   return {
     node,
@@ -82,7 +82,7 @@ function nodePeers(world: World): readonly NodePeer[] {
       vtepMac: vtepMac(name),
       blocks: own
         .map((block) => parseCidr(block.spec.cidr))
-        .sort((a, b) => parseIpv4(a.address) - parseIpv4(b.address)),
+        .sort((a, b) => compareIps(a.address, b.address)),
     };
   });
 }
@@ -97,9 +97,8 @@ function workloadsOf(
   const holders = addressHolders(pods);
   return pods.map((pod) => {
     const workload = workloadOf(pod, pod.spec.nodeName ?? "", identities);
-    if (workload.address === undefined || holders.get(workload.address) === pod) return workload;
-    const { address: _, ...without } = workload;
-    return without;
+    const own = workload.addresses.filter((address) => holders.get(address) === pod);
+    return own.length === workload.addresses.length ? workload : { ...workload, addresses: own };
   });
 }
 
@@ -107,10 +106,10 @@ function workloadsOf(
 function addressHolders(pods: readonly Pod[]): ReadonlyMap<string, Pod> {
   const holders = new Map<string, Pod>();
   for (const pod of pods) {
-    const address = addressOf(pod);
-    if (address === undefined) continue;
-    const other = holders.get(address);
-    if (other === undefined || precedence(pod) > precedence(other)) holders.set(address, pod);
+    for (const address of addressesOf(pod)) {
+      const other = holders.get(address);
+      if (other === undefined || precedence(pod) > precedence(other)) holders.set(address, pod);
+    }
   }
   return holders;
 }
@@ -125,14 +124,13 @@ function workloadOf(
   node: NodeName,
   identities: ReadonlyMap<string, number>,
 ): WorkloadView {
-  const address = addressOf(pod);
   const { hostname, subdomain } = pod.spec;
   return {
     namespace: namespaceOf(pod),
     name: pod.metadata.name,
     uid: pod.metadata.uid ?? "",
     node,
-    ...(address === undefined ? {} : { address }),
+    addresses: addressesOf(pod),
     identity: identities.get(objectKey(pod)) ?? 0,
     serviceAccount: serviceAccountOf(pod),
     labels: pod.metadata.labels ?? {},

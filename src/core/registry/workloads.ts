@@ -5,7 +5,7 @@
  */
 
 import type { Namespace, Pod } from "../../api/k8s/core.ts";
-import { isIpv4 } from "../../base/ip.ts";
+import { canonicalIp, familyOf, type IpFamily, isIp } from "../../base/ip.ts";
 import { podGateway } from "../../model/names.ts";
 import type { WorkloadLabels } from "../../model/proxy-config.ts";
 import type { Labels } from "./selector.ts";
@@ -60,10 +60,20 @@ export function namespaceLabels(world: World, namespace: string): Labels {
   return { ...labels, [namespaceNameLabel]: namespace };
 }
 
-/** The pod's IPv4 address; undefined before it has one and once its processes have ended for good. */
+/** The pod's primary address; undefined before it has one and once its processes have ended for good. */
 export function addressOf(pod: Pod): string | undefined {
-  const address = pod.status?.podIP;
-  return address === undefined || hasEnded(pod) || !isIpv4(address) ? undefined : address;
+  return addressesOf(pod)[0];
+}
+
+/** The pod's addresses, the primary first: at most one for each family. */
+export function addressesOf(pod: Pod): readonly string[] {
+  const { podIP, podIPs } = pod.status ?? {};
+  if (podIP === undefined || hasEnded(pod)) return [];
+  const found = new Map<IpFamily, string>();
+  for (const ip of [podIP, ...(podIPs ?? []).map((each) => each.ip)]) {
+    if (isIp(ip) && !found.has(familyOf(ip))) found.set(familyOf(ip), canonicalIp(ip));
+  }
+  return [...found.values()];
 }
 
 /** Its processes have ended and will not be started again: its address may belong to another pod by now. */

@@ -105,8 +105,8 @@ export function createFakeKernel(): FakeKernel {
       if (veth?.kind !== "veth") {
         return [`interface ${wanted.ifName} does not exist in ${wanted.netns}`];
       }
-      return (["mac", "address", "gateway"] as const)
-        .filter((field) => veth.peer[field] !== wanted[field])
+      return (["mac", "addresses"] as const)
+        .filter((field) => `${veth.peer[field]}` !== `${wanted[field]}`)
         .map((field) => `${wanted.ifName} has ${field} ${veth.peer[field]}, want ${wanted[field]}`);
     },
 
@@ -198,7 +198,7 @@ const loopback: LinkSpec = {
   kind: "veth",
   name: "lo",
   mtu: 65536,
-  peer: { netns: "", ifName: "", mac: "", address: "", gateway: "" },
+  peer: { netns: "", ifName: "", mac: "", addresses: [] },
 };
 
 /** True where the kernel can change the link in place. */

@@ -1,6 +1,7 @@
 /** DNS message from bytes. Throws SyntaxError on everything that is no message; never reads past the end. */
 
-import { renderIpv4 } from "../../base/ip.ts";
+import { present } from "../../base/error.ts";
+import { ipFromBytes } from "../../base/ip-bytes.ts";
 import { type DnsMessage, type DnsQuestion, type DnsRecord, recordTypes } from "./message.ts";
 import { decodeName } from "./name.ts";
 
@@ -63,7 +64,9 @@ function readData(
 ): DnsRecord {
   switch (type) {
     case recordTypes.A:
-      return { ...common, kind: "A", address: renderIpv4(reader.u32()) };
+      return { ...common, kind: "A", address: reader.address(4) };
+    case recordTypes.AAAA:
+      return { ...common, kind: "AAAA", address: reader.address(16) };
     case recordTypes.NS:
       return { ...common, kind: "NS", target: reader.name() };
     case recordTypes.CNAME:
@@ -124,6 +127,10 @@ class Reader {
     this.#need(length);
     this.at += length;
     return this.#bytes.slice(this.at - length, this.at);
+  }
+
+  address(length: 4 | 16): string {
+    return present(ipFromBytes(this.take(length)), "address");
   }
 
   name(): string {

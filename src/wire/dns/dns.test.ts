@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
+import { present } from "../../base/error.ts";
 import { renderIpv4 } from "../../base/ip.ts";
+import { ipFromBytes } from "../../base/ip-bytes.ts";
 import { decodeMessage } from "./decode.ts";
 import { encodeMessage } from "./encode.ts";
 import type { DnsMessage, DnsRecord } from "./message.ts";
@@ -14,9 +16,13 @@ const label = fc.uint8Array({ minLength: 1, maxLength: 12 }).map(renderLabel);
 const name = fc.array(label, { maxLength: 5 }).map((labels) => labels.join("."));
 const u16 = fc.nat(65_535);
 const u32 = fc.nat(0xffff_ffff);
+const sixteen = fc
+  .uint8Array({ minLength: 16, maxLength: 16 })
+  .map((bytes) => present(ipFromBytes(bytes), "address"));
 const common = { name, class: u16, ttl: u32 };
 const record: fc.Arbitrary<DnsRecord> = fc.oneof(
   plain({ ...common, kind: fc.constant("A" as const), address: u32.map(renderIpv4) }),
+  plain({ ...common, kind: fc.constant("AAAA" as const), address: sixteen }),
   plain({ ...common, kind: fc.constantFrom("NS", "CNAME", "PTR"), target: name }),
   plain({ ...common, kind: fc.constant("MX" as const), preference: u16, target: name }),
   plain({
@@ -41,7 +47,7 @@ const record: fc.Arbitrary<DnsRecord> = fc.oneof(
   plain({
     ...common,
     kind: fc.constant("other" as const),
-    type: fc.constantFrom(28, 41, 65, 257),
+    type: fc.constantFrom(16, 41, 65, 257),
     bytes: fc.uint8Array({ maxLength: 40 }),
   }),
 );

@@ -6,7 +6,7 @@
  */
 
 import { unreachable } from "../../base/error.ts";
-import { parseIpv4 } from "../../base/ip.ts";
+import { ipBytes } from "../../base/ip-bytes.ts";
 import { type DnsMessage, type DnsRecord, recordTypes } from "./message.ts";
 import { parseLabels } from "./name.ts";
 
@@ -138,7 +138,8 @@ class Writer {
   #data(record: DnsRecord): void {
     switch (record.kind) {
       case "A":
-        this.u32(parseIpv4(record.address));
+      case "AAAA":
+        this.#bytes.push(...ipBytes(record.address));
         return;
       case "NS":
       case "CNAME":

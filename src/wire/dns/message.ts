@@ -64,7 +64,7 @@ interface Common {
 }
 
 export type DnsRecord =
-  | (Common & { readonly kind: "A"; readonly address: string })
+  | (Common & { readonly kind: "A" | "AAAA"; readonly address: string })
   | (Common & { readonly kind: "NS" | "CNAME" | "PTR"; readonly target: string })
   | (Common & {
       readonly kind: "SRV";

@@ -1,6 +1,6 @@
-/** Rtnetlink IPv4 addresses of links. */
+/** Rtnetlink addresses of links, of both families. */
 
-import { Attributes, concat, ipv4 } from "./attributes.ts";
+import { Attributes, addressFamily, concat, familyNumber, ip } from "./attributes.ts";
 import {
   malformed,
   type NetlinkRequest,
@@ -14,10 +14,12 @@ const RTM_NEWADDR = 20;
 const RTM_DELADDR = 21;
 const RTM_GETADDR = 22;
 
-const AF_INET = 2;
+const AF_UNSPEC = 0;
 const IFA_ADDRESS = 1;
 const IFA_LOCAL = 2;
 const RT_SCOPE_HOST = 254;
+/** Usable at once: nobody else can have an address that is given out here. */
+const IFA_F_NODAD = 0x02;
 const headBytes = 8;
 
 export interface LinkAddress {
@@ -42,7 +44,7 @@ export function deleteAddress(address: LinkAddress): NetlinkRequest {
 
 export function dumpAddresses(): NetlinkRequest {
   const payload = new Uint8Array(headBytes);
-  payload[0] = AF_INET;
+  payload[0] = AF_UNSPEC;
   return { type: RTM_GETADDR, flags: NLM_F_DUMP, payload };
 }
 
@@ -52,16 +54,17 @@ export function decodeAddress(payload: Uint8Array): LinkAddress {
   const attributes = new Attributes(payload, headBytes);
   return {
     linkIndex: view.getUint32(4, true),
-    address: attributes.ipv4(IFA_LOCAL) ?? attributes.ipv4(IFA_ADDRESS) ?? "0.0.0.0",
+    address: attributes.ip(IFA_LOCAL) ?? attributes.ip(IFA_ADDRESS) ?? "0.0.0.0",
     prefixLength: view.getUint8(1),
   };
 }
 
 function addressPayload(address: LinkAddress): Uint8Array {
   const head = new Uint8Array(headBytes);
-  head[0] = AF_INET;
+  head[0] = familyNumber(address.address);
   head[1] = address.prefixLength;
+  head[2] = head[0] === addressFamily.IPv6 ? IFA_F_NODAD : 0;
   head[3] = address.hostOnly ? RT_SCOPE_HOST : 0;
   new DataView(head.buffer).setUint32(4, address.linkIndex, true);
-  return concat(head, ipv4(IFA_LOCAL, address.address), ipv4(IFA_ADDRESS, address.address));
+  return concat(head, ip(IFA_LOCAL, address.address), ip(IFA_ADDRESS, address.address));
 }

@@ -6,7 +6,8 @@
  * attribute of the wrong size is malformed, an absent one is undefined.
  */
 
-import { parseIpv4, renderIpv4 } from "../../base/ip.ts";
+import { familyOf, type IpFamily } from "../../base/ip.ts";
+import { ipBytes, ipFromBytes } from "../../base/ip-bytes.ts";
 import { align4, latin1, malformed, viewOf } from "./message.ts";
 
 const NLA_F_NESTED = 0x8000;
@@ -42,9 +43,17 @@ export function text(type: number, value: string): Uint8Array {
   return raw(type, bytes);
 }
 
-export function ipv4(type: number, address: string): Uint8Array {
-  const value = parseIpv4(address);
-  return raw(type, Uint8Array.of(value >>> 24, value >>> 16, value >>> 8, value));
+/** The kernel's number of each family, `AF_INET` and `AF_INET6`. */
+export const addressFamily: Readonly<Record<IpFamily, number>> = { IPv4: 2, IPv6: 10 };
+
+/** The number of an address's family. */
+export function familyNumber(address: string): number {
+  return addressFamily[familyOf(address)];
+}
+
+/** An address of either family, as 4 or 16 bytes in network byte order. */
+export function ip(type: number, address: string): Uint8Array {
+  return raw(type, ipBytes(address));
 }
 
 export function mac(type: number, address: string): Uint8Array {
@@ -111,9 +120,15 @@ export class Attributes {
     return value === undefined ? undefined : latin1(value);
   }
 
-  ipv4(type: number): string | undefined {
-    const value = this.#sized(type, 4);
-    return value === undefined ? undefined : renderIpv4(value.getUint32(0));
+  /** An address of either family; which one, its size says. */
+  ip(type: number): string | undefined {
+    const bytes = this.#values.get(type);
+    if (bytes === undefined) return undefined;
+    const address = ipFromBytes(bytes);
+    if (address === undefined) {
+      throw malformed(`attribute ${type} has ${bytes.length} bytes, want 4 or 16`);
+    }
+    return address;
   }
 
   mac(type: number): string | undefined {

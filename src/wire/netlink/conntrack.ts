@@ -6,7 +6,7 @@
  * distinguishes it from a later connection of the same tuple.
  */
 
-import { Attributes, concat, ipv4, nest, raw, u32 } from "./attributes.ts";
+import { Attributes, concat, ip, nest, raw, u32 } from "./attributes.ts";
 import { malformed, type NetlinkRequest, NLM_F_DUMP } from "./message.ts";
 
 const NFNL_SUBSYS_CTNETLINK = 1;
@@ -56,7 +56,7 @@ export function dumpConnectionsOf(end: ConnectionEnd, address: string): NetlinkR
     flags: NLM_F_DUMP,
     payload: concat(
       header(),
-      nest(tuple, nest(CTA_TUPLE_IP, ipv4(CTA_IP_V4_SRC, address))),
+      nest(tuple, nest(CTA_TUPLE_IP, ip(CTA_IP_V4_SRC, address))),
       nest(CTA_FILTER, u32(flags, CTA_FILTER_F_IP_SRC)),
     ),
   };
@@ -114,7 +114,7 @@ function decodeTuple(tuple: Attributes | undefined): {
 } {
   const ip = tuple?.nested(CTA_TUPLE_IP);
   return {
-    source: ip?.ipv4(CTA_IP_V4_SRC) ?? "",
-    destination: ip?.ipv4(CTA_IP_V4_DST) ?? "",
+    source: ip?.ip(CTA_IP_V4_SRC) ?? "",
+    destination: ip?.ip(CTA_IP_V4_DST) ?? "",
   };
 }

@@ -5,8 +5,21 @@
  * its hardware address and MTU, so that it never exists in the node's namespace.
  */
 
+import { familyOf } from "../../base/ip.ts";
 import type { VxlanSpec } from "../../model/node-state.ts";
-import { Attributes, concat, ipv4, mac, nest, raw, text, u8, u16be, u32 } from "./attributes.ts";
+import {
+  Attributes,
+  addressFamily,
+  concat,
+  ip,
+  mac,
+  nest,
+  raw,
+  text,
+  u8,
+  u16be,
+  u32,
+} from "./attributes.ts";
 import {
   malformed,
   type NetlinkRequest,
@@ -25,6 +38,7 @@ const IFLA_IFNAME = 3;
 const IFLA_MTU = 4;
 const IFLA_LINK = 5;
 const IFLA_LINKINFO = 18;
+const IFLA_AF_SPEC = 26;
 const IFLA_GROUP = 27;
 const IFLA_NET_NS_FD = 28;
 const IFLA_EXT_MASK = 29;
@@ -35,6 +49,9 @@ const IFLA_VXLAN_ID = 1;
 const IFLA_VXLAN_LOCAL = 4;
 const IFLA_VXLAN_LEARNING = 7;
 const IFLA_VXLAN_PORT = 15;
+const IFLA_VXLAN_LOCAL6 = 17;
+const IFLA_INET6_ADDR_GEN_MODE = 8;
+const IN6_ADDR_GEN_MODE_NONE = 1;
 /** Counters are a third of a link's message, and nobody reads them here. */
 const RTEXT_FILTER_SKIP_STATS = 1 << 3;
 
@@ -84,7 +101,7 @@ export function createVxlan(spec: VxlanSpec): NetlinkRequest {
     "vxlan",
     concat(
       u32(IFLA_VXLAN_ID, spec.vni),
-      ipv4(IFLA_VXLAN_LOCAL, spec.local),
+      ip(familyOf(spec.local) === "IPv4" ? IFLA_VXLAN_LOCAL : IFLA_VXLAN_LOCAL6, spec.local),
       u8(IFLA_VXLAN_LEARNING, 0),
       u16be(IFLA_VXLAN_PORT, spec.port),
     ),
@@ -113,6 +130,8 @@ export interface LinkChange {
   readonly mac?: string;
   /** A number by which many links can be deleted at once. */
   readonly group?: number;
+  /** The kernel gives the link no IPv6 address by itself, now or when it comes up. */
+  readonly noOwnAddress?: boolean;
 }
 
 export function changeLink(index: number, change: LinkChange): NetlinkRequest {
@@ -124,9 +143,15 @@ export function changeLink(index: number, change: LinkChange): NetlinkRequest {
       ...(change.mtu === undefined ? [] : [u32(IFLA_MTU, change.mtu)]),
       ...(change.mac === undefined ? [] : [mac(IFLA_ADDRESS, change.mac)]),
       ...(change.group === undefined ? [] : [u32(IFLA_GROUP, change.group)]),
+      ...(change.noOwnAddress === true ? [noOwnAddress] : []),
     ),
   };
 }
+
+const noOwnAddress = nest(
+  IFLA_AF_SPEC,
+  nest(addressFamily.IPv6, u8(IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE)),
+);
 
 /** Deletes all links of a group, in the time that one takes. */
 export function deleteLinkGroup(group: number): NetlinkRequest {
@@ -185,7 +210,7 @@ function decodeVxlan(attributes: Attributes): NonNullable<Link["vxlan"]> {
   return {
     vni: attributes.u32(IFLA_VXLAN_ID) ?? 0,
     port: attributes.u16be(IFLA_VXLAN_PORT) ?? 0,
-    local: attributes.ipv4(IFLA_VXLAN_LOCAL) ?? "0.0.0.0",
+    local: attributes.ip(IFLA_VXLAN_LOCAL) ?? attributes.ip(IFLA_VXLAN_LOCAL6) ?? "0.0.0.0",
     learning: attributes.u8(IFLA_VXLAN_LEARNING) !== 0,
   };
 }

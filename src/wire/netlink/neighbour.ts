@@ -1,9 +1,9 @@
 /**
- * Rtnetlink neighbours (which hardware address has this IPv4 address on a link) and forwarding entries (which node
+ * Rtnetlink neighbours (which hardware address has this address on a link) and forwarding entries (which node
  * has this hardware address on a VXLAN device). Both are one kernel structure under two families.
  */
 
-import { Attributes, concat, ipv4, mac, u32 } from "./attributes.ts";
+import { Attributes, concat, familyNumber, ip, mac, u32 } from "./attributes.ts";
 import {
   malformed,
   type NetlinkRequest,
@@ -17,7 +17,7 @@ const RTM_NEWNEIGH = 28;
 const RTM_DELNEIGH = 29;
 const RTM_GETNEIGH = 30;
 
-const AF_INET = 2;
+const AF_UNSPEC = 0;
 const AF_BRIDGE = 7;
 const NDA_DST = 1;
 const NDA_LLADDR = 2;
@@ -44,8 +44,8 @@ export function replaceNeighbour(neighbour: Neighbour): NetlinkRequest {
     type: RTM_NEWNEIGH,
     flags: NLM_F_CREATE | NLM_F_REPLACE,
     payload: concat(
-      neighbourHeader(AF_INET, neighbour.linkIndex, NUD_PERMANENT, 0),
-      ipv4(NDA_DST, neighbour.address),
+      neighbourHeader(familyNumber(neighbour.address), neighbour.linkIndex, NUD_PERMANENT, 0),
+      ip(NDA_DST, neighbour.address),
       mac(NDA_LLADDR, neighbour.mac),
     ),
   };
@@ -56,8 +56,8 @@ export function deleteNeighbour(neighbour: Neighbour): NetlinkRequest {
     type: RTM_DELNEIGH,
     flags: 0,
     payload: concat(
-      neighbourHeader(AF_INET, neighbour.linkIndex, 0, 0),
-      ipv4(NDA_DST, neighbour.address),
+      neighbourHeader(familyNumber(neighbour.address), neighbour.linkIndex, 0, 0),
+      ip(NDA_DST, neighbour.address),
     ),
   };
 }
@@ -78,7 +78,7 @@ export function dumpNeighbours(): NetlinkRequest {
   return {
     type: RTM_GETNEIGH,
     flags: NLM_F_DUMP,
-    payload: neighbourHeader(AF_INET, 0, 0, 0),
+    payload: neighbourHeader(AF_UNSPEC, 0, 0, 0),
   };
 }
 
@@ -94,7 +94,7 @@ export function dumpForwarding(linkIndex: number): NetlinkRequest {
 /** A permanent neighbour; undefined for one that the kernel learned. */
 export function decodeNeighbour(payload: Uint8Array): Neighbour | undefined {
   const { linkIndex, state, attributes } = decode(payload);
-  const address = attributes.ipv4(NDA_DST);
+  const address = attributes.ip(NDA_DST);
   const hardware = attributes.mac(NDA_LLADDR);
   if ((state & NUD_PERMANENT) === 0 || address === undefined || hardware === undefined) {
     return undefined;
@@ -107,7 +107,7 @@ export function decodeForwarding(payload: Uint8Array): Forwarding | undefined {
   const { linkIndex, state, attributes } = decode(payload);
   const hardware = attributes.mac(NDA_LLADDR);
   if ((state & NUD_PERMANENT) === 0 || hardware === undefined) return undefined;
-  const remote = attributes.ipv4(NDA_DST);
+  const remote = attributes.ip(NDA_DST);
   return remote === undefined ? undefined : { linkIndex, mac: hardware, remote };
 }
 
@@ -129,7 +129,7 @@ function forwardingPayload(entry: Forwarding): Uint8Array {
   return concat(
     neighbourHeader(AF_BRIDGE, entry.linkIndex, NUD_PERMANENT, NTF_SELF),
     mac(NDA_LLADDR, entry.mac),
-    ipv4(NDA_DST, entry.remote),
+    ip(NDA_DST, entry.remote),
   );
 }
 

@@ -9,7 +9,7 @@ import { decodeAddress, replaceAddress } from "./address.ts";
 import {
   Attributes,
   concat,
-  ipv4,
+  ip,
   mac,
   nest,
   parseMac,
@@ -97,8 +97,9 @@ describe("netlink attributes", () => {
         u32(2, 0xfffffffe),
         u16be(3, 4789),
         text(4, "hd0123456789"),
-        ipv4(5, "192.0.2.255"),
+        ip(5, "192.0.2.255"),
         mac(6, "02:00:00:00:00:ff"),
+        ip(8, "fd00::1:2"),
         nest(7, text(1, "vxlan"), nest(2, u32(1, 4096))),
       ),
     );
@@ -106,7 +107,8 @@ describe("netlink attributes", () => {
     assert.equal(attributes.u32(2), 0xfffffffe);
     assert.equal(attributes.u16be(3), 4789);
     assert.equal(attributes.text(4), "hd0123456789");
-    assert.equal(attributes.ipv4(5), "192.0.2.255");
+    assert.equal(attributes.ip(5), "192.0.2.255");
+    assert.equal(attributes.ip(8), "fd00::1:2");
     assert.equal(attributes.mac(6), "02:00:00:00:00:ff");
     assert.equal(attributes.nested(7)?.text(1), "vxlan");
     assert.equal(attributes.nested(7)?.nested(2)?.u32(1), 4096);
@@ -116,6 +118,7 @@ describe("netlink attributes", () => {
   test("of the wrong size are refused", () => {
     const attributes = new Attributes(raw(1, Uint8Array.of(1, 2)));
     assert.throws(() => attributes.u32(1), { code: "wire.netlink.malformed" });
+    assert.throws(() => attributes.ip(1), { code: "wire.netlink.malformed" });
     assert.throws(() => new Attributes(Uint8Array.of(9, 0, 1, 0, 0)), {
       code: "wire.netlink.malformed",
     });

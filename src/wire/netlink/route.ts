@@ -1,7 +1,7 @@
-/** Rtnetlink IPv4 routes of the main table. */
+/** Rtnetlink routes of the main table, of both families. */
 
-import { type Cidr, parseIpv4 } from "../../base/ip.ts";
-import { Attributes, concat, ipv4, nest, u32 } from "./attributes.ts";
+import type { Cidr } from "../../base/ip.ts";
+import { Attributes, addressFamily, concat, familyNumber, ip, nest, u32 } from "./attributes.ts";
 import {
   malformed,
   type NetlinkRequest,
@@ -15,7 +15,7 @@ const RTM_NEWROUTE = 24;
 const RTM_DELROUTE = 25;
 const RTM_GETROUTE = 26;
 
-const AF_INET = 2;
+const AF_UNSPEC = 0;
 const RTA_DST = 1;
 const RTA_OIF = 4;
 const RTA_GATEWAY = 5;
@@ -66,7 +66,7 @@ export function deleteRoute(route: Route): NetlinkRequest {
 /** Lists the main table's routes of one protocol; a socket with strict checking has the kernel filter. */
 export function dumpRoutes(protocol: number): NetlinkRequest {
   const payload = new Uint8Array(headBytes);
-  payload[0] = AF_INET;
+  payload[0] = AF_UNSPEC;
   payload[4] = RT_TABLE_MAIN;
   payload[5] = protocol;
   return { type: RTM_GETROUTE, flags: NLM_F_DUMP, payload };
@@ -76,12 +76,13 @@ export function decodeRoute(payload: Uint8Array): Route {
   if (payload.length < headBytes) throw malformed(`route of ${payload.length} bytes`);
   const view = viewOf(payload);
   const attributes = new Attributes(payload, headBytes);
+  const isIpv6 = view.getUint8(0) === addressFamily.IPv6;
   const linkIndex = attributes.u32(RTA_OIF);
-  const via = attributes.ipv4(RTA_GATEWAY);
+  const via = attributes.ip(RTA_GATEWAY);
   const mtu = attributes.nested(RTA_METRICS)?.u32(RTAX_MTU);
   return {
     destination: {
-      address: attributes.ipv4(RTA_DST) ?? "0.0.0.0",
+      address: attributes.ip(RTA_DST) ?? (isIpv6 ? "::" : "0.0.0.0"),
       prefixLength: view.getUint8(1),
     },
     protocol: view.getUint8(5),
@@ -96,7 +97,7 @@ export function decodeRoute(payload: Uint8Array): Route {
 function routeHeader(route: Route, scope: number): Uint8Array {
   // `struct rtmsg`: family, lengths of destination and source, type of service, table, protocol, scope, type, flags.
   const head = Uint8Array.of(
-    AF_INET,
+    familyNumber(route.destination.address),
     route.destination.prefixLength,
     0,
     0,
@@ -109,14 +110,13 @@ function routeHeader(route: Route, scope: number): Uint8Array {
     0,
     0,
   );
-  const isDefault =
-    parseIpv4(route.destination.address) === 0 && route.destination.prefixLength === 0;
-  return isDefault ? head : concat(head, ipv4(RTA_DST, route.destination.address));
+  const isDefault = route.destination.prefixLength === 0;
+  return isDefault ? head : concat(head, ip(RTA_DST, route.destination.address));
 }
 
 function routeTarget(route: Route): Uint8Array[] {
   return [
-    ...(route.via === undefined ? [] : [ipv4(RTA_GATEWAY, route.via)]),
+    ...(route.via === undefined ? [] : [ip(RTA_GATEWAY, route.via)]),
     ...(route.linkIndex === undefined ? [] : [u32(RTA_OIF, route.linkIndex)]),
   ];
 }
