@@ -22,6 +22,7 @@ step() { # name, command…
 
 step "types" tsc -p tsconfig.json
 step "types of the pure layers, without Node's" tsc -p tsconfig.pure.json
+step "types of the dashboard" tsc -p dashboard/tsconfig.json
 step "lint, layers and format" biome ci --colors=off --reporter=summary .
 
 # For test.sh, which adds the stages up.

@@ -3,7 +3,8 @@
 #
 #   setup.sh node   npm packages, the pinned Node among them
 #   setup.sh test   the same; what is missing for root-only tests is said, and they are skipped
-#   setup.sh lab    the same, and everything the lab needs: root, Debian packages, build/heddle-cni   (default)
+#   setup.sh lab    the same, and everything the lab needs: root, Debian packages, build/heddle-cni, build/dashboard
+#                   (default)
 #   setup.sh bench  the same, and the rivals that benchmarks measure against
 #
 # What was done is remembered by a stamp, whose text is a hash of all that it depends on; while the stamp holds, set-up
@@ -38,6 +39,7 @@ stamp_text=$(hash_of package-lock.json scripts/setup.sh src/cni/heddle-cni.c /et
 if [ -x "$node" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$stamp_text" ] &&
   [ "$(cat node_modules/.heddle-setup 2>/dev/null)" = "$lock_hash" ] &&
   { [ "$mode" = node ] || [ "$mode" = test ] || [ -x "$cni" ]; }; then
+  [ "$mode" = node ] || sh scripts/dashboard.sh || die "the dashboard could not be built"
   exit 0
 fi
 
@@ -63,6 +65,9 @@ if [ "$mode" != node ]; then
   need conntrack has_command conntrack
   need gcc has_command gcc
   need libc6-dev test -e /usr/include/stdio.h
+fi
+if [ "$mode" = test ]; then
+  need chromium test -x /usr/lib/chromium/chromium # /usr/bin/chromium is a script that comes before it
 fi
 if [ "$mode" = bench ]; then
   need haproxy has_command haproxy
@@ -130,6 +135,8 @@ if [ "$mode" != node ] && has_command gcc && [ -e /usr/include/stdio.h ]; then
     echo "$cni_hash" >build/setup/cni
   fi
 fi
+
+[ "$mode" = node ] || sh scripts/dashboard.sh || die "the dashboard could not be built"
 
 # Without root, what is missing may be installed by somebody else at any time: look again next time.
 [ "$mode" = test ] && [ -n "$missing" ] && [ "$can_install" != yes ] || echo "$stamp_text" >"$stamp"

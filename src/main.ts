@@ -96,7 +96,11 @@ function addProcessCommands(program: Command): void {
       ]);
       const log = await processLog();
       await runServer(
-        { dataDir: flags.data, listen: { host: flags.listen } },
+        {
+          dataDir: flags.data,
+          listen: { host: flags.listen },
+          dashboardDir: join(root, "build", "dashboard"),
+        },
         { clock: systemClock, random: Math.random, log, startXdsServer },
         endOfProcess(),
       );

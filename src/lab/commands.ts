@@ -11,7 +11,9 @@ import { applyObjects, deleteObjects } from "../cli/apply.ts";
 import { type Connection, connectSocket } from "../cli/connection.ts";
 import { untilConverged } from "../cli/converge.ts";
 import { loadManifests } from "../cli/manifests.ts";
+import { ports } from "../model/names.ts";
 import { absent, askDown, lockHolder } from "./control.ts";
+import type { DashboardPort } from "./dashboard-relay.ts";
 import { runInPod } from "./enter.ts";
 import { loadFromPod } from "./load/load.ts";
 import { type LoadOptions, parseRate, parseSeconds, renderLoad } from "./load/report.ts";
@@ -42,6 +44,7 @@ interface UpFlags extends Named {
   readonly detach?: true;
   readonly supervise?: true;
   readonly images?: string;
+  readonly dashboardPort?: number;
 }
 
 interface LoadFlags extends Named {
@@ -73,6 +76,11 @@ export function addLabCommands(program: Command, environment: LabEnvironment): v
     .option("--nodes <number>", "how many hosts", parseHosts, 2)
     .option("--detach", "return when every pod is ready")
     .option("--images <file>", "which commands stand for images")
+    .option(
+      "--dashboard-port <port>",
+      `loopback port of the dashboard; 0: none (default: ${ports.dashboard} or the next free one)`,
+      parsePort,
+    )
     .option("--supervise", "internal: be the detached lab")
     .action(async (files: string[], flags: UpFlags) => {
       requireRoot();
@@ -274,6 +282,7 @@ function upOptions(
     nodes: flags.nodes,
     files: files.length > 0 ? files : [join(environment.root, "examples", "shop")],
     ...(flags.images === undefined ? {} : { imagesFile: flags.images }),
+    dashboard: dashboardPort(flags.dashboardPort),
     heddle: environment.heddle,
     cni: join(environment.root, "build", "heddle-cni"),
   };
@@ -283,7 +292,27 @@ function upOptions(
 function repeated(options: UpOptions, flags: UpFlags): string[] {
   const images = flags.images === undefined ? [] : ["--images", resolve(flags.images)];
   const files = options.files.map((file) => resolve(file));
-  return ["--name", flags.name, "--nodes", String(flags.nodes), ...images, ...files];
+  const port = flags.dashboardPort;
+  const dashboard = port === undefined ? [] : ["--dashboard-port", String(port)];
+  return [
+    ...["--name", flags.name, "--nodes", String(flags.nodes)],
+    ...images,
+    ...dashboard,
+    ...files,
+  ];
+}
+
+function dashboardPort(port: number | undefined): DashboardPort | undefined {
+  if (port === undefined) return { kind: "usual" };
+  return port === 0 ? undefined : { kind: "exactly", port };
+}
+
+function parsePort(text: string): number {
+  const port = Number(text);
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) {
+    throw new InvalidArgumentError(`want 0..65535, got "${text}"`);
+  }
+  return port;
 }
 
 function parseHosts(text: string): number {

@@ -18,6 +18,8 @@ export interface LabProcesses {
   readonly supervisor: number;
   readonly server: HostProcess;
   readonly nodes: readonly (HostProcess & { readonly name: string })[];
+  /** Port of the dashboard on loopback; undefined where it is off. */
+  readonly dashboardPort?: number;
 }
 
 export interface HostProcess {

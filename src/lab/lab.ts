@@ -17,6 +17,12 @@ import { type Connection, connectSocket } from "../cli/connection.ts";
 import { proxyUid } from "../model/names.ts";
 import { type ControlHandlers, type LabProcesses, lockLab, serveControl } from "./control.ts";
 import { Daemon } from "./daemon.ts";
+import {
+  type DashboardPort,
+  type DashboardRelay,
+  dashboardUrl,
+  relayDashboard,
+} from "./dashboard-relay.ts";
 import { logTail } from "./log-tail.ts";
 import { hostName, hostPaths, type LabPaths } from "./names.ts";
 import type { ImageRule } from "./pods/image-map.ts";
@@ -29,6 +35,8 @@ export interface LabSpec {
   readonly paths: LabPaths;
   readonly nodes: number;
   readonly images: readonly ImageRule[];
+  /** Undefined: no dashboard. */
+  readonly dashboard: DashboardPort | undefined;
   /** How to run this CLI: the interpreter and the entry. */
   readonly heddle: readonly string[];
   /** The compiled CNI executable. */
@@ -44,6 +52,13 @@ export interface Lab {
   readonly underlay: Underlay;
   /** Ends everything and sweeps. */
   close(): Promise<void>;
+}
+
+/** What of a lab is running, as it comes up. */
+interface Parts {
+  server?: Daemon;
+  dashboard?: DashboardRelay;
+  readonly agents: Daemon[];
 }
 
 const serverStartMs = 20_000;
@@ -67,8 +82,8 @@ export async function startLab(spec: LabSpec, down: () => void, signal: AbortSig
   makeFolders(paths, spec.nodes);
   scope.onFailure(() => sweepLab(paths, true).then(() => {}));
 
-  const daemons: { server?: Daemon; readonly agents: Daemon[] } = { agents: [] };
-  const processes = () => labProcesses(daemons, underlay);
+  const parts: Parts = { agents: [] };
+  const processes = () => labProcesses(parts, underlay);
   const closeControl = await serveControl(paths, { down, processes } satisfies ControlHandlers);
   scope.onFailure(closeControl);
 
@@ -76,20 +91,26 @@ export async function startLab(spec: LabSpec, down: () => void, signal: AbortSig
   report(`${spec.nodes} hosts and the wire between them`);
 
   const server = startServer(spec, underlay);
-  daemons.server = server;
+  parts.server = server;
   scope.onFailure(() => server.stop(graceMs));
   const connection = connectSocket(paths.adminSocket, (text) => report(`warning: ${text}`));
   scope.onFailure(() => connection.close());
   await untilServing(connection, server, join(paths.logs, "server.log"), signal);
   report(`server at ${underlay.control.address}`);
+  if (spec.dashboard !== undefined) {
+    const relay = await relayDashboard(paths, spec.dashboard);
+    parts.dashboard = relay;
+    scope.onFailure(() => relay.close());
+    report(`dashboard  ${dashboardUrl(paths, relay.port)}`);
+  }
 
   await Promise.all(underlay.hosts.map((_, i) => writeBootstrap(connection, paths, i + 1)));
-  daemons.agents.push(...underlay.hosts.map((_, i) => startAgent(spec, underlay, i + 1)));
+  parts.agents.push(...underlay.hosts.map((_, i) => startAgent(spec, underlay, i + 1)));
   scope.onFailure(async () => {
-    await Promise.all(daemons.agents.map((agent) => agent.stop(graceMs)));
+    await Promise.all(parts.agents.map((agent) => agent.stop(graceMs)));
   });
   // Pods are bound to hosts that are ready: with all of them there, they are spread from the first one on.
-  await untilJoined(connection, paths, daemons.agents, signal);
+  await untilJoined(connection, paths, parts.agents, signal);
   report(`agents on ${underlay.hosts.map((_, i) => hostName(i + 1)).join(", ")}`);
 
   const ending = new AbortController();
@@ -104,9 +125,10 @@ export async function startLab(spec: LabSpec, down: () => void, signal: AbortSig
     underlay,
     async close() {
       ending.abort();
+      parts.dashboard?.close();
       await Promise.all([
         runtime.abandon(),
-        ...[...daemons.agents, server].map((daemon) => daemon.stop(graceMs)),
+        ...[...parts.agents, server].map((daemon) => daemon.stop(graceMs)),
       ]);
       connection.close();
       await sweepLab(paths);
@@ -272,10 +294,7 @@ async function untilJoined(
   );
 }
 
-function labProcesses(
-  daemons: { readonly server?: Daemon; readonly agents: readonly Daemon[] },
-  underlay: Underlay,
-): LabProcesses {
+function labProcesses(parts: Parts, underlay: Underlay): LabProcesses {
   const hostProcess = (daemon: Daemon | undefined, host: Underlay["control"]) => ({
     ...host,
     ...(daemon?.pid === undefined ? {} : { pid: daemon.pid }),
@@ -283,10 +302,11 @@ function labProcesses(
   });
   return {
     supervisor: process.pid,
-    server: hostProcess(daemons.server, underlay.control),
+    server: hostProcess(parts.server, underlay.control),
+    ...(parts.dashboard === undefined ? {} : { dashboardPort: parts.dashboard.port }),
     nodes: underlay.hosts.map((host, i) => ({
       name: hostName(i + 1),
-      ...hostProcess(daemons.agents[i], host),
+      ...hostProcess(parts.agents[i], host),
     })),
   };
 }

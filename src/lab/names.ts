@@ -17,6 +17,8 @@ export interface LabPaths {
   readonly control: string;
   readonly serverData: string;
   readonly adminSocket: string;
+  readonly dashboardSocket: string;
+  readonly adminToken: string;
   readonly logs: string;
   /** One file for each running pod. */
   readonly pods: string;
@@ -58,6 +60,8 @@ export function labPaths(name: string, base: string): LabPaths {
     control: join(root, "lab.sock"),
     serverData: join(root, "server"),
     adminSocket: join(root, "server", "admin.sock"),
+    dashboardSocket: join(root, "server", "dashboard.sock"),
+    adminToken: join(root, "server", "admin-token"),
     logs: join(root, "logs"),
     pods: join(root, "pods"),
   };

@@ -10,6 +10,7 @@ import type { Node, Pod } from "../api/k8s/core.ts";
 import { proxyUid } from "../model/names.ts";
 import type { ObjectClient } from "../rpc/object-client.ts";
 import { type HostProcess, labProcesses } from "./control.ts";
+import { dashboardUrl } from "./dashboard-relay.ts";
 import type { LabPaths } from "./names.ts";
 import { type PodRecord, readPodRecords } from "./pods/pod-record.ts";
 import { processesIn } from "./processes.ts";
@@ -22,6 +23,8 @@ export interface LabStatus {
   readonly name: string;
   readonly data: string;
   readonly adminSocket: string;
+  /** Address of the dashboard with the token that signs in; undefined where it is off. */
+  readonly dashboard?: string;
   /** Process id of the lab itself. */
   readonly supervisor: number;
   readonly server: HostProcess;
@@ -60,6 +63,9 @@ export async function labStatus(paths: LabPaths, client: ObjectClient): Promise<
     name: paths.name,
     data: paths.root,
     adminSocket: paths.adminSocket,
+    ...(processes.dashboardPort === undefined
+      ? {}
+      : { dashboard: dashboardUrl(paths, processes.dashboardPort) }),
     supervisor: processes.supervisor,
     server: processes.server,
     nodes: processes.nodes.map((node) => ({
@@ -127,6 +133,7 @@ export function renderStatus(status: LabStatus): string {
   ]);
   return [
     `lab "${status.name}", data in ${status.data}`,
+    ...(status.dashboard === undefined ? [] : [`dashboard  ${status.dashboard}`]),
     "",
     ...renderColumns([["NODE", "STATUS", "ADDRESS", "AGENT", "RESTARTS", "NAMESPACE"], ...nodes]),
     "",

@@ -13,6 +13,7 @@ import { MeshError, renderError } from "../base/error.ts";
 import { createLog, type Log } from "../base/log.ts";
 import { applyObjects } from "../cli/apply.ts";
 import { loadManifests } from "../cli/manifests.ts";
+import type { DashboardPort } from "./dashboard-relay.ts";
 import { type Lab, startLab } from "./lab.ts";
 import type { LabPaths } from "./names.ts";
 import { builtInImages, type ImageRule, parseImageMap } from "./pods/image-map.ts";
@@ -25,6 +26,7 @@ export interface UpOptions {
   readonly nodes: number;
   readonly files: readonly string[];
   readonly imagesFile?: string;
+  readonly dashboard: DashboardPort | undefined;
   readonly heddle: readonly string[];
   readonly cni: string;
 }
@@ -151,9 +153,9 @@ async function bringUp(
   report: (text: string) => void,
   ending: Ending,
 ): Promise<Lab> {
-  const { paths, nodes, heddle, cni } = options;
+  const { paths, nodes, dashboard, heddle, cni } = options;
   const log = fileLog(join(paths.logs, "lab.log"));
-  const spec = { paths, nodes, heddle, cni, images: inputs.images, log, report };
+  const spec = { paths, nodes, dashboard, heddle, cni, images: inputs.images, log, report };
   const lab = await startLab(spec, ending.end, ending.signal);
   try {
     await applyObjects(lab.connection.client, inputs.objects, (line) => log.info(line));

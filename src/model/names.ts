@@ -29,6 +29,8 @@ export const ports = {
   readiness: 15021,
   /** The Kubernetes API of `heddle server`. */
   api: 6443,
+  /** A lab's dashboard, on loopback; the next free one where it is taken. */
+  dashboard: 15080,
   vxlan: 4789,
 } as const;
 

@@ -1,8 +1,8 @@
 /**
- * The server's folder: the store, the authority's root, the administrator's socket.
+ * The server's folder: the store, the authority's root, the administrator's sockets and token.
  *
- * The authority is one file, written aside and renamed into place, so that there is either a whole one or none; losing
- * it would make every certificate in use worthless. Folder and files are the server's user's alone.
+ * What is one file is written aside and renamed into place, so that there is either a whole one or none: losing the
+ * authority would make every certificate in use worthless. Folder and files are the server's user's alone.
  */
 
 import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
@@ -13,8 +13,13 @@ import { type AuthorityMaterial, createAuthority } from "../pki/authority.ts";
 
 export interface DataFolder {
   readonly store: string;
+  /** Who can open it is the administrator. */
   readonly adminSocket: string;
+  /** The dashboard and the API, for whoever signs in or has a token. */
+  readonly dashboardSocket: string;
   readonly authority: string;
+  readonly adminToken: string;
+  readonly sessions: string;
 }
 
 export async function openDataFolder(path: string): Promise<DataFolder> {
@@ -28,7 +33,10 @@ export async function openDataFolder(path: string): Promise<DataFolder> {
   return {
     store: join(path, "objects.db"),
     adminSocket: join(path, "admin.sock"),
+    dashboardSocket: join(path, "dashboard.sock"),
     authority: join(path, "authority.pem"),
+    adminToken: join(path, "admin-token"),
+    sessions: join(path, "sessions.json"),
   };
 }
 
@@ -41,20 +49,29 @@ export async function keptAuthority(
   const kept = await readIfThere(authority);
   if (kept !== undefined) return parseAuthority(kept, authority);
   const made = await createAuthority(trustDomain, now);
-  const aside = `${authority}.new`;
-  await rm(aside, { force: true });
-  const file = await open(aside, "wx", 0o600);
-  try {
-    await file.writeFile(made.keyPem.reveal() + made.rootPem);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(aside, authority);
+  await keepFile(authority, made.keyPem.reveal() + made.rootPem);
   return made;
 }
 
-async function readIfThere(path: string): Promise<string | undefined> {
+/** Replaces a file as a whole, readable by the server's user alone; on disk when it resolves. */
+export async function keepFile(path: string, text: string): Promise<void> {
+  const aside = `${path}.new`;
+  try {
+    await rm(aside, { force: true });
+    const file = await open(aside, "wx", 0o600);
+    try {
+      await file.writeFile(text);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(aside, path);
+  } catch (cause) {
+    throw new MeshError("server.data", `write ${path}`, { cause, fault: "host" });
+  }
+}
+
+export async function readIfThere(path: string): Promise<string | undefined> {
   try {
     return await readFile(path, "utf8");
   } catch (cause) {

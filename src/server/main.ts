@@ -7,7 +7,7 @@
  */
 
 import { chmod, rm } from "node:fs/promises";
-import { createServer as createHttpServer, type IncomingMessage, type Server } from "node:http";
+import { createServer as createHttpServer, type Server } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
 import { isIP, type ListenOptions } from "node:net";
 import { hostname, networkInterfaces } from "node:os";
@@ -19,14 +19,14 @@ import { Scope } from "../base/scope.ts";
 import { ports, trustDomain } from "../model/names.ts";
 import { openAuthority } from "../pki/authority.ts";
 import { sqliteStore } from "../store/sqlite.ts";
-import type { Caller } from "./api/caller.ts";
 import { extensions } from "./api/extensions.ts";
 import { type ApiOptions, apiHandler } from "./api/handler.ts";
-import { type NodeTokens, openNodeTokens } from "./api/node-tokens.ts";
+import { openNodeTokens } from "./api/node-tokens.ts";
 import { openObjects } from "./api/objects.ts";
 import { openServiceAddresses } from "./api/service-addresses.ts";
 import { controllers } from "./controllers/all.ts";
 import { runController } from "./controllers/run.ts";
+import { openDashboard } from "./dashboard/open.ts";
 import { keptAuthority, openDataFolder } from "./data-folder.ts";
 import { createFirstObjects } from "./first-objects.ts";
 import { openWorld } from "./world.ts";
@@ -38,6 +38,8 @@ export interface ServerOptions {
   readonly listen: { readonly host: string; readonly apiPort?: number; readonly xdsPort?: number };
   /** The address that bootstrap documents name, where it is not the one listened on. */
   readonly advertise?: string;
+  /** Folder of the built dashboard; without, or where it is empty, there is none. */
+  readonly dashboardDir?: string;
 }
 
 export interface ServerDeps {
@@ -91,6 +93,7 @@ export async function startServer(
   const tokens = await openNodeTokens(store, objects);
   const world = await openWorld(store, ended.signal);
   const authority = await openAuthority(await keptAuthority(folder, trustDomain, now), now);
+  const dashboard = await openDashboard(folder, options.dashboardDir, tokens, clock);
   const host = options.listen.host;
   const advertised = options.advertise ?? (isEveryAddress(host) ? "127.0.0.1" : host);
   const certificate = await authority.issueServer(...namesOf([host, advertised]));
@@ -134,22 +137,19 @@ export async function startServer(
 
   const https = createHttpsServer(
     { key: certificate.keyPem.reveal(), cert: certificate.certPem, minVersion: "TLSv1.2" },
-    apiHandler({ ...shared, authenticate: (request) => nodeOf(request, tokens) }),
+    dashboard.handler(shared, true),
   );
   started.apiPort = await listen(https, { host, port: options.listen.apiPort ?? ports.api });
   closing.onExit(() => close(https));
 
-  // The store's lock says that no other server runs here, so a socket that is there is a dead one's.
-  await rm(folder.adminSocket, { force: true });
   const admin = createHttpServer(
     apiHandler({ ...shared, authenticate: () => ({ kind: "admin" }) }),
   );
-  const umask = process.umask(0o177);
-  const listening = listen(admin, { path: folder.adminSocket });
-  process.umask(umask);
-  await listening;
-  await chmod(folder.adminSocket, 0o600);
+  await listenPrivately(admin, folder.adminSocket);
   closing.onExit(() => close(admin));
+  const browsers = createHttpServer(dashboard.handler(shared, false));
+  await listenPrivately(browsers, folder.dashboardSocket);
+  closing.onExit(() => close(browsers));
 
   for (const controller of controllers) {
     const running = runController(controller, { world, objects, clock, random, log }, ended.signal);
@@ -168,17 +168,15 @@ export async function startServer(
   };
 }
 
-function nodeOf(request: IncomingMessage, tokens: NodeTokens): Caller {
-  const token = /^Bearer (\S+)$/.exec(request.headers.authorization ?? "")?.[1];
-  const node = token === undefined ? undefined : tokens.authenticate(token);
-  if (node === undefined) {
-    throw new MeshError(
-      "api.unauthorized",
-      token === undefined ? "want a bearer token" : "the token is unknown or was replaced",
-      { fault: "user" },
-    );
-  }
-  return { kind: "node", node };
+/** On a unix socket that only the server's user can open. */
+async function listenPrivately(server: Server, path: string): Promise<void> {
+  // The store's lock says that no other server runs here, so a socket that is there is a dead one's.
+  await rm(path, { force: true });
+  const umask = process.umask(0o177);
+  const listening = listen(server, { path });
+  process.umask(umask);
+  await listening;
+  await chmod(path, 0o600);
 }
 
 function listen(server: Server, where: ListenOptions): Promise<number> {

@@ -1,9 +1,10 @@
 /**
  * Who is calling, and what that one may do.
  *
- * Two sorts. The administrator, who comes over the unix socket that only the server's user can open, may do all. A
- * node, by its token, may read everything but Secrets, and write what is its own to say: its Node, the address blocks
- * it holds, the status of the pods that run on it, and that such a pod is gone. A stolen token speaks for its one node.
+ * Two sorts. The administrator, who comes over the unix socket that only the server's user can open or has the token
+ * that is kept beside it, may do all. A node, by its token, may read everything but Secrets, and write what is its own
+ * to say: its Node, the address blocks it holds, the status of the pods that run on it, and that such a pod is gone. A
+ * stolen token speaks for its one node.
  */
 
 import type { AddressBlock } from "../../api/heddle/v1.ts";

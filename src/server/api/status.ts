@@ -26,6 +26,7 @@ const answers: Readonly<Record<string, readonly [number, string]>> = {
   "api.service-addresses-exhausted": [422, "Invalid"],
   "api.timeout": [504, "Timeout"],
   "api.too-large": [413, "RequestEntityTooLarge"],
+  "api.too-many-attempts": [429, "TooManyRequests"],
   "api.unauthorized": [401, "Unauthorized"],
   "store.absent": [404, "NotFound"],
   "store.conflict": [409, "Conflict"],
