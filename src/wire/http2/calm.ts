@@ -1,0 +1,46 @@
+/**
+ * How much a peer may ask of us that leads to nothing: the bound on floods.
+ *
+ * HTTP/2 has many frames that cost the receiver work and the sender nothing: PING, SETTINGS, PRIORITY, empty DATA, streams
+ * that are reset as soon as they are opened (CVE-2019-9511 … 9518, CVE-2023-44487). Each takes from an allowance; useful
+ * work (requests answered, data moved) and time give back. A peer that is out of it loses its connection, with
+ * ENHANCE_YOUR_CALM, and nobody else notices.
+ *
+ * The figures leave room for what honest peers do: keep-alive and bandwidth pings, a window update or two per DATA frame,
+ * clients that give up on every second request at once.
+ */
+
+const capacity = 2_000;
+const perSecond = 100;
+
+export const costOfFrame = 1;
+/** A stream for nothing: refused, malformed, or reset at once. */
+export const costOfStream = 10;
+export const gainOfAnswer = 10;
+export const gainOfDataSent = 4;
+export const gainOfDataReceived = 1;
+
+/** A reset before the answer, sooner than this after the request, counts as a stream for nothing. */
+export const hastyMs = 100;
+
+export class Calm {
+  #left = capacity;
+  #at = 0;
+
+  /** Time has passed: `now` in milliseconds, of a monotonic clock. */
+  tick(now: number): void {
+    if (now <= this.#at) return;
+    if (this.#at > 0) this.gain(((now - this.#at) / 1000) * perSecond);
+    this.#at = now;
+  }
+
+  /** False: that was too much. */
+  spend(cost: number): boolean {
+    this.#left -= cost;
+    return this.#left >= 0;
+  }
+
+  gain(amount: number): void {
+    this.#left = Math.min(capacity, this.#left + amount);
+  }
+}
