@@ -25,7 +25,7 @@ export interface Judged {
 
 export interface CurvePoint {
   readonly requestsPerSecond: number;
-  readonly utilisation: number;
+  readonly utilisation?: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
 }
@@ -34,22 +34,27 @@ export interface CurvePoint {
 export interface FittedService {
   readonly model: string;
   readonly replicas: number;
-  /** Requests that one replica serves at a time. */
-  readonly workers: number;
+  /** Whose latency it is: what callers' sidecars see, or, where no caller has one, what the service's own see. */
+  readonly seenBy: "callers" | "service";
+  /** Requests that one replica serves at a time. Absent: more than were ever under way, no queue was seen. */
+  readonly workers?: number;
   readonly requestsPerSecond: number;
   readonly serviceMs: number;
   readonly serviceScv: number;
   readonly arrivalScv: number;
   readonly overheadMs: number;
-  readonly utilisation: number;
+  /** Share of time that one worker is busy; absent where their number is. */
+  readonly utilisation?: number;
   readonly requests: number;
   readonly windowSeconds: number;
 }
 
-/** What the loss of one endpoint would cost, or did. */
+/** What the sudden death of one endpoint would cost, or did. */
 export interface RecoveryForecast {
+  /** From the first attempt that fails until every caller has ejected the endpoint: the mean. */
   readonly detectMs: number;
   readonly detectIntervalMs: readonly [low: number, high: number];
+  /** Requests that fail for the callers, after retries: the mean. */
   readonly lostRequests: number;
   readonly lostInterval: readonly [low: number, high: number];
   /** Share of the time in which so sure an interval holds. */
@@ -71,12 +76,14 @@ export interface Forecast {
   readonly at: number;
   /** A sentence that says what is missing; nothing else is known then. */
   readonly unknown?: string;
+  /** What else there is to know of the numbers, a sentence each. */
+  readonly notes: readonly string[];
   readonly fitted?: FittedService;
   /** At the load and number of replicas that were asked for. */
   readonly asked?: {
     readonly requestsPerSecond: number;
     readonly replicas: number;
-    readonly utilisation: number;
+    readonly utilisation?: number;
     readonly latency?: ForecastLatency;
     /** A sentence: why there is no latency to state. */
     readonly unbounded?: string;

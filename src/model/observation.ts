@@ -70,7 +70,18 @@ export interface ServingCounts {
   readonly services: SparseHistogram;
   readonly serviceSumMs: number;
   readonly serviceSquareSumMs2: number;
+  /**
+   * Responses by how many requests were under way when theirs arrived (index 0: none; the last one: so many or more).
+   * How many a pod serves at a time shows here: until all its workers are busy, a response takes no longer.
+   */
+  readonly found: readonly FoundCounts[];
 }
+
+export type FoundCounts = readonly [
+  requests: number,
+  responseSumMs: number,
+  responseSquareSumMs2: number,
+];
 
 /** What one sidecar counted since it started: the answer of its admin path `/heddle/observation`. */
 export interface SidecarObservation {

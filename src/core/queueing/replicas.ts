@@ -7,7 +7,8 @@
  *
  * Against 240 simulations of least-request: median error 1.4 % at p50, 3.0 % at p99; for 2 and 4 replicas with one
  * client and ρ ≥ 0.3 never above 10 %; up to 16 replicas within 25 %. Fitted with one worker per replica and SCV 0 and 1;
- * elsewhere it is a reasoned guess. Arrivals at the service are taken as Poisson.
+ * elsewhere it is a reasoned guess. Arrivals are Poisson unless told: other variabilities go by Allen and Cunneen, of a
+ * random c-th part of them 1 + (ca² − 1)/c is left, of each c-th in turn ca²/c (Whitt 1983, §4.4, on splitting).
  */
 
 import { MeshError, unreachable } from "../../base/error.ts";
@@ -42,6 +43,8 @@ export interface ReplicatedDemand extends Demand {
   readonly workers?: number;
   /** Callers that balance independently of each other; 1 unless told. */
   readonly clients?: number;
+  /** Squared coefficient of variation of the time between requests, all callers together; 1, Poisson, unless told. */
+  readonly arrivalScv?: number;
   /** What network and proxies add to each response, in ms; 0 unless told. */
   readonly overheadMs?: number;
 }
@@ -49,21 +52,20 @@ export interface ReplicatedDemand extends Demand {
 /** Times in ms, rates per second. λ ≥ 0, s > 0, SCV ≥ 0, whole replicas, workers and clients ≥ 1, overhead ≥ 0. */
 export function replicas(demand: ReplicatedDemand): Outcome {
   const { balancing, serviceScv, workers = 1, clients = 1, overheadMs = 0 } = demand;
-  const count = demand.replicas;
+  const { replicas: count, arrivalScv = 1 } = demand;
   whole("the number of replicas", count, 1);
   whole("the number of workers of a replica", workers, 1);
   whole("the number of clients", clients, 1);
   atLeast("the service time's SCV", serviceScv, 0);
+  atLeast("the SCV of the time between requests", arrivalScv, 0);
   atLeast("the overhead in ms", overheadMs, 0);
   const model = `${count} × M/G/${workers} ${balancing}`;
   const served = { ...demand, servers: count * workers };
   const outcome = answer(served, model, (rho) => {
-    if (count === 1) return mgcUnit(model, workers, rho, serviceScv);
+    if (count === 1 || balancing === "central") return oneQueue(model, rho, demand);
     switch (balancing) {
-      case "central":
-        return mgcUnit(model, count * workers, rho, serviceScv);
       case "random":
-        return mgcUnit(model, workers, rho, serviceScv);
+        return atRandom(model, rho, demand);
       case "least-request":
         return lessLoadedOfTwo(model, rho, demand);
       case "round-robin":
@@ -75,26 +77,49 @@ export function replicas(demand: ReplicatedDemand): Outcome {
   return overheadMs === 0 ? outcome : later(outcome, overheadMs);
 }
 
+/** One queue for the workers of all replicas. */
+function oneQueue(model: string, rho: number, demand: ReplicatedDemand): UnitAnswer {
+  const { replicas: count, workers = 1, serviceScv, arrivalScv = 1 } = demand;
+  return queueOf(model, count * workers, rho, arrivalScv, serviceScv);
+}
+
+/** A queue each, and a random part of the requests. */
+function atRandom(model: string, rho: number, demand: ReplicatedDemand): UnitAnswer {
+  const { replicas: count, workers = 1, serviceScv, arrivalScv = 1 } = demand;
+  return queueOf(model, workers, rho, 1 + (arrivalScv - 1) / count, serviceScv);
+}
+
+function queueOf(
+  model: string,
+  servers: number,
+  rho: number,
+  arrivalScv: number,
+  serviceScv: number,
+): UnitAnswer {
+  if (arrivalScv === 1) return mgcUnit(model, servers, rho, serviceScv);
+  return ggcUnit(model, servers, rho, arrivalScv, serviceScv);
+}
+
 function lessLoadedOfTwo(model: string, rho: number, demand: ReplicatedDemand): UnitAnswer {
-  const { replicas: count, workers = 1, clients = 1, serviceScv } = demand;
-  const together = mgcUnit(model, count * workers, rho, serviceScv);
-  const apart = mgcUnit(model, workers, rho, serviceScv);
+  const { replicas: count, clients = 1 } = demand;
+  const together = oneQueue(model, rho, demand);
+  const apart = atRandom(model, rho, demand);
   const weight = twoChoicesWeight(count, rho, clients);
   return blend(model, [together, apart], (q) => twoChoicesWeightAt(q, weight, rho), weight);
 }
 
 function inTurn(model: string, rho: number, demand: ReplicatedDemand): UnitAnswer {
-  const { workers = 1, clients = 1, serviceScv } = demand;
+  const { clients = 1 } = demand;
   const alone = inTurnByOne(model, rho, demand);
   if (clients === 1) return alone;
-  const atRandom = mgcUnit(model, workers, rho, serviceScv);
   const weight = takingTurnsWeight(rho, clients);
-  return blend(model, [alone, atRandom], () => weight, weight);
+  return blend(model, [alone, atRandom(model, rho, demand)], () => weight, weight);
 }
 
-/** One client's Poisson stream dealt in turn: Erlang-c arrivals, SCV 1/c, at each replica. */
+/** One client's stream dealt in turn: of a Poisson one, Erlang-c arrivals, SCV 1/c, at each replica. */
 function inTurnByOne(model: string, rho: number, demand: ReplicatedDemand): UnitAnswer {
-  const { replicas: count, workers = 1, serviceScv } = demand;
+  const { replicas: count, workers = 1, serviceScv, arrivalScv = 1 } = demand;
+  if (arrivalScv !== 1) return ggcUnit(model, workers, rho, arrivalScv / count, serviceScv);
   // Equal service times end in the order they began: dealing in turn then is the central queue.
   if (serviceScv < 1e-4) return mdcUnit(model, count * workers, rho);
   if (serviceScv === 1 && workers === 1) return dealtToExponential(model, count, rho);

@@ -7,6 +7,7 @@ describe("what a pod serves", () => {
   test("has exactly the service times of a worker that serves in order of arrival", () => {
     const services = [5, 12, 3, 8, 1, 20, 2];
     const arrivals = [0, 4, 6, 40, 41, 42, 90];
+    const found = new Map<number, number>();
     const events: { at: number; arrivedAt?: number }[] = [];
     let freeAt = 0;
     for (const [i, arrivedAt] of arrivals.entries()) {
@@ -15,8 +16,8 @@ describe("what a pod serves", () => {
     }
     const tally = new ServingTally("shop/web-0", "shop/web");
     for (const { at, arrivedAt } of events.sort((a, b) => a.at - b.at)) {
-      if (arrivedAt === undefined) tally.arrive(at);
-      else tally.depart(arrivedAt, at, false);
+      if (arrivedAt === undefined) found.set(at, tally.arrive(at));
+      else tally.depart(arrivedAt, at, found.get(arrivedAt) ?? 0, false);
     }
     const counts = tally.counts(200);
     assert.equal(counts.requests, 7);
@@ -27,6 +28,12 @@ describe("what a pod serves", () => {
     // Departures at 5, 17, 20, 48, 49, 69 and 92: by Little's law the integral is the sum of all responses.
     assert.equal(counts.inFlightMs, 5 + 13 + 14 + 8 + 8 + 27 + 2);
     assert.equal(counts.responseSumMs, counts.inFlightMs);
+    // Those that came at 4, 6 and 41 found one other, the one at 42 two.
+    assert.deepEqual(counts.found, [
+      [3, 5 + 8 + 2, 25 + 64 + 4],
+      [3, 13 + 14 + 8, 13 ** 2 + 14 ** 2 + 8 ** 2],
+      [1, 27, 27 ** 2],
+    ]);
     assert.deepEqual([counts.gaps, counts.gapSumMs], [6, 90]);
     assert.equal(counts.gapSquareSumMs2, 16 + 4 + 34 ** 2 + 1 + 1 + 48 ** 2);
   });
@@ -35,13 +42,13 @@ describe("what a pod serves", () => {
     const tally = new ServingTally("shop/web-0", "shop/web");
     tally.arrive(0);
     tally.arrive(10);
-    tally.depart(10, 30, true);
+    tally.depart(10, 30, 1, true);
     const early = tally.counts(50);
     assert.deepEqual(
       [early.busyMs, early.inFlightMs, early.requests, early.failed],
       [50, 70, 1, 1],
     );
-    tally.depart(0, 60, false);
+    tally.depart(0, 60, 0, false);
     const late = tally.counts(100);
     assert.deepEqual([late.busyMs, late.inFlightMs, late.requests], [60, 80, 2]);
   });

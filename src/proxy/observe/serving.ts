@@ -11,12 +11,14 @@
  */
 
 import { LogHistogram } from "../../base/log-histogram.ts";
-import type { ServingCounts } from "../../model/observation.ts";
+import type { FoundCounts, ServingCounts } from "../../model/observation.ts";
 import type { Exchange } from "../stack/exchange.ts";
 import type { ClusterRuntime } from "../upstream/cluster.ts";
 
 /** Services of one pod that are told apart; a pod is behind one or two. */
 const maxServices = 64;
+/** Requests under way that are told apart when one more arrives; the last stands for all beyond. */
+const mostFound = 32;
 
 /** One Service's requests. Instants are the sidecar's monotonic ms. */
 export class ServingTally {
@@ -37,6 +39,8 @@ export class ServingTally {
   #inFlight = 0;
   /** Until when busy time and in-flight integral are added up. */
   #countedUntil = 0;
+  /** By number found: requests, sum and sum of squares of their responses. */
+  readonly #found = new Float64Array(3 * (mostFound + 1));
   #lastArrival: number | undefined;
   #lastDeparture = Number.NEGATIVE_INFINITY;
 
@@ -45,9 +49,10 @@ export class ServingTally {
     this.service = service;
   }
 
-  arrive(at: number): void {
+  /** Gives how many were under way, which the departure is to be told. */
+  arrive(at: number): number {
     this.#countUntil(at);
-    this.#inFlight++;
+    const found = this.#inFlight++;
     if (this.#lastArrival !== undefined) {
       const gap = at - this.#lastArrival;
       this.#gaps++;
@@ -55,9 +60,10 @@ export class ServingTally {
       this.#gapSquareSumMs2 += gap * gap;
     }
     this.#lastArrival = at;
+    return found;
   }
 
-  depart(arrivedAt: number, at: number, hasFailed: boolean): void {
+  depart(arrivedAt: number, at: number, found: number, hasFailed: boolean): void {
     this.#countUntil(at);
     this.#inFlight--;
     this.#requests++;
@@ -65,6 +71,7 @@ export class ServingTally {
     const responseMs = at - arrivedAt;
     this.#responses.observe(responseMs);
     this.#responseSumMs += responseMs;
+    this.#foundBy(Math.min(found, mostFound), responseMs);
     const serviceMs = at - Math.max(arrivedAt, this.#lastDeparture);
     this.#lastDeparture = at;
     this.#services.observe(serviceMs);
@@ -89,7 +96,27 @@ export class ServingTally {
       services: this.#services.sparse(),
       serviceSumMs: this.#serviceSumMs,
       serviceSquareSumMs2: this.#serviceSquareSumMs2,
+      found: this.#foundCounts(),
     };
+  }
+
+  #foundBy(found: number, responseMs: number): void {
+    const at = 3 * found;
+    const counts = this.#found;
+    counts[at] = (counts[at] ?? 0) + 1;
+    counts[at + 1] = (counts[at + 1] ?? 0) + responseMs;
+    counts[at + 2] = (counts[at + 2] ?? 0) + responseMs * responseMs;
+  }
+
+  #foundCounts(): FoundCounts[] {
+    const levels: FoundCounts[] = [];
+    let last = 0;
+    for (let at = 0; at < this.#found.length; at += 3) {
+      const [requests = 0, sumMs = 0, squareSumMs2 = 0] = this.#found.subarray(at, at + 3);
+      levels.push([requests, sumMs, squareSumMs2]);
+      if (requests > 0) last = levels.length;
+    }
+    return levels.slice(0, last);
   }
 
   #countUntil(now: number): void {
@@ -120,15 +147,15 @@ export class Servings {
   arrive(exchange: Exchange): void {
     const { cluster } = exchange;
     if (cluster === undefined || exchange.isOver || exchange.wantsUpgrade) return;
-    this.#of(cluster).arrive(exchange.startedAt);
+    exchange.foundUnderWay = this.#of(cluster).arrive(exchange.startedAt);
     exchange.atEnd(this.#depart);
   }
 
   readonly #depart = (exchange: Exchange): void => {
-    const { cluster, status } = exchange;
+    const { cluster, status, startedAt, foundUnderWay } = exchange;
     if (cluster === undefined) return;
     const hasFailed = status >= 500 || status === 0 || exchange.flag === "UC";
-    this.#of(cluster).depart(exchange.startedAt, this.#now(), hasFailed);
+    this.#of(cluster).depart(startedAt, this.#now(), foundUnderWay, hasFailed);
   };
 
   counts(): ServingCounts[] {

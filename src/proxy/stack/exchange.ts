@@ -70,6 +70,8 @@ export class Exchange implements Subject {
   isRetryLimited = false;
   isRetrying = false;
   attempts = 0;
+  /** Requests that the application had under way when this one arrived; of inbound ones. */
+  foundUnderWay = 0;
   /** Changes whenever an attempt begins or ends: what was started for an earlier one is not ours any more. */
   epoch = 0;
   tried: Host[] | undefined = undefined;

@@ -1,0 +1,192 @@
+/**
+ * What the sudden death of one endpoint will cost: how long until every caller has ejected it, and how many requests fail
+ * meanwhile, under the outlier detection and the retries that are in force.
+ *
+ * Each caller's sidecar counts for itself. Of k failures in a row, the requests that it had under way at the endpoint
+ * (N, geometric, as in M/M/1) fail at once; the others come as a Poisson stream of rate r. Counted from the first failed
+ * attempt, as it is measured, the time is Erlang distributed with k − max(1, N) stages of mean 1/r. Several callers: the
+ * last of them, each from the death on.
+ *
+ * A dead endpoint answers at once, so it always looks idle, and least-request picks it more often than its share: of two
+ * draws it wins if it is the first, or the second and the first is busy: 1/m · (1 + (1 − 1/m)·β), β the share of
+ * others that look busy to one caller.
+ *
+ * A retry goes to another endpoint but for the chance that five picks in a row are the dead one.
+ *
+ * Not here: failures that are not total, and slow ones (core/reliability/detection.ts, flapping.ts).
+ */
+
+import type { FittedService, RecoveryForecast } from "../../model/forecast.ts";
+import type { OutlierDetection } from "../../model/proxy-config.ts";
+import type { Deployment } from "./deployment.ts";
+
+export type Recovery =
+  | { readonly kind: "forecast"; readonly forecast: RecoveryForecast }
+  /** A sentence: why nothing is promised. */
+  | { readonly kind: "unknown"; readonly why: string };
+
+/** Share of deaths that the stated intervals hold for. */
+const certainty = 0.98;
+/** Picks that a retry makes to avoid endpoints that were tried (Istio's previous-hosts predicate). */
+const picksToAvoid = 5;
+
+export function recoveryOf(deployment: Deployment, fitted: FittedService): Recovery {
+  const { outliers, replicas, clients, retries } = deployment;
+  if (replicas < 2)
+    return {
+      kind: "unknown",
+      why: "its only endpoint cannot be spared: when it dies, every request is lost until it is replaced",
+    };
+  const consecutive = outliers === undefined ? 0 : consecutiveOf(outliers);
+  if (outliers === undefined || consecutive === 0 || outliers.maxEjectionPercent === 0)
+    return {
+      kind: "unknown",
+      why: "no outlier detection is in force: callers go on asking a dead endpoint until its pod is seen to be gone (DestinationRule spec.trafficPolicy.outlierDetection)",
+    };
+  const perMs = fitted.requestsPerSecond / 1000 / clients;
+  if (perMs <= 0) return { kind: "unknown", why: "nobody asks, so nobody would notice a death" };
+  const ratePerMs = perMs * pickedShare(deployment, fitted);
+  const underWay = underWayShares(fitted, clients, consecutive);
+  const time = detectionTime({ consecutive, clients, ratePerMs, underWay });
+  const lost = lostRequests({
+    failures: clients * consecutive,
+    // Sent before the sidecar knew: what is on its way while the last failure comes back.
+    more: clients * ratePerMs * fitted.overheadMs,
+    each: retries === 0 ? 1 : pickedShare(deployment, fitted) ** (picksToAvoid * retries),
+  });
+  return {
+    kind: "forecast",
+    forecast: { ...time, ...lost, certainty, basis: basisOf(outliers, consecutive, deployment) },
+  };
+}
+
+/** A dead endpoint's failures count for both detectors; the nearer one decides. */
+function consecutiveOf({ consecutive5xx, consecutiveGatewayErrors }: OutlierDetection): number {
+  const set = [consecutive5xx, consecutiveGatewayErrors].filter((count) => count > 0);
+  return set.length === 0 ? 0 : Math.min(...set);
+}
+
+/** Requests under way at each of the endpoints that are left, as one caller sees them. */
+function othersUnderWay({ replicas, clients }: Deployment, fitted: FittedService): number {
+  const each = fitted.requestsPerSecond / 1000 / (replicas - 1);
+  if (fitted.utilisation === undefined) return (each * fitted.serviceMs) / clients;
+  const busy = Math.min(0.95, (fitted.utilisation * replicas) / (replicas - 1));
+  return busy / (1 - busy) / clients;
+}
+
+function pickedShare(deployment: Deployment, fitted: FittedService): number {
+  const even = 1 / deployment.replicas;
+  if (deployment.balancing !== "least-request") return even;
+  const others = othersUnderWay(deployment, fitted);
+  return even * (1 + (1 - even) * (others / (1 + others)));
+}
+
+/** P(N = n) for n below `most`, the last one standing for all from there on: geometric. */
+function underWayShares(fitted: FittedService, clients: number, most: number): number[] {
+  const { requestsPerSecond, replicas, serviceMs, utilisation } = fitted;
+  const each = (requestsPerSecond * serviceMs) / 1000 / replicas;
+  const busy = Math.min(0.95, utilisation ?? 0);
+  const mean = (utilisation === undefined ? each : busy / (1 - busy)) / clients;
+  const again = mean / (1 + mean);
+  return Array.from({ length: most + 1 }, (_, n) =>
+    n === most ? again ** n : (1 - again) * again ** n,
+  );
+}
+
+interface Detecting {
+  readonly consecutive: number;
+  readonly clients: number;
+  readonly ratePerMs: number;
+  readonly underWay: readonly number[];
+}
+
+function detectionTime(
+  detecting: Detecting,
+): Pick<RecoveryForecast, "detectMs" | "detectIntervalMs"> {
+  const { consecutive, clients, ratePerMs, underWay } = detecting;
+  const stages = (n: number): number =>
+    Math.max(0, consecutive - (clients === 1 ? Math.max(1, n) : n));
+  // P(detected by t) of one caller, t in mean gaps; of all of them by independence.
+  const byAll = (t: number): number => {
+    const one = underWay.reduce((sum, share, n) => sum + share * atLeast(stages(n), t), 0);
+    return one ** clients;
+  };
+  const side = (1 - certainty) / 2;
+  const end = quantileOf(byAll, 1 - 1e-6);
+  return {
+    detectMs: meanUpTo(byAll, end) / ratePerMs,
+    detectIntervalMs: [
+      quantileOf(byAll, side) / ratePerMs,
+      quantileOf(byAll, 1 - side) / ratePerMs,
+    ],
+  };
+}
+
+function lostRequests(of: {
+  readonly failures: number;
+  readonly more: number;
+  /** Chance that a request whose first attempt failed is lost. */
+  readonly each: number;
+}): Pick<RecoveryForecast, "lostRequests" | "lostInterval"> {
+  const { failures, more, each } = of;
+  const side = (1 - certainty) / 2;
+  const sure = each === 1 ? failures : 0;
+  const byChance = (failures + more) * each - sure;
+  return {
+    lostRequests: sure + byChance,
+    lostInterval: [sure, sure + poissonQuantile(byChance, 1 - side)],
+  };
+}
+
+/** P(Poisson(mean) ≥ count). */
+function atLeast(count: number, mean: number): number {
+  let share = Math.exp(-mean);
+  let below = 0;
+  for (let n = 0; n < count; n++) {
+    below += share;
+    share *= mean / (n + 1);
+  }
+  return Math.max(0, 1 - below);
+}
+
+/** The smallest count that Poisson(mean) does not exceed with probability q. */
+function poissonQuantile(mean: number, q: number): number {
+  let count = 0;
+  while (1 - atLeast(count + 1, mean) < q) count++;
+  return count;
+}
+
+function quantileOf(distribution: (t: number) => number, q: number): number {
+  if (distribution(0) >= q) return 0;
+  let low = 0;
+  let high = 1;
+  while (distribution(high) < q) high *= 2;
+  while (high - low > 1e-6 * high) {
+    const middle = (low + high) / 2;
+    if (distribution(middle) < q) low = middle;
+    else high = middle;
+  }
+  return high;
+}
+
+/** ∫ (1 − F), by the trapezium rule: the functions are smooth. */
+function meanUpTo(distribution: (t: number) => number, end: number): number {
+  const steps = 400;
+  let sum = (1 - distribution(0) + 1 - distribution(end)) / 2;
+  for (let i = 1; i < steps; i++) sum += 1 - distribution((end * i) / steps);
+  return (sum * end) / steps;
+}
+
+function basisOf(
+  outliers: OutlierDetection,
+  consecutive: number,
+  { clients, retries }: Deployment,
+): string {
+  const who = clients === 1 ? "of the one caller" : `of each of ${clients} callers`;
+  const failures = consecutive === 1 ? "one failure" : `${consecutive} failures in a row`;
+  const again =
+    retries === 0
+      ? "no retries"
+      : `${retries === 1 ? "one retry" : `${retries} retries`}, on another endpoint`;
+  return `${failures} ${who} eject for ${outliers.baseEjectionMs / 1000} s; ${again}`;
+}
