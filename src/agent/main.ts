@@ -114,7 +114,14 @@ function openParts(options: AgentOptions, deps: AgentDeps, joined: Promise<void>
     attachments,
     joined,
     dataplane: new Dataplane(driver, pods, clock, log),
-    ipam: new Ipam(options.node, objects, cooling, addresses, log),
+    ipam: new Ipam({
+      node: options.node,
+      objects,
+      cooling,
+      used: addresses,
+      connected: (each) => driver.connected(each),
+      log,
+    }),
     deadPods: new DeadPods(),
     addresses: new PodAddresses(objects, options.address, clock, log),
     sidecars: new Sidecars(

@@ -43,6 +43,9 @@ export async function resyncNowAndThen(parts: NodeParts, signal: AbortSignal): P
     const view = parts.dataplane.views.get();
     if (signal.aborted || view === undefined) continue;
     await releaseDead(parts);
+    await parts.ipam.tend().catch((error: unknown) => {
+      parts.log.warn("address plan is not looked after", { error: renderError(error) });
+    });
     try {
       parts.dataplane.resync();
     } catch (error) {

@@ -40,6 +40,20 @@ export const kinds: readonly Kind[] = [
     effect: "acts",
   },
   {
+    apiVersions: ["heddle.dev/v1"],
+    kind: "AddressPool",
+    resource: "addresspools",
+    namespaced: false,
+    effect: "acts",
+  },
+  {
+    apiVersions: ["heddle.dev/v1"],
+    kind: "AddressReservation",
+    resource: "addressreservations",
+    namespaced: false,
+    effect: "acts",
+  },
+  {
     apiVersions: ["v1"],
     kind: "Node",
     resource: "nodes",

@@ -53,6 +53,24 @@ export function forgetConnectionsOf(socket: NetlinkSocket, address: string): num
   return forgotten;
 }
 
+/** Those of the addresses that open or answer a tracked connection: one walk, and none where nothing is tracked. */
+export function connectedOf(
+  socket: NetlinkSocket,
+  addresses: readonly string[],
+): readonly string[] {
+  if (addresses.length === 0 || countConnections(socket) === 0) return [];
+  const found = new Set<string>();
+  doing("connection", `list connections of ${addresses.length} addresses`, () =>
+    socket.dump(dumpConnections(), (payload, type) => {
+      const connection = decodeConnection(type, payload);
+      if (connection === undefined) return undefined;
+      found.add(connection.original.source).add(connection.reply.source);
+      return undefined;
+    }),
+  );
+  return addresses.filter((address) => found.has(address));
+}
+
 function countConnections(socket: NetlinkSocket): number {
   const count = doing("connection", "count connections", () =>
     socket.get(getConnectionCount(), decodeConnectionCount),

@@ -28,6 +28,8 @@ export interface KernelDriver {
   applyRulesetIn(netns: string, ruleset: Ruleset): void;
   /** What is wrong with a pod's side of its link, as sentences; empty when all is as given. For CNI CHECK. */
   checkPodInterface(wanted: PodInterface): readonly string[];
+  /** Those of the addresses that open or answer a tracked connection (conntrack). */
+  connected(addresses: readonly string[]): readonly string[];
   /** Forgets connections of an address that is gone (conntrack), so that a later owner does not inherit them. */
   forgetConnections(address: string): void;
   close(): void;

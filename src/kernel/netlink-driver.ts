@@ -13,7 +13,7 @@
 import { closeSync } from "node:fs";
 import type { NodeState, PodInterface, Ruleset, Step, Sysctl } from "../model/node-state.ts";
 import { renderNewRuleset, renderRuleset } from "../model/ruleset-text.ts";
-import { forgetConnectionsOf } from "./connections.ts";
+import { connectedOf, forgetConnectionsOf } from "./connections.ts";
 import type { KernelDriver } from "./driver.ts";
 import { probeFeatures, requireFeature } from "./features.ts";
 import { applyEntry } from "./link-entries.ts";
@@ -84,6 +84,10 @@ export function openKernelDriver(): KernelDriver {
       } finally {
         closeSync(fd);
       }
+    },
+
+    connected(addresses) {
+      return connectedOf(netfilter, addresses);
     },
 
     forgetConnections(address) {

@@ -25,8 +25,17 @@ export interface NodeView {
 export interface NetworkSettings {
   readonly podCidr: Cidr;
   readonly blockPrefixLength: number;
+  /** All ranges of pods, `podCidr` first. */
+  readonly pools: readonly PoolView[];
   readonly serviceCidr: Cidr;
   readonly encap: Encap;
+}
+
+export interface PoolView {
+  readonly name: string;
+  readonly cidr: Cidr;
+  /** Packets that leave the pods' ranges get the node's address. */
+  readonly masquerade: boolean;
 }
 
 export type Encap =
@@ -57,9 +66,18 @@ export interface WorkloadView {
   readonly labels: Readonly<Record<string, string>>;
   /** False for a pod that asked for no sidecar (`sidecar.istio.io/inject: "false"`) or that has host networking. */
   readonly meshed: boolean;
+  /** Where its addresses are to come from; absent: from the pool `default`, whichever are free. */
+  readonly addressing?: AddressingView;
   /** `spec.hostname` and `spec.subdomain`, for the names of stateful pods. */
   readonly hostname?: string;
   readonly subdomain?: string;
+}
+
+export interface AddressingView {
+  /** Names, in order; of every family that the pod is to have. */
+  readonly pools: readonly string[];
+  /** Asked for by name, at most one of each family. */
+  readonly addresses: readonly string[];
 }
 
 export interface ServiceView {

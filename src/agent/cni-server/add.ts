@@ -46,7 +46,7 @@ export async function add(
   if (ownsPod) scope.onFailure(() => unmakePod(workload.namespace, workload.name, parts));
   await joined(parts, signal);
 
-  const addresses = await ipam.lease();
+  const addresses = await ipam.lease(workload.addressing);
   scope.onFailure(() => ipam.release(addresses));
   const attachment: Attachment = {
     ...key,

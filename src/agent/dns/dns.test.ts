@@ -27,6 +27,7 @@ const view: NodeView = {
   settings: {
     podCidr: parseCidr("10.244.0.0/16"),
     blockPrefixLength: 26,
+    pools: [],
     serviceCidr: parseCidr("10.96.0.0/16"),
     encap: { kind: "none" },
   },

@@ -18,7 +18,7 @@ import { parseCidr } from "../../base/ip.ts";
 import { createLog } from "../../base/log.ts";
 import type { KernelDriver } from "../../kernel/driver.ts";
 import { createFakeKernel, type FakeKernel } from "../../kernel/fake/fake-driver.ts";
-import type { NodeView, WorkloadView } from "../../model/node-view.ts";
+import type { AddressingView, NodeView, WorkloadView } from "../../model/node-view.ts";
 import { type CniReply, decodeReply, encodeInvocation } from "../../wire/cni/frame.ts";
 import type { ViewSnapshot } from "../deps.ts";
 import { Latest } from "../latest.ts";
@@ -34,6 +34,7 @@ export interface FakePod {
   readonly uid?: string;
   readonly meshed?: boolean;
   readonly address?: string;
+  readonly addressing?: AddressingView;
   readonly labels?: Readonly<Record<string, string>>;
 }
 
@@ -273,6 +274,7 @@ function viewOf(
     settings: {
       podCidr: parseCidr(podCidr),
       blockPrefixLength: 26,
+      pools: [{ name: "default", cidr: parseCidr(podCidr), masquerade: true }],
       serviceCidr: parseCidr("10.96.0.0/16"),
       encap: { kind: "none" },
     },
@@ -287,6 +289,7 @@ function viewOf(
         serviceAccount: "default",
         labels: { app: pod.name },
         meshed: pod.meshed ?? false,
+        ...(pod.addressing === undefined ? {} : { addressing: pod.addressing }),
         addresses: pod.address === undefined ? [] : [pod.address],
       }),
     ),

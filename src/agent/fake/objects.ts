@@ -52,6 +52,12 @@ export function fakeObjects(): FakeObjects {
     },
     async update(object) {
       enter("update", object.kind);
+      const { namespace, name, resourceVersion } = object.metadata;
+      const there = all.get(keyOf(object.kind, namespace, name));
+      if (there === undefined) throw new MeshError("api.absent", `update ${object.kind} ${name}`);
+      if (resourceVersion !== undefined && resourceVersion !== there.metadata.resourceVersion) {
+        throw new MeshError("api.conflict", `update ${object.kind} ${name}`);
+      }
       return put(object);
     },
     async patchStatus<T extends ApiObject>(

@@ -1,9 +1,10 @@
 /**
  * Addresses that were given back and are not given out again yet.
  *
- * Connections, neighbour caches and other nodes' views outlive a pod by seconds; an address that is used again at once
- * sends its new owner the old one's packets. Thirty seconds outlast all of them here. The list is on disk, because a
- * restarted agent must wait as well, but is never forced: after a reboot there is nothing left to outlive.
+ * Neighbour caches and other nodes' views outlive a pod by seconds; an address that is used again at once sends its new
+ * owner the old one's packets. Thirty seconds outlast all of them here. Tracked connections may live for days: whoever
+ * takes an address off the list looks for those first. The list is on disk, because a restarted agent must wait as
+ * well, but is never forced: after a reboot there is nothing left to outlive.
  */
 
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
@@ -33,18 +34,20 @@ export class Cooling {
     this.#save();
   }
 
-  /** The address has an owner again. */
+  /** The address has an owner again, or may have one. */
   remove(address: string): void {
     if (this.#since.delete(address)) this.#save();
   }
 
-  /** Addresses that are still too fresh, longest-waiting first. */
-  fresh(): readonly string[] {
-    const limit = this.#clock.now() - coolDownMs;
-    for (const [address, since] of this.#since) {
-      if (since <= limit) this.#since.delete(address);
-    }
+  /** All that were given back and not removed, longest-waiting first. */
+  all(): readonly string[] {
     return [...this.#since.keys()];
+  }
+
+  /** Those whose time is over, longest-waiting first. */
+  cooled(): readonly string[] {
+    const limit = this.#clock.now() - coolDownMs;
+    return [...this.#since].flatMap(([address, since]) => (since <= limit ? [address] : []));
   }
 
   #load(): Map<string, number> {

@@ -1,6 +1,6 @@
 /** heddle.dev/v1: the kinds that no other API has: addresses and who holds them. Cluster-scoped. */
 
-import type { Resource } from "../resource.ts";
+import type { LabelSelector, Resource } from "../resource.ts";
 
 /** The address plan; one named `default` exists from the server's first start. */
 export interface Network extends Resource {
@@ -13,8 +13,40 @@ export interface Network extends Resource {
   };
 }
 
+/** A further range of pod addresses, of either family, for all pods or for those that its selectors choose. */
+export interface AddressPool extends Resource {
+  readonly kind: "AddressPool";
+  readonly spec: {
+    readonly cidr: string;
+    /** Length of the blocks that nodes take; 26 or 122 where absent. */
+    readonly blockPrefixLength?: number;
+    readonly nodeSelector?: LabelSelector;
+    readonly namespaceSelector?: LabelSelector;
+    /** Gives no more addresses; those that are in use stay. */
+    readonly disabled?: boolean;
+    /** Nodes never take parts of each other's blocks. */
+    readonly strictAffinity?: boolean;
+    /** False: packets leave the pods' ranges with the pod's own address. */
+    readonly masquerade?: boolean;
+  };
+}
+
+/** Addresses that pods get only by asking for them by name. */
+export interface AddressReservation extends Resource {
+  readonly kind: "AddressReservation";
+  readonly spec: { readonly cidrs: readonly string[] };
+}
+
 /** A block of pod addresses and the node that holds it. Named after its CIDR (`10.244.0.64-26`); taken by create. */
 export interface AddressBlock extends Resource {
   readonly kind: "AddressBlock";
-  readonly spec: { readonly cidr: string; readonly node: string };
+  readonly spec: {
+    readonly cidr: string;
+    /** Gets the packets for all of the block but what others claim. */
+    readonly node: string;
+    /** Which node may give which part to its pods; absent: `node` may give all. Disjoint, inside the block. */
+    readonly claims?: readonly { readonly cidr: string; readonly node: string }[];
+    /** About to be deleted: nobody claims of it any more. */
+    readonly released?: boolean;
+  };
 }

@@ -7,7 +7,14 @@
 
 import { isRecord } from "../../base/json.ts";
 import { kindNamed } from "../kinds.ts";
-import { addressBlockName, addressBlockSpec, networkSpec } from "./heddle.ts";
+import {
+  addressBlockName,
+  addressBlockSpec,
+  addressPoolName,
+  addressPoolSpec,
+  addressReservationSpec,
+} from "./address-plan.ts";
+import { networkSpec } from "./heddle.ts";
 import type { Issue } from "./issue.ts";
 import { destinationRuleSpec } from "./istio/destination-rule.ts";
 import { gatewaySpec } from "./istio/gateway.ts";
@@ -53,6 +60,12 @@ const schemas: Readonly<Record<string, KindSchema>> = {
     fields: { "spec!": addressBlockSpec },
     whole: addressBlockName,
   },
+  AddressPool: {
+    name: dnsSubdomain,
+    fields: { "spec!": addressPoolSpec },
+    whole: addressPoolName,
+  },
+  AddressReservation: { name: dnsSubdomain, fields: { "spec!": addressReservationSpec } },
   ServiceAccount: {
     name: dnsSubdomain,
     fields: {

@@ -3,8 +3,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
+import { blockName } from "../../api/heddle/block-name.ts";
 import { cidrContains, parseCidr, renderCidr } from "../../base/ip.ts";
-import { blockName, chooseAddress, chooseBlock } from "./choose.ts";
+import { chooseAddress, chooseBlock } from "./choose.ts";
 
 describe("choosing a block", () => {
   const network = parseCidr("10.244.0.0/24");
@@ -35,6 +36,10 @@ describe("choosing a block", () => {
 
   test("names a block so that creating the object is taking it", () => {
     assert.equal(blockName(parseCidr("10.244.0.64/26")), "10.244.0.64-26");
+    assert.equal(
+      blockName(parseCidr("fd00::40/122")),
+      "fd00-0000-0000-0000-0000-0000-0000-0040-122",
+    );
   });
 });
 

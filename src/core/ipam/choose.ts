@@ -7,20 +7,8 @@
  */
 
 import { hashText } from "../../base/hash.ts";
-import {
-  addressAt,
-  type Cidr,
-  cidrSize,
-  parseCidr,
-  parseIpv4,
-  renderCidr,
-  subnetAt,
-} from "../../base/ip.ts";
-
-/** Name of the AddressBlock object: creating it is taking the block. */
-export function blockName(block: Cidr): string {
-  return `${block.address}-${block.prefixLength}`;
-}
+import { addressAt, type Cidr, cidrSize, parseCidr, renderCidr, subnetAt } from "../../base/ip.ts";
+import { covers, overlaps, without } from "./prefixes.ts";
 
 /**
  * The first block of the network that overlaps none of the taken ones (CIDR texts); undefined when all are taken.
@@ -34,60 +22,42 @@ export function chooseBlock(
 ): Cidr | undefined {
   if (prefixLength < network.prefixLength) return undefined;
   const count = 2 ** (prefixLength - network.prefixLength);
-  const occupied = occupiedIndices(network, prefixLength, taken);
-  const start = seed === undefined ? 0 : hashText(seed) % count;
-  for (let step = 0; step < count; step++) {
-    const index = (start + step) % count;
-    if (!occupied.has(index)) return subnetAt(network, prefixLength, index);
+  // Those of the same length are found by name. A larger one covers several places, a smaller one part of one.
+  const others = [...taken]
+    .map(parseCidr)
+    .filter((block) => block.prefixLength !== prefixLength && overlaps(block, network));
+  if (others.some((block) => covers(block, network))) return undefined;
+  const start = seed === undefined ? 0 : hashText(seed) % Math.min(count, 2 ** 32);
+  const occupied = others.reduce((sum, block) => sum + placesIn(block, prefixLength), taken.size);
+  for (let step = 0; step < count && step <= occupied; step++) {
+    const block = subnetAt(network, prefixLength, (start + step) % count);
+    if (!taken.has(renderCidr(block)) && !others.some((other) => overlaps(other, block))) {
+      return block;
+    }
   }
   return undefined;
 }
 
+function placesIn(block: Cidr, prefixLength: number): number {
+  return 2 ** Math.max(0, prefixLength - block.prefixLength);
+}
+
 /**
- * A free address: the lowest that is neither in use nor cooling down; undefined when there is none.
- * Where only cooling addresses are left and one must be given, the caller leaves the one released longest ago out of
- * `cooling`: an address is then reused as late as can be.
+ * A free address: the lowest that is neither in use nor cooling down nor in a skipped part; undefined when there is
+ * none.
  */
 export function chooseAddress(
-  blocks: readonly Cidr[],
+  parts: readonly Cidr[],
   inUse: ReadonlySet<string>,
   cooling: readonly string[],
+  skipped: readonly Cidr[] = [],
 ): string | undefined {
   const avoided = new Set(cooling);
-  for (const block of blocks) {
-    for (let index = 0; index < cidrSize(block); index++) {
-      const address = addressAt(block, index);
+  for (const part of parts.flatMap((each) => without(each, skipped))) {
+    for (let index = 0; index < cidrSize(part); index++) {
+      const address = addressAt(part, index);
       if (!inUse.has(address) && !avoided.has(address)) return address;
     }
   }
   return undefined;
-}
-
-/** Blocks may have been taken with another length: a larger one covers several indices, a smaller one part of one. */
-function occupiedIndices(
-  network: Cidr,
-  prefixLength: number,
-  taken: ReadonlySet<string>,
-): ReadonlySet<number> {
-  const size = 2 ** (32 - prefixLength);
-  const base = parseIpv4(network.address);
-  const occupied = new Set<number>();
-  for (const text of taken) {
-    const block = parseCidr(text);
-    const first = parseIpv4(block.address) - base;
-    const last = Math.min(first + cidrSize(block), cidrSize(network)) - 1;
-    for (
-      let index = Math.floor(Math.max(first, 0) / size);
-      index <= Math.floor(last / size);
-      index++
-    ) {
-      occupied.add(index);
-    }
-  }
-  return occupied;
-}
-
-/** Texts of blocks, the form `chooseBlock` takes them in. */
-export function blockTexts(blocks: Iterable<Cidr>): ReadonlySet<string> {
-  return new Set(Array.from(blocks, renderCidr));
 }

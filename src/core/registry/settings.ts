@@ -1,10 +1,11 @@
 /** The address plan: what the Network object named `default` says, and what holds while there is none. */
 
-import type { Network } from "../../api/heddle/v1.ts";
+import type { AddressPool, Network } from "../../api/heddle/v1.ts";
 import { parseCidr } from "../../base/ip.ts";
 import { ports, vxlanVni } from "../../model/names.ts";
 import type { NetworkSettings } from "../../model/node-view.ts";
-import { objectNamed, type World } from "./world.ts";
+import { poolsOf } from "../ipam/pools.ts";
+import { objectNamed, objectsOf, type World } from "./world.ts";
 
 export const defaultNetwork: Network = {
   apiVersion: "heddle.dev/v1",
@@ -18,11 +19,18 @@ export const defaultNetwork: Network = {
   },
 };
 
+export function networkOf(world: World): Network {
+  return objectNamed<Network>(world, "Network", "", "default") ?? defaultNetwork;
+}
+
 export function networkSettings(world: World): NetworkSettings {
-  const { spec } = objectNamed<Network>(world, "Network", "", "default") ?? defaultNetwork;
+  const network = networkOf(world);
+  const { spec } = network;
+  const pools = poolsOf(network, objectsOf<AddressPool>(world, "AddressPool"));
   return {
     podCidr: parseCidr(spec.podCidr),
     blockPrefixLength: spec.blockPrefixLength,
+    pools: pools.map(({ name, cidr, masquerade }) => ({ name, cidr, masquerade })),
     serviceCidr: parseCidr(spec.serviceCidr),
     encap:
       spec.encap === "vxlan"

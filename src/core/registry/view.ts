@@ -13,6 +13,7 @@ import type { Node, Pod, Service } from "../../api/k8s/core.ts";
 import { compareIps, isIpv4, parseCidr } from "../../base/ip.ts";
 import type { NodeName } from "../../model/names.ts";
 import type { NodePeer, NodeView, ServiceView, WorkloadView } from "../../model/node-view.ts";
+import { addressingOf } from "../ipam/addressing.ts";
 import { compilePolicies } from "../policy/compile.ts";
 import { vtepMac } from "../topology/hardware-address.ts";
 import { clusterIpOf, endpointsOf, isExternalName, servicePortsOf } from "./services.ts";
@@ -95,8 +96,13 @@ function workloadsOf(
     (pod) => pod.spec.hostNetwork !== true && !hasEnded(pod) && pod.spec.nodeName !== undefined,
   );
   const holders = addressHolders(pods);
+  const addressing = addressingOf(world);
   return pods.map((pod) => {
-    const workload = workloadOf(pod, pod.spec.nodeName ?? "", identities);
+    const wanted = addressing(pod);
+    const workload = {
+      ...workloadOf(pod, pod.spec.nodeName ?? "", identities),
+      ...(wanted === undefined ? {} : { addressing: wanted }),
+    };
     const own = workload.addresses.filter((address) => holders.get(address) === pod);
     return own.length === workload.addresses.length ? workload : { ...workload, addresses: own };
   });

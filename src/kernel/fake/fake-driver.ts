@@ -27,6 +27,8 @@ export interface FakeKernel extends KernelDriver {
   readonly rulesetsIn: ReadonlyMap<string, Ruleset>;
   /** Addresses whose connections were forgotten, oldest first. */
   readonly forgotten: readonly string[];
+  /** Addresses that have a connection nobody forgets. */
+  readonly connections: Set<string>;
   /** Every step taken, oldest first. */
   readonly steps: readonly Step[];
   addNetns(path: string): void;
@@ -47,6 +49,7 @@ export function createFakeKernel(): FakeKernel {
   const transactions: string[] = [];
   const rulesetsIn = new Map<string, Ruleset>();
   const forgotten: string[] = [];
+  const connections = new Set<string>();
   const steps: Step[] = [];
   let refuse: ((step: Step) => string | undefined) | undefined;
 
@@ -70,6 +73,7 @@ export function createFakeKernel(): FakeKernel {
     transactions,
     rulesetsIn,
     forgotten,
+    connections,
     steps,
 
     observe(): NodeState {
@@ -110,6 +114,7 @@ export function createFakeKernel(): FakeKernel {
         .map((field) => `${wanted.ifName} has ${field} ${veth.peer[field]}, want ${wanted[field]}`);
     },
 
+    connected: (addresses) => addresses.filter((address) => connections.has(address)),
     forgetConnections: (address) => void forgotten.push(address),
     close: () => undefined,
 

@@ -3,8 +3,8 @@
  *
  * Two sorts. The administrator, who comes over the unix socket that only the server's user can open or has the token
  * that is kept beside it, may do all. A node, by its token, may read everything but Secrets, and write what is its own
- * to say: its Node, the address blocks it holds, the status of the pods that run on it, and that such a pod is gone. A
- * stolen token speaks for its one node.
+ * to say: its Node, the address blocks it holds, its claims of others', the status of the pods that run on it, and that
+ * such a pod is gone. A stolen token speaks for its one node.
  */
 
 import type { AddressBlock } from "../../api/heddle/v1.ts";
@@ -38,9 +38,7 @@ export function checkWrite(
       case "Node":
         return metadata.name === node && !deletes;
       case "AddressBlock":
-        return [current, next].every(
-          (block) => block === undefined || (block as Partial<AddressBlock>).spec?.node === node,
-        );
+        return mayWriteBlock(node, current as AddressBlock, next as AddressBlock); // The kind says so.
       case "Pod":
         return (
           current !== undefined &&
@@ -55,6 +53,35 @@ export function checkWrite(
     const verb = deletes ? "delete" : part === "status" ? "write the status of" : "write";
     throw forbidden(node, `${verb} ${titleOf(object)}`);
   }
+}
+
+/**
+ * Its own blocks, and of others' what it claims itself: it cannot take what somebody claims already, because claims may
+ * not overlap, nor give away what it does not have.
+ */
+function mayWriteBlock(
+  node: string,
+  current: AddressBlock | undefined,
+  next: AddressBlock | undefined,
+): boolean {
+  const othersClaims = (block: AddressBlock | undefined) =>
+    (block?.spec?.claims ?? [])
+      .filter((claim) => claim.node !== node)
+      .map((claim) => `${claim.cidr} ${claim.node}`)
+      .sort()
+      .join();
+  if (othersClaims(current) !== othersClaims(next)) return false;
+  const owners = [current, next].flatMap((block) => block?.spec?.node ?? []);
+  if (owners.every((owner) => owner === node)) return true;
+  // Another's block stays another's, and what is all its node's has no claims to add to.
+  const { spec: before } = current ?? {};
+  const { spec: after } = next ?? {};
+  return (
+    before?.claims !== undefined &&
+    after?.node === before.node &&
+    after.released === before.released &&
+    before.released !== true
+  );
 }
 
 function forbidden(node: string, what: string): MeshError {

@@ -16,7 +16,7 @@ import { validateObject } from "../../api/validate/object.ts";
 import { MeshError } from "../../base/error.ts";
 import type { Random } from "../../base/random.ts";
 import type { ObjectKey, Store } from "../../store/store.ts";
-import { checkAddressBlock } from "./address-blocks.ts";
+import { checkAddressPlan } from "./address-plan.ts";
 import { type DeleteOptions, deletion, isReadyToGo } from "./deletion.ts";
 import { InvalidObject } from "./invalid.ts";
 import { generatedName, nextState } from "./next-state.ts";
@@ -90,7 +90,7 @@ export function openObjects({ store, addresses, now, random }: ObjectsOptions): 
 
   async function createAdmitted({ object, warnings }: Written, dryRun: boolean): Promise<Written> {
     await checkNamespace(object);
-    await checkAddressBlock(object, store);
+    await checkAddressPlan(object, store);
     const addressed =
       object.kind === "Service" ? await addresses.claim(object as Service, undefined) : object;
     if (dryRun) {
@@ -115,6 +115,7 @@ export function openObjects({ store, addresses, now, random }: ObjectsOptions): 
       object.kind === "Service"
         ? await addresses.claim(object as Service, current as Service)
         : object;
+    await checkAddressPlan(object, store, current);
     if (dryRun) return { object: addressed, warnings };
     const versioned = {
       ...addressed,

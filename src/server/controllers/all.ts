@@ -1,5 +1,6 @@
 /** The controllers, in one list. Their order means nothing: each runs for itself. */
 
+import { addressBlocks } from "./address-blocks.ts";
 import type { Controller } from "./controller.ts";
 import { deployments } from "./deployments.ts";
 import { endpointSlices } from "./endpoint-slices.ts";
@@ -13,4 +14,5 @@ export const controllers: readonly Controller[] = [
   endpointSlices,
   garbage,
   namespaces,
+  addressBlocks,
 ];

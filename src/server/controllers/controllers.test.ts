@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import type { AddressBlock } from "../../api/heddle/v1.ts";
 import type { Deployment, Node, Pod, Service } from "../../api/k8s/core.ts";
 import type { Resource } from "../../api/resource.ts";
 import { seededRandom } from "../../base/random.ts";
 import { objectsOf, type World, worldOf } from "../../core/registry/world.ts";
+import { addressBlocks } from "./address-blocks.ts";
 import type { Controller, Reconciled } from "./controller.ts";
 import { deployments } from "./deployments.ts";
 import { endpointSlices } from "./endpoint-slices.ts";
@@ -352,3 +354,47 @@ function imageOf(one: Pod): string | undefined {
 function names(pods: readonly Pod[]): readonly string[] {
   return pods.map(({ metadata }) => metadata.name).sort();
 }
+
+describe("the address-blocks controller", () => {
+  const node = (name: string): Node => ({ apiVersion: "v1", kind: "Node", metadata: { name } });
+  const block = (spec: Partial<AddressBlock["spec"]>): AddressBlock => ({
+    apiVersion: "heddle.dev/v1",
+    kind: "AddressBlock",
+    metadata: { name: "10.244.0.0-26" },
+    spec: { cidr: "10.244.0.0/26", node: "one", ...spec },
+  });
+  const own = { cidr: "10.244.0.0/27", node: "one" };
+  const borrowed = { cidr: "10.244.0.48/28", node: "two" };
+  const settled = (bench: Bench) => {
+    for (let rounds = 0; bench.round(addressBlocks).writes.length > 0; rounds++) {
+      assert.ok(rounds < 5, "it comes to rest");
+    }
+    return objectsOf<AddressBlock>(bench.world, "AddressBlock");
+  };
+
+  test("leaves blocks of nodes that are there alone, whatever they claim of them", () => {
+    for (const claims of [[], [own], [own, borrowed]]) {
+      const bench = new Bench(node("one"), node("two"), block({ claims }));
+      assert.deepEqual(bench.round(addressBlocks).writes, []);
+    }
+  });
+
+  test("deletes the block of a node that left, with claims and without", () => {
+    assert.deepEqual(settled(new Bench(block({}))), []);
+    assert.deepEqual(settled(new Bench(block({ claims: [own] }))), []);
+  });
+
+  test("keeps what others borrowed of it, and makes one of them its owner", () => {
+    const [kept] = settled(new Bench(node("two"), block({ claims: [own, borrowed] })));
+    assert.deepEqual(kept?.spec, { cidr: "10.244.0.0/26", node: "two", claims: [borrowed] });
+  });
+
+  test("takes back what a node that left had borrowed, and nothing else", () => {
+    const [kept] = settled(new Bench(node("one"), block({ claims: [own, borrowed] })));
+    assert.deepEqual(kept?.spec, { cidr: "10.244.0.0/26", node: "one", claims: [own] });
+  });
+
+  test("finishes the deletion of a block that its node released", () => {
+    assert.deepEqual(settled(new Bench(node("one"), block({ claims: [], released: true }))), []);
+  });
+});
