@@ -30,6 +30,10 @@ const config: UserConfig = {
     emptyOutDir: true,
     target: "es2022",
     assetsInlineLimit: 0, // the page's policy forbids data: URLs but for images
+    rolldownOptions: {
+      // "use client" is for servers that render; here all is the client.
+      onLog: (level, log, next) => log.code === "MODULE_LEVEL_DIRECTIVE" || next(level, log),
+    },
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 2_000, // the graph's layout, in a worker of its own
   },

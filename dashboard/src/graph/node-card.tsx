@@ -1,0 +1,66 @@
+/** A node of the graph. The card selects; the name of a service leads to its page. */
+
+import { Handle, type NodeProps, Position } from "@xyflow/react";
+import type { ReactElement } from "react";
+import { formatMs, formatRate } from "../format.ts";
+import { goTo, hrefOf } from "../route.ts";
+import { HealthIcon, healthWord } from "../ui/health.tsx";
+import { Icon } from "../ui/icon.tsx";
+import type { CardNode } from "./graph-canvas.tsx";
+
+export function NodeCard({ id, data, selected }: NodeProps<CardNode>): ReactElement {
+  const { node, isDimmed } = data;
+  const { namespace, name, kind, signals, health, pods, readyPods } = node;
+  const isShort = pods > 0 && readyPods < pods;
+  return (
+    <div
+      className={`card card-${health} ${selected ? "is-selected" : ""} ${isDimmed ? "is-dimmed" : ""}`}
+      data-node={id}
+    >
+      <Handle type="target" position={Position.Left} isConnectable={false} />
+      <Handle type="source" position={Position.Right} isConnectable={false} />
+      <button
+        type="button"
+        className="card-select"
+        aria-pressed={selected}
+        aria-label={`Select ${name} in ${namespace || "no namespace"}, ${healthWord(health)}`}
+        onClick={() => goTo({ page: "graph", ...(selected ? {} : { selected: id }) })}
+      />
+      <div className="card-head">
+        <HealthIcon health={health} />
+        {kind === "service" ? (
+          <a
+            className="card-name nopan"
+            href={hrefOf({ page: "service", service: { namespace, name } })}
+          >
+            {name}
+          </a>
+        ) : (
+          <span className="card-name">{name}</span>
+        )}
+        {pods > 0 && (
+          <span className={`card-pods ${isShort ? "is-short" : ""}`} title="pods ready">
+            {readyPods}/{pods}
+          </span>
+        )}
+      </div>
+      <div className="card-place">
+        <Icon
+          name={kind === "outside" ? "outside" : kind === "service" ? "services" : "workload"}
+        />
+        {kind === "outside" ? "outside the mesh" : namespace}
+        {!node.hasSidecar && kind !== "outside" && <span> · no sidecar</span>}
+      </div>
+      <div className="card-signals">
+        {signals.requestsPerSecond > 0 ? (
+          <>
+            <b>{formatRate(signals.requestsPerSecond)}</b>
+            <span>p99 {formatMs(signals.p99Ms)}</span>
+          </>
+        ) : (
+          <span>{kind === "service" ? "no requests" : "a caller"}</span>
+        )}
+      </div>
+    </div>
+  );
+}
