@@ -96,6 +96,21 @@ export function describeKernelDriver(
       assert.deepEqual(driver.observe().routes, [route]);
     });
 
+    on("limits both ends of a pod's link, and lets the node's loopback on it", (kernel) => {
+      const { driver, createNetns } = kernel;
+      const { peer, ...host } = vethOf(createNetns());
+      const limit = { bitsPerSecond: 8_000_000, burstBytes: 65_536 };
+      const veth: VethSpec = {
+        ...host,
+        limit,
+        routesLoopback: true,
+        peer: { ...peer, limit: { ...limit, bitsPerSecond: 16_000_000 } },
+      };
+      applyTwice(driver, [{ kind: "link-add", link: veth }]);
+      assert.deepEqual(driver.observe().links, [veth]);
+      assert.deepEqual(driver.checkPodInterface(veth.peer), []);
+    });
+
     on("makes a link anew when its pod has a new namespace", ({ driver, createNetns }) => {
       const first = vethOf(createNetns());
       const second = vethOf(createNetns());
@@ -285,6 +300,26 @@ export function describeKernelDriver(
       assert.equal(found.length, 2);
       assert.match(found.join(), /02:00:00:00:00:0a, want 02:00:00:00:00:0b/);
       assert.match(found.join(), /10\.244\.0\.5.*, want 10\.244\.0\.6/);
+    });
+
+    on("tells a network namespace from any other file", ({ driver, createNetns }) => {
+      assert.equal(driver.isNetns(createNetns()), true);
+      for (const path of ["/etc/passwd", "/", "", "/nowhere"]) {
+        assert.equal(driver.isNetns(path), false, path);
+      }
+    });
+
+    on("removes a ruleset from a pod's namespace, there or not", ({ driver, createNetns }) => {
+      const netns = createNetns();
+      const captureRuleset = { table: "heddle", sets: [], maps: [], chains: [] };
+      driver.removeRulesetIn(netns, captureRuleset.table);
+      driver.applyRulesetIn(netns, captureRuleset);
+      assert.deepEqual(driver.checkRuleset(captureRuleset, [], netns), []);
+      driver.removeRulesetIn(netns, captureRuleset.table);
+      assert.deepEqual(driver.checkRuleset(captureRuleset, [], netns), [
+        "nftables table inet heddle is absent",
+      ]);
+      driver.removeRulesetIn("/run/netns/heddle-test-no-such", captureRuleset.table);
     });
 
     on("forgets the connections of an address that never had any", ({ driver }) => {

@@ -7,6 +7,7 @@
  */
 
 import {
+  type Connection,
   type ConnectionEnd,
   connectionInvolves,
   decodeConnection,
@@ -16,6 +17,7 @@ import {
   dumpConnectionsOf,
   getConnectionCount,
 } from "../wire/netlink/conntrack.ts";
+import type { NetlinkRequest } from "../wire/netlink/message.ts";
 import type { NetlinkSocket } from "./netlink-socket.ts";
 import { absent, doing } from "./refusal.ts";
 
@@ -32,23 +34,9 @@ export function forgetConnectionsOf(socket: NetlinkSocket, address: string): num
       : ends.map((end) => dumpConnectionsOf(end, address));
   let forgotten = 0;
   for (const listing of listings) {
-    const found = doing("connection", `list connections of ${address}`, () =>
-      socket.dump(listing, (payload, type) => {
-        const connection = decodeConnection(type, payload);
-        if (connection === undefined) return undefined;
-        return connectionInvolves(connection, address) ? connection : undefined;
-      }),
+    forgotten += forget(socket, listing, `connections of ${address}`, (connection) =>
+      connectionInvolves(connection, address),
     );
-    for (const connection of found ?? []) {
-      const { source, destination } = connection.original;
-      doing(
-        "connection",
-        `forget connection ${source} → ${destination}`,
-        () => socket.request(deleteConnection(connection)),
-        absent,
-      );
-      forgotten += 1;
-    }
   }
   return forgotten;
 }
@@ -69,6 +57,47 @@ export function connectedOf(
     }),
   );
   return addresses.filter((address) => found.has(address));
+}
+
+const udp = 17;
+
+/**
+ * Forgets the UDP connections that were addressed to one of these ports, so that a port's new owner gets what is sent
+ * there from now on: a client that never pauses would keep its old way for ever. Returns how many.
+ */
+export function forgetUdpConnectionsTo(socket: NetlinkSocket, ports: ReadonlySet<number>): number {
+  if (ports.size === 0 || countConnections(socket) === 0) return 0;
+  const what = `UDP connections to ${[...ports].join(", ")}`;
+  return forget(
+    socket,
+    dumpConnections(),
+    what,
+    ({ original }) => original.protocol === udp && ports.has(original.destinationPort),
+  );
+}
+
+function forget(
+  socket: NetlinkSocket,
+  listing: NetlinkRequest,
+  what: string,
+  isMeant: (connection: Connection) => boolean,
+): number {
+  const found = doing("connection", `list ${what}`, () =>
+    socket.dump(listing, (payload, type) => {
+      const connection = decodeConnection(type, payload);
+      return connection !== undefined && isMeant(connection) ? connection : undefined;
+    }),
+  );
+  for (const connection of found ?? []) {
+    const { source, destination } = connection.original;
+    doing(
+      "connection",
+      `forget connection ${source} → ${destination}`,
+      () => socket.request(deleteConnection(connection)),
+      absent,
+    );
+  }
+  return found?.length ?? 0;
 }
 
 function countConnections(socket: NetlinkSocket): number {

@@ -7,6 +7,7 @@
 
 import type {
   KernelFeatures,
+  NftElement,
   NodeState,
   Plan,
   PodInterface,
@@ -26,11 +27,26 @@ export interface KernelDriver {
   apply(plan: Plan): void;
   /** Applies a whole ruleset inside another network namespace (capture rules of a pod). Replaces ours there. */
   applyRulesetIn(netns: string, ruleset: Ruleset): void;
+  /** Removes ours from another network namespace; none, or no such namespace, is success. */
+  removeRulesetIn(netns: string, table: string): void;
+  /** Whether a network namespace is at the path. */
+  isNetns(path: string): boolean;
+  /**
+   * What of a ruleset is not in force, as sentences: chains and rules that are gone, and those of `elements`. In
+   * another namespace where `netns` says so. Lists the table's rules, so it is for CNI CHECK and no loop.
+   */
+  checkRuleset(
+    ruleset: Ruleset,
+    elements: readonly NftElement[],
+    netns?: string,
+  ): readonly string[];
   /** What is wrong with a pod's side of its link, as sentences; empty when all is as given. For CNI CHECK. */
   checkPodInterface(wanted: PodInterface): readonly string[];
   /** Those of the addresses that open or answer a tracked connection (conntrack). */
   connected(addresses: readonly string[]): readonly string[];
   /** Forgets connections of an address that is gone (conntrack), so that a later owner does not inherit them. */
   forgetConnections(address: string): void;
+  /** Forgets UDP connections that were addressed to one of the ports: it has a new owner. */
+  forgetUdpConnectionsTo(ports: ReadonlySet<number>): void;
   close(): void;
 }

@@ -12,6 +12,7 @@ import { MeshError } from "../base/error.ts";
 import type { LinkSpec, VethSpec, VxlanSpec } from "../model/node-state.ts";
 import { changeLink, createVeth, createVxlan, type Link } from "../wire/netlink/link.ts";
 import { EEXIST, SystemCallError } from "./ffi.ts";
+import { setLimit } from "./limits.ts";
 import { removeLink } from "./link-removal.ts";
 import type { NetlinkSocket } from "./netlink-socket.ts";
 import { openNetns } from "./netns.ts";
@@ -39,6 +40,13 @@ function ensureVeth(socket: NetlinkSocket, spec: VethSpec): void {
         );
       }
       setUpPodInterface(inside, peer, podLink);
+      if (peer.limit !== undefined) {
+        setLimit(
+          inside,
+          { index: podLink.index, what: `${peer.ifName} in ${peer.netns}` },
+          peer.limit,
+        );
+      }
     });
     const hostLink = findLink(socket, spec.name);
     if (hostLink === undefined) {
@@ -51,7 +59,11 @@ function ensureVeth(socket: NetlinkSocket, spec: VethSpec): void {
         },
       );
     }
-    bringUp(socket, hostLink, { mtu: spec.mtu });
+    if (spec.limit !== undefined) {
+      setLimit(socket, { index: hostLink.index, what: `link ${spec.name}` }, spec.limit);
+    }
+    const { mtu, routesLoopback } = spec;
+    bringUp(socket, hostLink, { mtu, ...(routesLoopback === undefined ? {} : { routesLoopback }) });
   } finally {
     closeSync(netnsFd);
   }
@@ -143,12 +155,15 @@ function hasIpv6(): boolean {
 function bringUp(
   socket: NetlinkSocket,
   link: Link,
-  wanted: { readonly mtu?: number; readonly mac?: string },
+  wanted: { readonly mtu?: number; readonly mac?: string; readonly routesLoopback?: boolean },
 ): void {
   const mtu = wanted.mtu === link.mtu ? undefined : wanted.mtu;
   const mac = wanted.mac === link.mac ? undefined : wanted.mac;
+  const routesLoopback =
+    wanted.routesLoopback === link.routesLoopback ? undefined : wanted.routesLoopback;
+  const changes = [mtu, mac, routesLoopback];
   const noOwnAddress = !link.up && hasIpv6();
-  if (link.up && mtu === undefined && mac === undefined) return;
+  if (link.up && changes.every((change) => change === undefined)) return;
   doing("link", `set link ${link.name} up`, () =>
     socket.request(
       changeLink(link.index, {
@@ -156,6 +171,7 @@ function bringUp(
         ...(mtu === undefined ? {} : { mtu }),
         ...(mac === undefined ? {} : { mac }),
         ...(noOwnAddress ? { noOwnAddress } : {}),
+        ...(routesLoopback === undefined ? {} : { routesLoopback }),
       }),
     ),
   );

@@ -11,19 +11,20 @@
  */
 
 import { closeSync } from "node:fs";
-import type { NodeState, PodInterface, Ruleset, Step, Sysctl } from "../model/node-state.ts";
-import { renderNewRuleset, renderRuleset } from "../model/ruleset-text.ts";
-import { connectedOf, forgetConnectionsOf } from "./connections.ts";
+import type { NodeState, Ruleset, Step, Sysctl, VethSpec } from "../model/node-state.ts";
+import { renderNewRuleset, renderRuleset, renderRulesetRemoval } from "../model/ruleset-text.ts";
+import { connectedOf, forgetConnectionsOf, forgetUdpConnectionsTo } from "./connections.ts";
 import type { KernelDriver } from "./driver.ts";
 import { probeFeatures, requireFeature } from "./features.ts";
 import { applyEntry } from "./link-entries.ts";
 import { LinkRemover } from "./link-removal.ts";
 import { ensureLink } from "./links.ts";
 import { NETLINK_NETFILTER, NETLINK_ROUTE, NetlinkSocket } from "./netlink-socket.ts";
-import { inNetns, inNetnsOf, openNetns, openOwnNetns } from "./netns.ts";
+import { inNetns, inNetnsOf, netnsInode, openNetns, openOwnNetns } from "./netns.ts";
 import { NftContext } from "./nftables.ts";
 import { observeOurs } from "./observe.ts";
 import { differencesOf, withSocketIn } from "./pod-interface.ts";
+import { missingOf } from "./ruleset-check.ts";
 import { readSysctl, writeSysctl } from "./sysctl.ts";
 
 /** Opens the driver of the thread's present network namespace. Needs root. */
@@ -33,7 +34,7 @@ export function openKernelDriver(): KernelDriver {
   const netfilter = new NetlinkSocket(NETLINK_NETFILTER);
   const nft = new NftContext();
   const probe = probeFeatures(route, nft);
-  const peers = new Map<string, PodInterface>();
+  const made = new Map<string, VethSpec>();
   const settings = new Set<string>();
 
   const remover = new LinkRemover(route, () => atHome(() => new NetlinkSocket(NETLINK_ROUTE)));
@@ -46,7 +47,7 @@ export function openKernelDriver(): KernelDriver {
     observe(): NodeState {
       return {
         sysctls: atHome(() => observeSysctls(settings)),
-        ...observeOurs(route, peers),
+        ...observeOurs(route, made),
       };
     },
 
@@ -77,6 +78,32 @@ export function openKernelDriver(): KernelDriver {
       });
     },
 
+    removeRulesetIn(path, table) {
+      if (netnsInode(path) === undefined) return;
+      inNetns(path, () => {
+        const inside = new NftContext();
+        try {
+          if (inside.list(`inet ${table}`) !== undefined) inside.run(renderRulesetRemoval(table));
+        } finally {
+          inside.close();
+        }
+      });
+    },
+
+    isNetns: (path) => netnsInode(path) !== undefined,
+
+    checkRuleset(ruleset, elements, path) {
+      if (path === undefined) return missingOf(nft, ruleset, elements);
+      return inNetns(path, () => {
+        const inside = new NftContext();
+        try {
+          return missingOf(inside, ruleset, elements);
+        } finally {
+          inside.close();
+        }
+      });
+    },
+
     checkPodInterface(wanted) {
       const fd = openNetns(wanted.netns);
       try {
@@ -94,6 +121,10 @@ export function openKernelDriver(): KernelDriver {
       forgetConnectionsOf(netfilter, address);
     },
 
+    forgetUdpConnectionsTo(ports) {
+      forgetUdpConnectionsTo(netfilter, ports);
+    },
+
     close() {
       nft.close();
       netfilter.close();
@@ -105,7 +136,7 @@ export function openKernelDriver(): KernelDriver {
   function removeLinks(names: readonly string[], indexes: Map<string, number>): void {
     for (const name of names) {
       indexes.delete(name);
-      peers.delete(name);
+      made.delete(name);
     }
     remover.remove(names);
   }
@@ -127,7 +158,7 @@ export function openKernelDriver(): KernelDriver {
         if (step.link.kind === "vxlan") requireFeature(probe, "vxlan");
         indexes.delete(step.link.name);
         ensureLink(route, step.link);
-        if (step.link.kind === "veth") peers.set(step.link.name, step.link.peer);
+        if (step.link.kind === "veth") made.set(step.link.name, step.link);
         break;
       default:
         applyEntry(route, step, indexes);

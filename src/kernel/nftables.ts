@@ -18,12 +18,16 @@ interface Libnftables {
   bufferOutput(context: Pointer): number;
   bufferErrors(context: Pointer): number;
   errors(context: Pointer): string;
+  output(context: Pointer): string;
+  setOutputFlags(context: Pointer, flags: number): void;
   setDryRun(context: Pointer, dry: boolean): void;
   run(context: Pointer, text: string): number;
   runFile(context: Pointer, path: string): number;
 }
 
 const longestMessage = 2000; // nft repeats the offending line, which may hold ten thousand elements
+
+const NFT_CTX_OUTPUT_TERSE = 1 << 11;
 
 export class NftContext {
   readonly #context: Pointer;
@@ -49,6 +53,20 @@ export class NftContext {
       cause: new Error(this.#located(text) ?? trimmed(message)),
       fault: "host",
     });
+  }
+
+  /** A table's declarations and rules as nft prints them, without elements; undefined where there is no such table. */
+  list(table: string): string | undefined {
+    this.#library.setOutputFlags(this.#context, NFT_CTX_OUTPUT_TERSE);
+    const status = this.#library.run(this.#context, `list table ${table}`);
+    return status === 0 ? this.#library.output(this.#context) : undefined;
+  }
+
+  /** Whether a set or map of the table has an element of the key. */
+  has(table: string, collection: string, key: string): boolean {
+    const found = this.#library.run(this.#context, `get element ${table} ${collection} { ${key} }`);
+    this.#library.output(this.#context);
+    return found === 0;
   }
 
   /** Like `run`, but the kernel only checks and changes nothing. */
@@ -94,6 +112,8 @@ const libnftables: () => Libnftables = once(() => {
   const bufferOutput = library.func("int nft_ctx_buffer_output(void *)");
   const bufferErrors = library.func("int nft_ctx_buffer_error(void *)");
   const errors = library.func("const char *nft_ctx_get_error_buffer(void *)");
+  const output = library.func("const char *nft_ctx_get_output_buffer(void *)");
+  const setOutputFlags = library.func("void nft_ctx_output_set_flags(void *, unsigned int)");
   const setDryRun = library.func("void nft_ctx_set_dry_run(void *, bool)");
   const run = library.func("int nft_run_cmd_from_buffer(void *, const char *)");
   const runFile = library.func("int nft_run_cmd_from_filename(void *, const char *)");
@@ -103,6 +123,8 @@ const libnftables: () => Libnftables = once(() => {
     bufferOutput: (context) => bufferOutput(context),
     bufferErrors: (context) => bufferErrors(context),
     errors: (context) => errors(context),
+    output: (context) => output(context),
+    setOutputFlags: (context, flags) => setOutputFlags(context, flags),
     setDryRun: (context, dry) => setDryRun(context, dry),
     run: (context, text) => run(context, text),
     runFile: (context, path) => runFile(context, path),

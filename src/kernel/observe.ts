@@ -11,7 +11,14 @@
  */
 
 import { linkPrefix, podGateway, routeProtocol } from "../model/names.ts";
-import type { LinkSpec, NodeState, PodInterface, RouteSpec } from "../model/node-state.ts";
+import type {
+  LinkSpec,
+  NodeState,
+  PodInterface,
+  RouteSpec,
+  VethSpec,
+} from "../model/node-state.ts";
+import type { Rate } from "../model/node-view.ts";
 import { decodeAddress, dumpAddresses } from "../wire/netlink/address.ts";
 import { decodeLink, dumpLinks, type Link } from "../wire/netlink/link.ts";
 import type { NetlinkRequest } from "../wire/netlink/message.ts";
@@ -22,6 +29,7 @@ import {
   dumpNeighbours,
 } from "../wire/netlink/neighbour.ts";
 import type { Route } from "../wire/netlink/route.ts";
+import { listLimits } from "./limits.ts";
 import type { NetlinkSocket } from "./netlink-socket.ts";
 import { doing, type KernelObject } from "./refusal.ts";
 import { listRoutes } from "./routes.ts";
@@ -31,7 +39,7 @@ const unknownPeer: PodInterface = { netns: "", ifName: "", mac: "", addresses: [
 /** All but sysctls and ruleset; every list is sorted. */
 export function observeOurs(
   socket: NetlinkSocket,
-  remembered: ReadonlyMap<string, PodInterface>,
+  remembered: ReadonlyMap<string, VethSpec>,
 ): Omit<NodeState, "sysctls" | "ruleset"> {
   const list = <T>(
     object: KernelObject,
@@ -47,8 +55,11 @@ export function observeOurs(
     ...rest,
   });
 
+  const limits = listLimits(socket);
   return {
-    links: ours.flatMap((link) => linkSpec(link, remembered)).sort(by((link) => link.name)),
+    links: ours
+      .flatMap((link) => linkSpec(link, remembered.get(link.name), limits.get(link.index)))
+      .sort(by((link) => link.name)),
     addresses: list("address", dumpAddresses(), decodeAddress)
       .filter((each) => ourIndexes.has(each.linkIndex) || each.address === podGateway)
       .filter((each) => !isKernels(each.address))
@@ -75,11 +86,20 @@ function isKernels(address: string): boolean {
   return /^fe80::.*ff:fe/.test(address);
 }
 
-function linkSpec(link: Link, remembered: ReadonlyMap<string, PodInterface>): LinkSpec[] {
+function linkSpec(link: Link, made: VethSpec | undefined, limit: number | undefined): LinkSpec[] {
   const { name, mtu, mac, vxlan } = link;
   if (link.kind === "veth") {
-    const peer = (link.up ? remembered.get(name) : undefined) ?? unknownPeer;
-    return [{ kind: "veth", name, mtu, peer }];
+    const peer = (link.up ? made?.peer : undefined) ?? unknownPeer;
+    return [
+      {
+        kind: "veth",
+        name,
+        mtu,
+        peer,
+        ...(limit === undefined ? {} : { limit: observedLimit(limit, made) }),
+        ...(link.routesLoopback ? { routesLoopback: true } : {}),
+      },
+    ];
   }
   if (vxlan !== undefined) {
     const { vni, port, local } = vxlan;
@@ -87,6 +107,12 @@ function linkSpec(link: Link, remembered: ReadonlyMap<string, PodInterface>): Li
   }
   // Somebody else's link whose name happens to start like ours.
   return [];
+}
+
+/** The kernel tells a rate; the burst is what was given with it. */
+function observedLimit(bitsPerSecond: number, made: VethSpec | undefined): Rate {
+  const isOurs = made?.limit?.bitsPerSecond === bitsPerSecond;
+  return { bitsPerSecond, burstBytes: isOurs ? made.limit.burstBytes : 0 };
 }
 
 function routeSpec(route: Route, nameOf: ReadonlyMap<number, string>): RouteSpec {

@@ -12,6 +12,7 @@ import { decodeAddress, dumpAddresses, replaceAddress } from "../wire/netlink/ad
 import { changeLink, decodeLink, getLink, type Link } from "../wire/netlink/link.ts";
 import { type Route, replaceRoute } from "../wire/netlink/route.ts";
 import { ENODEV } from "./ffi.ts";
+import { listLimits } from "./limits.ts";
 import { NETLINK_ROUTE, NetlinkSocket } from "./netlink-socket.ts";
 import { inNetnsOf } from "./netns.ts";
 import { doing } from "./refusal.ts";
@@ -82,6 +83,7 @@ export function differencesOf(socket: NetlinkSocket, pod: PodInterface): string[
     const has = addresses.length === 0 ? "no address" : addresses.join(", ");
     found.push(`${what} has ${has}, want ${wanted}`);
   }
+  found.push(...limitDifferences(socket, pod, link));
   const routes = listRoutes(socket, 0);
   for (const wanted of podRoutes(pod, link.index)) {
     if (routes.some((route) => leadsTheSameWay(route, wanted))) continue;
@@ -93,6 +95,15 @@ export function differencesOf(socket: NetlinkSocket, pod: PodInterface): string[
     );
   }
   return found;
+}
+
+function limitDifferences(socket: NetlinkSocket, pod: PodInterface, link: Link): string[] {
+  if (pod.limit === undefined) return [];
+  const wanted = pod.limit.bitsPerSecond;
+  const limit = listLimits(socket).get(link.index);
+  if (limit === wanted) return [];
+  const found = limit === undefined ? "sends without limit" : `sends at up to ${limit} bit/s`;
+  return [`interface ${pod.ifName} ${found}, want ${wanted} bit/s`];
 }
 
 function podRoutes(pod: PodInterface, linkIndex: number): Route[] {

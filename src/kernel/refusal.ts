@@ -18,7 +18,14 @@ import {
   SystemCallError,
 } from "./ffi.ts";
 
-export type KernelObject = "link" | "address" | "route" | "neighbour" | "forwarding" | "connection";
+export type KernelObject =
+  | "link"
+  | "address"
+  | "route"
+  | "neighbour"
+  | "forwarding"
+  | "connection"
+  | "queue";
 
 const EPERM = 1;
 

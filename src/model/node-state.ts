@@ -6,6 +6,7 @@
  */
 
 import type { Cidr } from "../base/ip.ts";
+import type { Rate } from "./node-view.ts";
 
 export interface NodeState {
   readonly sysctls: readonly Sysctl[];
@@ -32,6 +33,10 @@ export interface VethSpec {
   readonly name: string;
   readonly mtu: number;
   readonly peer: PodInterface;
+  /** How fast the node may send to the pod. */
+  readonly limit?: Rate;
+  /** The node's loopback addresses may be used on the link: what a host port of 127.0.0.1 needs. */
+  readonly routesLoopback?: true;
 }
 
 export interface PodInterface {
@@ -40,6 +45,8 @@ export interface PodInterface {
   readonly mac: string;
   /** Given to the interface as /32 and /128; each has a default route by way of its family's gateway. */
   readonly addresses: readonly string[];
+  /** How fast the pod may send. */
+  readonly limit?: Rate;
 }
 
 export interface VxlanSpec {
@@ -106,6 +113,12 @@ export interface NftMap {
   readonly flags?: readonly string[];
   /** Key text to value text, in sorted order. */
   readonly elements: ReadonlyMap<string, string>;
+}
+
+/** An element by its key, of a set or a map. */
+export interface NftElement {
+  readonly collection: string;
+  readonly key: string;
 }
 
 export interface NftChain {

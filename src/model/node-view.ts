@@ -159,4 +159,34 @@ export interface Attachment {
   /** Name of the veth on the host's side. */
   readonly hostLink: string;
   readonly mac: string;
+  /** Ports of the node that lead to the pod, as the runtime asked for them. */
+  readonly hostPorts?: readonly HostPort[];
+  readonly bandwidth?: Bandwidth;
+}
+
+/** A port of the node that leads to one of a pod's. */
+export interface HostPort {
+  readonly protocol: Protocol;
+  readonly hostPort: number;
+  readonly containerPort: number;
+  /** Undefined: on every address of the node. `0.0.0.0` and `::` are every address of their family. */
+  readonly hostAddress?: string;
+}
+
+export function isAnyAddress(hostAddress: string): boolean {
+  return hostAddress === "0.0.0.0" || hostAddress === "::";
+}
+
+/** What a pod may take from the network. A direction that is undefined is not limited. */
+export interface Bandwidth {
+  /** Towards the pod. */
+  readonly ingress?: Rate;
+  /** From the pod. */
+  readonly egress?: Rate;
+}
+
+export interface Rate {
+  readonly bitsPerSecond: number;
+  /** What may pass at once after a silence. */
+  readonly burstBytes: number;
 }

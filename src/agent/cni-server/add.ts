@@ -11,15 +11,18 @@ import { Scope } from "../../base/scope.ts";
 import { compilePodCapture } from "../../core/dataplane/pod-capture.ts";
 import { hostLinkName, podMac } from "../../core/dataplane/pod-link.ts";
 import { podResolver } from "../../core/dns/pod-resolver.ts";
+import type { KernelDriver } from "../../kernel/driver.ts";
 import { podGateways } from "../../model/names.ts";
-import type { Attachment } from "../../model/node-view.ts";
+import type { Attachment, HostPort } from "../../model/node-view.ts";
 import { CniError, cniCodes } from "../../wire/cni/error.ts";
 import type { CniRequest } from "../../wire/cni/request.ts";
 import { type CniResult, chainResults, parseResult } from "../../wire/cni/result.ts";
+import type { AddressRequest } from "../ipam.ts";
 import type { NodeParts } from "../node-parts.ts";
 import { netnsInode, ownNetnsInode } from "../state/host.ts";
 import type { AttachmentRecord } from "../state/record.ts";
 import { findPod, unmakePod } from "./find-pod.ts";
+import { requireFreePorts } from "./host-ports.ts";
 
 const joinWithinMs = 10_000;
 
@@ -33,7 +36,7 @@ export async function add(
   const { key, netns, config } = request;
   const { attachments, ipam, dataplane, sidecars, driver } = parts;
   const previous = config.prevResult === undefined ? undefined : parseResult(config.prevResult);
-  const inode = requireNetns(request);
+  const inode = requireNetns(request, driver);
   if (attachments.get(key) !== undefined) {
     throw new CniError(
       cniCodes.attachmentExists,
@@ -41,12 +44,13 @@ export async function add(
     );
   }
   await using scope = new Scope();
+  const { wishes } = request;
 
   const { workload, ownsPod } = await findPod(key, request.args, parts, signal);
   if (ownsPod) scope.onFailure(() => unmakePod(workload.namespace, workload.name, parts));
   await joined(parts, signal);
 
-  const addresses = await ipam.lease(workload.addressing);
+  const addresses = await ipam.lease(addressesWished(workload.addressing, wishes.addresses));
   scope.onFailure(() => ipam.release(addresses));
   const attachment: Attachment = {
     ...key,
@@ -56,7 +60,9 @@ export async function add(
     uid: workload.uid,
     addresses,
     hostLink: hostLinkName(key.containerId, key.ifName),
-    mac: podMac(key.containerId, key.ifName),
+    mac: wishes.mac ?? podMac(key.containerId, key.ifName),
+    ...(wishes.hostPorts.length === 0 ? {} : { hostPorts: wishes.hostPorts }),
+    ...(Object.keys(wishes.bandwidth).length === 0 ? {} : { bandwidth: wishes.bandwidth }),
   };
   // A container's second interface shares the sidecar of the first.
   const meshed = workload.meshed && sidecars.get(key.containerId) === undefined;
@@ -72,12 +78,19 @@ export async function add(
       ? { sidecar: { serviceAccount: workload.serviceAccount, labels: workload.labels } }
       : {}),
   };
+  // Nothing waits between this look and the record, so no other ADD can come between.
+  requireFreePorts(
+    wishes.hostPorts,
+    attachments.all().map((each) => each.attachment),
+    dataplane.views.get()?.settings.encap ?? { kind: "none" },
+  );
   await attachments.add(record);
   scope.onFailure(() => attachments.remove(key));
   signal.throwIfAborted();
 
   dataplane.attach(attachment);
   scope.onFailure(() => dataplane.detach(attachment));
+  driver.forgetUdpConnectionsTo(udpPorts(wishes.hostPorts));
   // The pod's address is that of its first interface.
   const [first] = attachments.all().filter((each) => each.attachment.uid === attachment.uid);
   if (first?.attachment === attachment) {
@@ -97,6 +110,14 @@ export async function add(
 
   const result = resultOf(attachment, dataplane.mtu(attachment.hostLink));
   return previous === undefined ? result : chainResults(previous, result);
+}
+
+/** What the runtime asks for counts before what the pod's own annotations do. */
+function addressesWished(
+  pod: AddressRequest | undefined,
+  addresses: readonly string[],
+): AddressRequest {
+  return addresses.length === 0 ? { ...pod } : { ...pod, addresses };
 }
 
 /** The node's address blocks are known within moments of the first view, or the server is in trouble. */
@@ -119,12 +140,13 @@ async function joined(parts: NodeParts, signal: AbortSignal): Promise<void> {
 }
 
 /** The inode of the namespace to attach; code 8 where it is none or the agent's own. */
-function requireNetns(request: AddRequest): number {
+function requireNetns(request: AddRequest, driver: KernelDriver): number {
   const inode = netnsInode(request.netns);
-  if (inode === undefined) {
+  if (inode === undefined || !driver.isNetns(request.netns)) {
+    const fault = inode === undefined ? "does not exist" : "is no network namespace";
     throw new CniError(
       cniCodes.invalidNetns,
-      `open network namespace ${request.netns}: it does not exist`,
+      `open network namespace ${request.netns}: it ${fault}`,
     );
   }
   if (inode === ownNetnsInode() && !request.allowOwnNetns) {
@@ -134,6 +156,11 @@ function requireNetns(request: AddRequest): number {
     );
   }
   return inode;
+}
+
+function udpPorts(hostPorts: readonly HostPort[]): ReadonlySet<number> {
+  const udp = hostPorts.filter((each) => each.protocol === "UDP");
+  return new Set(udp.map((each) => each.hostPort));
 }
 
 function resultOf(attachment: Attachment, mtu: number | undefined): CniResult {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { renameSync, writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import {
   add,
@@ -43,6 +44,31 @@ describe("ADD", () => {
     const second = await addressOf(add(node, "c1", "web", netns, undefined, "net1"));
     assert.notEqual(first, second);
     assert.equal(podOf(node, "web").status?.podIP, first.replace("/32", ""));
+  });
+
+  test("gives the address that the runtime asks for, or says why not", async () => {
+    await using node = await startFakeNode();
+    node.showPods([{ name: "web" }]);
+    const wish = (address: string) => ({
+      cniVersion: "1.1.0",
+      name: "pods",
+      runtimeConfig: { ips: [address], mac: "02:00:00:00:00:07" },
+    });
+    const reply = await add(node, "c1", "web", node.makeNetns(), wish("10.244.0.77/24"));
+    const result = JSON.parse(reply.stdout);
+    assert.equal(result.ips[0].address, "10.244.0.77/32");
+    assert.equal(result.interfaces[1].mac, "02:00:00:00:00:07");
+    const refusals: readonly (readonly [string, RegExp])[] = [
+      ["10.244.0.77", /another pod of node node-1 has it/],
+      ["10.9.9.9", /want one of an address pool: default \(10\.244\.0\.0\/24\)/],
+    ];
+    for (const [address, why] of refusals) {
+      const refused = await add(node, "c2", "web", node.makeNetns(), wish(address));
+      assert.match(JSON.parse(refused.stdout).msg, why);
+    }
+    await del(node, "c1");
+    const again = await add(node, "c1", "web", node.makeNetns(), wish("10.244.0.77"));
+    assert.equal(again.exitCode, 0, "an address that one asks for need not cool down");
   });
 
   test("in any version has that version's shape", async () => {
@@ -113,6 +139,9 @@ describe("ADD", () => {
     node.showPods([{ name: "web" }]);
     const gone = await add(node, "c1", "web", "/nowhere");
     assert.equal(JSON.parse(gone.stdout).code, 8);
+    const file = await add(node, "c1", "web", "/etc/passwd");
+    assert.equal(JSON.parse(file.stdout).code, 8);
+    assert.match(file.stdout, /it is no network namespace/);
     const own = await add(node, "c1", "web", "/proc/self/ns/net");
     assert.equal(JSON.parse(own.stdout).code, 8);
   });
@@ -202,6 +231,42 @@ describe("DEL", () => {
     assert.equal(podOf(node, "web").status?.podIP, second.replace("/32", ""));
   });
 
+  test("of a meshed pod's first interface keeps its sidecar and capture for the next, and of that one ends both", async () => {
+    await using node = await startFakeNode();
+    node.showPods([{ name: "web", meshed: true }]);
+    const netns = node.makeNetns();
+    await addressOf(add(node, "c1", "web", netns));
+    await addressOf(add(node, "c1", "web", netns, undefined, "net1"));
+    const pid = await sidecarPid(node);
+    await del(node, "c1");
+    assert.equal(await sidecarPid(node), pid);
+    assert.ok(node.kernel.rulesetsIn.has(netns));
+    await node.restart();
+    await until(async () => (await sidecarPid(node)) === pid);
+    await node.cni({ COMMAND: "DEL", CONTAINERID: "c1", IFNAME: "net1" });
+    await until(() => isGone(pid));
+    assert.equal(node.kernel.rulesetsIn.has(netns), false);
+    await nothingLeft(node);
+  });
+
+  test("takes capture out of a namespace that lives on, and leaves a later one at its path alone", async () => {
+    await using node = await startFakeNode();
+    node.showPods([{ name: "web", meshed: true }]);
+    const netns = node.makeNetns();
+    await add(node, "c1", "web", netns);
+    const capture = node.kernel.rulesetsIn.get(netns);
+    assert.ok(capture !== undefined);
+    await del(node, "c1");
+    assert.equal(node.kernel.rulesetsIn.has(netns), false);
+
+    await add(node, "c2", "web", netns);
+    renameSync(netns, `${netns}-keeps-the-inode`);
+    writeFileSync(netns, "");
+    node.kernel.applyRulesetIn(netns, capture);
+    await del(node, "c2");
+    assert.ok(node.kernel.rulesetsIn.has(netns));
+  });
+
   test("of a container that nobody knows, with no namespace, succeeds", async () => {
     await using node = await startFakeNode();
     assert.equal((await del(node, "unknown")).exitCode, 0);
@@ -280,3 +345,13 @@ test("a request that is none gets an error that a runtime can read", async () =>
     msg: "required env variables [CNI_CONTAINERID,CNI_NETNS,CNI_IFNAME] missing",
   });
 });
+
+/** The agent's successor does not wait for a process that its predecessor started; this one reaps it a moment later. */
+function isGone(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return false;
+  } catch {
+    return true;
+  }
+}

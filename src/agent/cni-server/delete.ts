@@ -7,21 +7,53 @@
  */
 
 import { renderError } from "../../base/error.ts";
+import { nftTable } from "../../model/names.ts";
 import type { AttachmentKey } from "../../wire/cni/request.ts";
 import type { NodeParts } from "../node-parts.ts";
+import { netnsInode } from "../state/host.ts";
 import type { AttachmentRecord } from "../state/record.ts";
 import { unmakePod } from "./find-pod.ts";
+
+/** The same container's, by another interface. */
+function isOther({ attachment, phase }: AttachmentRecord, of: AttachmentRecord): boolean {
+  return (
+    phase === "added" &&
+    attachment.containerId === of.attachment.containerId &&
+    attachment.ifName !== of.attachment.ifName
+  );
+}
+
+/** Nobody answers what is captured any more. The path may lead to a later namespace by now, which is not ours to touch. */
+function uncapture({ attachment, netnsInode: inode }: AttachmentRecord, parts: NodeParts): void {
+  const { netns } = attachment;
+  if (netnsInode(netns) !== inode) return;
+  try {
+    parts.driver.removeRulesetIn(netns, nftTable);
+  } catch (error) {
+    parts.log.warn("capture of a gone pod is not removed", { netns, error: renderError(error) });
+  }
+}
 
 export async function del(key: AttachmentKey, parts: NodeParts): Promise<void> {
   const record = parts.attachments.get(key);
   if (record !== undefined) await release(record, parts);
 }
 
-/** Everything of one attachment goes: sidecar, link and rules, connections, address, record. */
+/**
+ * Everything of one attachment goes: sidecar, link and rules, connections, address, record. A container's sidecar stays
+ * while the container has another interface, whose record it is then written in.
+ */
 export async function release(record: AttachmentRecord, parts: NodeParts): Promise<void> {
   const { attachment } = record;
   const { attachments, dataplane, driver, ipam, sidecars, log } = parts;
-  if (record.sidecar !== undefined) await sidecars.end(attachment.containerId);
+  const heir = attachments.all().find((each) => isOther(each, record));
+  if (record.sidecar !== undefined && heir === undefined) {
+    await sidecars.end(attachment.containerId);
+    uncapture(record, parts);
+  } else if (record.sidecar !== undefined && heir !== undefined) {
+    attachments.update(heir.attachment, { sidecar: record.sidecar });
+    sidecars.handOver(heir.attachment);
+  }
   dataplane.detach(attachment);
   for (const address of attachment.addresses) {
     try {

@@ -10,6 +10,7 @@ import { cpus } from "node:os";
 import { join } from "node:path";
 import type { Clock } from "../../base/clock.ts";
 import { renderError } from "../../base/error.ts";
+import { hashHex } from "../../base/hash.ts";
 import type { Log } from "../../base/log.ts";
 import type { Random } from "../../base/random.ts";
 import { type ProcessId, signalProcess } from "../../kernel/process-id.ts";
@@ -49,6 +50,8 @@ export class Sidecars {
   readonly #deps: SidecarsDeps;
   readonly #pool: SparePool;
   readonly #byContainer = new Map<string, Sidecar>();
+  /** The attachment in whose record a sidecar is, where that is no longer the one it was started for. */
+  readonly #homes = new Map<string, Attachment>();
   /** Booting more processes than there are processors at once makes all of them late. */
   readonly #slots = new Slots(Math.max(2, cpus().length));
   readonly #logTimer: NodeJS.Timeout;
@@ -103,12 +106,18 @@ export class Sidecars {
     rmSync(this.directoryOf(pod), { recursive: true, force: true });
   }
 
+  /** The container's first interface is gone, this one stays: what is written down of the sidecar is written there. */
+  handOver(pod: Attachment): void {
+    this.#homes.set(pod.containerId, pod);
+  }
+
   /** Ends the container's sidecar; none is success. */
   async end(containerId: string): Promise<void> {
     const sidecar = this.#byContainer.get(containerId);
     if (sidecar === undefined) return;
     await sidecar.end(drainMs);
     this.#byContainer.delete(containerId);
+    this.#homes.delete(containerId);
   }
 
   /** Leaves the pods' sidecars running for the next agent, and ends the spares. */
@@ -118,11 +127,11 @@ export class Sidecars {
     await Promise.all([...this.#byContainer.values()].map((each) => each.leave()));
   }
 
-  /** Runtime files of a container. Socket paths are short by law: a long id gives way to the link's name. */
+  /** Runtime files of a container. Socket paths are short by law: a long id gives way to a hash of it. */
   directoryOf(pod: Attachment): string {
     const directory = join(this.#options.runDir, "pods", pod.containerId);
     const fits = `${directory}/admin.sock`.length <= maxSocketPath;
-    return fits ? directory : join(this.#options.runDir, "pods", pod.hostLink);
+    return fits ? directory : join(this.#options.runDir, "pods", hashHex(pod.containerId, 16));
   }
 
   #make(pod: Attachment, record: SidecarRecord): Sidecar {
@@ -130,7 +139,8 @@ export class Sidecars {
       ...this.#deps,
       pool: this.#pool,
       trustDomain: this.#options.trustDomain,
-      remember: (process) => this.#deps.remember(pod, record, process),
+      remember: (process) =>
+        this.#deps.remember(this.#homes.get(pod.containerId) ?? pod, record, process),
     };
     const sidecar = new Sidecar(this.directoryOf(pod), pod, record, deps);
     this.#byContainer.set(pod.containerId, sidecar);

@@ -18,6 +18,7 @@ import type {
 } from "../../model/node-state.ts";
 import type { Attachment, Encap, NodeView } from "../../model/node-view.ts";
 import { overlayFor, podMtu } from "../topology/overlay.ts";
+import { hostPortMaps } from "./host-ports.ts";
 import { nodeRuleset } from "./node-ruleset.ts";
 import { podMaps } from "./pod-maps.ts";
 import { serviceMaps } from "./service-maps.ts";
@@ -34,6 +35,7 @@ export function compileNode(
   const { settings } = supported.value;
   const pods = podMaps(supported.value, attachments);
   const services = serviceMaps(view.services, settings);
+  const hostPorts = hostPortMaps(attachments);
   return {
     value: {
       sysctls,
@@ -43,9 +45,14 @@ export function compileNode(
       neighbours: overlay.neighbours,
       forwarding: overlay.forwarding,
       routes: [...overlay.routes, ...attachments.flatMap(podRoutes)],
-      ruleset: nodeRuleset(settings, pods, services),
+      ruleset: nodeRuleset(settings, pods, services, hostPorts),
     },
-    diagnostics: [...supported.diagnostics, ...pods.diagnostics, ...services.diagnostics],
+    diagnostics: [
+      ...supported.diagnostics,
+      ...pods.diagnostics,
+      ...services.diagnostics,
+      ...hostPorts.diagnostics,
+    ],
   };
 }
 
@@ -68,15 +75,19 @@ function withinFeatures(view: NodeView, features: KernelFeatures): Compiled<Node
 }
 
 function podLink(attachment: Attachment, encap: Encap): LinkSpec {
+  const { bandwidth: { ingress, egress } = {}, hostPorts } = attachment;
   return {
     kind: "veth",
     name: attachment.hostLink,
     mtu: podMtu(encap),
+    ...(ingress === undefined ? {} : { limit: ingress }),
+    ...(hostPorts === undefined ? {} : { routesLoopback: true }),
     peer: {
       netns: attachment.netns,
       ifName: attachment.ifName,
       mac: attachment.mac,
       addresses: attachment.addresses,
+      ...(egress === undefined ? {} : { limit: egress }),
     },
   };
 }

@@ -20,7 +20,9 @@ export type DropReason =
   /** The packet came from or goes to a link that is named like ours and belongs to no attached pod. */
   | "unknown-link"
   /** A pod sent an overlay packet of its own: it could pretend to be any other. */
-  | "overlay-from-pod";
+  | "overlay-from-pod"
+  /** A pod sent to a loopback address: beyond its link that is the node's own. */
+  | "loopback-from-pod";
 
 export type Drop =
   | {
@@ -61,11 +63,15 @@ export function parseDrop(prefix: string): Drop | undefined {
       ? { kind: "policy", direction }
       : { kind: "policy", direction, identity: Number.parseInt(policy[2], 16) };
   }
-  const reason = /^heddle drop (spoofed-source|unknown-link|overlay-from-pod)\b/.exec(prefix)?.[1];
+  const reason =
+    /^heddle drop (spoofed-source|unknown-link|overlay-from-pod|loopback-from-pod)\b/.exec(
+      prefix,
+    )?.[1];
   switch (reason) {
     case "spoofed-source":
     case "unknown-link":
     case "overlay-from-pod":
+    case "loopback-from-pod":
       return { kind: "admission", reason };
     default:
       return undefined;

@@ -4,11 +4,13 @@
  * In the order in which a packet meets them:
  *   admission           prerouting, raw: it must come from an attached link with the pod's own address
  *   services-*          prerouting and output, dstnat: a Service's address becomes an endpoint's
+ *   host-ports-*        after that: a port of the node becomes a pod's
  *   refuse-*            right after: what still has a Service's address has no endpoint; tell the client at once
  *   name-server         output: while no name server listens, its port is silent
  *   forward, input      established connections pass; else the source's egress chain, then the destination's
  *                       ingress chain, both in one pass where both pods are here
- *   postrouting         masquerade for hairpin connections, and for what leaves the pods' range
+ *   postrouting         masquerade for hairpin connections, for what leaves the pods' range, and for the node's
+ *                       loopback, which a pod could not answer
  *
  * A packet that concerns none of our links leaves each chain at its first rule, unmarked. Identities are looked up
  * once for a new connection: the source's goes into the packet mark, the destination's into the connection mark; the
@@ -22,6 +24,7 @@ import { renderCidr } from "../../base/ip.ts";
 import { linkPrefix, nftTable, podGateway, vxlanLink } from "../../model/names.ts";
 import type { NftChain, Ruleset } from "../../model/node-state.ts";
 import type { NetworkSettings } from "../../model/node-view.ts";
+import type { HostPortMaps } from "./host-ports.ts";
 import { logAndDrop } from "./names.ts";
 import type { PodMaps } from "./pod-maps.ts";
 import type { ServiceMaps } from "./service-maps.ts";
@@ -33,16 +36,18 @@ export function nodeRuleset(
   settings: NetworkSettings,
   pods: PodMaps,
   services: ServiceMaps,
+  hostPorts: HostPortMaps,
 ): Ruleset {
   return {
     table: nftTable,
     sets: [...pods.sets, services.addresses],
-    maps: [...pods.maps, services.services, ...services.endpoints],
+    maps: [...pods.maps, services.services, ...services.endpoints, ...hostPorts.maps],
     chains: [
       admission(settings),
       ...serviceChains,
       nameServer,
       ...services.chains,
+      ...hostPorts.chains,
       ...policyHooks(settings),
       ...pods.chains,
       postrouting(settings),
@@ -60,6 +65,8 @@ function admission(settings: NetworkSettings): NftChain {
       `iifname != ${ours} accept`,
       "meta nfproto ipv6 drop",
       ...overlay,
+      // Links with host ports carry the node's loopback, one way: what listens there trusts whoever reaches it.
+      `ip daddr 127.0.0.0/8 ${logAndDrop({ kind: "admission", reason: "loopback-from-pod" })}`,
       "iifname . ip saddr @attached accept",
       `iifname @links ${logAndDrop({ kind: "admission", reason: "spoofed-source" })}`,
       logAndDrop({ kind: "admission", reason: "unknown-link" }),
@@ -172,6 +179,7 @@ function postrouting(settings: NetworkSettings): NftChain {
     rules: [
       // A pod drops what comes from its own address: the answer must take the way back through here.
       `ct status dnat ip saddr . ip daddr @hairpin snat ip to ${podGateway}`,
+      `ip saddr 127.0.0.0/8 oifname ${ours} snat ip to ${podGateway}`,
       `ip saddr ${pods} ip daddr != ${pods} oifname != ${ours} masquerade fully-random`,
       // Another machine's connection to a Service address whose endpoint is on another node: same reason.
       `ct status dnat ip saddr != ${pods} ip daddr ${pods} ${toOtherNodes} masquerade fully-random`,

@@ -125,6 +125,10 @@ function sameLink(wanted: LinkSpec, observed: LinkSpec): boolean {
     return (
       observed.kind === "veth" &&
       observed.mtu === wanted.mtu &&
+      // What is not asked for may be another plugin's, set after us.
+      (wanted.limit === undefined ||
+        wanted.limit.bitsPerSecond === observed.limit?.bitsPerSecond) &&
+      (wanted.routesLoopback === undefined || observed.routesLoopback === true) &&
       observed.peer.netns === wanted.peer.netns &&
       observed.peer.ifName === wanted.peer.ifName &&
       observed.peer.mac === wanted.peer.mac &&

@@ -101,6 +101,14 @@ export function createFakeKernel(): FakeKernel {
       rulesetsIn.set(netns, ruleset);
     },
 
+    removeRulesetIn: (netns) => void rulesetsIn.delete(netns),
+    isNetns: (path) => namespaces.has(path),
+    // It understands no nftables, so nothing of a ruleset of the node can be missing.
+    checkRuleset: (ruleset, _elements, netns) =>
+      netns === undefined || rulesetsIn.has(netns)
+        ? []
+        : [`nftables table inet ${ruleset.table} is absent`],
+
     checkPodInterface(wanted) {
       needNetns(wanted.netns);
       const veth = [...links.values()].find(
@@ -116,6 +124,7 @@ export function createFakeKernel(): FakeKernel {
 
     connected: (addresses) => addresses.filter((address) => connections.has(address)),
     forgetConnections: (address) => void forgotten.push(address),
+    forgetUdpConnectionsTo: () => undefined,
     close: () => undefined,
 
     addNetns: (path) => void namespaces.add(path),

@@ -1,8 +1,8 @@
 /**
  * CNI_ARGS: `K=V;K=V` from the runtime, in any order.
  *
- * Kubernetes runtimes name the pod here. Keys that nobody knows are an error unless `IgnoreUnknown` is true, as in the
- * reference library; keys that ask for something Heddle does not do (a fixed address) are refused by name.
+ * Kubernetes runtimes name the pod here, Podman a fixed address as well. Keys that nobody knows are an error unless
+ * `IgnoreUnknown` is true, as in the reference library.
  */
 
 import { CniError, cniCodes } from "./error.ts";
@@ -11,13 +11,16 @@ export interface CniArgs {
   readonly podNamespace?: string;
   readonly podName?: string;
   readonly podUid?: string;
+  /** One address, or several with commas between. Not checked. */
+  readonly ip?: string;
+  /** Not checked. */
+  readonly mac?: string;
 }
 
-const known = ["IgnoreUnknown", "K8S_POD_NAMESPACE", "K8S_POD_NAME", "K8S_POD_UID"];
+const known = ["IgnoreUnknown", "K8S_POD_NAMESPACE", "K8S_POD_NAME", "K8S_POD_UID", "IP", "MAC"];
 const ignored = ["K8S_POD_INFRA_CONTAINER_ID"];
-const unsupported = ["IP", "MAC"];
 
-/** Throws CniError 4 for text that is no list of pairs, 2 for a key that asks for what Heddle does not do. */
+/** Throws CniError 4 for text that is no list of pairs, and for keys that nobody knows. */
 export function parseArgs(text: string): CniArgs {
   const pairs = new Map<string, string>();
   for (const pair of text.split(";")) {
@@ -28,18 +31,10 @@ export function parseArgs(text: string): CniArgs {
     }
     pairs.set(pair.slice(0, equals), pair.slice(equals + 1));
   }
-  for (const key of unsupported) {
-    const value = pairs.get(key);
-    if (value !== undefined && value !== "") {
-      throw new CniError(cniCodes.unsupportedField, `unsupported CNI_ARGS ${key}=${value}`);
-    }
-  }
   const tolerant = ["1", "true", "TRUE", "True", "t", "T"].includes(
     pairs.get("IgnoreUnknown") ?? "",
   );
-  const unknown = [...pairs.keys()].filter(
-    (key) => ![...known, ...ignored, ...unsupported].includes(key),
-  );
+  const unknown = [...pairs.keys()].filter((key) => ![...known, ...ignored].includes(key));
   if (unknown.length > 0 && !tolerant) {
     throw new CniError(cniCodes.badEnvironment, `unknown CNI_ARGS [${unknown.join(",")}]`);
   }
@@ -47,6 +42,8 @@ export function parseArgs(text: string): CniArgs {
     ...optional("podNamespace", pairs.get("K8S_POD_NAMESPACE")),
     ...optional("podName", pairs.get("K8S_POD_NAME")),
     ...optional("podUid", pairs.get("K8S_POD_UID")),
+    ...optional("ip", pairs.get("IP")),
+    ...optional("mac", pairs.get("MAC")),
   };
 }
 

@@ -90,7 +90,7 @@ describe("a CNI request", () => {
       [{ CNI_IFNAME: "a b" }, config, 4, /whitespace/],
       [{ CNI_ARGS: "nonsense" }, config, 4, /KEY=VALUE/],
       [{ CNI_ARGS: "FOO=1" }, config, 4, /unknown CNI_ARGS \[FOO\]/],
-      [{ CNI_ARGS: "IgnoreUnknown=1;IP=10.0.0.9" }, config, 2, /IP=10\.0\.0\.9/],
+      [{ CNI_ARGS: "IP=nonsense" }, config, 7, /ips\[0\]: want an IP address, got "nonsense"/],
       [{}, "{", 6, /parse network configuration/],
       [{}, "[]", 6, /JSON object/],
       [{}, `{"cniVersion":"1.0.0"}`, 7, /missing network name/],
@@ -121,6 +121,7 @@ describe("a CNI request", () => {
       args: { podNamespace: "shop", podName: "web", podUid: "u1" },
       config: { cniVersion: "1.1.0", name: "pods" },
       allowOwnNetns: false,
+      wishes: { hostPorts: [], bandwidth: {}, addresses: [], aliases: [] },
     });
   });
 

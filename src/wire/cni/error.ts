@@ -18,6 +18,8 @@ export const cniCodes = {
   attachmentExists: 100,
   /** CHECK found the container's network other than it was given. */
   checkFailed: 101,
+  /** Another pod of the node has the host port. */
+  hostPortTaken: 102,
   internal: 999,
 } as const;
 

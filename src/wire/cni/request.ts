@@ -12,6 +12,7 @@ import { type CniArgs, parseArgs } from "./args.ts";
 import { CniError, cniCodes } from "./error.ts";
 import type { CniInvocation } from "./frame.ts";
 import { isAtLeast, supportedVersions } from "./version.ts";
+import { parseWishes, type Wishes } from "./wishes.ts";
 
 /** Which interface of which container: what a runtime calls an attachment. */
 export interface AttachmentKey {
@@ -36,7 +37,7 @@ interface Verb {
 }
 
 export type CniRequest =
-  | (Verb & { readonly command: "ADD"; readonly netns: string })
+  | (Verb & { readonly command: "ADD"; readonly netns: string; readonly wishes: Wishes })
   | (Verb & { readonly command: "CHECK"; readonly netns: string })
   /** `netns` is empty or gone where the container is dead already. */
   | (Verb & { readonly command: "DEL"; readonly netns: string })
@@ -87,8 +88,12 @@ export function parseRequest(invocation: CniInvocation): CniRequest {
       checkNames(key);
       checkVersion(config, command === "CHECK" ? "0.4.0" : "0.1.0", command);
       const allowOwnNetns = ["1", "true"].includes(env("CNI_NETNS_OVERRIDE").toLowerCase());
-      const args = parseArgs(env("CNI_ARGS"));
-      return { command, key, netns: env("CNI_NETNS"), args, config, allowOwnNetns };
+      // A DEL needs none of them, and must not fail on any.
+      const args = command === "DEL" ? {} : parseArgs(env("CNI_ARGS"));
+      const verb = { key, netns: env("CNI_NETNS"), args, config, allowOwnNetns };
+      // Only ADD grants wishes: a DEL must not fail on one that was refused.
+      if (command !== "ADD") return { command, ...verb };
+      return { command, ...verb, wishes: parseWishes(raw, args, config.name) };
     }
     case "GC": {
       checkVersion(config, "1.1.0", command);

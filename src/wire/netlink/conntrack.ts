@@ -26,6 +26,9 @@ const CTA_FILTER_ORIG_FLAGS = 1;
 const CTA_FILTER_REPLY_FLAGS = 2;
 const CTA_FILTER_F_IP_SRC = 1 << 0;
 const CTA_TUPLE_IP = 1;
+const CTA_TUPLE_PROTO = 2;
+const CTA_PROTO_NUM = 1;
+const CTA_PROTO_DST_PORT = 3;
 const CTA_IP_V4_SRC = 1;
 const CTA_IP_V4_DST = 2;
 const headBytes = 4;
@@ -34,10 +37,19 @@ const headBytes = 4;
 export type ConnectionEnd = "original-source" | "reply-source";
 
 export interface Connection {
-  readonly original: { readonly source: string; readonly destination: string };
-  readonly reply: { readonly source: string; readonly destination: string };
+  readonly original: ConnectionTuple;
+  readonly reply: ConnectionTuple;
   /** What names it to the kernel: its original tuple, id and zone, copied. */
   readonly key: Uint8Array;
+}
+
+export interface ConnectionTuple {
+  readonly source: string;
+  readonly destination: string;
+  /** IP protocol number. */
+  readonly protocol: number;
+  /** 0 for a protocol without ports. */
+  readonly destinationPort: number;
 }
 
 /** Lists all connections. */
@@ -108,12 +120,12 @@ function header(): Uint8Array {
   return Uint8Array.of(AF_INET, 0, 0, 0);
 }
 
-function decodeTuple(tuple: Attributes | undefined): {
-  readonly source: string;
-  readonly destination: string;
-} {
+function decodeTuple(tuple: Attributes | undefined): ConnectionTuple {
   const ip = tuple?.nested(CTA_TUPLE_IP);
+  const transport = tuple?.nested(CTA_TUPLE_PROTO);
   return {
+    protocol: transport?.u8(CTA_PROTO_NUM) ?? 0,
+    destinationPort: transport?.u16be(CTA_PROTO_DST_PORT) ?? 0,
     source: ip?.ip(CTA_IP_V4_SRC) ?? "",
     destination: ip?.ip(CTA_IP_V4_DST) ?? "",
   };

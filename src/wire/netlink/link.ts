@@ -45,6 +45,10 @@ const IFLA_EXT_MASK = 29;
 const IFLA_INFO_KIND = 1;
 const IFLA_INFO_DATA = 2;
 const VETH_INFO_PEER = 1;
+const AF_INET = 2;
+/** The link's IPv4 settings: set as attributes by their numbers, told as one array that begins with number 1. */
+const IFLA_INET_CONF = 1;
+const IPV4_DEVCONF_ROUTE_LOCALNET = 26;
 const IFLA_VXLAN_ID = 1;
 const IFLA_VXLAN_LOCAL = 4;
 const IFLA_VXLAN_LEARNING = 7;
@@ -66,6 +70,8 @@ export interface Link {
   readonly up: boolean;
   readonly mtu: number;
   readonly mac: string;
+  /** Packets from and to loopback addresses may use the link. */
+  readonly routesLoopback: boolean;
   /** Of a veth: the other end's index in its own namespace. */
   readonly peerIndex?: number;
   readonly vxlan?: {
@@ -128,6 +134,7 @@ export interface LinkChange {
   readonly up?: boolean;
   readonly mtu?: number;
   readonly mac?: string;
+  readonly routesLoopback?: boolean;
   /** A number by which many links can be deleted at once. */
   readonly group?: number;
   /** The kernel gives the link no IPv6 address by itself, now or when it comes up. */
@@ -143,15 +150,26 @@ export function changeLink(index: number, change: LinkChange): NetlinkRequest {
       ...(change.mtu === undefined ? [] : [u32(IFLA_MTU, change.mtu)]),
       ...(change.mac === undefined ? [] : [mac(IFLA_ADDRESS, change.mac)]),
       ...(change.group === undefined ? [] : [u32(IFLA_GROUP, change.group)]),
-      ...(change.noOwnAddress === true ? [noOwnAddress] : []),
+      ...familySettings(change),
     ),
   };
 }
 
-const noOwnAddress = nest(
-  IFLA_AF_SPEC,
-  nest(addressFamily.IPv6, u8(IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE)),
-);
+/** Settings of each family, in one attribute: of two the kernel reads one. */
+function familySettings({ noOwnAddress, routesLoopback }: LinkChange): Uint8Array[] {
+  const families = [
+    ...(noOwnAddress === true
+      ? [nest(addressFamily.IPv6, u8(IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE))]
+      : []),
+    ...(routesLoopback === undefined ? [] : [loopbackSetting(routesLoopback)]),
+  ];
+  return families.length === 0 ? [] : [nest(IFLA_AF_SPEC, ...families)];
+}
+
+function loopbackSetting(routed: boolean): Uint8Array {
+  const setting = u32(IPV4_DEVCONF_ROUTE_LOCALNET, routed ? 1 : 0);
+  return nest(addressFamily.IPv4, nest(IFLA_INET_CONF, setting));
+}
 
 /** Deletes all links of a group, in the time that one takes. */
 export function deleteLinkGroup(group: number): NetlinkRequest {
@@ -201,9 +219,17 @@ export function decodeLink(payload: Uint8Array): Link {
     up: (view.getUint32(8, true) & IFF_UP) !== 0,
     mtu: attributes.u32(IFLA_MTU) ?? 0,
     mac: attributes.mac(IFLA_ADDRESS) ?? "",
+    routesLoopback: decodeRoutesLoopback(attributes),
     ...(kind === "veth" && peerIndex !== undefined ? { peerIndex } : {}),
     ...(vxlan === undefined ? {} : { vxlan: decodeVxlan(vxlan) }),
   };
+}
+
+function decodeRoutesLoopback(attributes: Attributes): boolean {
+  const settings = attributes.nested(IFLA_AF_SPEC)?.nested(AF_INET)?.raw(IFLA_INET_CONF);
+  const offset = (IPV4_DEVCONF_ROUTE_LOCALNET - 1) * 4;
+  if (settings === undefined || settings.length < offset + 4) return false;
+  return viewOf(settings).getUint32(offset, true) !== 0;
 }
 
 function decodeVxlan(attributes: Attributes): NonNullable<Link["vxlan"]> {

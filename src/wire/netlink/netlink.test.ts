@@ -35,6 +35,7 @@ import {
   replaceForwarding,
   replaceNeighbour,
 } from "./neighbour.ts";
+import { decodeTokenBucket, replaceTokenBucket } from "./queue.ts";
 import { decodeRoute, type Route, replaceRoute } from "./route.ts";
 
 const octets = fc.integer({ min: 0, max: 0xffffffff }).map((value) => renderIpv4(value >>> 0));
@@ -178,6 +179,7 @@ describe("netlink objects", () => {
       up: false,
       mtu: 1450,
       mac: "02:00:00:00:00:01",
+      routesLoopback: false,
       vxlan: { vni: 4096, port: 4789, local: "192.0.2.1", learning: false },
     });
     const veth = createVeth({
@@ -189,6 +191,13 @@ describe("netlink objects", () => {
     assert.equal(decodeLink(veth.payload).name, "hd0123456789");
   });
 
+  test("include token buckets, also of more than 32 bits can say", () => {
+    for (const bitsPerSecond of [8_000, 1_000_000_000, 400_000_000_000]) {
+      const { payload } = replaceTokenBucket(7, { bitsPerSecond, burstBytes: 65_536 });
+      assert.deepEqual(decodeTokenBucket(payload), { linkIndex: 7, bitsPerSecond });
+    }
+  });
+
   test("are never read beyond their end, whatever bytes come", () => {
     const decoders: readonly ((bytes: Uint8Array) => unknown)[] = [
       decodeMessages,
@@ -198,6 +207,7 @@ describe("netlink objects", () => {
       decodeRoute,
       decodeNeighbour,
       decodeForwarding,
+      decodeTokenBucket,
       decodeConnectionCount,
       (bytes) => decodeConnection(0x100, bytes),
     ];
@@ -212,6 +222,7 @@ describe("netlink objects", () => {
         local: "192.0.2.1",
       }).payload,
       replaceForwarding({ linkIndex: 1, mac: "02:00:00:00:00:02", remote: "192.0.2.2" }).payload,
+      replaceTokenBucket(1, { bitsPerSecond: 1e12, burstBytes: 65_536 }).payload,
     ];
     const damaged = fc
       .tuple(fc.constantFrom(...samples), fc.nat(200), fc.nat(255), fc.nat(200))

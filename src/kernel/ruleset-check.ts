@@ -1,0 +1,51 @@
+/**
+ * Compares a ruleset with what is in force: by its chains, the number of rules in each, and single elements.
+ *
+ * nft prints a rule in its own words, so texts do not compare; but only Heddle writes into its table, and what happens
+ * to it in the field is that somebody flushes it or deletes from it. That is seen by counting.
+ */
+
+import type { NftElement, Ruleset } from "../model/node-state.ts";
+import type { NftContext } from "./nftables.ts";
+
+/** What is missing, as sentences. */
+export function missingOf(
+  nft: NftContext,
+  ruleset: Ruleset,
+  elements: readonly NftElement[],
+): readonly string[] {
+  const table = `inet ${ruleset.table}`;
+  const listing = nft.list(table);
+  if (listing === undefined) return [`nftables table ${table} is absent`];
+  const there = countRules(listing);
+  const rules = ruleset.chains.flatMap((chain) => {
+    const found = there.get(chain.name);
+    if (found === undefined) return [`nftables chain ${chain.name} is absent`];
+    const wanted = chain.rules.length;
+    return found === wanted
+      ? []
+      : [`nftables chain ${chain.name} has ${found} rules, want ${wanted}`];
+  });
+  const keys = elements
+    .filter(({ collection, key }) => !nft.has(table, collection, key))
+    .map(({ collection, key }) => `nftables element ${key} of ${collection} is absent`);
+  return [...rules, ...keys];
+}
+
+/** Chain → number of rules. In nft's listing a chain is indented by one tab, a rule by two, what continues it by more. */
+function countRules(listing: string): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  let chain: string | undefined;
+  for (const line of listing.split("\n")) {
+    const opened = /^\tchain (\S+) \{/.exec(line)?.[1];
+    if (opened !== undefined) {
+      chain = opened;
+      counts.set(chain, 0);
+    } else if (line.startsWith("\t}")) {
+      chain = undefined;
+    } else if (chain !== undefined && /^\t\t(?!\t|type \S+ hook |comment )/.test(line)) {
+      counts.set(chain, (counts.get(chain) ?? 0) + 1);
+    }
+  }
+  return counts;
+}
