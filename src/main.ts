@@ -6,6 +6,7 @@
  * and what was compiled once is kept on disk, so that a spare sidecar is up quickly. Wiring only; no decisions.
  */
 
+import { readFileSync } from "node:fs";
 import { enableCompileCache, flushCompileCache } from "node:module";
 import { join } from "node:path";
 import type { Command } from "commander";
@@ -24,6 +25,7 @@ process.stdout.on("error", endWithReader);
 try {
   // The sidecar goes without the command line's parser: a pod may be waiting for it.
   if (process.argv[2] === "proxy") await runProxyProcess(process.argv.slice(3));
+  else if (process.argv[2] === "names") await runNamesProcess(process.argv.slice(3));
   else await runCommandLine();
 } catch (error) {
   process.stderr.write(`error: ${renderError(error)}\n`);
@@ -65,6 +67,30 @@ async function runProxyProcess(words: readonly string[]): Promise<void> {
     source: ({ proxy, xdsSocket }) =>
       createXdsSource({ ...shared, node: proxy, socket: xdsSocket }),
   });
+  process.exit(); // nothing is left to do, whatever still holds the event loop
+}
+
+async function runNamesProcess(words: readonly string[]): Promise<void> {
+  const { parseArgs } = await import("node:util");
+  const text = { type: "string", default: "" } as const;
+  const { values } = parseArgs({
+    args: [...words],
+    options: { address: text, port: text, control: text, tag: text, upstream: text },
+  });
+  const [{ runNames }, { parseServers }, { systemClock }, log] = await Promise.all([
+    import("./agent/dns/main.ts"),
+    import("./agent/dns/upstream.ts"),
+    import("./cli/system-clock.ts"),
+    processLog(),
+  ]);
+  flushCompileCache();
+  const { address, port, control, tag, upstream } = values;
+  const upstreams = upstream === "" ? [] : parseServers(upstream);
+  await runNames(
+    { address, port: Number(port), control, tag, upstreams },
+    { clock: systemClock, random: Math.random, log },
+    endOfProcess(),
+  );
   process.exit(); // nothing is left to do, whatever still holds the event loop
 }
 
@@ -113,7 +139,7 @@ function addProcessCommands(program: Command): void {
     .requiredOption("--address <address>", "the node's address on the underlay")
     .requiredOption("--run-dir <folder>", "sockets, and what lives as long as the boot")
     .requiredOption("--state-dir <folder>", "what must survive the agent")
-    .option("--upstream <address>", "name server for names outside the cluster")
+    .option("--upstream <addresses>", "name servers for names outside the cluster: A,B …")
     .option("--spares <number>", "sidecars kept ready for the next pod")
     .action(async (flags: AgentFlags) => {
       const [{ runAgentCommand }, { systemClock }] = await Promise.all([
@@ -121,10 +147,18 @@ function addProcessCommands(program: Command): void {
         import("./cli/system-clock.ts"),
       ]);
       const log = await processLog();
-      const parts = { clock: systemClock, random: Math.random, log, heddle };
+      const parts = { clock: systemClock, random: Math.random, log, heddle, release: release() };
       await runAgentCommand(flags, parts, endOfProcess());
     });
   program.command("proxy").description("the sidecar of one pod; started by the agent");
+  program.command("names").description("the name server of one node; started by the agent");
+}
+
+function release(): string {
+  const manifest: { readonly version: string } = JSON.parse(
+    readFileSync(join(root, "package.json"), "utf8"),
+  );
+  return manifest.version;
 }
 
 async function processLog(): Promise<Log> {

@@ -14,13 +14,14 @@ import { MeshError } from "../base/error.ts";
 import type { Log } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
 import { openKernelDriver } from "../kernel/netlink-driver.ts";
-import { proxyUid, trustDomain } from "../model/names.ts";
+import { podGateway, proxyUid, trustDomain } from "../model/names.ts";
 import { httpObjectClient } from "../rpc/http-object-client.ts";
 import { httpTransport } from "../rpc/http-transport.ts";
 import { watchNodeView } from "../rpc/node-view-source.ts";
 import type { PathOf } from "../rpc/object-client.ts";
 import { type Bootstrap, readBootstrap } from "./bootstrap.ts";
 import type { ViewSource } from "./deps.ts";
+import { parseServers } from "./dns/upstream.ts";
 import { runAgent } from "./main.ts";
 import type { AgentOptions } from "./options.ts";
 import { serverUpstream } from "./sidecars/server-upstream.ts";
@@ -33,7 +34,7 @@ export interface AgentFlags {
   readonly address: string;
   readonly runDir: string;
   readonly stateDir: string;
-  /** Name server for names outside the cluster. */
+  /** Name servers for names outside the cluster, with commas between them. */
   readonly upstream?: string;
   readonly spares?: string;
 }
@@ -44,16 +45,19 @@ export interface AgentProcess {
   readonly log: Log;
   /** How to start Heddle again, e.g. `[node, src/main.ts]`. */
   readonly heddle: readonly string[];
+  /** Version of this Heddle. */
+  readonly release: string;
 }
 
 const defaultSpares = 1;
+const dnsPort = 53;
 
 export async function runAgentCommand(
   flags: AgentFlags,
   process: AgentProcess,
   signal: AbortSignal,
 ): Promise<void> {
-  const options = agentOptions(flags, process.heddle);
+  const options = agentOptions(flags, process);
   requireReachable(options.runDir);
   const bootstrap = readBootstrap(flags.bootstrap, flags.node);
   const { clock, random } = process;
@@ -100,7 +104,7 @@ function requireReachable(runDir: string): void {
   }
 }
 
-function agentOptions(flags: AgentFlags, heddle: readonly string[]): AgentOptions {
+function agentOptions(flags: AgentFlags, { heddle, release }: AgentProcess): AgentOptions {
   if (isIP(flags.address) !== 4) throw wrong("address", flags.address, "an IPv4 address");
   const spares = flags.spares === undefined ? defaultSpares : Number(flags.spares);
   if (!Number.isInteger(spares) || spares < 0 || spares > 64) {
@@ -114,8 +118,19 @@ function agentOptions(flags: AgentFlags, heddle: readonly string[]): AgentOption
     trustDomain,
     sidecarCommand: [...heddle, "proxy", "--assignment-fd", "3"],
     spareSidecars: spares,
-    ...(flags.upstream === undefined ? {} : { upstreamDns: flags.upstream }),
+    release,
+    nameServerCommand: nameServerCommand(heddle, flags.upstream),
   };
+}
+
+function nameServerCommand(
+  heddle: readonly string[],
+  upstreams: string | undefined,
+): readonly string[] {
+  // A wrong one is told here, where somebody reads it.
+  if (upstreams !== undefined) parseServers(upstreams);
+  const where = ["--address", podGateway, "--port", String(dnsPort)];
+  return [...heddle, "names", ...where, ...(upstreams ? ["--upstream", upstreams] : [])];
 }
 
 function viewSource(bootstrap: Bootstrap, node: string, process: AgentProcess): ViewSource {

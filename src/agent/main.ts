@@ -12,8 +12,6 @@ import { join } from "node:path";
 import { backoffMs } from "../base/backoff.ts";
 import { renderError } from "../base/error.ts";
 import { Scope } from "../base/scope.ts";
-import { nameTable } from "../core/dns/name-table.ts";
-import { podGateway } from "../model/names.ts";
 import { Attachments } from "./attachments.ts";
 import { DeadPods } from "./cni-server/collect.ts";
 import { release } from "./cni-server/delete.ts";
@@ -21,8 +19,7 @@ import { answer } from "./cni-server/dispatch.ts";
 import { listenForCni } from "./cni-server/listen.ts";
 import { Dataplane } from "./dataplane.ts";
 import type { AgentDeps, ViewSource } from "./deps.ts";
-import { serveNames } from "./dns/server.ts";
-import { forwardTo } from "./dns/upstream.ts";
+import { keepNameServer } from "./dns/keeper.ts";
 import { Ipam } from "./ipam.ts";
 import { registerNode, reportReady } from "./node-object.ts";
 import type { NodeParts } from "./node-parts.ts";
@@ -37,10 +34,6 @@ import { agentStatus, serveStatus } from "./status.ts";
 import { Turns } from "./turns.ts";
 
 const joinRetry = { baseMs: 100, maxMs: 2_000 };
-const listenRetry = { baseMs: 20, maxMs: 1_000 };
-const dnsPort = 53;
-/** So long pods' lookups wait for an answer; then they are told that there is none. */
-const firstViewWithinMs = 10_000;
 
 /** Runs until `signal` aborts, then leaves everything that pods use in place. */
 export async function runAgent(
@@ -86,7 +79,7 @@ export async function runAgent(
     joinCluster(options, deps, parts, life).then(joining.resolve, joining.reject),
     followViews(views, parts, deps.random, life),
     resyncNowAndThen(parts, life),
-    serveNamesUntil(options, deps, parts, life),
+    serveNames(options, deps, parts, life),
   ];
   deps.log.info("agent started", { node: options.node, cniSocket });
   await Promise.race([aborted(life), Promise.all(work)]);
@@ -173,47 +166,15 @@ async function joinCluster(
     .catch(() => undefined);
 }
 
-/**
- * The address that is listened on comes with the first plan, which may be now or long after the start. A successor has
- * the address at once and the view a moment later: a resolver that is told nothing asks again, one that is told "server
- * failure" gives up.
- */
-async function serveNamesUntil(
-  options: AgentOptions,
-  deps: AgentDeps,
-  parts: NodeParts,
+/** Without a command nobody answers names: tests that need none. */
+async function serveNames(
+  { runDir, release, nameServerCommand: command }: AgentOptions,
+  { clock, random, log }: AgentDeps,
+  { dataplane: { views } }: NodeParts,
   signal: AbortSignal,
 ): Promise<void> {
-  const { upstreamDns } = options;
-  const nameServer = {
-    address: podGateway,
-    port: dnsPort,
-    table: () => {
-      const view = parts.dataplane.views.get();
-      return view === undefined ? undefined : nameTable(view);
-    },
-    log: deps.log,
-    ...(upstreamDns === undefined ? {} : { upstream: forwardTo(upstreamDns, deps.clock) }),
-  };
-  const firstView = parts.dataplane.views.wait(() => true, signal).catch(() => undefined);
-  await Promise.race([
-    firstView,
-    deps.clock.sleep(firstViewWithinMs, signal).catch(() => undefined),
-  ]);
-  await using scope = new Scope();
-  for (let attempt = 0; !signal.aborted; attempt++) {
-    try {
-      const server = await serveNames(nameServer);
-      scope.onExit(async () => server[Symbol.asyncDispose]());
-      return await aborted(signal);
-    } catch (error) {
-      // The first tries of a first start come before the first plan; later ones are worth a line.
-      if (attempt > 5) deps.log.warn("no names are served yet", { error: renderError(error) });
-      await deps.clock
-        .sleep(backoffMs(attempt, listenRetry, deps.random), signal)
-        .catch(() => undefined);
-    }
-  }
+  if (command.length === 0) return aborted(signal);
+  await keepNameServer({ command, release, runDir }, { views, clock, random, log }, signal);
 }
 
 async function untilDone(

@@ -13,6 +13,8 @@ export interface AgentOptions {
   readonly sidecarCommand: readonly string[];
   /** Sidecars that are kept ready for the next pod. */
   readonly spareSidecars: number;
-  /** Name server for names outside the cluster, `address` or `address:port`; undefined: there are none. */
-  readonly upstreamDns?: string;
+  /** Version of this Heddle: what another one left is replaced where it matters. */
+  readonly release: string;
+  /** Starts the node's name server (dns/main.ts), but for what `dns/keeper.ts` adds. */
+  readonly nameServerCommand: readonly string[];
 }

@@ -11,11 +11,16 @@ import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { askNameServer, nameServerState } from "../../src/agent/dns/control.ts";
+import { controlSocket } from "../../src/agent/dns/keeper.ts";
 import { type FakeNode, startFakeNode } from "../../src/agent/fake/node.ts";
+import { present } from "../../src/base/error.ts";
 import { openKernelDriver } from "../../src/kernel/netlink-driver.ts";
 import { createNetns, deleteNetns, enterNetns, inNetns } from "../../src/kernel/netns.ts";
+import { findProcess } from "../../src/kernel/process-id.ts";
 import type { CniReply } from "../../src/wire/cni/frame.ts";
 import { decodeMessage } from "../../src/wire/dns/decode.ts";
 import { encodeMessage } from "../../src/wire/dns/encode.ts";
@@ -42,7 +47,12 @@ describe("an agent on the running kernel", { skip }, () => {
 
   before(async () => {
     enterNetns(freshNetns());
-    node = await startFakeNode({ driver: openKernelDriver() });
+    const nameServerCommand = [
+      process.execPath,
+      join(import.meta.dirname, "../../src/main.ts"),
+      ...["names", "--address", "169.254.1.1", "--port", "53"],
+    ];
+    node = await startFakeNode({ driver: openKernelDriver(), nameServerCommand });
   });
   after(async () => {
     await node[Symbol.asyncDispose]();
@@ -89,16 +99,62 @@ describe("an agent on the running kernel", { skip }, () => {
     assert.deepEqual(ours(), { links: [], routes: [] });
   });
 
-  test("answers what a pod asks while no agent runs when the next one does", async () => {
-    node.showPods([{ name: "asking" }]);
-    const netns = freshNetns();
-    await added(cni("ADD", "c-asking", "asking", netns));
-    await node.stop();
-    const asking = ask(netns, "10-244-0-9.shop.pod.cluster.local");
-    await sleep(500);
-    await node.restart();
-    assert.equal((await asking).responseCode, 3);
-    await cni("DEL", "c-asking");
+  describe("with its name server", () => {
+    let asking: string;
+    let address: string;
+    const pid = async () => (await nameServerState(controlSocket(node.options.runDir)))?.pid;
+
+    before(async () => {
+      asking = freshNetns();
+      node.showPods([{ name: "asking" }]);
+      address = await added(cni("ADD", "c-asking", "asking", asking));
+      node.showPods([{ name: "asking", address }]);
+      assert.equal((await ask(asking, nameOfPod(address))).responseCode, 0);
+    });
+    after(async () => {
+      await cni("DEL", "c-asking");
+    });
+
+    test("answers every lookup while no agent runs, and while the next one starts", async () => {
+      const before = await pid();
+      const asked = askMany(asking, nameOfPod(address));
+      await asked.started;
+      await node.stop();
+      await sleep(300); // nobody can be waited for: the point is that nobody is there
+      await node.restart();
+      assert.equal(await pid(), before, "the successor adopted it");
+      await asked.stop();
+      assert.deepEqual(await asked.unanswered, []);
+    });
+
+    test("answers every lookup while another version's agent replaces it", async () => {
+      const before = await pid();
+      const asked = askMany(asking, nameOfPod(address));
+      await asked.started;
+      await node.restart({ release: "next" });
+      while (findProcess(before ?? 0) !== undefined) await sleep(5);
+      assert.notEqual(await pid(), before);
+      await asked.stop();
+      assert.deepEqual(await asked.unanswered, []);
+      assert.equal((await ask(asking, nameOfPod(address))).answers.length, 1);
+    });
+
+    test("has one again, with the names of now, soon after it was killed", async () => {
+      const before = present(await pid(), "pid of the name server");
+      process.kill(before, "SIGKILL");
+      assert.equal((await ask(asking, nameOfPod(address))).responseCode, 0);
+      assert.notEqual(await pid(), before);
+      node.showPods([
+        { name: "asking", address },
+        { name: "new", address: "10.244.0.77" },
+      ]);
+      while ((await ask(asking, nameOfPod("10.244.0.77"))).responseCode !== 0) await sleep(5);
+    });
+
+    test("counts what was asked", async () => {
+      const answer = await askNameServer(controlSocket(node.options.runDir), "GET", "/metrics");
+      assert.match(answer?.text ?? "", /^coredns_dns_requests_total\{type="A"\} [1-9]\d*$/m);
+    });
   });
 
   test("releases what a deleted namespace had when it comes back", async () => {
@@ -172,8 +228,11 @@ async function connects(from: string, to: string, address: string): Promise<bool
   }
 }
 
-/** The answer that a pod gets over UDP, asking from its own namespace as resolvers do: until there is one. */
-async function ask(from: string, name: string): Promise<DnsMessage> {
+function nameOfPod(address: string): string {
+  return `${address.replaceAll(".", "-")}.shop.pod.cluster.local`;
+}
+
+function queryHex(name: string): string {
   const query = encodeMessage({
     id: 7,
     isResponse: false,
@@ -188,12 +247,63 @@ async function ask(from: string, name: string): Promise<DnsMessage> {
     authorities: [],
     additionals: [],
   });
+  return Buffer.from(query).toString("hex");
+}
+
+/** The answer that a pod gets over UDP, asking from its own namespace as resolvers do: until there is one. */
+async function ask(from: string, name: string): Promise<DnsMessage> {
   const script = `
     const socket = require("node:dgram").createSocket("udp4");
     socket.on("message", (bytes) => { process.stdout.write(bytes.toString("hex")); process.exit(); });
-    const ask = () => socket.send(Buffer.from("${Buffer.from(query).toString("hex")}", "hex"));
+    socket.on("error", () => {});
+    const ask = () => socket.send(Buffer.from("${queryHex(name)}", "hex"));
     socket.connect(53, "169.254.1.1", () => { ask(); setInterval(ask, 100); });`;
   return decodeMessage(Buffer.from(await runIn(from, process.execPath, ["-e", script]), "hex"));
+}
+
+/** Asks each 2 ms, once each, from a socket of its own as resolvers do, and tells which were never answered. */
+function askMany(from: string, name: string) {
+  const script = `
+    const { createSocket } = require("node:dgram");
+    const query = Buffer.from("${queryHex(name)}", "hex");
+    const waiting = new Set();
+    let asked = 0;
+    const timer = setInterval(() => {
+      const number = asked++;
+      const socket = createSocket("udp4");
+      waiting.add(number);
+      socket.on("error", () => {});
+      socket.on("message", (bytes) => {
+        if ((bytes[3] & 15) === 0) waiting.delete(number);
+        socket.close();
+        if (number === 0) process.stdout.write("started\\n");
+      });
+      socket.send(query, 53, "169.254.1.1");
+    }, 2);
+    process.stdin.on("end", () => {
+      clearInterval(timer);
+      const report = () => { process.stdout.write(JSON.stringify([...waiting]) + "\\n"); process.exit(); };
+      setTimeout(report, 900); // sooner than a resolver asks again
+    }).resume();`;
+  const child = inNetns(from, () =>
+    spawn(process.execPath, ["-e", script], {
+      stdio: ["pipe", "pipe", "inherit"],
+      timeout: 20_000,
+    }),
+  );
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const line = async (): Promise<string> => String((await lines.next()).value);
+  const started = line();
+  const unanswered = started.then(async () => JSON.parse(await line()) as number[]);
+  unanswered.catch(() => undefined);
+  return {
+    started,
+    unanswered,
+    async stop() {
+      child.stdin.end();
+      await once(child, "close");
+    },
+  };
 }
 
 function runIn(netns: string, file: string, args: readonly string[]): Promise<string> {

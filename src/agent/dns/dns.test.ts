@@ -169,7 +169,7 @@ describe("on its sockets the name server", () => {
       asked++;
       return name === "api.bank.example" ? "192.0.2.80" : undefined;
     });
-    const upstream = forwardTo(`127.0.0.1:${outside.port}`, clock);
+    const upstream = forwardTo([{ address: "127.0.0.1", port: outside.port }], clock);
     await using server = await serve({ upstream });
     for (let i = 0; i < 3; i++) {
       const answer = await overUdp(server, query("bank.shop.svc.cluster.local", recordTypes.A));
@@ -178,6 +178,22 @@ describe("on its sockets the name server", () => {
     assert.equal(asked, 1);
     const none = await overUdp(server, query("no.example", recordTypes.A));
     assert.equal(none.responseCode, 3);
+  });
+
+  test("asks the next upstream where one fails, and goes on asking the one that answers", async () => {
+    let broken = 0;
+    await using failing = await standIn(() => {
+      broken++;
+      return "fails";
+    });
+    await using working = await standIn(() => "192.0.2.80");
+    const upstream = forwardTo([at(failing), at(working)], clock);
+    await using server = await serve({ upstream });
+    for (const name of ["one.example", "two.example", "three.example"]) {
+      const answer = await overUdp(server, query(name, recordTypes.A));
+      assert.deepEqual(answer.answers.map(show), ["A 192.0.2.80"]);
+    }
+    assert.equal(broken, 1);
   });
 
   test("answers server failure when the upstream is silent", async () => {
@@ -216,7 +232,11 @@ function serve(options: {
   return serveNames({ address: "127.0.0.1", port: 0, table: () => table, log, ...options });
 }
 
-/** Another server's stand-in: addresses for names it knows, no such name for others. */
+function at(server: { readonly port: number }) {
+  return { address: "127.0.0.1", port: server.port };
+}
+
+/** Another server's stand-in: addresses for names it knows, `fails` for a failure, no such name for others. */
 async function standIn(
   known: (name: string) => string | undefined,
 ): Promise<AsyncDisposable & { readonly port: number }> {
@@ -225,9 +245,10 @@ async function standIn(
     const asked = decodeMessage(bytes);
     const name = asked.questions[0]?.name ?? "";
     const address = known(name);
+    const fails = address === "fails";
     const answers: DnsRecord[] =
-      address === undefined ? [] : [{ kind: "A", name, class: 1, ttl: 60, address }];
-    const responseCode = address === undefined ? 3 : 0;
+      address === undefined || fails ? [] : [{ kind: "A", name, class: 1, ttl: 60, address }];
+    const responseCode = fails ? 2 : address === undefined ? 3 : 0;
     const reply = encodeMessage({ ...asked, isResponse: true, responseCode, answers });
     socket.send(reply, from.port, from.address);
   });

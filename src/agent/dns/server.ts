@@ -15,6 +15,7 @@ import { decodeId, decodeMessage } from "../../wire/dns/decode.ts";
 import { encodeMessage } from "../../wire/dns/encode.ts";
 import { type DnsMessage, responseCodes } from "../../wire/dns/message.ts";
 import { answerQuery, udpLimit, withCode } from "./answer.ts";
+import type { AnsweredBy, DnsMetrics } from "./metrics.ts";
 import { readFrames, writeFrame } from "./stream-frames.ts";
 import type { Upstream } from "./upstream.ts";
 
@@ -24,6 +25,7 @@ export interface NameServerOptions {
   /** Names of the newest view; undefined before the first. */
   readonly table: () => NameTable | undefined;
   readonly upstream?: Upstream;
+  readonly metrics?: DnsMetrics;
   readonly log: Log;
 }
 
@@ -35,16 +37,24 @@ export interface NameServer extends AsyncDisposable {
 const maxForwarded = 256;
 const maxConnections = 256;
 const idleMs = 10_000;
+/** So long its end waits for what the outside has not answered yet. */
+const lastAnswersMs = 3_000;
 
 /** Listens on both; throws MeshError `dns.listen` where the address is not there or taken. */
 export async function serveNames(options: NameServerOptions): Promise<NameServer> {
   const resolve = resolver(options);
-  const udp = createSocket({ type: "udp4", recvBufferSize: 1024 * 1024 });
+  // The port is shared while one name server replaces another.
+  const udp = createSocket({ type: "udp4", recvBufferSize: 1024 * 1024, reusePort: true });
+  const pending = new Set<Promise<void>>();
   const onQuery = async (bytes: Buffer, from: RemoteInfo) => {
     const answer = await resolve(bytes, (query) => (query === undefined ? 512 : udpLimit(query)));
-    if (answer !== undefined) udp.send(answer, from.port, from.address, () => undefined);
+    if (answer === undefined) return;
+    await new Promise<void>((sent) => udp.send(answer, from.port, from.address, () => sent()));
   };
-  udp.on("message", (bytes, from) => void onQuery(bytes, from));
+  udp.on("message", (bytes, from) => {
+    const work = onQuery(bytes, from).finally(() => pending.delete(work));
+    pending.add(work);
+  });
   await listening(options, (done, failed) => {
     udp.once("error", failed);
     udp.bind({ address: options.address, port: options.port }, done);
@@ -68,7 +78,7 @@ export async function serveNames(options: NameServerOptions): Promise<NameServer
   try {
     await listening(options, (done, failed) => {
       tcp.once("error", failed);
-      tcp.listen(port, options.address, done);
+      tcp.listen({ port, host: options.address, reusePort: true }, done);
     });
   } catch (error) {
     udp.close();
@@ -77,6 +87,13 @@ export async function serveNames(options: NameServerOptions): Promise<NameServer
   return {
     port,
     async [Symbol.asyncDispose]() {
+      // What the kernel has handed over by now is read in this turn of the loop.
+      await new Promise((done) => setImmediate(done));
+      const late = AbortSignal.timeout(lastAnswersMs);
+      await Promise.race([
+        Promise.all(pending),
+        new Promise((done) => late.addEventListener("abort", done, { once: true })),
+      ]);
       for (const socket of open) socket.destroy();
       await Promise.all([
         new Promise<void>((done) => udp.close(done)),
@@ -84,6 +101,11 @@ export async function serveNames(options: NameServerOptions): Promise<NameServer
       ]);
     },
   };
+}
+
+interface Answered {
+  readonly message: DnsMessage;
+  readonly by: AnsweredBy;
 }
 
 /** Bytes of a query to bytes of its answer; undefined for what deserves none. */
@@ -95,25 +117,26 @@ function resolver(
 ) => Promise<Uint8Array | undefined> {
   let forwarded = 0;
 
-  async function answer(query: DnsMessage): Promise<DnsMessage> {
+  async function answer(query: DnsMessage): Promise<Answered> {
     const local = answerQuery(query, options.table());
-    if (local.kind === "reply") return local.message;
+    if (local.kind === "reply") return { message: local.message, by: "cluster" };
     const { upstream } = options;
     // With no resolver for the outside, a made-up name of a search list must not stop the search.
-    if (upstream === undefined) return withCode(local.partial, responseCodes.nameError);
-    if (forwarded >= maxForwarded) return withCode(local.partial, responseCodes.serverFailure);
+    if (upstream === undefined) {
+      return { message: withCode(local.partial, responseCodes.nameError), by: "cluster" };
+    }
+    if (forwarded >= maxForwarded) {
+      return { message: withCode(local.partial, responseCodes.serverFailure), by: "upstream" };
+    }
     forwarded++;
     try {
-      const { responseCode, answers, authorities } = await upstream.resolve(local.question);
-      return {
-        ...local.partial,
-        responseCode,
-        answers: [...local.partial.answers, ...answers],
-        authorities,
-      };
+      const { message, by } = await upstream.resolve(local.question);
+      const { responseCode, authorities } = message;
+      const answers = [...local.partial.answers, ...message.answers];
+      return { message: { ...local.partial, responseCode, answers, authorities }, by };
     } catch (error) {
       options.log.debug("upstream has no answer", { error: renderError(error) });
-      return withCode(local.partial, responseCodes.serverFailure);
+      return { message: withCode(local.partial, responseCodes.serverFailure), by: "upstream" };
     } finally {
       forwarded--;
     }
@@ -129,7 +152,12 @@ function resolver(
     }
     if (query.isResponse) return undefined; // answering answers makes two servers talk for ever
     try {
-      return encodeMessage(await answer(query), limit(query));
+      const startedAt = performance.now();
+      const { message, by } = await answer(query);
+      const type = query.questions[0]?.type ?? 0;
+      const seconds = (performance.now() - startedAt) / 1_000;
+      options.metrics?.answered(type, message.responseCode, by, seconds);
+      return encodeMessage(message, limit(query));
     } catch (error) {
       options.log.error("query is not answered", { error: renderError(error) });
       return encodeMessage({ ...formatError(query.id), responseCode: responseCodes.serverFailure });

@@ -1,29 +1,35 @@
 /**
- * Names outside the cluster: asked of one upstream server, remembered for as long as it allows.
+ * Names outside the cluster: asked of upstream servers, remembered for as long as they allow.
  *
+ * The server that answered last is asked first; one that is silent hands its turn on to the next.
  * Queries go over UDP from a socket of their own each, so that answers cannot be guessed by port, and over TCP where
  * the answer was cut. The cache is bounded by count; the oldest entry leaves first. Equal queries under way share one
  * answer.
  */
 
 import { createSocket } from "node:dgram";
-import { connect } from "node:net";
+import { connect, isIP } from "node:net";
 import type { Clock } from "../../base/clock.ts";
-import { MeshError } from "../../base/error.ts";
+import { MeshError, present } from "../../base/error.ts";
 import { decodeMessage } from "../../wire/dns/decode.ts";
 import { encodeMessage } from "../../wire/dns/encode.ts";
 import type { DnsMessage, DnsQuestion } from "../../wire/dns/message.ts";
-import { recordTypes } from "../../wire/dns/message.ts";
+import { recordTypes, responseCodes } from "../../wire/dns/message.ts";
 import { readFrames, writeFrame } from "./stream-frames.ts";
 
 const maxEntries = 4_096;
 /** Longest that anything is remembered; a wrong TTL is not forever. */
 const maxTtlSeconds = 300;
 const attemptMs = 1_500;
-const attempts = 2;
+const fewestAttempts = 2;
 
 export interface Upstream {
-  resolve(question: DnsQuestion): Promise<DnsMessage>;
+  resolve(question: DnsQuestion): Promise<Resolved>;
+}
+
+export interface Resolved {
+  readonly message: DnsMessage;
+  readonly by: "cache" | "upstream";
 }
 
 interface Entry {
@@ -32,28 +38,46 @@ interface Entry {
   readonly message: DnsMessage;
 }
 
-export function forwardTo(server: string, clock: Clock): Upstream {
-  const [address = "", portText = "53"] = server.split(":");
-  const port = Number(portText);
+export interface UpstreamServer {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** At least one server. */
+export function forwardTo(servers: readonly UpstreamServer[], clock: Clock): Upstream {
+  let best = 0;
   const cache = new Map<string, Entry>();
   const running = new Map<string, Promise<DnsMessage>>();
 
   async function ask(question: DnsQuestion): Promise<DnsMessage> {
     let failure: unknown;
-    for (let attempt = 0; attempt < attempts; attempt++) {
+    const first = best;
+    for (let attempt = 0; attempt < Math.max(fewestAttempts, servers.length); attempt++) {
+      const turn = (first + attempt) % servers.length;
+      const { address, port } = present(servers[turn], "an upstream name server");
       try {
         const query = makeQuery(question);
         const answer = await overUdp(query, address, port);
-        return answer.truncated ? await overTcp(query, address, port) : answer;
+        const whole = answer.truncated ? await overTcp(query, address, port) : answer;
+        // A server that fails is no better than one that is silent, while there is another.
+        if (whole.responseCode === responseCodes.serverFailure && attempt + 1 < servers.length) {
+          continue;
+        }
+        best = turn;
+        return whole;
       } catch (error) {
         failure = error;
       }
     }
-    throw new MeshError("dns.upstream.silent", `ask ${server} for ${question.name}`, {
-      cause: failure,
-      fault: "peer",
-      retryable: true,
-    });
+    throw new MeshError(
+      "dns.upstream.silent",
+      `ask ${servers.map(({ address }) => address).join(", ")} for ${question.name}`,
+      {
+        cause: failure,
+        fault: "peer",
+        retryable: true,
+      },
+    );
   }
 
   return {
@@ -61,7 +85,9 @@ export function forwardTo(server: string, clock: Clock): Upstream {
       const key = `${question.name.toLowerCase()} ${question.type} ${question.class}`;
       const now = clock.now();
       const known = cache.get(key);
-      if (known !== undefined && known.until > now) return aged(known, now);
+      if (known !== undefined && known.until > now) {
+        return { message: aged(known, now), by: "cache" };
+      }
       let work = running.get(key);
       if (work === undefined) {
         work = ask(question).finally(() => running.delete(key));
@@ -77,9 +103,28 @@ export function forwardTo(server: string, clock: Clock): Upstream {
           cache.delete(oldest);
         }
       }
-      return message;
+      return { message, by: "upstream" };
     },
   };
+}
+
+/** `address`, `address:port` or `[address]:port`, with commas between several. */
+export function parseServers(text: string): readonly UpstreamServer[] {
+  return text.split(",").map((each) => parseServer(each.trim()));
+}
+
+function parseServer(text: string): UpstreamServer {
+  const [, bracketed, plain, port = "53"] =
+    /^(?:\[([^\]]+)\]|([^:]+|[^:]*:[^:]*:.*?))(?::(\d+))?$/.exec(text) ?? [];
+  const address = bracketed ?? plain ?? "";
+  if (isIP(address) === 0 || Number(port) > 65_535) {
+    throw new MeshError(
+      "dns.upstream.invalid",
+      `upstream name server "${text}": want an address, or an address and a port`,
+      { fault: "user" },
+    );
+  }
+  return { address, port: Number(port) };
 }
 
 /** Seconds that an answer, or that there is none, may be kept; 0 for failures. */

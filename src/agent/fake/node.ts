@@ -21,6 +21,8 @@ import { createFakeKernel, type FakeKernel } from "../../kernel/fake/fake-driver
 import type { AddressingView, NodeView, WorkloadView } from "../../model/node-view.ts";
 import { type CniReply, decodeReply, encodeInvocation } from "../../wire/cni/frame.ts";
 import type { ViewSnapshot } from "../deps.ts";
+import { nameServerState } from "../dns/control.ts";
+import { controlSocket } from "../dns/keeper.ts";
 import { Latest } from "../latest.ts";
 import { runAgent } from "../main.ts";
 import type { AgentOptions } from "../options.ts";
@@ -55,7 +57,8 @@ export interface FakeNode extends AsyncDisposable {
   cni(variables: Readonly<Record<string, string>>, config?: object): Promise<CniReply>;
   status(): Promise<AgentStatus>;
   /** Ends the agent as a signal would, and starts another on what it left. */
-  restart(): Promise<void>;
+  /** A new agent on what the last one left, told something else where `changes` say so. */
+  restart(changes?: Partial<AgentOptions>): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -71,7 +74,7 @@ export interface FakeNodeOptions extends Partial<AgentOptions> {
 
 export async function startFakeNode(given: FakeNodeOptions = {}): Promise<FakeNode> {
   const directory = given.directory ?? mkdtempSync(join(tmpdir(), "heddle-agent-"));
-  const options: AgentOptions = {
+  let options: AgentOptions = {
     node: "node-1",
     address: "192.0.2.1",
     runDir: join(directory, "run"),
@@ -79,6 +82,8 @@ export async function startFakeNode(given: FakeNodeOptions = {}): Promise<FakeNo
     trustDomain: "cluster.local",
     sidecarCommand: [process.execPath, join(import.meta.dirname, "sidecar.ts")],
     spareSidecars: 0,
+    release: "test",
+    nameServerCommand: [],
     ...given,
   };
   const podCidr = given.podCidr ?? "10.244.0.0/24";
@@ -167,8 +172,9 @@ export async function startFakeNode(given: FakeNodeOptions = {}): Promise<FakeNo
       return callAgent(node.cniSocket, env, JSON.stringify(config));
     },
     status: () => readStatus(join(options.runDir, "agent.sock")),
-    async restart() {
+    async restart(changes = {}) {
       await node.stop();
+      options = { ...options, ...changes };
       await start();
     },
     async stop() {
@@ -182,6 +188,8 @@ export async function startFakeNode(given: FakeNodeOptions = {}): Promise<FakeNo
         }
       }
       await node.stop();
+      const names = await nameServerState(controlSocket(options.runDir));
+      if (names !== undefined) process.kill(names.pid, "SIGKILL");
       rmSync(directory, { recursive: true, force: true });
     },
   };

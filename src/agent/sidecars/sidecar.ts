@@ -24,12 +24,12 @@ import type { Log } from "../../base/log.ts";
 import type { ProcessId } from "../../kernel/process-id.ts";
 import { proxyUid, spiffeId } from "../../model/names.ts";
 import type { Attachment } from "../../model/node-view.ts";
+import { adoptProcess, endProcess, type RunningProcess } from "../running-process.ts";
 import { netnsInode } from "../state/host.ts";
 import type { SidecarRecord } from "../state/record.ts";
 import { type Assignment, assign } from "./assignment.ts";
 import { PodSecrets, type PodSecretsDeps } from "./pod-secrets.ts";
 import { proxyNodeOf } from "./proxy-node.ts";
-import { adoptSidecar, endSidecar, type RunningSidecar } from "./running.ts";
 import type { SparePool } from "./spare-pool.ts";
 
 /** From assignment to ready; a cold start on a busy machine takes a few seconds. */
@@ -62,7 +62,7 @@ export class Sidecar {
   readonly #secrets = new PodSecrets();
   readonly #stop = new AbortController();
   #relay: AsyncDisposable | undefined;
-  #running: RunningSidecar | undefined;
+  #running: RunningProcess | undefined;
   #state: SidecarState = { kind: "starting" };
   #restarts = 0;
   #work: Promise<unknown> = Promise.resolve();
@@ -99,7 +99,7 @@ export class Sidecar {
     this.#running =
       process === undefined
         ? undefined
-        : adoptSidecar(process, this.adminSocket, this.#deps.clock, this.#stop.signal);
+        : adoptProcess(process, this.adminSocket, this.#deps.clock, this.#stop.signal);
     if (this.#running !== undefined) this.#becomeReady(this.#running);
     this.#work = this.#supervise();
   }
@@ -107,7 +107,7 @@ export class Sidecar {
   /** Drains and ends the process, whatever state it is in, and removes its files. */
   async end(drainMs: number): Promise<void> {
     this.#stop.abort();
-    if (this.#running !== undefined) await endSidecar(this.#running, drainMs, this.#deps.clock);
+    if (this.#running !== undefined) await endProcess(this.#running, drainMs, this.#deps.clock);
     await this.#work;
     await this.leave();
     rmSync(this.#directory, { recursive: true, force: true });
@@ -159,7 +159,7 @@ export class Sidecar {
     }
   }
 
-  async #launch(signal: AbortSignal): Promise<RunningSidecar> {
+  async #launch(signal: AbortSignal): Promise<RunningProcess> {
     const { pool, remember } = this.#deps;
     rmSync(this.adminSocket, { force: true });
     const spare = pool.take();
@@ -219,7 +219,7 @@ export class Sidecar {
     return join(this.#directory, "xds.sock");
   }
 
-  #becomeReady(running: RunningSidecar): void {
+  #becomeReady(running: RunningProcess): void {
     const { pid } = running.process;
     this.#state = { kind: "ready", pid, since: this.#deps.clock.now() };
     this.#log.info("sidecar ready", { pid, restarts: this.#restarts });

@@ -47,8 +47,14 @@ export type LookupResult =
 /** Seconds that an answer may be kept; CoreDNS's default for cluster names. */
 export const answerTtlSeconds = 5;
 
+/** The part of a view that names are made from. */
+export interface NamedView {
+  readonly services: NodeView["services"];
+  readonly workloads: NodeView["workloads"];
+}
+
 /** The same table for the same lists of services and workloads. */
-export function nameTable(view: NodeView): NameTable {
+export function nameTable(view: NamedView): NameTable {
   const known = remembered.get(view.services);
   if (known !== undefined && known.workloads === view.workloads) return known.table;
   const builder = new TableBuilder();

@@ -1,15 +1,15 @@
 /**
- * A sidecar process that has its pod: how it ends, and how to end it.
+ * A process that outlives agents (a sidecar, the node's name server): how it ends, and how to end it.
  *
  * Its parent may be this agent, which hears of the end at once, or an agent that is gone; then an open connection to
- * its admin socket stands in for the parent's knowledge, because the kernel closes it with the process.
+ * a socket that it listens on stands in for the parent's knowledge, because the kernel closes it with the process.
  */
 
 import { connect } from "node:net";
-import type { Clock } from "../../base/clock.ts";
-import { isAlive, type ProcessId, signalProcess } from "../../kernel/process-id.ts";
+import type { Clock } from "../base/clock.ts";
+import { isAlive, type ProcessId, signalProcess } from "../kernel/process-id.ts";
 
-export interface RunningSidecar {
+export interface RunningProcess {
   readonly process: ProcessId;
   /** Resolves when the process has ended. */
   readonly ended: Promise<void>;
@@ -19,26 +19,26 @@ export interface RunningSidecar {
 const reconnectMs = 200;
 
 /** Watches a process that another agent started; undefined where it is not alive. */
-export function adoptSidecar(
+export function adoptProcess(
   process: ProcessId,
-  adminSocket: string,
+  socket: string,
   clock: Clock,
   signal: AbortSignal,
-): RunningSidecar | undefined {
+): RunningProcess | undefined {
   if (!isAlive(process)) return undefined;
-  return { process, ended: watch(process, adminSocket, clock, signal) };
+  return { process, ended: watch(process, socket, clock, signal) };
 }
 
 async function watch(
   process: ProcessId,
-  adminSocket: string,
+  socket: string,
   clock: Clock,
   signal: AbortSignal,
 ): Promise<void> {
   while (isAlive(process) && !signal.aborted) {
-    await connectionEnd(adminSocket, signal);
-    // Between the close of its sockets and the end of the process lies a moment; an idle connection that the
-    // sidecar closed for its age looks the same.
+    await connectionEnd(socket, signal);
+    // Between the close of its sockets and the end of the process lies a moment; an idle connection that it closed
+    // for its age looks the same.
     for (let i = 0; i < 10 && isAlive(process) && !signal.aborted; i++) {
       await clock.sleep(reconnectMs / 10, signal).catch(() => undefined);
     }
@@ -55,21 +55,21 @@ function connectionEnd(path: string, signal: AbortSignal): Promise<void> {
   });
 }
 
-/** Ends a sidecar: asks it to drain, and after `drainMs` no longer asks. Resolves when it has ended. */
-export async function endSidecar(
-  sidecar: RunningSidecar,
+/** Ends a process: asks it to drain, and after `drainMs` no longer asks. Resolves when it has ended. */
+export async function endProcess(
+  running: RunningProcess,
   drainMs: number,
   clock: Clock,
 ): Promise<void> {
-  signalProcess(sidecar.process, "SIGTERM");
+  signalProcess(running.process, "SIGTERM");
   const timer = new AbortController();
   const late = clock.sleep(drainMs, timer.signal).then(
     () => true,
     () => false,
   );
-  if (await Promise.race([late, sidecar.ended.then(() => false)])) {
-    signalProcess(sidecar.process, "SIGKILL");
-    await sidecar.ended;
+  if (await Promise.race([late, running.ended.then(() => false)])) {
+    signalProcess(running.process, "SIGKILL");
+    await running.ended;
   }
   timer.abort();
 }

@@ -1,0 +1,194 @@
+/**
+ * The agent's side of the node's name server: one runs, it is one that this agent would start, and it has the names of
+ * the newest view.
+ *
+ * One that an earlier agent left is adopted; one that was started otherwise (another version, other upstreams) is
+ * replaced: the new one listens on the same port and has all names before the old one is asked to retire.
+ */
+
+import { spawn } from "node:child_process";
+import { closeSync, openSync } from "node:fs";
+import { join } from "node:path";
+import { backoffMs } from "../../base/backoff.ts";
+import type { Clock } from "../../base/clock.ts";
+import { MeshError, present, renderError } from "../../base/error.ts";
+import type { Log } from "../../base/log.ts";
+import type { Random } from "../../base/random.ts";
+import type { NamedView } from "../../core/dns/name-table.ts";
+import { findProcess, type ProcessId, signalProcess } from "../../kernel/process-id.ts";
+import type { NodeView } from "../../model/node-view.ts";
+import type { Latest } from "../latest.ts";
+import { adoptProcess, type RunningProcess } from "../running-process.ts";
+import { askNameServer, type NameServerState, nameServerState } from "./control.ts";
+import { namesUpdate } from "./names-update.ts";
+
+export interface KeeperOptions {
+  /** Starts `heddle names` with all that it must be told but the control socket and the tag. */
+  readonly command: readonly string[];
+  /** Version of this Heddle. */
+  readonly release: string;
+  readonly runDir: string;
+}
+
+export interface KeeperDeps {
+  readonly views: Latest<NodeView>;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+const restart = { baseMs: 20, maxMs: 2_000 };
+const lookAgainMs = 5;
+const startedWithinMs = 20_000;
+
+export function controlSocket(runDir: string): string {
+  return join(runDir, "names.sock");
+}
+
+/** Keeps one until the signal aborts, and leaves it running then. */
+export async function keepNameServer(
+  options: KeeperOptions,
+  deps: KeeperDeps,
+  signal: AbortSignal,
+): Promise<void> {
+  const socket = controlSocket(options.runDir);
+  for (let attempt = 0; !signal.aborted; attempt++) {
+    try {
+      const running = await adoptOrStart(options, deps, signal);
+      const told = new AbortController();
+      void running.ended.then(() => told.abort());
+      await tellNames(socket, deps, AbortSignal.any([signal, told.signal]));
+      if (signal.aborted) return;
+      deps.log.warn("name server ended", { pid: running.process.pid });
+      attempt = 0;
+    } catch (error) {
+      if (signal.aborted) return;
+      deps.log.warn("no name server", { error: renderError(error) });
+      const ms = backoffMs(attempt, restart, deps.random);
+      await deps.clock.sleep(ms, signal).catch(() => undefined);
+    }
+  }
+}
+
+async function adoptOrStart(
+  options: KeeperOptions,
+  deps: KeeperDeps,
+  signal: AbortSignal,
+): Promise<RunningProcess> {
+  const socket = controlSocket(options.runDir);
+  const tag = `${options.release}: ${options.command.join(" ")}`;
+  const before = await nameServerState(socket);
+  const process = before === undefined ? undefined : findProcess(before.pid);
+  if (before?.tag === tag && process !== undefined) {
+    const adopted = adoptProcess(process, socket, deps.clock, signal);
+    if (adopted !== undefined) {
+      deps.log.info("name server adopted", { pid: process.pid });
+      return adopted;
+    }
+  }
+  const running = await start(options, tag, deps, signal);
+  if (before === undefined || process === undefined) return running;
+  await replace(process, before, socket, deps, signal);
+  return running;
+}
+
+async function start(
+  { command, runDir }: KeeperOptions,
+  tag: string,
+  deps: KeeperDeps,
+  signal: AbortSignal,
+): Promise<RunningProcess> {
+  const socket = controlSocket(runDir);
+  const [file, ...args] = [...command, "--control", socket, "--tag", tag];
+  const output = openSync(join(runDir, "names.log"), "a", 0o600);
+  const child = spawn(present(file, "the name server's command"), args, {
+    detached: true,
+    cwd: "/",
+    stdio: ["ignore", output, output],
+  });
+  closeSync(output);
+  const ended = new Promise<void>((resolve) => {
+    child.once("exit", () => resolve());
+    child.once("error", () => resolve());
+  });
+  child.unref();
+  const process = child.pid === undefined ? undefined : findProcess(child.pid);
+  const deadline = deps.clock.now() + startedWithinMs;
+  while (process !== undefined && deps.clock.now() < deadline && !signal.aborted) {
+    if ((await nameServerState(socket))?.pid === process.pid) {
+      deps.log.info("name server started", { pid: process.pid });
+      return { process, ended };
+    }
+    const isOver = await Promise.race([
+      ended.then(() => true),
+      deps.clock.sleep(lookAgainMs, signal).then(() => false),
+    ]);
+    if (isOver) break;
+  }
+  if (process !== undefined) signalProcess(process, "SIGKILL");
+  throw new MeshError("dns.start", `start ${command.join(" ")}; see ${join(runDir, "names.log")}`, {
+    fault: "host",
+    retryable: true,
+  });
+}
+
+/**
+ * The old one still answers, and is asked to end when the new one listens with the names of a view: a view comes from
+ * a server that may be away, and until then the old one's names are the best there are.
+ */
+async function replace(
+  old: ProcessId,
+  { tag }: NameServerState,
+  socket: string,
+  deps: KeeperDeps,
+  signal: AbortSignal,
+): Promise<void> {
+  const view = await deps.views.wait((newest) => newest, signal);
+  await tell(socket, undefined, view, 0);
+  while (!signal.aborted && (await nameServerState(socket))?.isListening !== true) {
+    await deps.clock.sleep(lookAgainMs, signal).catch(() => undefined);
+  }
+  deps.log.info("name server replaced", { pid: old.pid, was: tag });
+  // Its socket is gone with the rename, so it is told by a signal; it answers what it has and ends.
+  signalProcess(old, "SIGTERM");
+}
+
+/** Tells the names of now and of each later view, until the signal aborts. */
+async function tellNames(socket: string, deps: KeeperDeps, signal: AbortSignal): Promise<void> {
+  let told: NamedView | undefined;
+  let version = 0;
+  const ended = new Promise<void>((resolve) =>
+    signal.addEventListener("abort", () => resolve(), { once: true }),
+  );
+  for (let seen: NodeView | undefined; !signal.aborted; ) {
+    const view = await Promise.race([
+      deps.views
+        .wait((newest) => (newest === seen ? undefined : newest), signal)
+        .catch(() => undefined),
+      ended,
+    ]);
+    if (view === undefined || signal.aborted) return;
+    seen = view;
+    const after = await tell(socket, told, view, version);
+    // Said in full after an answer that never came, or that somebody else had told it other names.
+    told = after === undefined ? undefined : view;
+    version = after ?? version;
+    if (after === undefined) {
+      seen = undefined;
+      await deps.clock.sleep(restart.baseMs, signal).catch(() => undefined);
+    }
+  }
+}
+
+/** The version that the name server has now; undefined where it did not take the update. */
+async function tell(
+  socket: string,
+  before: NamedView | undefined,
+  view: NodeView,
+  version: number,
+): Promise<number | undefined> {
+  const update = namesUpdate(before, view, version);
+  if (update === undefined) return version;
+  const answer = await askNameServer(socket, "PUT", "/names", JSON.stringify(update));
+  return answer?.status === 200 ? update.version : undefined;
+}

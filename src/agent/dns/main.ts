@@ -1,0 +1,109 @@
+/**
+ * `heddle names`: the name server of one node, a process of its own so that lookups do not notice when its agent is
+ * restarted or upgraded.
+ *
+ * The agent starts it, tells it the names of each view (control.ts), and its successors adopt it. It listens when it has
+ * its first names: a resolver that is told nothing asks again, one that is told "server failure" gives up; so that
+ * nobody waits for ever it listens after ten seconds without any, too. A replacement shares the port with the one
+ * before until it has the same names, so there is no moment in which nobody listens.
+ */
+
+import { backoffMs } from "../../base/backoff.ts";
+import type { Clock } from "../../base/clock.ts";
+import { renderError } from "../../base/error.ts";
+import type { Log } from "../../base/log.ts";
+import type { Random } from "../../base/random.ts";
+import { Scope } from "../../base/scope.ts";
+import { type NamedView, type NameTable, nameTable } from "../../core/dns/name-table.ts";
+import { renderText } from "../../telemetry/exposition.ts";
+import { MetricRegistry } from "../../telemetry/registry.ts";
+import { serveControl } from "./control.ts";
+import { dnsMetrics } from "./metrics.ts";
+import { type NamesUpdate, updated } from "./names-update.ts";
+import { serveNames } from "./server.ts";
+import { forwardTo, type UpstreamServer } from "./upstream.ts";
+
+export interface NamesOptions {
+  readonly address: string;
+  readonly port: number;
+  /** Where the agent reaches it. */
+  readonly control: string;
+  /** Servers for names outside the cluster, in the order in which they are asked; none: there are no such names. */
+  readonly upstreams: readonly UpstreamServer[];
+  /** Given back to agents, who compare it with how they would start one. */
+  readonly tag: string;
+}
+
+export interface NamesDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+const listenRetry = { baseMs: 20, maxMs: 1_000 };
+const firstNamesWithinMs = 10_000;
+
+/** Runs until the signal aborts; what has come in by then is answered. */
+export async function runNames(
+  options: NamesOptions,
+  deps: NamesDeps,
+  signal: AbortSignal,
+): Promise<void> {
+  await using scope = new Scope();
+  const named = Promise.withResolvers<void>();
+  const registry = new MetricRegistry();
+  let known: { readonly version: number; readonly view: NamedView } | undefined;
+  let isListening = false;
+
+  const control = await serveControl(options.control, {
+    state: () => {
+      return { pid: process.pid, tag: options.tag, version: known?.version ?? 0, isListening };
+    },
+    update: (text) => {
+      const update = JSON.parse(text) as NamesUpdate;
+      const view = updated(known, update);
+      if (view === undefined) return false;
+      known = { version: update.version, view };
+      named.resolve();
+      return true;
+    },
+    metrics: () => renderText(registry),
+  });
+  scope.onExit(async () => control[Symbol.asyncDispose]());
+
+  await Promise.race([named.promise, deps.clock.sleep(firstNamesWithinMs, signal).catch(() => {})]);
+  const table = (): NameTable | undefined =>
+    known === undefined ? undefined : nameTable(known.view);
+  const { address, port, upstreams } = options;
+  const upstream = upstreams.length === 0 ? {} : { upstream: forwardTo(upstreams, deps.clock) };
+  const metrics = dnsMetrics(registry);
+  for (let attempt = 0; !signal.aborted; attempt++) {
+    try {
+      const server = await serveNames({
+        address,
+        port,
+        table,
+        metrics,
+        log: deps.log,
+        ...upstream,
+      });
+      scope.onExit(async () => server[Symbol.asyncDispose]());
+      isListening = true;
+      deps.log.info("names are served", { address, port, pid: process.pid });
+      break;
+    } catch (error) {
+      // The address comes with the node's first plan; only later tries are worth a line.
+      if (attempt > 5) deps.log.warn("no names are served yet", { error: renderError(error) });
+      const ms = backoffMs(attempt, listenRetry, deps.random);
+      await deps.clock.sleep(ms, signal).catch(() => undefined);
+    }
+  }
+  await aborted(signal);
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
