@@ -40,12 +40,27 @@ function namespaceDefaults(namespace: Resource): Resource {
 
 function serviceDefaults(service: Service): Service {
   const { type = "ClusterIP", ports } = service.spec;
-  if (type === "ExternalName") return { ...service, spec: { ...service.spec, type } };
+  const { sessionAffinity = "None", sessionAffinityConfig } = service.spec;
+  if (type === "ExternalName") {
+    return { ...service, spec: { ...service.spec, type, sessionAffinity } };
+  }
+  const isReached = type !== "ClusterIP" || (service.spec.externalIPs ?? []).length > 0;
   return {
     ...service,
     spec: {
+      internalTrafficPolicy: "Cluster",
+      ...(isReached ? { externalTrafficPolicy: "Cluster" as const } : {}),
+      ...(type === "LoadBalancer" ? { allocateLoadBalancerNodePorts: true } : {}),
       ...service.spec,
       type,
+      sessionAffinity,
+      ...(sessionAffinity === "ClientIP"
+        ? {
+            sessionAffinityConfig: {
+              clientIP: { timeoutSeconds: 10_800, ...sessionAffinityConfig?.clientIP },
+            },
+          }
+        : {}),
       ...(ports && {
         ports: ports.map((port) => ({ protocol: "TCP", targetPort: port.port, ...port })),
       }),

@@ -66,3 +66,9 @@ export const vxlanVni = 4096;
 
 /** The one table that Heddle owns in each network namespace. */
 export const nftTable = "heddle";
+
+/**
+ * Bits of the connection label (0 to 127) that the node's rules set: a Service was asked for; the source becomes a
+ * node's address. The last two, since others who use labels count from 0.
+ */
+export const serviceLabels = { asked: 126, masquerade: 127 } as const;

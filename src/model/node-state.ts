@@ -111,8 +111,15 @@ export interface NftMap {
   /** E.g. `type ipv4_addr . inet_proto . inet_service : verdict`. */
   readonly type: string;
   readonly flags?: readonly string[];
+  /** Most elements that a map may have that packets fill. */
+  readonly size?: number;
   /** Key text to value text, in sorted order. */
   readonly elements: ReadonlyMap<string, string>;
+  /**
+   * More elements, of other keys, in pieces that rulesets share: what two rulesets have in common is found by piece
+   * and not by element, so that a change among 50 000 elements costs what it changes.
+   */
+  readonly parts?: readonly ReadonlyMap<string, string>[];
 }
 
 /** An element by its key, of a set or a map. */

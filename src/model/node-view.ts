@@ -27,8 +27,15 @@ export interface NetworkSettings {
   readonly blockPrefixLength: number;
   /** All ranges of pods, `podCidr` first. */
   readonly pools: readonly PoolView[];
-  readonly serviceCidr: Cidr;
+  /** At most one for each family, the primary first. */
+  readonly serviceCidrs: readonly Cidr[];
   readonly encap: Encap;
+  /** What Services of type LoadBalancer are given addresses from. */
+  readonly loadBalancerCidrs?: readonly Cidr[];
+  /** Where node ports are answered. Absent: at the node's own address and at its IPv4 loopback. */
+  readonly nodePortAddresses?: readonly Cidr[];
+  /** Every connection to a cluster address comes from a node's address, also that of a pod. */
+  readonly masqueradeAll?: true;
 }
 
 export interface PoolView {
@@ -50,6 +57,8 @@ export interface NodePeer {
   readonly vtepMac: string;
   /** Address blocks that the node holds; others route them to it. */
   readonly blocks: readonly Cidr[];
+  /** Label `topology.kubernetes.io/zone`. */
+  readonly zone?: string;
 }
 
 export interface WorkloadView {
@@ -83,18 +92,43 @@ export interface AddressingView {
 export interface ServiceView {
   readonly namespace: string;
   readonly name: string;
-  /** Undefined for headless and ExternalName Services. */
+  /** The first of `clusterIps`. Undefined for headless and ExternalName Services. */
   readonly clusterIp?: string;
+  /** At most one for each family, the primary first. Absent means: just `clusterIp`. */
+  readonly clusterIps?: readonly string[];
   readonly externalName?: string;
+  /** Addresses from outside the cluster, of the families that it has a cluster address of. */
+  readonly external?: readonly ExternalAddress[];
+  /** Who may use addresses of kind `load-balancer`. Absent: everybody. */
+  readonly sourceRanges?: readonly Cidr[];
+  /** Only endpoints on the client's own node, for connections to the cluster address. */
+  readonly internalLocal?: true;
+  /** Only endpoints on the node that the connection arrives at, and the client's own address kept. */
+  readonly externalLocal?: true;
+  /** A client stays with its endpoint until it has been silent for so long. */
+  readonly affinitySeconds?: number;
+  /** Absent: at random. */
+  readonly balancing?: "maglev";
+  /** Port at which each node tells whether it has an endpoint of its own. */
+  readonly healthCheckNodePort?: number;
   readonly ports: readonly ServicePortView[];
+}
+
+export interface ExternalAddress {
+  readonly kind: "external-ip" | "load-balancer";
+  readonly address: string;
 }
 
 export interface ServicePortView {
   readonly name: string;
   readonly protocol: Protocol;
   readonly port: number;
-  /** Ready endpoints, sorted by address; empty means: refuse. */
+  /** The same on every node's own addresses. */
+  readonly nodePort?: number;
+  /** Ready endpoints of all families, sorted by address. */
   readonly endpoints: readonly EndpointView[];
+  /** On their way out but answering still: better than nothing (KEP-1669). Absent: none. */
+  readonly draining?: readonly EndpointView[];
 }
 
 export interface EndpointView {
@@ -103,6 +137,11 @@ export interface EndpointView {
   readonly node?: NodeName;
   /** The pod behind it, for DNS names of headless Services. */
   readonly hostname?: string;
+  /** Its share of connections beside the others'; absent means 1. */
+  readonly weight?: number;
+  /** Nodes and zones whose clients should prefer it. Absent: no preference is known. */
+  readonly forNodes?: readonly NodeName[];
+  readonly forZones?: readonly string[];
 }
 
 /** What the policies say of all pods of one identity. A direction that is undefined is not isolated. */

@@ -43,16 +43,19 @@ function renderSet(set: NftSet): string {
 }
 
 function renderMap(map: NftMap): string {
-  const elements = Array.from(map.elements, ([key, value]) => `${key} : ${value}`);
+  const elements = [map.elements, ...(map.parts ?? [])].flatMap((part) =>
+    Array.from(part, ([key, value]) => `${key} : ${value}`),
+  );
   return renderCollection("map", map, elements);
 }
 
 function renderCollection(
   keyword: "set" | "map",
-  collection: { readonly name: string; readonly type: string; readonly flags?: readonly string[] },
+  collection: NftSet | NftMap,
   elements: readonly string[],
 ): string {
   const lines = [`\t${keyword} ${collection.name} {`, `\t\t${collection.type}`];
+  if ("size" in collection) lines.push(`\t\tsize ${collection.size}`);
   if (collection.flags !== undefined && collection.flags.length > 0) {
     lines.push(`\t\tflags ${collection.flags.join(", ")}`);
   }

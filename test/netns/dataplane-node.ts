@@ -94,16 +94,18 @@ export function nft(where: Netns, text: string): string {
   });
 }
 
-/** The answer of whom the connection reached, or how it ended: `refused`, `timeout`, or the system's words. */
+/** `patienceSeconds`: where an answer must come, more than a busy machine takes to start shells. The answer of whom the connection reached, or how it ended: `refused`, `timeout`, or the system's words. */
 export async function connect(
   from: Netns,
   address: string,
   port: number,
   protocol: "tcp" | "udp" = "tcp",
+  patienceSeconds = 0.6,
 ): Promise<string> {
   const open = `exec 3<>/dev/${protocol}/${address}/${port}`;
   const script = protocol === "tcp" ? `${open} && cat <&3` : `${open} && echo >&3 && head -n1 <&3`;
-  const child = spawn("ip", ["netns", "exec", from.name, "timeout", "0.6", "bash", "-c", script], {
+  const limited = ["timeout", `${patienceSeconds}`, "bash", "-c", script];
+  const child = spawn("ip", ["netns", "exec", from.name, ...limited], {
     stdio: ["ignore", "pipe", "pipe"],
   });
   let output = "";

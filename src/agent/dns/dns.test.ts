@@ -28,7 +28,7 @@ const view: NodeView = {
     podCidr: parseCidr("10.244.0.0/16"),
     blockPrefixLength: 26,
     pools: [],
-    serviceCidr: parseCidr("10.96.0.0/16"),
+    serviceCidrs: [parseCidr("10.96.0.0/16")],
     encap: { kind: "none" },
   },
   nodes: [],

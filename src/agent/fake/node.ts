@@ -283,7 +283,7 @@ function viewOf(
       podCidr: parseCidr(podCidr),
       blockPrefixLength: 26,
       pools: [{ name: "default", cidr: parseCidr(podCidr), masquerade: true }],
-      serviceCidr: parseCidr("10.96.0.0/16"),
+      serviceCidrs: [parseCidr("10.96.0.0/16")],
       encap: { kind: "none" },
     },
     nodes: [{ name: options.node, address: options.address, vtepMac: "02:00:00:00:00:01", blocks }],

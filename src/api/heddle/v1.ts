@@ -8,7 +8,14 @@ export interface Network extends Resource {
   readonly spec: {
     readonly podCidr: string;
     readonly blockPrefixLength: number;
+    /** Of cluster addresses; one range, or one for each family with a comma between, the primary first. */
     readonly serviceCidr: string;
+    /** Addresses of either family that Services of type LoadBalancer are given. */
+    readonly loadBalancerCidrs?: readonly string[];
+    /** Where node ports are answered; absent: at each node's own address and at 127.0.0.0/8. */
+    readonly nodePortCidrs?: readonly string[];
+    /** Pods, too, reach cluster addresses under a node's address. */
+    readonly masqueradeAll?: boolean;
     readonly encap: "none" | "vxlan";
   };
 }

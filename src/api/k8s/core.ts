@@ -1,5 +1,6 @@
 /** Kubernetes core/v1 and apps/v1: the fields that Heddle reads or writes; others are kept as they came. */
 
+import type { IpFamily } from "../../base/ip.ts";
 import type { Condition, LabelSelector, ObjectMeta, Resource } from "../resource.ts";
 
 export interface Namespace extends Resource {
@@ -79,15 +80,47 @@ export interface PodStatus {
   }[];
 }
 
+/** Annotation of a Service: `maglev` has the same client reach the same endpoint by way of whatever node. */
+export const balancingAnnotation = "heddle.dev/load-balancing";
+
+/** Annotation of a Pod: its share of a Service's connections beside others, 0 to 1000; absent means 1. */
+export const weightAnnotation = "heddle.dev/weight";
+
 export interface Service extends Resource {
   readonly kind: "Service";
   readonly spec: ServiceSpec;
+  readonly status?: {
+    readonly loadBalancer?: { readonly ingress?: readonly LoadBalancerIngress[] };
+    readonly conditions?: readonly Condition[];
+  };
+}
+
+export interface LoadBalancerIngress {
+  readonly ip?: string;
+  readonly hostname?: string;
+  /** `Proxy`: the balancer ends connections itself, so nodes do not answer for its address. */
+  readonly ipMode?: "VIP" | "Proxy";
 }
 
 export interface ServiceSpec {
   readonly type?: "ClusterIP" | "NodePort" | "LoadBalancer" | "ExternalName";
   /** An address, `None` for headless, or absent until the server gives one. */
   readonly clusterIP?: string;
+  /** One for each family, `clusterIP` first. */
+  readonly clusterIPs?: readonly string[];
+  readonly ipFamilies?: readonly IpFamily[];
+  readonly ipFamilyPolicy?: "SingleStack" | "PreferDualStack" | "RequireDualStack";
+  readonly externalIPs?: readonly string[];
+  readonly externalTrafficPolicy?: "Cluster" | "Local";
+  readonly internalTrafficPolicy?: "Cluster" | "Local";
+  readonly healthCheckNodePort?: number;
+  readonly allocateLoadBalancerNodePorts?: boolean;
+  readonly loadBalancerClass?: string;
+  readonly loadBalancerIP?: string;
+  readonly loadBalancerSourceRanges?: readonly string[];
+  readonly sessionAffinity?: "ClientIP" | "None";
+  readonly sessionAffinityConfig?: { readonly clientIP?: { readonly timeoutSeconds?: number } };
+  readonly trafficDistribution?: "PreferClose" | "PreferSameZone" | "PreferSameNode";
   readonly selector?: Readonly<Record<string, string>>;
   readonly ports?: readonly ServicePort[];
   readonly externalName?: string;
@@ -124,6 +157,12 @@ export interface SliceEndpoint {
     readonly terminating?: boolean;
   };
   readonly nodeName?: string;
+  readonly zone?: string;
+  /** Whose clients should prefer it. */
+  readonly hints?: {
+    readonly forNodes?: readonly { readonly name: string }[];
+    readonly forZones?: readonly { readonly name: string }[];
+  };
   readonly hostname?: string;
   readonly targetRef?: {
     readonly kind: "Pod";

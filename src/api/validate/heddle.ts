@@ -1,37 +1,56 @@
 /** The Network: the address plan that all of an installation shares. */
 
-import { cidrContains, isIpv4, parseCidr } from "../../base/ip.ts";
+import {
+  type Cidr,
+  cidrContains,
+  cidrSize,
+  familyOf,
+  type IpFamily,
+  parseCidr,
+  renderCidr,
+} from "../../base/ip.ts";
 import type { Network } from "../heddle/v1.ts";
 import { cidr } from "./address.ts";
 import { canonicalCidr, checkBlockLength } from "./address-plan.ts";
-import { type Check, refine } from "./schema/check.ts";
-import { record } from "./schema/record.ts";
-import { integer, oneOf } from "./schema/scalar.ts";
-
-const cidr4: Check = refine<string>(cidr, (value, at) => {
-  const [address = ""] = value.split("/");
-  if (!isIpv4(address)) at.error(`must be an IPv4 CIDR, got "${value}"`);
-  else if (parseCidr(value).address !== address) {
-    at.error(`must have no bits beyond its prefix: ${parseCidr(value).address}, got "${value}"`);
-  }
-});
+import { type Check, type Place, refine } from "./schema/check.ts";
+import { list, record } from "./schema/record.ts";
+import { boolean, integer, nonEmpty, oneOf } from "./schema/scalar.ts";
 
 export const networkSpec: Check = refine<Network["spec"]>(
   record({
     "podCidr!": canonicalCidr,
     "blockPrefixLength!": integer(0, 128),
-    "serviceCidr!": cidr4,
+    "serviceCidr!": nonEmpty,
+    loadBalancerCidrs: list(canonicalCidr),
+    nodePortCidrs: list(cidr),
+    masqueradeAll: boolean,
     "encap!": oneOf("none", "vxlan"),
   }),
   ({ podCidr, blockPrefixLength, serviceCidr }, at) => {
     const pods = parseCidr(podCidr);
-    const services = parseCidr(serviceCidr);
     checkBlockLength(podCidr, blockPrefixLength, at.field("blockPrefixLength"));
-    if (cidrContains(pods, services.address) || cidrContains(services, pods.address)) {
-      at.field("serviceCidr").error(`must not overlap podCidr ${podCidr}, got "${serviceCidr}"`);
-    }
-    if (services.prefixLength > 30) {
-      at.field("serviceCidr").error(`must be /30 or larger, got "${serviceCidr}"`);
-    }
+    serviceRanges(serviceCidr, pods, at.field("serviceCidr"));
   },
 );
+
+/** A list of addresses that Services count on: no bits beyond the prefix, not too small, apart from the pods'. */
+function serviceRanges(text: string, pods: Cidr, at: Place): void {
+  const parts = text.split(",").map((part) => part.trim());
+  if (parts.length > 2) at.error(`must be one CIDR or one of each family, got "${text}"`);
+  const families = new Set<IpFamily>();
+  for (const part of parts) {
+    const before = at.errors().length;
+    canonicalCidr(part, at);
+    if (at.errors().length > before) continue;
+    const range = parseCidr(part);
+    const family = familyOf(range.address);
+    if (families.has(family)) at.error(`must be one CIDR or one of each family, got "${text}"`);
+    families.add(family);
+    if (cidrContains(pods, range.address) || cidrContains(range, pods.address)) {
+      at.error(`must not overlap podCidr ${renderCidr(pods)}, got "${part}"`);
+    }
+    if (cidrSize(range) < 4) {
+      at.error(`must be ${family === "IPv4" ? "/30" : "/126"} or larger, got "${part}"`);
+    }
+  }
+}

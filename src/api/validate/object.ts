@@ -23,7 +23,7 @@ import { virtualServiceSpec } from "./istio/virtual-service.ts";
 import { deploymentSpec } from "./k8s/deployment.ts";
 import { networkPolicySpec } from "./k8s/network-policy.ts";
 import { podSpec } from "./k8s/pod.ts";
-import { endpointSliceFields, serviceSpec } from "./k8s/service.ts";
+import { endpointSliceFields, podWeight, serviceAnnotations, serviceSpec } from "./k8s/service.ts";
 import { metadata } from "./metadata.ts";
 import { dnsLabel, dnsSubdomain } from "./names.ts";
 import { type Check, issuesOf, refine } from "./schema/check.ts";
@@ -88,10 +88,10 @@ const schemas: Readonly<Record<string, KindSchema>> = {
   DestinationRule: { name: dnsSubdomain, fields: { "spec!": destinationRuleSpec } },
   VirtualService: { name: dnsSubdomain, fields: { "spec!": virtualServiceSpec } },
   Gateway: { name: dnsSubdomain, fields: { "spec!": gatewaySpec } },
-  Service: { name: dnsLabel, fields: { "spec!": serviceSpec } },
+  Service: { name: dnsLabel, fields: { "spec!": serviceSpec }, whole: serviceAnnotations },
   EndpointSlice: { name: dnsSubdomain, fields: endpointSliceFields },
   Deployment: { name: dnsSubdomain, fields: { "spec!": deploymentSpec } },
-  Pod: { name: dnsSubdomain, fields: { "spec!": podSpec } },
+  Pod: { name: dnsSubdomain, fields: { "spec!": podSpec }, whole: podWeight },
 };
 
 const checks: ReadonlyMap<string, Check> = new Map(

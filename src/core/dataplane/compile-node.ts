@@ -25,6 +25,9 @@ import { serviceMaps } from "./service-maps.ts";
 
 const sysctls: readonly Sysctl[] = [{ key: "net/ipv4/ip_forward", value: "1" }];
 
+/** Lets a node port of 127.0.0.1 lead to a pod; chain `loopback-guard` keeps everybody else from what listens there. */
+const loopbackRouted: Sysctl = { key: "net/ipv4/conf/all/route_localnet", value: "1" };
+
 export function compileNode(
   view: NodeView,
   attachments: readonly Attachment[],
@@ -34,11 +37,11 @@ export function compileNode(
   const overlay = overlayFor(supported.value);
   const { settings } = supported.value;
   const pods = podMaps(supported.value, attachments);
-  const services = serviceMaps(view.services, settings);
+  const services = serviceMaps(supported.value);
   const hostPorts = hostPortMaps(attachments);
   return {
     value: {
-      sysctls,
+      sysctls: hasNodePorts(view) ? [...sysctls, loopbackRouted] : sysctls,
       links: [...overlay.links, ...attachments.map((each) => podLink(each, settings.encap))],
       // On `lo`, so that every pod link answers for it; the nodes' DNS server listens there.
       addresses: [{ link: "lo", address: podGateway, prefixLength: 32 }, ...overlay.addresses],
@@ -54,6 +57,10 @@ export function compileNode(
       ...hostPorts.diagnostics,
     ],
   };
+}
+
+function hasNodePorts({ services }: NodeView): boolean {
+  return services.some(({ ports }) => ports.some(({ nodePort }) => nodePort !== undefined));
 }
 
 /** Without VXLAN in the kernel, nodes must share a link; saying so beats failing at the first device. */

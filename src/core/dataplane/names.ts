@@ -22,7 +22,23 @@ export type DropReason =
   /** A pod sent an overlay packet of its own: it could pretend to be any other. */
   | "overlay-from-pod"
   /** A pod sent to a loopback address: beyond its link that is the node's own. */
-  | "loopback-from-pod";
+  | "loopback-from-pod"
+  /** The client is in none of the ranges that may use the Service's load balancer address. */
+  | "source-range"
+  /** The Service asks for an endpoint on this node, and only other nodes have one. */
+  | "no-local-endpoint"
+  /** An address of the Services' range that no Service has. */
+  | "no-service";
+
+const dropReasons: readonly DropReason[] = [
+  "spoofed-source",
+  "unknown-link",
+  "overlay-from-pod",
+  "loopback-from-pod",
+  "source-range",
+  "no-local-endpoint",
+  "no-service",
+];
 
 export type Drop =
   | {
@@ -63,19 +79,9 @@ export function parseDrop(prefix: string): Drop | undefined {
       ? { kind: "policy", direction }
       : { kind: "policy", direction, identity: Number.parseInt(policy[2], 16) };
   }
-  const reason =
-    /^heddle drop (spoofed-source|unknown-link|overlay-from-pod|loopback-from-pod)\b/.exec(
-      prefix,
-    )?.[1];
-  switch (reason) {
-    case "spoofed-source":
-    case "unknown-link":
-    case "overlay-from-pod":
-    case "loopback-from-pod":
-      return { kind: "admission", reason };
-    default:
-      return undefined;
-  }
+  const word = /^heddle drop ([a-z-]+)/.exec(prefix)?.[1];
+  const reason = dropReasons.find((each) => each === word);
+  return reason === undefined ? undefined : { kind: "admission", reason };
 }
 
 function identityDigits(identity: number): string {

@@ -3,14 +3,14 @@
  *
  * In the order in which a packet meets them:
  *   admission           prerouting, raw: it must come from an attached link with the pod's own address
- *   services-*          prerouting and output, dstnat: a Service's address becomes an endpoint's
+ *   loopback-guard      prerouting, raw: nobody but the node itself uses its loopback addresses
+ *   services-*          prerouting and output, dstnat: a Service's address becomes an endpoint's, or is refused
  *   host-ports-*        after that: a port of the node becomes a pod's
- *   refuse-*            right after: what still has a Service's address has no endpoint; tell the client at once
  *   name-server         output: while no name server listens, its port is silent
  *   forward, input      established connections pass; else the source's egress chain, then the destination's
  *                       ingress chain, both in one pass where both pods are here
- *   postrouting         masquerade for hairpin connections, for what leaves the pods' range, and for the node's
- *                       loopback, which a pod could not answer
+ *   postrouting         masquerade for hairpin connections, for clients from outside that reached a Service, for the
+ *                       node's loopback, which a pod could not answer, and for what leaves the pods' range
  *
  * A packet that concerns none of our links leaves each chain at its first rule, unmarked. Identities are looked up
  * once for a new connection: the source's goes into the packet mark, the destination's into the connection mark; the
@@ -40,17 +40,16 @@ export function nodeRuleset(
 ): Ruleset {
   return {
     table: nftTable,
-    sets: [...pods.sets, services.addresses],
-    maps: [...pods.maps, services.services, ...services.endpoints, ...hostPorts.maps],
+    sets: [...pods.sets, ...services.sets],
+    maps: [...pods.maps, ...services.maps, ...hostPorts.maps],
     chains: [
       admission(settings),
-      ...serviceChains,
-      nameServer,
       ...services.chains,
+      nameServer,
       ...hostPorts.chains,
       ...policyHooks(settings),
       ...pods.chains,
-      postrouting(settings),
+      postrouting(settings, services),
     ],
   };
 }
@@ -73,33 +72,6 @@ function admission(settings: NetworkSettings): NftChain {
     ],
   };
 }
-
-const serviceChains: readonly NftChain[] = [
-  {
-    name: "services-prerouting",
-    hook: "type nat hook prerouting priority dstnat; policy accept;",
-    rules: ["ip daddr . meta l4proto . th dport vmap @services"],
-  },
-  {
-    name: "services-output",
-    hook: "type nat hook output priority -100; policy accept;",
-    rules: ["ip daddr . meta l4proto . th dport vmap @services"],
-  },
-  {
-    name: "refuse-prerouting",
-    hook: "type filter hook prerouting priority dstnat + 10; policy accept;",
-    rules: ["ip daddr @service-addresses goto refuse"],
-  },
-  {
-    name: "refuse-output",
-    hook: "type filter hook output priority -90; policy accept;",
-    rules: ["ip daddr @service-addresses goto refuse"],
-  },
-  {
-    name: "refuse",
-    rules: ["meta l4proto tcp reject with tcp reset", "reject"],
-  },
-];
 
 /**
  * While the agent is restarted, nobody listens on the pods' name server. Told so ("port unreachable"), a resolver fails
@@ -169,20 +141,17 @@ const markIdentities: readonly string[] = [
   "ct mark set ip daddr map @identity",
 ];
 
-function postrouting(settings: NetworkSettings): NftChain {
+function postrouting(settings: NetworkSettings, services: ServiceMaps): NftChain {
   const pods = renderCidr(settings.podCidr);
-  const toOtherNodes =
-    settings.encap.kind === "vxlan" ? `oifname "${vxlanLink}"` : `oifname != ${ours}`;
   return {
     name: "postrouting",
     hook: "type nat hook postrouting priority srcnat; policy accept;",
     rules: [
       // A pod drops what comes from its own address: the answer must take the way back through here.
       `ct status dnat ip saddr . ip daddr @hairpin snat ip to ${podGateway}`,
+      ...services.masquerade,
       `ip saddr 127.0.0.0/8 oifname ${ours} snat ip to ${podGateway}`,
       `ip saddr ${pods} ip daddr != ${pods} oifname != ${ours} masquerade fully-random`,
-      // Another machine's connection to a Service address whose endpoint is on another node: same reason.
-      `ct status dnat ip saddr != ${pods} ip daddr ${pods} ${toOtherNodes} masquerade fully-random`,
     ],
   };
 }

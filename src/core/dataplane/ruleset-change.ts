@@ -19,9 +19,7 @@ export function renderRulesetChange(before: Ruleset, after: Ruleset): string | u
   const redeclared =
     before.table !== after.table ||
     chains.kept.some(({ old, now }) => old.hook !== now.hook) ||
-    [...sets.kept, ...maps.kept].some(
-      ({ old, now }) => old.type !== now.type || flagsOf(old) !== flagsOf(now),
-    );
+    [...sets.kept, ...maps.kept].some(({ old, now }) => declaration(old) !== declaration(now));
   if (redeclared) return renderRuleset(after);
 
   const table = `inet ${after.table}`;
@@ -36,7 +34,7 @@ export function renderRulesetChange(before: Ruleset, after: Ruleset): string | u
       chain.rules.map((rule) => `add rule ${table} ${chain.name} ${rule}`),
     ),
     ...maps.kept.flatMap(({ old, now }) => mapChange(table, old, now)),
-    ...maps.added.flatMap((map) => elements("add", table, map.name, mapElements(map.elements))),
+    ...maps.added.flatMap((map) => mapChange(table, { ...map, elements: nothing, parts: [] }, map)),
     ...sets.kept.flatMap(({ old, now }) => setChange(table, old, now)),
     ...sets.added.flatMap((set) => elements("add", table, set.name, set.elements)),
     ...maps.removed.map((map) => `delete map ${table} ${map.name}`),
@@ -92,23 +90,33 @@ function setChange(table: string, old: NftSet, now: NftSet): readonly string[] {
 }
 
 function mapChange(table: string, old: NftMap, now: NftMap): readonly string[] {
-  if (old.elements === now.elements) return [];
-  const removed = new Map<string, string>();
-  for (const [key, value] of old.elements) {
-    if (now.elements.get(key) !== value) removed.set(key, value);
-  }
-  const added = new Map<string, string>();
-  for (const [key, value] of now.elements) {
-    if (old.elements.get(key) !== value) added.set(key, value);
-  }
+  const before = onlyIn(old, now);
+  const after = onlyIn(now, old);
+  const removed = entries(before, (key, value) => after.get(key) !== value);
+  const added = entries(after, (key, value) => before.get(key) !== value);
   return [
-    ...elements("delete", table, now.name, mapElements(removed)),
-    ...elements("add", table, now.name, mapElements(added)),
+    ...elements("delete", table, now.name, removed),
+    ...elements("add", table, now.name, added),
   ];
 }
 
-function mapElements(entries: ReadonlyMap<string, string>): readonly string[] {
-  return Array.from(entries, ([key, value]) => `${key} : ${value}`);
+/** The elements of the pieces that the other map does not share. */
+function onlyIn(map: NftMap, other: NftMap): ReadonlyMap<string, string> {
+  const shared = new Set([other.elements, ...(other.parts ?? [])]);
+  const own = [map.elements, ...(map.parts ?? [])].filter((part) => !shared.has(part));
+  const [first = nothing, ...more] = own;
+  return more.length === 0 ? first : new Map(own.flatMap((part) => [...part]));
+}
+
+const nothing: ReadonlyMap<string, string> = new Map();
+
+function entries(
+  map: ReadonlyMap<string, string>,
+  differs: (key: string, value: string) => boolean,
+): readonly string[] {
+  const lines: string[] = [];
+  for (const [key, value] of map) if (differs(key, value)) lines.push(`${key} : ${value}`);
+  return lines;
 }
 
 function elements(
@@ -126,11 +134,8 @@ function hookOf(chain: NftChain): string {
   return chain.hook === undefined ? "" : ` { ${chain.hook} }`;
 }
 
-function declaration(collection: { readonly type: string; readonly flags?: readonly string[] }) {
-  const flags = flagsOf(collection);
-  return `{ ${collection.type};${flags === "" ? "" : ` flags ${flags};`} }`;
-}
-
-function flagsOf(collection: { readonly flags?: readonly string[] }): string {
-  return (collection.flags ?? []).join(", ");
+function declaration(collection: NftSet | NftMap): string {
+  const flags = (collection.flags ?? []).join(", ");
+  const size = "size" in collection ? ` size ${collection.size};` : "";
+  return `{ ${collection.type};${size}${flags === "" ? "" : ` flags ${flags};`} }`;
 }

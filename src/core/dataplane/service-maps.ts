@@ -1,143 +1,172 @@
 /**
- * Lowers Services to two kinds of map: address and port to the chain that knows how many endpoints there are, and
- * address, port and a random slot to the endpoint.
+ * Lowers Services to maps: what a node's rules ask to get from a Service's address to one endpoint.
  *
- * Chains follow the distinct endpoint counts, not the Services, so a Service or an endpoint more is elements only
- * (10 000 Services of 4 endpoints load in 0.4 s, where a chain for each takes 23.8 s). A Service without endpoints is
- * in no map: its packets keep the virtual address and are refused a little later, as are those to ports and
- * addresses that no Service has.
+ * Rules follow the distinct numbers of slots, not the Services, so a Service or an endpoint more is elements only.
+ * Each Service's elements are one piece (`services/part.ts`), kept while the Service is the same value, and the maps
+ * are lists of pieces: compiling one change among 10 000 Services looks at each once and makes one piece.
+ *
+ * A Service without endpoints is in the maps too, and refuses. Where two claim one address and port, the first has it.
  */
 
 import type { Diagnostic } from "../../base/compiled.ts";
+import { type Cidr, familyOf, hostCidr, renderCidr } from "../../base/ip.ts";
 import type { NftChain, NftMap, NftSet } from "../../model/node-state.ts";
-import type { NetworkSettings, ServiceView } from "../../model/node-view.ts";
-import { cidrRange, mergeRanges, renderAddresses } from "./intervals.ts";
+import type { NodeView } from "../../model/node-view.ts";
+import { masqueradeRules, serviceChains } from "./services/chains.ts";
+import { choiceChain } from "./services/choice-chains.ts";
+import { type NftFamily, nftFamilies } from "./services/families.ts";
+import { type Assigned, assignPorts } from "./services/numbers.ts";
+import { type ChoiceUse, type NodePlace, type ServicePart, servicePart } from "./services/part.ts";
 
 export interface ServiceMaps {
-  readonly services: NftMap;
-  /** One for each protocol that has any. */
-  readonly endpoints: readonly NftMap[];
-  readonly addresses: NftSet;
-  /** One for each protocol and distinct number of endpoints. */
+  readonly sets: readonly NftSet[];
+  readonly maps: readonly NftMap[];
   readonly chains: readonly NftChain[];
+  /** Rules of the postrouting chain. */
+  readonly masquerade: readonly string[];
   readonly diagnostics: readonly Diagnostic[];
 }
 
-/** The same maps for the same list. */
-export function serviceMaps(
-  services: readonly ServiceView[],
-  settings: NetworkSettings,
-): ServiceMaps {
-  const known = remembered.get(services);
-  if (known !== undefined && known.settings === settings) return known.maps;
-  const maps = compile(services, settings);
-  remembered.set(services, { settings, maps });
+/** The same maps for the same list in the same place. */
+export function serviceMaps(view: NodeView): ServiceMaps {
+  const place = placeOf(view);
+  const where = JSON.stringify(place);
+  const known = remembered.get(view.services);
+  if (known !== undefined && known.where === where && known.settings === view.settings) {
+    return known.maps;
+  }
+  const maps = compile(view, place, where);
+  remembered.set(view.services, { where, settings: view.settings, maps });
   return maps;
 }
 
 const remembered = new WeakMap<
-  readonly ServiceView[],
-  { readonly settings: NetworkSettings; readonly maps: ServiceMaps }
+  NodeView["services"],
+  {
+    readonly where: string;
+    readonly settings: NodeView["settings"];
+    readonly maps: ServiceMaps;
+  }
 >();
 
-function compile(services: readonly ServiceView[], settings: NetworkSettings): ServiceMaps {
-  const verdicts = new Map<string, string>();
-  const slots = new Map<string, Map<string, string>>();
-  const counts = new Map<string, Set<number>>();
-  const owners = new Map<string, ServiceView>();
-  const diagnostics: Diagnostic[] = [];
-  for (const service of services) {
-    if (service.clusterIp === undefined) continue;
-    for (const { protocol: name, port, endpoints } of service.ports) {
-      const protocol = name.toLowerCase();
-      const key = `${service.clusterIp} . ${protocol} . ${port}`;
-      const owner = owners.get(key);
-      if (owner !== undefined) {
-        diagnostics.push(collision(service, owner, key));
-        continue;
-      }
-      owners.set(key, service);
-      if (endpoints.length === 0) continue;
-      verdicts.set(key, `goto ${endpointsChain(protocol, endpoints.length)}`);
-      entry(counts, protocol, () => new Set<number>()).add(endpoints.length);
-      const elements = entry(slots, protocol, () => new Map<string, string>());
-      endpoints.forEach((endpoint, slot) => {
-        const where = `${service.clusterIp} . ${port} . ${slot}`;
-        elements.set(where, `${endpoint.address} . ${endpoint.port}`);
-      });
+function compile(view: NodeView, place: NodePlace, where: string): ServiceMaps {
+  const { settings, services } = view;
+  const { assigned, diagnostics } = assignPorts(services);
+  const made = assigned.map((each) => partOf(each, place, where));
+  const pieces = new Map<string, ReadonlyMap<string, string>[]>();
+  const choices = new Map<string, ChoiceUse>();
+  for (const part of made) {
+    for (const [map, piece] of part.elements) {
+      const known = pieces.get(map);
+      if (known === undefined) pieces.set(map, [piece]);
+      else known.push(piece);
     }
+    for (const [name, use] of part.choices) choices.set(name, use);
   }
   return {
-    services: {
-      name: "services",
-      type: "type ipv4_addr . inet_proto . inet_service : verdict",
-      elements: verdicts,
-    },
-    endpoints: protocols.flatMap((protocol) => {
-      const elements = slots.get(protocol);
-      return elements === undefined ? [] : endpointsMap(protocol, elements);
-    }),
-    addresses: {
-      name: "service-addresses",
-      type: "type ipv4_addr",
-      flags: ["interval"],
-      elements: mergeRanges([
-        cidrRange(settings.serviceCidr),
-        ...services.flatMap(({ clusterIp }) =>
-          clusterIp === undefined ? [] : cidrRange({ address: clusterIp, prefixLength: 32 }),
-        ),
-      ]).map(renderAddresses),
-    },
-    chains: protocols.flatMap((protocol) =>
-      [...(counts.get(protocol) ?? [])]
-        .sort((a, b) => a - b)
-        .map((count) => endpointsChoice(protocol, count)),
-    ),
+    sets: nftFamilies.map((family) => nodeAddresses(family, settings.nodePortAddresses, place)),
+    maps: [...declarations.map((map) => ({ ...map, parts: pieces.get(map.name) ?? [] })), affinity],
+    chains: [
+      ...serviceChains({
+        pods: settings.pools.map(({ cidr }) => cidr),
+        services: settings.serviceCidrs,
+        masqueradeAll: settings.masqueradeAll === true,
+      }),
+      ...[...choices.values()]
+        .sort(byFamilyProtocolSlots)
+        .map(({ choice, protocol, family }) => choiceChain(choice, protocol, family)),
+    ],
+    masquerade: masqueradeRules(place.addresses),
     diagnostics,
   };
 }
 
-const protocols: readonly string[] = ["sctp", "tcp", "udp"];
+const parts = new WeakMap<Assigned, { readonly where: string; readonly part: ServicePart }>();
 
-function endpointsChain(protocol: string, count: number): string {
-  return `${protocol}-endpoints-${count}`;
+function partOf(assigned: Assigned, place: NodePlace, where: string): ServicePart {
+  const known = parts.get(assigned);
+  if (known !== undefined && known.where === where) return known.part;
+  const { service, ports, lost } = assigned;
+  const part = servicePart(service, ports, place, (claim) => lost.has(claim));
+  parts.set(assigned, { where, part });
+  return part;
 }
 
-function endpointsChoice(protocol: string, count: number): NftChain {
-  const slot = `ip daddr . ${protocol} dport . numgen random mod ${count}`;
+function placeOf({ node, nodes }: NodeView): NodePlace {
+  const own = nodes.find(({ name }) => name === node);
   return {
-    name: endpointsChain(protocol, count),
-    rules: [`dnat ip to ${slot} map @${protocol}-endpoints`],
+    node,
+    addresses: own === undefined ? [] : [own.address],
+    ...(own?.zone === undefined ? {} : { zone: own.zone }),
   };
 }
+
+function nodeAddresses(
+  { family, addressType, suffix }: NftFamily,
+  wanted: readonly Cidr[] | undefined,
+  { addresses }: NodePlace,
+): NftSet {
+  const cidrs = wanted ?? [...addresses.map(hostCidr), loopback];
+  return {
+    name: `node-addresses${suffix}`,
+    type: `type ${addressType}`,
+    flags: ["interval"],
+    elements: cidrs.filter(({ address }) => familyOf(address) === family).map(shown),
+  };
+}
+
+/** An IPv6 loopback address cannot leave the node, even translated: the kernel has no setting for it. */
+const loopback: Cidr = { address: "127.0.0.0", prefixLength: 8 };
+
+/** nft shows a whole prefix as its address. */
+function shown(cidr: Cidr): string {
+  return hostCidr(cidr.address).prefixLength === cidr.prefixLength
+    ? cidr.address
+    : renderCidr(cidr);
+}
+
+const none: ReadonlyMap<string, string> = new Map();
 
 /**
- * One map for each protocol: nft 1.0.6 takes the port's expression for more than its type. With `th dport` it refuses
- * later rules that use the map ("conflicting protocols"), and with `tcp dport` it makes them match TCP only.
- * The `mod 2` is there for the slot's type; chains choose among as many slots as there are.
+ * Endpoints have one map for each protocol: nft 1.0.6 takes the port's expression for more than its type. With
+ * `th dport` it refuses later rules that use the map ("conflicting protocols"), and with `tcp dport` it makes them
+ * match TCP only. The `mod 2` is there for the slot's type; chains choose among as many slots as there are.
  */
-function endpointsMap(protocol: string, elements: ReadonlyMap<string, string>): NftMap {
-  const port = `${protocol} dport`;
-  return {
-    name: `${protocol}-endpoints`,
-    type: `typeof ip daddr . ${port} . numgen random mod 2 : ip daddr . ${port}`,
-    elements,
-  };
-}
+const declarations: readonly NftMap[] = [
+  ...nftFamilies.flatMap(({ keyword, addressType, suffix }) => [
+    {
+      name: `services${suffix}`,
+      type: `type ${addressType} . inet_proto . inet_service : mark`,
+    },
+    { name: `node-ports${suffix}`, type: "type inet_proto . inet_service : mark" },
+    { name: `cluster-addresses${suffix}`, type: `type ${addressType} : verdict` },
+    {
+      name: `source-ranges${suffix}`,
+      type: `type ${addressType} . inet_proto . inet_service . ${addressType} : verdict`,
+      flags: ["interval"],
+    },
+    { name: `targets${suffix}`, type: `type mark . mark : ${addressType} . inet_service` },
+    ...["sctp", "tcp", "udp"].map((protocol) => ({
+      name: `${protocol}-endpoints${suffix}`,
+      type: `typeof meta mark . numgen random mod 2 : ${keyword} daddr . ${protocol} dport`,
+    })),
+  ]),
+  { name: "groups", type: "type mark : verdict" },
+  { name: "picks", type: "typeof meta mark . numgen random mod 2 : meta mark" },
+].map((map) => ({ ...map, elements: none }));
 
-function entry<K, V>(map: Map<K, V>, key: K, make: () => V): V {
-  const known = map.get(key);
-  if (known !== undefined) return known;
-  const made = make();
-  map.set(key, made);
-  return made;
-}
+/** Filled by packets; a full map remembers no more clients, and those it does not know spread. */
+const affinity: NftMap = {
+  name: "affinity",
+  type: "typeof numgen random mod 2 . ct mark : meta mark",
+  flags: ["dynamic", "timeout"],
+  size: 65536,
+  elements: none,
+};
 
-function collision(service: ServiceView, owner: ServiceView, key: string): Diagnostic {
-  return {
-    severity: "error",
-    code: "HEDDLE0303",
-    where: `Service ${service.namespace}/${service.name}`,
-    message: `${key} belongs to Service ${owner.namespace}/${owner.name}, which keeps it`,
-  };
+function byFamilyProtocolSlots(a: ChoiceUse, b: ChoiceUse): number {
+  const text = ({ family, protocol, choice }: ChoiceUse) =>
+    `${family.family} ${choice.kind} ${protocol}`;
+  const [left, right] = [text(a), text(b)];
+  return left < right ? -1 : left > right ? 1 : a.choice.slots - b.choice.slots;
 }

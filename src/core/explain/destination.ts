@@ -5,13 +5,12 @@
 
 import type { Pod, Service } from "../../api/k8s/core.ts";
 import { MeshError } from "../../base/error.ts";
-import { isIpv4 } from "../../base/ip.ts";
+import { canonicalIp, isIp } from "../../base/ip.ts";
 import { clusterDomain, podGateway } from "../../model/names.ts";
 import { lookup, nameTable } from "../dns/name-table.ts";
 import type { ConnectionEnd } from "../policy/evaluate.ts";
 import { podsCalled } from "../registry/pods-called.ts";
 import {
-  clusterIpOf,
   endpointsOf,
   isHeadless,
   type ResolvedServicePort,
@@ -22,6 +21,7 @@ import { addressOf, namespaceOf } from "../registry/workloads.ts";
 import { objectKey, objectNamed, objectsOf, type World } from "../registry/world.ts";
 import type { Decider, Step } from "./explanation.ts";
 import { meant } from "./meant.ts";
+import { serviceEntrance } from "./service-entrance.ts";
 
 /** Where a connection is sent. */
 export interface Destination {
@@ -45,7 +45,7 @@ export function resolveDestination(
   written: string,
   port: number | undefined,
 ): Destination {
-  if (isIpv4(written)) return byAddress(world, written, port);
+  if (isIp(written)) return byAddress(world, canonicalIp(written), port);
   const [space, name] = written.includes("/") ? written.split("/", 2) : [undefined, written];
   const asked = space === undefined ? written : `${name}.${space}`;
   const named = byName(world, source, asked, port);
@@ -64,10 +64,12 @@ export function nameStep(destination: Destination): Step {
 export const dnsServer: ConnectionEnd = { kind: "address", address: podGateway };
 
 function byAddress(world: World, address: string, port: number | undefined): Destination {
-  const service = objectsOf<Service>(world, "Service").find((one) => clusterIpOf(one) === address);
-  if (service !== undefined) {
-    const detail = `${address} is the address of Service ${objectKey(service)}`;
-    return ofService(world, service, { host: address, isName: false, detail }, port, [address]);
+  const entrance = serviceEntrance(world, address, port);
+  if (entrance !== undefined) {
+    const { service, what } = entrance;
+    const detail = `${address} is ${what} of Service ${objectKey(service)}`;
+    const rest = { host: address, isName: false, detail };
+    return { ...ofService(world, service, rest, entrance.port, [address]), ...(port && { port }) };
   }
   const pod = objectsOf<Pod>(world, "Pod").find((one) => addressOf(one) === address);
   if (pod !== undefined) return byPod(pod, port);

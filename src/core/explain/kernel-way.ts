@@ -3,14 +3,15 @@
 import type { Pod } from "../../api/k8s/core.ts";
 import { isHeadless } from "../registry/services.ts";
 import { viewFor } from "../registry/view.ts";
-import { namespaceOf } from "../registry/workloads.ts";
-import { objectKey, type World } from "../registry/world.ts";
+import { addressOf, namespaceOf } from "../registry/workloads.ts";
+import type { World } from "../registry/world.ts";
 import type { Destination } from "./destination.ts";
-import type { HttpRequest, Step } from "./explanation.ts";
+import type { HttpRequest, Seen } from "./explanation.ts";
 import { endpointCount, whyNobody } from "./no-endpoints.ts";
 import { candidateAt } from "./pods.ts";
-import { seenNoEndpoint, type Via } from "./seen.ts";
-import { refusal } from "./verdict.ts";
+import { seenDropped, seenNoEndpoint, type Via } from "./seen.ts";
+import { type ServiceChoice, serviceChoice } from "./service-choice.ts";
+import { type RefusalReason, refusal } from "./verdict.ts";
 import type { Way } from "./way.ts";
 
 export function kernelWay(
@@ -34,24 +35,28 @@ export function kernelWay(
     };
   }
   const { object } = service;
-  const key = objectKey(object);
   // What the node's maps hold is made from this view.
-  const endpoints = viewFor(world, source.spec.nodeName ?? "")
-    .services.find(
-      (one) => one.namespace === namespaceOf(object) && one.name === object.metadata.name,
-    )
-    ?.ports.find((one) => one.port === port && one.protocol === destination.transport)?.endpoints;
-  if (endpoints === undefined || endpoints.length === 0) {
-    const reason = whyNobody(world, object, service.port);
-    const verdict = refusal("service", seenNoEndpoint(via), reason);
-    const step: Step = { step: "service", outcome: "refuse", by: reason.by, detail: reason.detail };
-    return { steps: [step], parts: [{ share: 1, steps: [], end: { kind: "verdict", verdict } }] };
+  const view = viewFor(world, source.spec.nodeName ?? "");
+  const known = view.services.find(
+    (one) => one.namespace === namespaceOf(object) && one.name === object.metadata.name,
+  );
+  const served = known?.ports.find(
+    (one) => one.port === service.port.port && one.protocol === destination.transport,
+  );
+  const [address = ""] = addresses;
+  const choice: ServiceChoice =
+    known === undefined || served === undefined
+      ? { kind: "nobody" }
+      : serviceChoice(view, known, served, address, addressOf(source) ?? "");
+  if (choice.kind === "nobody") {
+    return refused(seenNoEndpoint(via), whyNobody(world, object, service.port));
   }
+  if (choice.kind === "dropped") return refused(seenDropped(via), choice);
+  const { endpoints, how, by } = choice;
   const { ready, others } = endpointCount(world, object, service.port, {});
   const unready = others.length === 0 ? "" : `; not ready: ${others.join(", ")}`;
   const node = source.spec.nodeName ?? "the node";
-  const detail = `the kernel of ${node} takes one of ${endpoints.length} endpoints at random, ${ready} of ${ready + others.length} are ready${unready}`;
-  const by = [{ kind: "Service", name: key, path: "spec.selector" }];
+  const detail = `the kernel of ${node} takes ${how}, ${ready} of ${ready + others.length} are ready${unready}`;
   return {
     steps: [{ step: "service", outcome: "pass", by, detail }],
     parts: [
@@ -66,5 +71,14 @@ export function kernelWay(
         },
       },
     ],
+  };
+}
+
+function refused(seen: Seen, reason: RefusalReason): Way {
+  const { by, detail } = reason;
+  const verdict = refusal("service", seen, reason);
+  return {
+    steps: [{ step: "service", outcome: "refuse", by, detail }],
+    parts: [{ share: 1, steps: [], end: { kind: "verdict", verdict } }],
   };
 }

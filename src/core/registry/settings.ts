@@ -1,7 +1,7 @@
 /** The address plan: what the Network object named `default` says, and what holds while there is none. */
 
 import type { AddressPool, Network } from "../../api/heddle/v1.ts";
-import { parseCidr } from "../../base/ip.ts";
+import { type Cidr, parseCidr } from "../../base/ip.ts";
 import { ports, vxlanVni } from "../../model/names.ts";
 import type { NetworkSettings } from "../../model/node-view.ts";
 import { poolsOf } from "../ipam/pools.ts";
@@ -23,18 +23,29 @@ export function networkOf(world: World): Network {
   return objectNamed<Network>(world, "Network", "", "default") ?? defaultNetwork;
 }
 
+/** `10.96.0.0/16`, or a range of each family with a comma between. */
+export function parseCidrs(text: string): readonly Cidr[] {
+  return text.split(",").map((part) => parseCidr(part.trim()));
+}
+
 export function networkSettings(world: World): NetworkSettings {
   const network = networkOf(world);
   const { spec } = network;
+  const { loadBalancerCidrs, nodePortCidrs, masqueradeAll } = spec;
   const pools = poolsOf(network, objectsOf<AddressPool>(world, "AddressPool"));
   return {
     podCidr: parseCidr(spec.podCidr),
     blockPrefixLength: spec.blockPrefixLength,
     pools: pools.map(({ name, cidr, masquerade }) => ({ name, cidr, masquerade })),
-    serviceCidr: parseCidr(spec.serviceCidr),
+    serviceCidrs: parseCidrs(spec.serviceCidr),
     encap:
       spec.encap === "vxlan"
         ? { kind: "vxlan", vni: vxlanVni, port: ports.vxlan }
         : { kind: "none" },
+    ...(loadBalancerCidrs === undefined
+      ? {}
+      : { loadBalancerCidrs: loadBalancerCidrs.map(parseCidr) }),
+    ...(nodePortCidrs === undefined ? {} : { nodePortAddresses: nodePortCidrs.map(parseCidr) }),
+    ...(masqueradeAll === true ? { masqueradeAll } : {}),
   };
 }

@@ -81,7 +81,7 @@ status: { phase: Running, podIP: 10.244.0.1 }
     ]);
   });
 
-  test("uses endpoints that are leaving only while no other is left", () => {
+  test("tells endpoints that are leaving but answer still from those that are ready", () => {
     const service = (ready: boolean) => `---
 apiVersion: v1
 kind: Service
@@ -97,10 +97,12 @@ endpoints:
   - { addresses: [10.244.0.1], conditions: { ready: false, serving: true, terminating: true } }
   - { addresses: [10.244.0.2], conditions: { ready: ${ready}, serving: ${ready}, terminating: false } }
 `;
-    const endpoints = (ready: boolean) =>
-      view(service(ready)).services[0]?.ports[0]?.endpoints.map(({ address }) => address);
-    assert.deepEqual(endpoints(true), ["10.244.0.2"]);
-    assert.deepEqual(endpoints(false), ["10.244.0.1"]);
+    const endpoints = (ready: boolean) => {
+      const port = view(service(ready)).services[0]?.ports[0];
+      return [port?.endpoints, port?.draining].map((list) => list?.map(({ address }) => address));
+    };
+    assert.deepEqual(endpoints(true), [["10.244.0.2"], ["10.244.0.1"]]);
+    assert.deepEqual(endpoints(false), [[], ["10.244.0.1"]]);
   });
 
   test("is the same, list by list, for the same world", () => {

@@ -12,11 +12,11 @@ import type { AddressBlock } from "../../api/heddle/v1.ts";
 import type { Node, Pod, Service } from "../../api/k8s/core.ts";
 import { compareIps, isIpv4, parseCidr } from "../../base/ip.ts";
 import type { NodeName } from "../../model/names.ts";
-import type { NodePeer, NodeView, ServiceView, WorkloadView } from "../../model/node-view.ts";
+import type { NodePeer, NodeView, WorkloadView } from "../../model/node-view.ts";
 import { addressingOf } from "../ipam/addressing.ts";
 import { compilePolicies } from "../policy/compile.ts";
 import { vtepMac } from "../topology/hardware-address.ts";
-import { clusterIpOf, endpointsOf, isExternalName, servicePortsOf } from "./services.ts";
+import { serviceView } from "./service-view.ts";
 import { networkSettings } from "./settings.ts";
 import {
   addressesOf,
@@ -67,6 +67,9 @@ function sharedPart(world: World): SharedPart {
   return shared;
 }
 
+/** Where a node is, for clients that prefer what is near. */
+export const zoneLabel = "topology.kubernetes.io/zone";
+
 /** Nodes that have an address; one without cannot be reached and has no pods yet. */
 function nodePeers(world: World): readonly NodePeer[] {
   const blocks = objectsOf<AddressBlock>(world, "AddressBlock");
@@ -77,9 +80,11 @@ function nodePeers(world: World): readonly NodePeer[] {
     )?.address;
     if (address === undefined) return [];
     const own = blocks.filter((block) => block.spec.node === name);
+    const zone = node.metadata.labels?.[zoneLabel];
     return {
       name,
       address,
+      ...(zone === undefined ? {} : { zone }),
       vtepMac: vtepMac(name),
       blocks: own
         .map((block) => parseCidr(block.spec.cidr))
@@ -143,36 +148,6 @@ function workloadOf(
     meshed: isMeshed(pod),
     ...(hostname === undefined ? {} : { hostname }),
     ...(subdomain === undefined ? {} : { subdomain }),
-  };
-}
-
-function serviceView(world: World, service: Service): ServiceView {
-  const clusterIp = clusterIpOf(service);
-  const external = isExternalName(service) ? service.spec.externalName : undefined;
-  return {
-    namespace: namespaceOf(service),
-    name: service.metadata.name,
-    ...(clusterIp === undefined ? {} : { clusterIp }),
-    ...(external === undefined ? {} : { externalName: external }),
-    ports: servicePortsOf(service).map((port) => {
-      const all = endpointsOf(world, service, port);
-      const ready = all.filter((endpoint) => endpoint.ready);
-      // While all that is left is on its way out but answers, that is better than nothing (KEP-1669). Names of
-      // headless Services list ready endpoints only.
-      const last = all.filter((endpoint) => endpoint.serving && endpoint.terminating);
-      const usable = ready.length > 0 || clusterIp === undefined ? ready : last;
-      return {
-        name: port.name,
-        protocol: port.protocol,
-        port: port.port,
-        endpoints: usable.map(({ address, port: number, node, hostname }) => ({
-          address,
-          port: number,
-          ...(node === undefined ? {} : { node }),
-          ...(hostname === undefined ? {} : { hostname }),
-        })),
-      };
-    }),
   };
 }
 

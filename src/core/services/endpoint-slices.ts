@@ -8,16 +8,25 @@
  * Names follow from the ports, so the same world gives the same slices, and an endpoint's coming or going changes one.
  */
 
-import type { EndpointSlice, Pod, Service, SliceEndpoint } from "../../api/k8s/core.ts";
+import {
+  type EndpointSlice,
+  type Pod,
+  type Service,
+  type SliceEndpoint,
+  weightAnnotation,
+} from "../../api/k8s/core.ts";
 import { hashHex } from "../../base/hash.ts";
+import { familyOf, type IpFamily } from "../../base/ip.ts";
 import { matchesLabels } from "../registry/selector.ts";
 import {
   isExternalName,
+  primaryFamilyOf,
   type ResolvedServicePort,
   serviceNameLabel,
   servicePortsOf,
+  weightsAnnotation,
 } from "../registry/services.ts";
-import { addressOf, isReady, namespaceOf } from "../registry/workloads.ts";
+import { addressesOf, isReady, namespaceOf } from "../registry/workloads.ts";
 import { compareText } from "../registry/world.ts";
 
 /** Kubernetes refuses slices of more than this. */
@@ -27,16 +36,38 @@ const managedByLabel = "endpointslice.kubernetes.io/managed-by";
 
 type SlicePorts = EndpointSlice["ports"];
 
+interface SliceShape {
+  readonly name: string;
+  readonly family: IpFamily;
+  readonly ports: SlicePorts;
+}
+
+/** Zones of nodes, by name; nodes that say none are not in it. */
+export type Zones = ReadonlyMap<string, string>;
+
 /** Sorted by name. Empty for Services without a selector: those slices are the user's own. */
 export function endpointSlicesFor(
   service: Service,
   pods: readonly Pod[],
+  zones: Zones = new Map(),
 ): readonly EndpointSlice[] {
   const { selector } = service.spec;
   if (selector === undefined || Object.keys(selector).length === 0) return [];
   if (isExternalName(service)) return [];
+  const families = service.spec.ipFamilies ?? [primaryFamilyOf(service)];
+  return families
+    .flatMap((family) => slicesOfFamily(service, pods, family, zones))
+    .sort((a, b) => compareText(a.metadata.name, b.metadata.name));
+}
+
+function slicesOfFamily(
+  service: Service,
+  pods: readonly Pod[],
+  family: IpFamily,
+  zones: Zones,
+): readonly EndpointSlice[] {
   const groups = new Map<string, { readonly ports: SlicePorts; readonly members: Pod[] }>();
-  for (const pod of selectedPods(service, pods)) {
+  for (const pod of selectedPods(service, pods, family)) {
     const ports = portsFor(service, pod);
     if (ports.length === 0 && (service.spec.ports?.length ?? 0) > 0) continue;
     const key = JSON.stringify(ports);
@@ -46,23 +77,26 @@ export function endpointSlicesFor(
   }
   const slices: EndpointSlice[] = [];
   for (const [key, { ports, members }] of groups) {
-    const name = `${service.metadata.name}-${hashHex(key, 8)}`;
+    // Names of IPv4 slices have always been made without their family.
+    const seed = family === "IPv4" ? key : `${family} ${key}`;
+    const name = `${service.metadata.name}-${hashHex(seed, 8)}`;
     for (let start = 0; start < members.length; start += maxEndpointsPerSlice) {
       const part = members.slice(start, start + maxEndpointsPerSlice);
       const suffix = start === 0 ? "" : `-${start / maxEndpointsPerSlice}`;
-      slices.push(sliceOf(service, `${name}${suffix}`, ports, part));
+      const shape = { name: `${name}${suffix}`, family, ports };
+      slices.push(sliceOf(service, shape, part, zones));
     }
   }
-  return slices.sort((a, b) => compareText(a.metadata.name, b.metadata.name));
+  return slices;
 }
 
-function selectedPods(service: Service, pods: readonly Pod[]): readonly Pod[] {
+function selectedPods(service: Service, pods: readonly Pod[], family: IpFamily): readonly Pod[] {
   const namespace = namespaceOf(service);
   return pods
     .filter(
       (pod) =>
         namespaceOf(pod) === namespace &&
-        addressOf(pod) !== undefined &&
+        addressIn(pod, family) !== undefined &&
         matchesLabels(pod.metadata.labels, service.spec.selector ?? {}),
     )
     .sort((a, b) => compareText(a.metadata.name, b.metadata.name));
@@ -95,19 +129,28 @@ function targetOf(port: ResolvedServicePort, pod: Pod): number | undefined {
   return undefined;
 }
 
+function addressIn(pod: Pod, family: IpFamily): string | undefined {
+  return addressesOf(pod).find((address) => familyOf(address) === family);
+}
+
 function sliceOf(
   service: Service,
-  name: string,
-  ports: SlicePorts,
+  { name, family, ports }: SliceShape,
   pods: readonly Pod[],
+  zones: Zones,
 ): EndpointSlice {
   const { uid } = service.metadata;
+  const weights = pods.flatMap((pod) => {
+    const weight = pod.metadata.annotations?.[weightAnnotation];
+    return weight === undefined ? [] : [`${addressIn(pod, family)}=${weight}`];
+  });
   return {
     apiVersion: "discovery.k8s.io/v1",
     kind: "EndpointSlice",
     metadata: {
       name,
       namespace: namespaceOf(service),
+      ...(weights.length === 0 ? {} : { annotations: { [weightsAnnotation]: weights.join(",") } }),
       labels: { [serviceNameLabel]: service.metadata.name, [managedByLabel]: "heddle" },
       ...(uid === undefined
         ? {}
@@ -123,25 +166,26 @@ function sliceOf(
             ],
           }),
     },
-    addressType: "IPv4",
+    addressType: family,
     ports,
-    endpoints: pods.map((pod) => endpointFor(service, pod)),
+    endpoints: pods.map((pod) => endpointFor(service, pod, family, zones)),
   };
 }
 
-function endpointFor(service: Service, pod: Pod): SliceEndpoint {
+function endpointFor(service: Service, pod: Pod, family: IpFamily, zones: Zones): SliceEndpoint {
   const terminating = pod.metadata.deletionTimestamp !== undefined;
   const serving = isReady(pod);
   const { hostname, subdomain, nodeName } = pod.spec;
   const { uid } = pod.metadata;
   return {
-    addresses: [addressOf(pod) ?? ""],
+    addresses: [addressIn(pod, family) ?? ""],
     conditions: {
       ready: service.spec.publishNotReadyAddresses === true || (serving && !terminating),
       serving,
       terminating,
     },
     ...(nodeName === undefined ? {} : { nodeName }),
+    ...nearness(service, nodeName, nodeName === undefined ? undefined : zones.get(nodeName)),
     // The pod answers to `<hostname>.<service>` only where its subdomain names this Service.
     ...(hostname !== undefined && subdomain === service.metadata.name ? { hostname } : {}),
     targetRef: {
@@ -150,5 +194,24 @@ function endpointFor(service: Service, pod: Pod): SliceEndpoint {
       namespace: namespaceOf(pod),
       ...(uid === undefined ? {} : { uid }),
     },
+  };
+}
+
+/** Where the endpoint is, and whose clients should prefer it: those of its own zone, of its own node first. */
+function nearness(
+  { spec }: Service,
+  node: string | undefined,
+  zone: string | undefined,
+): Pick<SliceEndpoint, "zone" | "hints"> {
+  const { trafficDistribution } = spec;
+  const forZones = zone === undefined ? {} : { forZones: [{ name: zone }] };
+  const forNodes =
+    trafficDistribution === "PreferSameNode" && node !== undefined
+      ? { forNodes: [{ name: node }] }
+      : {};
+  const hints = trafficDistribution === undefined ? {} : { ...forNodes, ...forZones };
+  return {
+    ...(zone === undefined ? {} : { zone }),
+    ...(Object.keys(hints).length === 0 ? {} : { hints }),
   };
 }

@@ -11,7 +11,7 @@ import { type Resource, titleOf } from "../../api/resource.ts";
 import { type Cidr, parseCidr, renderCidr } from "../../base/ip.ts";
 import { type Pool, poolsOf } from "../../core/ipam/pools.ts";
 import { covers, overlaps } from "../../core/ipam/prefixes.ts";
-import { defaultNetwork } from "../../core/registry/settings.ts";
+import { defaultNetwork, parseCidrs } from "../../core/registry/settings.ts";
 import type { Store } from "../../store/store.ts";
 import { InvalidObject } from "./invalid.ts";
 
@@ -57,8 +57,8 @@ async function checkPool(pool: AddressPool, store: Store): Promise<void> {
       `must not overlap ${what} ${renderCidr(of)}, got "${pool.spec.cidr}"`,
     );
   if (other !== undefined) taken(`pool ${other.name}`, other.cidr);
-  const services = parseCidr(network.spec.serviceCidr);
-  if (overlaps(services, cidr)) taken("serviceCidr", services);
+  const services = parseCidrs(network.spec.serviceCidr).find((each) => overlaps(each, cidr));
+  if (services !== undefined) taken("serviceCidr", services);
 }
 
 async function readPlan(

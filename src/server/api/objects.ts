@@ -15,6 +15,7 @@ import { type Issue, renderIssue } from "../../api/validate/issue.ts";
 import { validateObject } from "../../api/validate/object.ts";
 import { MeshError } from "../../base/error.ts";
 import type { Random } from "../../base/random.ts";
+import { withoutOldType } from "../../core/services/type-change.ts";
 import type { ObjectKey, Store } from "../../store/store.ts";
 import { checkAddressPlan } from "./address-plan.ts";
 import { type DeleteOptions, deletion, isReadyToGo } from "./deletion.ts";
@@ -82,7 +83,7 @@ export function openObjects({ store, addresses, now, random }: ObjectsOptions): 
     part: Part,
     options: WriteOptions,
   ): Written {
-    const next = nextState(current, sent, part, now());
+    const next = inheriting(current, nextState(current, sent, part, now()));
     options.guard?.(current, next);
     const warnings = part === "status" ? [] : check(current, next, options);
     return { object: part === "status" ? next : withDefaults(next), warnings };
@@ -91,19 +92,8 @@ export function openObjects({ store, addresses, now, random }: ObjectsOptions): 
   async function createAdmitted({ object, warnings }: Written, dryRun: boolean): Promise<Written> {
     await checkNamespace(object);
     await checkAddressPlan(object, store);
-    const addressed =
-      object.kind === "Service" ? await addresses.claim(object as Service, undefined) : object;
-    if (dryRun) {
-      addresses.release(addressed);
-      return { object: addressed, warnings };
-    }
-    try {
-      return { object: await store.create(addressed), warnings };
-    } catch (error) {
-      // Another of the same name holds its address rightfully: then it is not ours to give back.
-      if (!isCode(error, "store.exists")) addresses.release(addressed);
-      throw error;
-    }
+    const write = (admitted: Resource) => (dryRun ? admitted : store.create(admitted));
+    return { object: await writeAddressed(object, undefined, write), warnings };
   }
 
   async function updateAdmitted(
@@ -111,23 +101,30 @@ export function openObjects({ store, addresses, now, random }: ObjectsOptions): 
     { object, warnings }: Written,
     dryRun: boolean,
   ): Promise<Written> {
-    const addressed =
-      object.kind === "Service"
-        ? await addresses.claim(object as Service, current as Service)
-        : object;
     await checkAddressPlan(object, store, current);
-    if (dryRun) return { object: addressed, warnings };
-    const versioned = {
-      ...addressed,
-      metadata: {
-        ...addressed.metadata,
-        resourceVersion: current.metadata.resourceVersion,
-        uid: current.metadata.uid,
-      },
-    } as Resource;
-    const stored = await store.update(versioned);
-    if (!isReadyToGo(stored)) return { object: stored, warnings };
+    const stored = await writeAddressed(object, current, (addressed) => {
+      if (dryRun) return addressed;
+      const { resourceVersion, uid } = current.metadata;
+      const metadata = { ...addressed.metadata, resourceVersion, uid };
+      return store.update({ ...addressed, metadata } as Resource);
+    });
+    if (dryRun || !isReadyToGo(stored)) return { object: stored, warnings };
     return { object: await remove(stored), warnings };
+  }
+
+  /** Writes the object, a Service with the addresses and ports that it is given; what the write does not keep goes back. */
+  async function writeAddressed(
+    object: Resource,
+    current: Resource | undefined,
+    write: (addressed: Resource) => Resource | Promise<Resource>,
+  ): Promise<Resource> {
+    if (object.kind !== "Service") return write(object);
+    const service = await addresses.claim(object as Service, current as Service | undefined);
+    try {
+      return await write(service);
+    } finally {
+      addresses.settle(service, await store.get(keyOf(service)));
+    }
   }
 
   async function remove(object: Resource): Promise<Resource> {
@@ -216,6 +213,11 @@ export function openObjects({ store, addresses, now, random }: ObjectsOptions): 
       }
     },
   };
+}
+
+/** A Service does not take over what only its old type had. */
+function inheriting(current: Resource | undefined, next: Resource): Resource {
+  return current?.kind === "Service" ? withoutOldType(next as Service, current as Service) : next;
 }
 
 /** Refuses errors always and warnings as asked; what the stored object already had is not the writer's doing. */

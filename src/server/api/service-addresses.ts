@@ -1,118 +1,111 @@
 /**
- * The addresses of Services: one each from the Network's service range, given when a Service is created.
+ * Who holds which cluster address and node port; what a Service is given is decided in core/services.
  *
- * The Service object is the only record. In memory there is an index, so that a creation costs one look-up instead of
- * a scan; it is filled once from the store and then kept by the only writer there is, this process's API. An address
- * is claimed before the write and released when the write fails, so two concurrent creations never get the same one.
- *
- * The first candidate follows from the Service's name: a Service that is deleted and made again usually gets the same
- * address, and clients that still hold it do not reach a stranger.
+ * The Service objects are the only record. In memory there is an index, so that a creation costs one look-up instead of
+ * a scan; it is filled once from the store and then kept by the only writer there is, this process's API. Claims are
+ * taken before the write and settled after it, by what is stored then, so two concurrent creations never get the same.
  */
 
 import type { Network } from "../../api/heddle/v1.ts";
 import type { Service } from "../../api/k8s/core.ts";
 import type { Resource } from "../../api/resource.ts";
 import { MeshError } from "../../base/error.ts";
-import { hashText } from "../../base/hash.ts";
-import { addressAt, type Cidr, cidrContains, cidrSize, parseCidr } from "../../base/ip.ts";
+import type { Cidr } from "../../base/ip.ts";
+import { parseCidrs } from "../../core/registry/settings.ts";
+import { allocate, claimsOf } from "../../core/services/allocate.ts";
 import type { Store } from "../../store/store.ts";
 import { InvalidObject } from "./invalid.ts";
 
 export interface ServiceAddresses {
   /**
-   * The Service with its address. `previous` is what it replaces: its address stays.
-   * Throws InvalidObject where a fixed address is outside the range, taken or changed.
+   * The Service with all that it is given. `previous` is what it replaces: what that has stays. Until `settle` both
+   * hold their claims. Throws InvalidObject where something asked for is outside its range, taken or changed.
    */
   claim(service: Service, previous: Service | undefined): Promise<Service>;
-  /** Gives the address back, where `service` holds it. */
+  /** The write that a claim was for is over; `stored` is what there is now, undefined for nothing. */
+  settle(service: Resource, stored: Resource | undefined): void;
+  /** The Service is gone. */
   release(service: Resource): void;
 }
 
-/** Addresses at both ends that are not given: the network's own, the first (`kubernetes` by custom), broadcast. */
-const reservedFirst = 2;
-const reservedLast = 1;
-
 export async function openServiceAddresses(store: Store): Promise<ServiceAddresses> {
   const holders = new Map<string, string>();
-  for (const object of (await store.list("Service")).objects) {
-    const address = addressOf(object as Service);
-    if (address !== undefined) holders.set(address, nameOf(object));
+  const held = new Map<string, Set<string>>();
+  /** Writes under way, by Service: while there are any, nothing of it is given back. */
+  const pending = new Map<string, number>();
+
+  function hold(name: string, claims: readonly string[]): void {
+    const own = held.get(name) ?? new Set();
+    held.set(name, own);
+    for (const claim of claims) {
+      holders.set(claim, name);
+      own.add(claim);
+    }
   }
 
-  async function range(): Promise<Cidr> {
+  function keepOnly(name: string, claims: readonly string[]): void {
+    const own = held.get(name) ?? new Set();
+    for (const claim of own) {
+      if (claims.includes(claim)) continue;
+      own.delete(claim);
+      if (holders.get(claim) === name) holders.delete(claim);
+    }
+    if (own.size === 0) held.delete(name);
+  }
+
+  for (const object of (await store.list("Service")).objects) {
+    hold(nameOf(object), claimsOf(object as Service));
+  }
+
+  async function ranges(): Promise<readonly Cidr[]> {
     const network = await store.get({ kind: "Network", namespace: "", name: "default" });
     if (network === undefined) {
       throw new MeshError("api.network-absent", "give a Service an address: no Network default");
     }
-    return parseCidr((network as Network).spec.serviceCidr);
-  }
-
-  function refuse(service: Service, message: string): InvalidObject {
-    const issue = { path: "spec.clusterIP", message, severity: "error" } as const;
-    return new InvalidObject(`Service ${nameOf(service)}`, [issue]);
+    return parseCidrs((network as Network).spec.serviceCidr);
   }
 
   return {
     async claim(service, previous) {
       const name = nameOf(service);
-      const asked = service.spec.clusterIP;
-      const held = previous && addressOf(previous);
-      if (!hasAddress(service)) return service;
-      if (held !== undefined) {
-        if (asked !== undefined && asked !== "" && asked !== held) {
-          throw refuse(service, `must stay "${held}", got "${asked}"`);
-        }
-        return withAddress(service, held);
-      }
-      const cidr = await range();
+      const cidrs = await ranges();
       // No await from here on: look-up and claim are one step.
-      if (asked !== undefined && asked !== "") {
-        if (!cidrContains(cidr, asked)) {
-          throw refuse(service, `must be in ${cidr.address}/${cidr.prefixLength}, got "${asked}"`);
-        }
-        const holder = holders.get(asked);
-        if (holder !== undefined && holder !== name) {
-          throw refuse(service, `must be free, got "${asked}" of Service ${holder}`);
-        }
-        holders.set(asked, name);
-        return service;
+      const allocation = allocate(service, previous, cidrs, (claim) => holders.get(claim));
+      switch (allocation.kind) {
+        case "refused":
+          throw new InvalidObject(`Service ${name}`, allocation.issues);
+        case "exhausted":
+          throw new MeshError(
+            "api.service-addresses-exhausted",
+            `give Service ${name} ${allocation.what}`,
+            { fault: "user" },
+          );
+        case "given":
+          hold(name, allocation.claims);
+          pending.set(name, (pending.get(name) ?? 0) + 1);
+          return allocation.service;
       }
-      const usable = cidrSize(cidr) - reservedFirst - reservedLast;
-      const start = hashText(name);
-      for (let step = 0; step < usable; step++) {
-        const address = addressAt(cidr, reservedFirst + ((start + step) % usable));
-        if (holders.has(address)) continue;
-        holders.set(address, name);
-        return withAddress(service, address);
+    },
+
+    settle(service, stored) {
+      const name = nameOf(service);
+      const others = (pending.get(name) ?? 1) - 1;
+      if (others > 0) {
+        pending.set(name, others);
+        return;
       }
-      throw new MeshError(
-        "api.service-addresses-exhausted",
-        `give Service ${name} an address: all ${usable} of ${cidr.address}/${cidr.prefixLength} are taken`,
-        { fault: "user" },
-      );
+      pending.delete(name);
+      const claims = stored === undefined ? [] : claimsOf(stored as Service);
+      hold(name, claims);
+      keepOnly(name, claims);
     },
 
     release(service) {
-      const address = service.kind === "Service" ? addressOf(service as Service) : undefined;
-      if (address !== undefined && holders.get(address) === nameOf(service)) {
-        holders.delete(address);
+      if (service.kind === "Service" && !pending.has(nameOf(service))) {
+        keepOnly(nameOf(service), []);
       }
     },
   };
-}
-
-function hasAddress({ spec }: Service): boolean {
-  return spec.type !== "ExternalName" && spec.clusterIP !== "None";
-}
-
-function addressOf(service: Service): string | undefined {
-  const { clusterIP } = service.spec;
-  return hasAddress(service) && clusterIP !== "" ? clusterIP : undefined;
-}
-
-function withAddress(service: Service, address: string): Service {
-  const spec = { ...service.spec, clusterIP: address, clusterIPs: [address] };
-  return { ...service, spec };
 }
 
 function nameOf({ metadata }: Resource): string {

@@ -5,6 +5,7 @@ import type { Controller } from "./controller.ts";
 import { deployments } from "./deployments.ts";
 import { endpointSlices } from "./endpoint-slices.ts";
 import { garbage } from "./garbage.ts";
+import { loadBalancers } from "./load-balancers.ts";
 import { namespaces } from "./namespaces.ts";
 import { scheduler } from "./scheduler.ts";
 
@@ -12,6 +13,7 @@ export const controllers: readonly Controller[] = [
   deployments,
   scheduler,
   endpointSlices,
+  loadBalancers,
   garbage,
   namespaces,
   addressBlocks,

@@ -5,10 +5,11 @@
  * milliseconds, where every Service against every pod of its namespace took 650 ms.
  */
 
-import type { EndpointSlice, Pod, Service } from "../../api/k8s/core.ts";
+import type { EndpointSlice, Node, Pod, Service } from "../../api/k8s/core.ts";
 import type { Resource } from "../../api/resource.ts";
 import { sameJson } from "../../base/json.ts";
-import { serviceNameLabel } from "../../core/registry/services.ts";
+import { serviceNameLabel, weightsAnnotation } from "../../core/registry/services.ts";
+import { zoneLabel } from "../../core/registry/view.ts";
 import { namespaceOf } from "../../core/registry/workloads.ts";
 import { objectsOf } from "../../core/registry/world.ts";
 import { endpointSlicesFor } from "../../core/services/endpoint-slices.ts";
@@ -16,8 +17,9 @@ import type { Controller, Write } from "./controller.ts";
 
 export const endpointSlices: Controller = {
   name: "endpoint-slices",
-  reads: ["Service", "Pod", "EndpointSlice"],
+  reads: ["Service", "Pod", "EndpointSlice", "Node"],
   reconcile(world) {
+    const zones = zonesOf(objectsOf<Node>(world, "Node"));
     const pods = podsByLabel(objectsOf<Pod>(world, "Pod"));
     const ours = objectsOf<EndpointSlice>(world, "EndpointSlice").filter(isOurs);
     const stored = new Map(ours.map((slice) => [nameOf(slice), slice]));
@@ -25,7 +27,7 @@ export const endpointSlices: Controller = {
     for (const service of objectsOf<Service>(world, "Service")) {
       const [first] = Object.entries(service.spec.selector ?? {});
       const candidates = first && pods.get(labelSlot(service, ...first));
-      for (const wanted of endpointSlicesFor(service, candidates ?? [])) {
+      for (const wanted of endpointSlicesFor(service, candidates ?? [], zones)) {
         const current = stored.get(nameOf(wanted));
         stored.delete(nameOf(wanted));
         if (current === undefined) writes.push({ verb: "create", object: wanted });
@@ -39,6 +41,15 @@ export const endpointSlices: Controller = {
     return { writes };
   },
 };
+
+function zonesOf(nodes: readonly Node[]): ReadonlyMap<string, string> {
+  return new Map(
+    nodes.flatMap(({ metadata }) => {
+      const zone = metadata.labels?.[zoneLabel];
+      return zone === undefined ? [] : [[metadata.name, zone] as const];
+    }),
+  );
+}
 
 function podsByLabel(pods: readonly Pod[]): ReadonlyMap<string, readonly Pod[]> {
   const slots = new Map<string, Pod[]>();
@@ -69,6 +80,7 @@ function nameOf(slice: EndpointSlice): string {
 function sameContent(a: EndpointSlice, b: EndpointSlice): boolean {
   const content = ({ metadata, addressType, ports, endpoints }: EndpointSlice) => ({
     labels: metadata.labels?.[serviceNameLabel],
+    weights: metadata.annotations?.[weightsAnnotation],
     owners: metadata.ownerReferences,
     addressType,
     ports,

@@ -1,7 +1,14 @@
 /** Services and the EndpointSlices behind them. */
 
-import type { ServiceSpec } from "../../k8s/core.ts";
-import { ipAddress } from "../address.ts";
+import { cidrContains, familyOf, isIp, parseCidr } from "../../../base/ip.ts";
+import {
+  balancingAnnotation,
+  type Pod,
+  type Service,
+  type ServiceSpec,
+  weightAnnotation,
+} from "../../k8s/core.ts";
+import { cidrProblem, ipAddress } from "../address.ts";
 import { dnsLabel, labels, plainHost, portName } from "../names.ts";
 import { type Check, type Place, refine } from "../schema/check.ts";
 import { type Fields, list, mapOf, record } from "../schema/record.ts";
@@ -27,6 +34,8 @@ const servicePort = record({
   appProtocol: nonEmpty,
 });
 
+const longestAffinitySeconds = 86_400; // Kubernetes': a day
+
 const clusterIp: Check = (value, at) => {
   if (value !== "None" && value !== "") ipAddress(value, at);
 };
@@ -48,11 +57,15 @@ export const serviceSpec: Check = refine<ServiceSpec>(
     ipFamilies: list(oneOf("IPv4", "IPv6")),
     ipFamilyPolicy: oneOf("SingleStack", "PreferDualStack", "RequireDualStack"),
     loadBalancerClass: text(),
-    loadBalancerIP: text(),
-    loadBalancerSourceRanges: anything,
+    loadBalancerIP: text((value) =>
+      value === "" || isIp(value) ? undefined : "must be an IP address",
+    ),
+    loadBalancerSourceRanges: list(text((value) => cidrProblem(value.trim()))),
     sessionAffinity: oneOf("ClientIP", "None"),
-    sessionAffinityConfig: anything,
-    trafficDistribution: text(),
+    sessionAffinityConfig: record({
+      clientIP: record({ timeoutSeconds: integer(1, longestAffinitySeconds) }),
+    }),
+    trafficDistribution: oneOf("PreferClose", "PreferSameZone", "PreferSameNode"),
   }),
   (spec, at) => {
     labels(spec.selector ?? {}, at.field("selector"));
@@ -67,6 +80,8 @@ export const serviceSpec: Check = refine<ServiceSpec>(
       }
       return;
     }
+    families(spec, at);
+    outsideFields(spec, at);
     const headless = spec.clusterIP === "None";
     if (!headless && (spec.ports ?? []).length === 0) at.field("ports").error("is required");
     if (headless && (spec.type ?? "ClusterIP") !== "ClusterIP") {
@@ -75,6 +90,105 @@ export const serviceSpec: Check = refine<ServiceSpec>(
   },
   ["type", "clusterIP", "externalName", "selector"],
 );
+
+/** Addresses and families say the same twice: both lists are in one order, and `clusterIP` is the first of them. */
+function families(spec: ServiceSpec, at: Place): void {
+  const { clusterIP = "", clusterIPs = [], ipFamilies = [], ipFamilyPolicy } = spec;
+  for (const [field, values] of [
+    ["clusterIPs", clusterIPs.filter(isIp).map(familyOf)],
+    ["ipFamilies", ipFamilies],
+  ] as const) {
+    if (new Set(values).size < values.length || values.length > 2) {
+      at.field(field).error("must be at most one of each family");
+    }
+  }
+  const [first = ""] = clusterIPs;
+  if (clusterIP !== "" && first !== "" && clusterIP !== first) {
+    at.field("clusterIPs").item(0).error(`must be "${clusterIP}" as clusterIP, got "${first}"`);
+  }
+  for (const [index, address] of clusterIPs.entries()) {
+    const family = ipFamilies[index];
+    if (family !== undefined && isIp(address) && familyOf(address) !== family) {
+      at.field("clusterIPs")
+        .item(index)
+        .error(`must be an ${family} address as ipFamilies[${index}], got "${address}"`);
+    }
+  }
+  const both = Math.max(ipFamilies.length, clusterIPs.filter(isIp).length);
+  if (ipFamilyPolicy === "SingleStack" && both > 1) {
+    at.field("ipFamilyPolicy").error(
+      `must be PreferDualStack or RequireDualStack with two families, got "SingleStack"`,
+    );
+  }
+}
+
+/** What only Services that are reached from outside have. */
+function outsideFields(spec: ServiceSpec, at: Place): void {
+  const { type = "ClusterIP", externalTrafficPolicy, loadBalancerSourceRanges = [] } = spec;
+  const isReached = type !== "ClusterIP" || (spec.externalIPs ?? []).length > 0;
+  if (externalTrafficPolicy !== undefined && !isReached) {
+    at.field("externalTrafficPolicy").error(
+      `must be absent with type ${type} and no externalIPs, got "${externalTrafficPolicy}"`,
+    );
+  }
+  if (loadBalancerSourceRanges.length > 0 && type !== "LoadBalancer") {
+    at.field("loadBalancerSourceRanges").error(`must be absent with type ${type}`);
+  }
+  for (const [index, { nodePort = 0 }] of (spec.ports ?? []).entries()) {
+    if (nodePort !== 0 && type === "ClusterIP") {
+      at.field("ports")
+        .item(index)
+        .field("nodePort")
+        .error(`must be absent with type ClusterIP, got ${nodePort}`);
+    }
+  }
+  for (const [index, address] of (spec.externalIPs ?? []).entries()) {
+    if (isIp(address) && isNobodys(address)) {
+      const what =
+        "must be an address that others can reach: not a loopback, link-local or unspecified one";
+      at.field("externalIPs").item(index).error(`${what}, got "${address}"`);
+    }
+  }
+}
+
+function isNobodys(address: string): boolean {
+  return unreachable.some((range) => cidrContains(range, address));
+}
+
+const unreachable = [
+  "0.0.0.0/32",
+  "127.0.0.0/8",
+  "169.254.0.0/16",
+  "224.0.0.0/24",
+  "::/128",
+  "::1/128",
+  "fe80::/10",
+  "ff02::/16",
+].map(parseCidr);
+
+/** What a Service's annotations of ours say. Only asked of objects of the right shape. */
+export function serviceAnnotations(service: unknown, at: Place): void {
+  const { metadata } = service as Service;
+  const balancing = metadata.annotations?.[balancingAnnotation];
+  if (balancing === undefined || balancing === "random" || balancing === "maglev") return;
+  annotation(at, balancingAnnotation).error(
+    `must be one of random, maglev, got ${JSON.stringify(balancing)}`,
+  );
+}
+
+/** The share of a pod among a Service's. Only asked of objects of the right shape. */
+export function podWeight(pod: unknown, at: Place): void {
+  const { metadata } = pod as Pod;
+  const weight = metadata.annotations?.[weightAnnotation];
+  if (weight === undefined || (/^\d{1,4}$/.test(weight) && Number(weight) <= 1000)) return;
+  annotation(at, weightAnnotation).error(
+    `must be a whole number of 0..1000, got ${JSON.stringify(weight)}`,
+  );
+}
+
+function annotation(at: Place, name: string): Place {
+  return at.field("metadata").field("annotations").entry(name);
+}
 
 function distinctPorts(ports: NonNullable<ServiceSpec["ports"]>, at: Place): void {
   const names = new Set<string>();
