@@ -94,7 +94,10 @@ export function nft(where: Netns, text: string): string {
   });
 }
 
-/** `patienceSeconds`: where an answer must come, more than a busy machine takes to start shells. The answer of whom the connection reached, or how it ended: `refused`, `timeout`, or the system's words. */
+/**
+ * The answer of whom the connection reached, or how it ended: `refused`, `timeout`, or the system's words.
+ * `patienceSeconds`: where an answer must come, more than a busy machine takes to start a shell.
+ */
 export async function connect(
   from: Netns,
   address: string,

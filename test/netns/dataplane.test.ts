@@ -169,8 +169,9 @@ describe("a node's compiled ruleset in the kernel", { skip: needsRoot() }, () =>
   /** from, to (pod or address), port, and the answer: whom it reached, `refused` or `timeout`. */
   async function expectAll(rows: readonly (readonly [string, string, number, string])[]) {
     const found = await Promise.all(
-      rows.map(async ([from, to, port]) => {
-        const answer = await connect(find(from), addresses[to] ?? to, port);
+      rows.map(async ([from, to, port, wanted]) => {
+        const patience = wanted === "timeout" ? 0.6 : 5;
+        const answer = await connect(find(from), addresses[to] ?? to, port, "tcp", patience);
         return [from, to, port, answer];
       }),
     );
