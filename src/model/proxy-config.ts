@@ -193,6 +193,8 @@ export interface Cluster {
     | { readonly kind: "none" };
   readonly connectTimeoutMs: number;
   readonly balancer: BalancerPolicy;
+  /** What its endpoints are spoken to in; undefined is HTTP/1.1. `downstream`: in what the request came in. */
+  readonly protocol?: "http/2" | "downstream";
   /** Used towards endpoints that are marked `tls`; the peer must present one of these SPIFFE ids. */
   readonly tls?: UpstreamTls;
   readonly circuitBreakers: CircuitBreakers;

@@ -288,6 +288,7 @@ const cluster: fc.Arbitrary<Cluster> = fc
           },
         ),
       }),
+      protocol: fc.constantFrom("http/2" as const, "downstream" as const),
       circuitBreakers: fc.record(
         { maxConnections: count, maxPendingRequests: count, maxRequests: count, maxRetries: count },
         maybe,

@@ -7,7 +7,7 @@
  */
 
 import type { Pod, Service } from "../../api/k8s/core.ts";
-import { protocolOf } from "../mesh/protocol.ts";
+import { isHttp, protocolOf } from "../mesh/protocol.ts";
 import type { ConnectionEnd } from "../policy/evaluate.ts";
 import { endpointsOf, servicePortsOf } from "../registry/services.ts";
 import { addressOf, isMeshed, namespaceOf } from "../registry/workloads.ts";
@@ -233,7 +233,7 @@ function speaksHttp(world: World, { service, addresses, port }: Destination): bo
   return objectsOf<Service>(world, "Service").some((one) =>
     servicePortsOf(one).some(
       (servicePort) =>
-        protocolOf(servicePort) === "http" &&
+        isHttp(protocolOf(servicePort)) &&
         endpointsOf(world, one, servicePort).some(
           (endpoint) => endpoint.port === port && addresses.includes(endpoint.address),
         ),

@@ -25,6 +25,7 @@ import {
   outboundCluster,
   validationSecret,
 } from "./names.ts";
+import { clusterProtocol } from "./protocol.ts";
 import {
   type MeshEndpoint,
   type MeshPort,
@@ -114,6 +115,7 @@ function clusterOf(service: MeshService, port: MeshPort, subset: Subset): Cluste
     name: outboundCluster(port.port, name, service.host),
     direction: "outbound",
     ...trafficSettings(subset.policy),
+    ...clusterProtocol(port.protocol),
     ...(mode === "DISABLE" ? {} : { tls: meshTls(service, port, name) }),
     service: {
       namespace: service.namespace,
@@ -130,7 +132,7 @@ function meshTls(service: MeshService, port: MeshPort, subset: string | undefine
     certificate: certificateSecret,
     validation: validationSecret,
     sni: meshServerName(port.port, subset, service.host),
-    alpn: port.protocol === "http" ? [meshAlpn.http, meshAlpn.any] : [meshAlpn.any],
+    alpn: port.protocol === "tcp" ? [meshAlpn.any] : [meshAlpn.http2, meshAlpn.http, meshAlpn.any],
     subjectAltNames: port.accounts.map((account) => {
       const [namespace = "", name = ""] = account.split("/");
       return spiffeId(trustDomain, namespace, name);

@@ -38,6 +38,7 @@ export function compileProxy(world: World, proxy: ProxyNode): Compiled<ProxyConf
 const passthrough: readonly Cluster[] = [
   {
     name: passthroughCluster,
+    protocol: "downstream",
     direction: "outbound",
     discovery: { kind: "original-destination" },
     connectTimeoutMs: 10_000,

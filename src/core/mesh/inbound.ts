@@ -41,7 +41,13 @@ import {
   validationSecret,
 } from "./names.ts";
 import { type EffectiveMode, modeOfPort, modesOf } from "./peer-authentication.ts";
-import { type PortProtocol, protocolOf } from "./protocol.ts";
+import {
+  clusterProtocol,
+  httpDetected,
+  isHttp,
+  type PortProtocol,
+  protocolOf,
+} from "./protocol.ts";
 import { inboundRetry } from "./retry.ts";
 
 export interface Inbound {
@@ -74,8 +80,10 @@ export function inbound(context: ProxyContext, pod: Pod, proxy: ProxyNode): Inbo
       filterChains: [trafficLoop, ...chains, ...others],
     },
     clusters: [
-      ...served.map(([port, { service }]) => localCluster(inboundCluster(port), service)),
-      localCluster(inboundPassthroughCluster),
+      ...served.map(([port, { protocol, service }]) =>
+        localCluster(inboundCluster(port), protocol, service),
+      ),
+      localCluster(inboundPassthroughCluster, "detect"),
     ],
   };
 }
@@ -158,7 +166,9 @@ interface PortSettings {
 function portChains(settings: PortSettings): readonly FilterChain[] {
   const { protocol, mode } = settings;
   const tls =
-    protocol === "http" ? meshTls([meshAlpn.http, meshAlpn.any]) : meshTls([meshAlpn.any]);
+    protocol === "tcp"
+      ? meshTls([meshAlpn.any])
+      : meshTls([meshAlpn.http2, meshAlpn.http, meshAlpn.any]);
   const takesTls = mode !== "DISABLE";
   const takesPlain = mode !== "STRICT";
   if (protocol === "detect") {
@@ -168,7 +178,7 @@ function portChains(settings: PortSettings): readonly FilterChain[] {
       ...(takesTls ? [] : [passThrough(settings)]),
     ];
   }
-  const filtered = protocol === "http" ? httpChain : tcpChain;
+  const filtered = isHttp(protocol) ? httpChain : tcpChain;
   // Under STRICT all TLS is the mesh's; beside plain connections it is told by what it offers.
   const meshMatch: FilterChainMatch = takesPlain
     ? { transport: "tls", applicationProtocols: allMeshAlpn }
@@ -184,7 +194,8 @@ function bothProtocols(
   transport: "tls" | "raw",
   tls: DownstreamTls | undefined,
 ): readonly FilterChain[] {
-  const protocols = transport === "tls" ? ["http/1.1", meshAlpn.http] : ["http/1.1"];
+  const negotiated = transport === "tls" ? [meshAlpn.http, meshAlpn.http2] : [];
+  const protocols = [...httpDetected, ...negotiated];
   return [
     httpChain(settings, { transport, applicationProtocols: protocols }, tls),
     tcpChain(settings, { transport }, tls),
@@ -281,7 +292,7 @@ function meshTls(alpn: readonly string[]): DownstreamTls {
 }
 
 /** The application itself, at the address and port that the client meant. */
-function localCluster(name: string, service?: Cluster["service"]): Cluster {
+function localCluster(name: string, protocol: PortProtocol, service?: Cluster["service"]): Cluster {
   return {
     name,
     direction: "inbound",
@@ -289,6 +300,7 @@ function localCluster(name: string, service?: Cluster["service"]): Cluster {
     connectTimeoutMs: 10_000,
     balancer: { kind: "round-robin" },
     circuitBreakers: {},
+    ...clusterProtocol(protocol),
     ...(service === undefined ? {} : { service }),
   };
 }

@@ -20,6 +20,7 @@ import { endpointCluster, visibleServices } from "./clusters.ts";
 import type { ProxyContext } from "./context.ts";
 import { destinationCluster } from "./destination.ts";
 import { blackHoleCluster, outboundCluster, passthroughCluster } from "./names.ts";
+import { httpDetected, isHttp } from "./protocol.ts";
 import { detectedRoutesName } from "./route-configs.ts";
 import type { MeshPort, MeshService } from "./services.ts";
 import { hostRules, rulesFor } from "./virtual-services.ts";
@@ -44,7 +45,7 @@ function portListeners(
   service: MeshService,
   port: MeshPort,
 ): readonly Listener[] {
-  if (port.protocol === "http") return [httpListener(port.port)];
+  if (isHttp(port.protocol)) return [httpListener(port.port)];
   if (service.isHeadless) {
     return port.endpoints.map((endpoint) => {
       const clusters = [{ cluster: endpointCluster(service, port, endpoint), weight: 100 }];
@@ -115,7 +116,7 @@ function detectedChain(service: MeshService, port: MeshPort): FilterChain {
 function httpChain(name: string, routes: string): FilterChain {
   return {
     name,
-    match: { transport: "raw", applicationProtocols: ["http/1.1"] },
+    match: { transport: "raw", applicationProtocols: httpDetected },
     rbac: [],
     filter: {
       kind: "http",

@@ -2,20 +2,43 @@
  * Which protocol a Service's port speaks, as Istio reads it: `appProtocol` first, then the port's name up to its first
  * dash, else the connection's first bytes tell (`detect`).
  *
- * HTTP/2 and gRPC are detected, not declared: the data path routes HTTP/1.1 so far, and what it cannot read must pass
- * as TCP and not be refused. TLS of the application's own is TCP.
+ * A port that is declared as HTTP/2 or gRPC has its endpoints spoken to in HTTP/2, one that is declared as HTTP in
+ * HTTP/1.1, whatever the client speaks; where the protocol is detected, endpoints are spoken to as the client speaks. TLS of
+ * the application's own is TCP.
  */
 
+import type { Cluster } from "../../model/proxy-config.ts";
 import type { ResolvedServicePort } from "../registry/services.ts";
 
-export type PortProtocol = "http" | "tcp" | "detect";
+export type PortProtocol = "http" | "http2" | "tcp" | "detect";
+
+/** What the connection's first bytes may be, to be taken for HTTP. */
+export const httpDetected: readonly string[] = ["http/1.1", "h2c"];
+
+/** Whether the port is known to speak HTTP, of either version. */
+export function isHttp(protocol: PortProtocol): boolean {
+  return protocol === "http" || protocol === "http2";
+}
+
+/** How a cluster says what its endpoints are spoken to in. */
+export function clusterProtocol(protocol: PortProtocol): Pick<Cluster, "protocol"> {
+  switch (protocol) {
+    case "http2":
+      return { protocol: "http/2" };
+    case "detect":
+      return { protocol: "downstream" };
+    case "http":
+    case "tcp":
+      return {};
+  }
+}
 
 const names: Readonly<Record<string, PortProtocol>> = {
   http: "http",
   "kubernetes.io/ws": "http",
-  http2: "detect",
-  "kubernetes.io/h2c": "detect",
-  grpc: "detect",
+  http2: "http2",
+  "kubernetes.io/h2c": "http2",
+  grpc: "http2",
   "grpc-web": "http",
   https: "tcp",
   "kubernetes.io/wss": "tcp",

@@ -14,6 +14,7 @@ import type { ProxyContext } from "./context.ts";
 import { resolveHost } from "./host.ts";
 import { defaultRoute, httpRoutes } from "./http-routes.ts";
 import { endpointHost, outboundCluster, passthroughCluster } from "./names.ts";
+import { isHttp } from "./protocol.ts";
 import type { MeshPort, MeshService } from "./services.ts";
 import { hostRules, rulesFor } from "./virtual-services.ts";
 
@@ -23,7 +24,7 @@ export function outboundRoutes(context: ProxyContext): readonly RouteConfig[] {
   const configs: RouteConfig[] = [];
   for (const service of services) {
     for (const port of service.ports) {
-      if (port.protocol === "http") httpPorts.add(port.port);
+      if (isHttp(port.protocol)) httpPorts.add(port.port);
       else if (port.protocol === "detect" && !service.isHeadless) {
         configs.push(detectedRoutes(context, service, port));
       }
@@ -55,7 +56,7 @@ function portRoutes(
   const hosts: VirtualHost[] = [];
   for (const service of services) {
     const port = service.ports.find(
-      (candidate) => candidate.port === number && candidate.protocol === "http",
+      (candidate) => candidate.port === number && isHttp(candidate.protocol),
     );
     if (port === undefined) continue;
     hosts.push({

@@ -20,11 +20,14 @@ import type { HeadParser } from "../../wire/http1/head.ts";
 import { type HttpProblem, statusOf } from "../../wire/http1/problem.ts";
 import type { HttpChain } from "../config/tables.ts";
 import type { Environment } from "../environment.ts";
+import type { LiveConnection } from "../listen/connections.ts";
 import type { Peer } from "../peer.ts";
-import { readIntroduction } from "../peer-introduction.ts";
 import { Exchange } from "../stack/exchange.ts";
+import type { Head } from "../stack/head.ts";
+import type { DownstreamLeg, Switched } from "../stack/legs.ts";
 import {
   fieldValue,
+  introducePeer,
   keptFields,
   nominatedNames,
   ownMark,
@@ -44,7 +47,8 @@ let sharedParser: HeadParser = requestParser();
 
 type State = "idle" | "head" | "exchange" | "tunnel" | "lingering" | "closed";
 
-export class HttpDownstream implements Reader {
+export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
+  readonly protocol = "HTTP/1.1";
   readonly transport: Transport;
   readonly peer: Peer;
   readonly environment: Environment;
@@ -124,7 +128,7 @@ export class HttpDownstream implements Reader {
   }
 
   onDrain(): void {
-    this.#exchange?.upstream?.transport.resume();
+    this.#exchange?.upstream?.resume();
   }
 
   onClose(): void {
@@ -200,7 +204,7 @@ export class HttpDownstream implements Reader {
     }
     const host = fieldValue(head, text, head.fieldAt(mark.host));
     const introduction = head.fieldAt(ownMark.peer);
-    if (introduction >= 0) this.#introduce(fieldValue(head, text, introduction));
+    if (introduction >= 0) introducePeer(this.peer, fieldValue(head, text, introduction));
 
     const current = this.#chain();
     if (current === undefined) this.#isLast = true; // the chain is gone: this request is the last under its rules
@@ -221,13 +225,6 @@ export class HttpDownstream implements Reader {
       // A filter waits (a delay, say) and will still look at fields: this parser is the exchange's now.
       sharedParser = requestParser();
     }
-  }
-
-  #introduce(value: string): void {
-    const { peer } = this;
-    if (peer.principal === undefined || peer.labels !== undefined) return;
-    peer.labels = readIntroduction(value, peer.principal);
-    peer.series.clear();
   }
 
   #readBody(bytes: Buffer, at: number, end: number): number {
@@ -273,8 +270,8 @@ export class HttpDownstream implements Reader {
 
   // ---- answers ---------------------------------------------------------------------------------
 
-  writeInterim(text: string): void {
-    this.transport.writeText(text);
+  writeInterim(head: Head, text: string): void {
+    this.transport.writeText(text.slice(0, head.headEnd));
   }
 
   writeLocal(exchange: Exchange, status: number, body: string, fields: string): void {
@@ -290,7 +287,7 @@ export class HttpDownstream implements Reader {
 
   writeResponse(
     exchange: Exchange,
-    head: HeadParser,
+    head: Head,
     text: string,
     bytes: Buffer,
     start: number,
@@ -301,7 +298,7 @@ export class HttpDownstream implements Reader {
     const names = head.nominates ? nominatedNames(head, text) : undefined;
     let dropped = edit?.dropped;
     if (names !== undefined) dropped = new Set([...(dropped ?? []), ...names]);
-    this.#chunks = exchange.upstream?.endsAtClose === true;
+    this.#chunks = exchange.upstream?.isOpenEnded === true;
     if (isDone && !exchange.isRequestDone) this.#isLast = true;
     if (this.environment.isDraining) this.#isLast = true;
     let out =
@@ -315,30 +312,20 @@ export class HttpDownstream implements Reader {
     exchange.responseBytes += out.length + end - start;
     if (this.#chunks && end > start) {
       this.transport.writeText(out);
-      this.#writeChunk(bytes, start, end);
+      this.transport.writeChunk(bytes, start, end);
     } else this.transport.writeMessage(out, bytes, start, end);
-    if (this.transport.isBackedUp && !isDone) exchange.upstream?.transport.pause();
+    if (this.transport.isBackedUp && !isDone) exchange.upstream?.pause();
   }
 
   writeResponseBody(exchange: Exchange, bytes: Buffer, start: number, end: number): void {
     exchange.responseBytes += end - start;
-    if (this.#chunks) this.#writeChunk(bytes, start, end);
+    if (this.#chunks) this.transport.writeChunk(bytes, start, end);
     else this.transport.writeBytes(bytes, start, end);
-    if (this.transport.isBackedUp) exchange.upstream?.transport.pause();
+    if (this.transport.isBackedUp) exchange.upstream?.pause();
   }
 
-  #writeChunk(bytes: Buffer, start: number, end: number): void {
-    if (start === end) return;
-    const { transport } = this;
-    transport.socket.cork();
-    transport.writeText(`${(end - start).toString(16)}\r\n`);
-    transport.writeBytes(bytes, start, end);
-    transport.writeText("\r\n");
-    transport.socket.uncork();
-  }
-
-  writeResponseEnd(exchange: Exchange): void {
-    if (this.#chunks) this.transport.writeText("0\r\n\r\n");
+  writeResponseEnd(exchange: Exchange, trailers: string): void {
+    if (this.#chunks) this.transport.writeText(`0\r\n${trailers}\r\n`);
     if (!exchange.isRequestDone) this.#isLast = true;
   }
 
@@ -370,8 +357,8 @@ export class HttpDownstream implements Reader {
     } else if (ahead === undefined) this.transport.resume();
   }
 
-  /** Writes the 101; from here on the connection is a tunnel's. Answers what the client sent ahead. */
-  switchProtocols(exchange: Exchange, head: HeadParser, text: string): Buffer | undefined {
+  /** Writes the 101; from here on the connection is a tunnel's. */
+  switchProtocols(exchange: Exchange, head: Head, text: string): Switched {
     const out = `${text.slice(head.lineStart, head.startLineEnd + 2)}${keptFields(head, text, upgradeResponseDrops)}connection: upgrade\r\n\r\n`;
     exchange.responseBytes += out.length;
     this.transport.writeText(out);
@@ -379,11 +366,11 @@ export class HttpDownstream implements Reader {
     this.#exchange = undefined;
     const ahead = this.#ahead;
     this.#ahead = undefined;
-    return ahead;
+    return { transport: this.transport, ahead, onTunnelClosed: () => this.#onTunnelClosed() };
   }
 
   /** The tunnel that this connection became is closed. */
-  onTunnelClosed(): void {
+  #onTunnelClosed(): void {
     if (this.#state !== "tunnel") return;
     this.#state = "closed";
     this.#onClosed(this);

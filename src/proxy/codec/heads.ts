@@ -10,25 +10,34 @@
 
 import { FieldNames, firstOwnMark, mark } from "../../wire/http1/field-names.ts";
 import { HeadParser } from "../../wire/http1/head.ts";
+import type { Peer } from "../peer.ts";
+import { readIntroduction } from "../peer-introduction.ts";
+import type { Head } from "../stack/head.ts";
 
 /** The fields that the sidecar itself reads or replaces, beyond those that framing needs. */
-const watched = [
+export const watched: readonly string[] = [
   "x-request-id",
   "x-forwarded-proto",
   "x-forwarded-client-cert",
   "x-heddle-peer",
-] as const;
+  "content-type",
+  "grpc-timeout",
+];
 
 export const ownMark: {
   readonly requestId: number;
   readonly forwardedProto: number;
   readonly clientCertificate: number;
   readonly peer: number;
+  readonly contentType: number;
+  readonly grpcTimeout: number;
 } = {
   requestId: firstOwnMark,
   forwardedProto: firstOwnMark + 1,
   clientCertificate: firstOwnMark + 2,
   peer: firstOwnMark + 3,
+  contentType: firstOwnMark + 4,
+  grpcTimeout: firstOwnMark + 5,
 };
 
 const requestNames = new FieldNames(watched);
@@ -74,7 +83,7 @@ export type DroppedNames = ReadonlySet<string>;
 
 /** The head's field lines (without the start line and the last empty line) that go on. `text` is the whole head. */
 export function keptFields(
-  head: HeadParser,
+  head: Head,
   text: string,
   drops: DropTable,
   names?: DroppedNames,
@@ -97,7 +106,7 @@ export function keptFields(
 }
 
 /** The field names that Connection declares hop-by-hop beyond the standard ones; only asked when there are any. */
-export function nominatedNames(head: HeadParser, text: string): DroppedNames {
+export function nominatedNames(head: Head, text: string): DroppedNames {
   const names = new Set<string>();
   for (let i = 0; i < head.count; i++) {
     if (head.marks[i] !== mark.connection) continue;
@@ -109,12 +118,12 @@ export function nominatedNames(head: HeadParser, text: string): DroppedNames {
   return names;
 }
 
-export function fieldValue(head: HeadParser, text: string, index: number): string {
+export function fieldValue(head: Head, text: string, index: number): string {
   return text.slice(head.slots[index * 4 + 2], head.slots[index * 4 + 3]);
 }
 
 /** The value of the field `name` (lower case), several joined by commas (RFC 9110 §5.3); undefined when absent. */
-export function findField(head: HeadParser, text: string, name: string): string | undefined {
+export function findField(head: Head, text: string, name: string): string | undefined {
   let found: string | undefined;
   for (let i = 0; i < head.count; i++) {
     const start = head.slots[i * 4] ?? 0;
@@ -125,4 +134,11 @@ export function findField(head: HeadParser, text: string, name: string): string 
     found = found === undefined ? value : `${found},${value}`;
   }
   return found;
+}
+
+/** Takes in what the peer's sidecar says of its workload, once, and only beside a verified certificate. */
+export function introducePeer(peer: Peer, value: string): void {
+  if (peer.principal === undefined || peer.labels !== undefined) return;
+  peer.labels = readIntroduction(value, peer.principal);
+  peer.series.clear();
 }

@@ -16,6 +16,11 @@
  *   body before there is a        one read; 64 KiB when it   downstream                    connection ready
  *     connection, or for a retry    is kept for a retry
  *   socket write queue            64 KiB high-water mark     the opposite reader           'drain' of this socket
+ *   HTTP/2 stream, received       256 KiB not consumed       its window is not opened      the opposite side
+ *   HTTP/2 connection, received   16 MiB not consumed        its window is not opened      the opposite side
+ *   HTTP/2 data beyond a window   what was read before       the opposite reader           the window opens
+ *                                   the source paused
+ *   HTTP/2 output of one turn     64 KiB, then it is sent    -                             -
  *   tunnel buffer                 64 KiB per direction       tunnel, while a write of it   write completed
  *                                                              is unfinished
  *
@@ -24,6 +29,7 @@
 
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
+import type { Output } from "../../wire/hpack/output.ts";
 
 /** What a transport does with what it reads. Replaced when the connection changes its nature. */
 export interface Reader {
@@ -48,6 +54,9 @@ const tunnelBufferBytes = 64 * 1024;
 const highWaterBytes = 64 * 1024;
 /** Up to here a body rides with its head in one string: one copy, one write (libuv writes 16 KiB without allocating). */
 const joinedBodyBytes = 14 * 1024;
+
+/** A larger output array is let go after use: idle connections must not hold what a busy moment needed. */
+const maxReusedBytes = 128 * 1024;
 
 // Touched by every read of every HTTP connection; slow allocation, since it must not share memory with other buffers.
 const sharedBuffer = Buffer.allocUnsafeSlow(readBufferBytes);
@@ -140,6 +149,16 @@ export class Transport {
     this.socket.write(isConsumed ? bytes.subarray(start, end) : copyOf(bytes, start, end));
   }
 
+  /** Writes bytes as one chunk of HTTP/1.1's. */
+  writeChunk(bytes: Buffer, start: number, end: number): void {
+    if (start === end) return;
+    this.socket.cork();
+    this.writeText(`${(end - start).toString(16)}\r\n`);
+    this.writeBytes(bytes, start, end);
+    this.writeText("\r\n");
+    this.socket.uncork();
+  }
+
   /** Writes a head and the bytes that follow it with as few system calls as can be. */
   writeMessage(head: string, bytes: Buffer, start: number, end: number): void {
     if (start === end) this.writeText(head);
@@ -156,6 +175,17 @@ export class Transport {
   /** Writes bytes that the caller leaves alone until `written` is called. */
   writeOwned(bytes: Buffer, written: () => void): void {
     this.socket.write(bytes, written);
+  }
+
+  /** Writes all of an output, whose array is written over again as soon as nobody reads it any more. */
+  writeOutput(out: Output): void {
+    const whole = out.bytes;
+    const bytes = out.take();
+    const wasIdle = this.socket.writableLength === 0;
+    this.socket.write(bytes);
+    // TLS has encrypted the bytes when the call returns, unless others wait before them.
+    const isConsumed = this.isTls ? wasIdle : this.socket.writableLength === 0;
+    if (isConsumed && whole.length <= maxReusedBytes) out.reuse(bytes, whole);
   }
 
   /** Sends what is queued, then FIN. Reading goes on. */

@@ -10,6 +10,7 @@ import { BodyReader } from "../../wire/http1/body.ts";
 import { responseFraming } from "../../wire/http1/framing.ts";
 import type { HeadParser } from "../../wire/http1/head.ts";
 import type { Exchange } from "../stack/exchange.ts";
+import type { UpstreamLeg } from "../stack/legs.ts";
 import type { Failure } from "../stack/outcome.ts";
 import type { Host } from "../upstream/host.ts";
 import { responseParser } from "./heads.ts";
@@ -19,9 +20,12 @@ import type { Reader, Transport } from "./transport.ts";
 // One for all connections, as in downstream.ts.
 let sharedParser: HeadParser = responseParser();
 
+const nothing = Buffer.alloc(0);
+
 type State = "connecting" | "idle" | "busy" | "tunnel" | "closed";
 
-export class HttpUpstream implements Reader {
+export class HttpUpstream implements Reader, UpstreamLeg {
+  readonly isHttp2 = false;
   readonly transport: Transport;
   readonly host: Host;
   /** It has carried an exchange before. */
@@ -36,6 +40,8 @@ export class HttpUpstream implements Reader {
   #isRequestSent = false;
   #mayStay = false;
   #isIntroduced = false;
+  /** The request's body came without a length, in HTTP/2: it goes on in chunks of our making. */
+  #chunks = false;
 
   /** The cluster's generation when it was opened. */
   readonly generation: number;
@@ -47,14 +53,61 @@ export class HttpUpstream implements Reader {
   }
 
   /** The field line that tells the peer's sidecar who we are; only in the first request of a mutual TLS connection. */
-  introduction(): string {
+  #introduction(): string {
     if (this.#isIntroduced || !this.transport.isTls) return "";
     this.#isIntroduced = true;
     return this.host.introduction;
   }
 
-  get endsAtClose(): boolean {
+  get isOpenEnded(): boolean {
     return this.#body.endsAtClose;
+  }
+
+  get isBackedUp(): boolean {
+    return this.transport.isBackedUp;
+  }
+
+  pause(): void {
+    this.transport.pause();
+  }
+
+  resume(): void {
+    this.transport.resume();
+  }
+
+  // ---- the request -----------------------------------------------------------------------------
+
+  sendRequest(
+    exchange: Exchange,
+    body: Buffer | undefined,
+    start: number,
+    end: number,
+    isDone: boolean,
+  ): void {
+    const { transport } = this;
+    this.#chunks = exchange.isOpenEnded && !(isDone && start === end);
+    let { outgoing } = exchange;
+    // It came in HTTP/2, where TE is about the message; here it would be about our connection.
+    if (exchange.downstream.protocol === "HTTP/2")
+      outgoing = outgoing.replace("\r\nte: trailers\r\n", "\r\n");
+    if (this.#chunks) outgoing += "transfer-encoding: chunked\r\n";
+    const head = `${outgoing}${this.#introduction()}\r\n`;
+    if (this.#chunks) {
+      transport.writeText(head);
+      this.sendBody(body ?? nothing, start, end, isDone, exchange.requestTrailers);
+      return;
+    }
+    if (body === undefined) transport.writeText(head);
+    else transport.writeMessage(head, body, start, end);
+    if (isDone) this.#isRequestSent = true;
+  }
+
+  sendBody(bytes: Buffer, start: number, end: number, isDone: boolean, trailers: string): void {
+    if (this.#chunks) this.transport.writeChunk(bytes, start, end);
+    else this.transport.writeBytes(bytes, start, end);
+    if (!isDone) return;
+    if (this.#chunks) this.transport.writeText(`0\r\n${trailers}\r\n`);
+    this.#isRequestSent = true;
   }
 
   /** Gives the connection to an exchange, which writes its request now. */
@@ -69,10 +122,6 @@ export class HttpUpstream implements Reader {
   park(): void {
     this.state = "idle";
     this.host.release(this);
-  }
-
-  requestSent(): void {
-    this.#isRequestSent = true;
   }
 
   // ---- Reader ----------------------------------------------------------------------------------
@@ -189,7 +238,7 @@ export class HttpUpstream implements Reader {
     // An answer that comes before the request is complete ends the conversation: the rest has nowhere to go.
     if (!this.#isRequestSent) this.#mayStay = false;
     this.#release();
-    exchange?.onResponseDone();
+    exchange?.onResponseDone("");
   }
 
   /** The exchange goes on elsewhere: back to the pool when the answer was whole, away with it otherwise. */

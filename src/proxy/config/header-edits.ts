@@ -5,7 +5,7 @@ import type { HeaderEdit } from "../../model/proxy-config.ts";
 export interface CompiledEdit {
   /** Lower case. */
   readonly dropped: ReadonlySet<string>;
-  /** Complete lines, each with its CRLF. */
+  /** Complete lines, each with its CRLF, in the form that HTTP/2 takes, too. */
   readonly lines: string;
   /** `:authority` or Host, when the edit sets it. */
   readonly authority: string | undefined;
@@ -39,7 +39,9 @@ export function compileEdits(edits: readonly (HeaderEdit | undefined)[]): Compil
   for (const needed of ["host", "content-length", "transfer-encoding"]) dropped.delete(needed);
   const isEmpty = dropped.size === 0 && lines.length === 0 && authority === undefined;
   if (isEmpty) return undefined;
-  const text = lines.map(({ name, value }) => `${name}: ${printable(value)}\r\n`).join("");
+  const text = lines
+    .map(({ name, value }) => `${name.toLowerCase()}: ${printable(value)}\r\n`)
+    .join("");
   return { dropped, lines: text, authority };
 }
 
@@ -47,7 +49,7 @@ function isAuthority(name: string): boolean {
   return name === ":authority" || name.toLowerCase() === "host";
 }
 
-/** A configured value must not end its line. */
+/** A configured value must not end its line, nor be one that HTTP/2 does not take. */
 function printable(value: string): string {
-  return value.replace(/[\r\n\0]/g, " ");
+  return value.replace(/\p{Cc}/gu, " ").trim();
 }

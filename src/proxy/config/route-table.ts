@@ -84,7 +84,7 @@ function handlerOf(route: Route, clusters: FindCluster, environment: Environment
   return stack(
     [
       faults, // before anything that costs: an aborted request reaches nobody
-      action.timeoutMs > 0 ? timeout(action.timeoutMs, environment) : undefined, // covers every try below
+      timeout(action.timeoutMs, environment), // covers every try below
       action.retry === undefined ? undefined : retries(action.retry, environment),
     ],
     router(destinations, { match: route.match, action }, environment),

@@ -10,6 +10,7 @@ import type { Filter } from "../stack/handler.ts";
 export function accessLog(write: (line: string) => void, environment: Environment): Filter {
   return (next) => (exchange) => {
     const { method, path, query, authority, peer } = exchange;
+    const { protocol } = exchange.downstream;
     const userAgent = exchange.field("user-agent");
     const requestId = exchange.field("x-request-id");
     const forwardedFor = exchange.field("x-forwarded-for");
@@ -20,7 +21,7 @@ export function accessLog(write: (line: string) => void, environment: Environmen
           start_time: new Date(startedAt).toISOString(),
           method,
           path: path + query,
-          protocol: "HTTP/1.1",
+          protocol,
           response_code: over.status,
           response_flags: over.flag,
           response_code_details: over.details,

@@ -6,11 +6,11 @@
  */
 
 import type { RetryPolicy } from "../../model/proxy-config.ts";
-import type { HeadParser } from "../../wire/http1/head.ts";
 import { findField } from "../codec/heads.ts";
 import type { Environment } from "../environment.ts";
 import type { Exchange, RetryDecision } from "../stack/exchange.ts";
 import type { Filter } from "../stack/handler.ts";
+import type { Head } from "../stack/head.ts";
 import type { Failure } from "../stack/outcome.ts";
 import { Timeout } from "../timer-wheel.ts";
 
@@ -67,7 +67,7 @@ class Retries implements RetryDecision {
     return this.#isFailureRetried(failure) && this.#retry(exchange);
   }
 
-  afterHead(exchange: Exchange, head: HeadParser, text: string): boolean {
+  afterHead(exchange: Exchange, head: Head, text: string): boolean {
     return this.#isAnswerRetried(head, text) && this.#retry(exchange);
   }
 
@@ -82,6 +82,10 @@ class Retries implements RetryDecision {
           on.has("reset") ||
           on.has("reset-before-request")
         );
+      case "refused":
+        return (
+          on.has("refused-stream") || on.has("reset") || on.has("5xx") || on.has("gateway-error")
+        );
       case "reset":
       case "protocol-error":
       case "per-try-timeout":
@@ -92,7 +96,7 @@ class Retries implements RetryDecision {
     }
   }
 
-  #isAnswerRetried(head: HeadParser, text: string): boolean {
+  #isAnswerRetried(head: Head, text: string): boolean {
     const { status } = head;
     const on = this.#on;
     if (status >= 500 && on.has("5xx")) return true;

@@ -13,6 +13,7 @@
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { HttpDownstream } from "../codec/downstream.ts";
+import { Http2Downstream } from "../codec/http2/downstream.ts";
 import { acceptTls, adopt, descriptorOf, verifyErrorOf } from "../codec/sockets.ts";
 import { type Reader, Transport } from "../codec/transport.ts";
 import { refusal, type Subject } from "../config/matchers.ts";
@@ -38,6 +39,7 @@ import {
 import { readClientHello } from "./client-hello.ts";
 import type { LiveConnection } from "./connections.ts";
 import { detect } from "./detect.ts";
+import { HttpEntry, type HttpVersion, httpVersion } from "./http-entry.ts";
 import type { Destination, Runtime } from "./runtime.ts";
 
 /** What detection may look at before it must know: a ClientHello with post-quantum key shares takes 2 KiB. */
@@ -323,13 +325,29 @@ export class Incoming implements Reader, LiveConnection {
       const now = runtime.tables.chain(listener, chain.name);
       return now?.kind === "http" ? now : undefined;
     };
-    const downstream = new HttpDownstream(transport, peer, lookUp, runtime.environment, (closed) =>
-      runtime.connections.delete(closed),
-    );
-    runtime.connections.add(downstream);
-    transport.reader = downstream;
-    if (this.#first !== undefined) downstream.onBytes(this.#first, this.#first.length);
-    if (this.#hasEnded) downstream.onEnd();
+    const { connections, environment } = runtime;
+    const leave = (closed: LiveConnection) => connections.delete(closed);
+    const start = (version: HttpVersion, first: Buffer, length: number) => {
+      const downstream =
+        version === "http/2"
+          ? new Http2Downstream(transport, peer, lookUp, environment, leave)
+          : new HttpDownstream(transport, peer, lookUp, environment, leave);
+      connections.add(downstream);
+      transport.reader = downstream;
+      downstream.onBytes(first, length);
+      if (this.#hasEnded) downstream.onEnd();
+    };
+    const first = this.#first ?? Buffer.alloc(0);
+    const version = this.#hasEnded ? "http/1.1" : httpVersion(first, first.length);
+    if (version !== undefined) {
+      start(version, first, first.length);
+      return;
+    }
+    const { downstreamIdleMs } = environment.limits;
+    const entry = new HttpEntry(transport, environment.now(), downstreamIdleMs, start, leave);
+    connections.add(entry);
+    transport.reader = entry;
+    if (first.length > 0) entry.onBytes(first, first.length);
   }
 
   #startTcp(chain: TcpChain, transport: Transport, peer: Peer): void {

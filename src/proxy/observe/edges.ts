@@ -38,7 +38,8 @@ export class EdgeTally {
   }
 
   request(exchange: Exchange, durationMs: number): void {
-    const { status, flag, attempts } = exchange;
+    const { flag, attempts } = exchange;
+    const status = exchange.outcome(exchange.status);
     this.#codes.set(status, (this.#codes.get(status) ?? 0) + 1);
     if (flag !== "-") this.#flag(flag);
     if (attempts > 1) this.#retries += attempts - 1;

@@ -43,8 +43,11 @@ class Bound {
   /** Undefined where the other end counts the edge. */
   readonly ends: EdgeEnds | undefined;
   edge: EdgeTally | undefined = undefined;
+  grpcEdge: EdgeTally | undefined = undefined;
   /** By status, for requests without a flag: nearly all of them. */
   readonly plain: (RequestSeries | undefined)[] = [];
+  /** Calls of gRPC that went well. */
+  grpcOk: RequestSeries | undefined = undefined;
   readonly flagged = new Map<string, RequestSeries>();
   tcp: TcpSeries | undefined = undefined;
 
@@ -87,7 +90,7 @@ export class Recorder {
       series.duration.observe(durationMs);
       series.requestBytes.observe(exchange.requestBytes);
       series.responseBytes.observe(exchange.responseBytes);
-      this.#edge(bound)?.request(exchange, durationMs);
+      this.#edge(bound, exchange.isGrpc)?.request(exchange, durationMs);
     };
   }
 
@@ -103,7 +106,11 @@ export class Recorder {
     return bound.tcp;
   }
 
-  #edge(bound: Bound): EdgeTally | undefined {
+  #edge(bound: Bound, isGrpc: boolean): EdgeTally | undefined {
+    if (isGrpc) {
+      if (bound.ends !== undefined) bound.grpcEdge ??= this.edges.of(bound.ends, "grpc");
+      return bound.grpcEdge;
+    }
     if (bound.edge === undefined && bound.ends !== undefined) {
       bound.edge = this.edges.of(bound.ends, "http");
     }
@@ -111,18 +118,19 @@ export class Recorder {
   }
 
   #requestSeries(bound: Bound, exchange: Exchange): RequestSeries {
-    const { status, flag, grpcStatus } = exchange;
-    if (flag === "-" && grpcStatus === "") {
-      const known = bound.plain[status];
+    const { status, flag, grpcStatus, isGrpc } = exchange;
+    if (flag === "-" && (isGrpc ? grpcStatus === "0" && status === 200 : true)) {
+      const known = isGrpc ? bound.grpcOk : bound.plain[status];
       if (known !== undefined) return known;
-      const series = this.#bindRequest(bound.labels, status, flag, grpcStatus);
-      bound.plain[status] = series;
+      const series = this.#bindRequest(bound.labels, exchange);
+      if (isGrpc) bound.grpcOk = series;
+      else bound.plain[status] = series;
       return series;
     }
-    const key = `${status} ${flag} ${grpcStatus}`;
+    const key = `${isGrpc} ${status} ${flag} ${grpcStatus}`;
     let series = bound.flagged.get(key);
     if (series === undefined) {
-      series = this.#bindRequest(bound.labels, status, flag, grpcStatus);
+      series = this.#bindRequest(bound.labels, exchange);
       bound.flagged.set(key, series);
     }
     return series;
@@ -217,10 +225,11 @@ export class Recorder {
 
   // ---- binding ---------------------------------------------------------------------------------
 
-  #bindRequest(base: Labels, status: number, flag: string, grpcStatus: string): RequestSeries {
+  #bindRequest(base: Labels, exchange: Exchange): RequestSeries {
+    const { status, flag, grpcStatus, isGrpc } = exchange;
     const labels = {
       ...base,
-      request_protocol: "http",
+      request_protocol: isGrpc ? "grpc" : "http",
       response_code: String(status),
       response_flags: flag,
       grpc_response_status: grpcStatus,

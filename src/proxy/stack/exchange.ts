@@ -12,8 +12,7 @@
  */
 
 import { mark } from "../../wire/http1/field-names.ts";
-import type { HeadParser } from "../../wire/http1/head.ts";
-import type { HttpDownstream } from "../codec/downstream.ts";
+import { lineValue } from "../../wire/http2/lines.ts";
 import { fieldValue, findField } from "../codec/heads.ts";
 import type { Target } from "../codec/target.ts";
 import type { HttpUpstream } from "../codec/upstream.ts";
@@ -25,11 +24,17 @@ import { Tunnel } from "../tcp/tunnel.ts";
 import type { Timeout } from "../timer-wheel.ts";
 import type { ClusterRuntime } from "../upstream/cluster.ts";
 import type { Host } from "../upstream/host.ts";
+import { httpStatusOf, knownGrpcStatus } from "./grpc-status.ts";
+import type { Head } from "./head.ts";
+import type { DownstreamLeg, UpstreamLeg } from "./legs.ts";
 import type { Failure, ResponseFlag } from "./outcome.ts";
 import { replyFor } from "./outcome.ts";
 
 /** What is kept for a retry. Linkerd's limit. */
 const maxKeptBytes = 64 * 1024;
+
+/** Refusals of streams that are not told to anybody: another connection nearly always takes the request. */
+const maxRefusals = 2;
 
 /** Sends an exchange upstream once more; the router. */
 export type Attempt = (exchange: Exchange) => void;
@@ -38,15 +43,15 @@ export type Attempt = (exchange: Exchange) => void;
 export interface RetryDecision {
   /** True: another attempt has been arranged, and this outcome is not the answer. */
   afterFailure(exchange: Exchange, failure: Failure): boolean;
-  afterHead(exchange: Exchange, head: HeadParser, text: string): boolean;
+  afterHead(exchange: Exchange, head: Head, text: string): boolean;
 }
 
 export class Exchange implements Subject {
-  readonly downstream: HttpDownstream;
+  readonly downstream: DownstreamLeg;
   readonly peer: Peer;
   readonly startedAt: number;
   /** The head as text; the parser's offsets count from its start. The parser is only ours until `outgoing` is set. */
-  readonly head: HeadParser;
+  readonly head: Head;
   readonly headBytes: number;
   readonly text: string;
   readonly method: string;
@@ -56,6 +61,18 @@ export class Exchange implements Subject {
   path: string;
   query: string;
   readonly wantsUpgrade: boolean;
+  /** The request's body comes in the chunks of HTTP/1.1. */
+  readonly isChunked: boolean;
+  /** The request's body, where there is one, comes bare and without a length: only its end says where it ends. */
+  readonly isOpenEnded: boolean;
+  /** It is a call of gRPC, in HTTP/2. */
+  isGrpc = false;
+  /** How long the caller of gRPC waits. */
+  grpcTimeoutMs: number | undefined = undefined;
+  /** Fields that came as never to be put in a table (RFC 7541 §7.1.3). */
+  sensitive: ReadonlySet<string> | undefined = undefined;
+  /** Lines of trailers that came in HTTP/2. */
+  requestTrailers = "";
 
   /** Set by the filters as they decide. */
   route: CompiledRoute | undefined = undefined;
@@ -86,7 +103,7 @@ export class Exchange implements Subject {
 
   /** The head that goes upstream, without its last empty line. */
   outgoing = "";
-  upstream: HttpUpstream | undefined = undefined;
+  upstream: UpstreamLeg | undefined = undefined;
   hasResponse = false;
   isOver = false;
   isRequestDone = false;
@@ -100,10 +117,11 @@ export class Exchange implements Subject {
   #firstEnd = 0;
   #ends: ((exchange: Exchange) => void)[] = [];
   #isAttempting = false;
+  #refusals = 0;
 
   constructor(
-    downstream: HttpDownstream,
-    head: HeadParser,
+    downstream: DownstreamLeg,
+    head: Head,
     text: string,
     target: Target,
     host: string,
@@ -118,6 +136,8 @@ export class Exchange implements Subject {
     this.query = target.query;
     this.targetAuthority = target.authority;
     this.authority = target.authority ?? host;
+    this.isChunked = head.isChunked;
+    this.isOpenEnded = downstream.protocol === "HTTP/2" && head.contentLength < 0;
     this.wantsUpgrade = head.upgrades && isWebSocket(head, text);
     this.startedAt = startedAt;
     this.headBytes = this.requestBytes = head.headEnd;
@@ -191,9 +211,14 @@ export class Exchange implements Subject {
       return;
     }
     this.#hasSentBody = true;
-    upstream.transport.writeBytes(bytes, start, end);
-    if (upstream.transport.isBackedUp) this.downstream.pause();
-    if (isDone) upstream.requestSent();
+    upstream.sendBody(bytes, start, end, isDone, this.requestTrailers);
+    if (upstream.isBackedUp) this.downstream.pause();
+  }
+
+  /** The request ended with trailers (HTTP/2). */
+  onRequestTrailers(lines: string): void {
+    this.requestTrailers = lines;
+    this.onRequestBody(nothing, 0, 0, true);
   }
 
   #keep(bytes: Buffer, start: number, end: number): void {
@@ -255,24 +280,22 @@ export class Exchange implements Subject {
   }
 
   /** The connection is this exchange's: everything that is known of the request goes out in one write. */
-  onConnection(upstream: HttpUpstream): void {
+  onConnection(upstream: UpstreamLeg): void {
     this.upstream = upstream;
-    const { transport } = upstream;
-    const head = `${this.outgoing}${upstream.introduction()}\r\n`;
+    const isDone = this.isRequestDone;
     const first = this.#firstBytes;
     const kept = this.#kept;
     this.#hasSentBody ||= kept !== undefined || first !== undefined;
     if (kept !== undefined) {
       const body = kept.length === 1 ? kept[0] : Buffer.concat(kept);
       if (!this.#keepsBody) this.#kept = undefined;
-      if (body !== undefined) transport.writeMessage(head, body, 0, body.length);
+      upstream.sendRequest(this, body, 0, body?.length ?? 0, isDone);
     } else if (first !== undefined) {
-      transport.writeMessage(head, first, this.#firstStart, this.#firstEnd);
+      upstream.sendRequest(this, first, this.#firstStart, this.#firstEnd, isDone);
       if (this.#keepsBody) this.#keep(first, this.#firstStart, this.#firstEnd);
       this.#firstBytes = undefined;
-    } else transport.writeText(head);
-    if (this.isRequestDone) upstream.requestSent();
-    else if (!transport.isBackedUp) this.downstream.resume();
+    } else upstream.sendRequest(this, undefined, 0, 0, isDone);
+    if (!upstream.isBackedUp) this.downstream.resume();
   }
 
   onUpstreamDrain(): void {
@@ -280,20 +303,22 @@ export class Exchange implements Subject {
   }
 
   /** An interim answer (1xx but 101) goes on as it is. */
-  onInterim(head: HeadParser, text: string): void {
-    this.downstream.writeInterim(text.slice(0, head.headEnd));
+  onInterim(head: Head, text: string): void {
+    this.downstream.writeInterim(head, text);
   }
 
   /** The answer's head, and the body bytes that came with it. False: it was not the answer, another attempt follows. */
   onResponse(
-    head: HeadParser,
+    head: Head,
     text: string,
     bytes: Buffer,
     start: number,
     end: number,
     isDone: boolean,
   ): boolean {
-    this.host?.report(head.status);
+    // How a call of gRPC went is said at its end, which is here where there is no body.
+    if (this.isGrpc && isDone) this.#noteGrpcStatus(findField(head, text, "grpc-status"));
+    if (!this.isGrpc || isDone || head.status !== 200) this.host?.report(this.outcome(head.status));
     if (this.retries?.afterHead(this, head, text) === true) return false;
     if (this.isRetryLimited) this.flag = "URX";
     this.status = head.status;
@@ -307,24 +332,38 @@ export class Exchange implements Subject {
   }
 
   /** The answer is complete, and the upstream connection already looked after. */
-  onResponseDone(): void {
+  onResponseDone(trailers: string): void {
     this.upstream = undefined;
-    this.downstream.writeResponseEnd(this);
+    if (this.isGrpc && trailers !== "") {
+      this.#noteGrpcStatus(lineValue(trailers, "grpc-status"));
+      this.host?.report(this.outcome(this.status));
+    }
+    this.downstream.writeResponseEnd(this, trailers);
     this.#end();
   }
 
+  #noteGrpcStatus(text: string | undefined): void {
+    this.grpcStatus = knownGrpcStatus(text);
+  }
+
+  /** What the answer counts as where success is judged by HTTP's statuses: a failed call of gRPC has status 200, too. */
+  outcome(status: number): number {
+    return this.grpcStatus === "" ? status : httpStatusOf(this.grpcStatus);
+  }
+
   /** The answer is 101: both connections become a tunnel, and the exchange lasts as long as it. */
-  onUpgrade(upstream: HttpUpstream, head: HeadParser, text: string, after: Buffer): void {
+  onUpgrade(upstream: HttpUpstream, head: Head, text: string, after: Buffer): void {
     this.status = head.status;
     this.hasResponse = true;
     this.upstream = undefined;
-    const { downstream } = this;
-    const ahead = downstream.switchProtocols(this, head, text);
-    const tunnel = new Tunnel(downstream.transport, upstream.transport, (closed) => {
+    const switched = this.downstream.switchProtocols(this, head, text);
+    if (switched === undefined) return; // nobody who cannot switch asks for it
+    const { transport, ahead } = switched;
+    const tunnel = new Tunnel(transport, upstream.transport, (closed) => {
       this.requestBytes += closed.fromDownstreamBytes;
       this.responseBytes += closed.fromUpstreamBytes;
       upstream.onTunnelClosed();
-      downstream.onTunnelClosed();
+      switched.onTunnelClosed();
       this.#end();
     });
     if (ahead !== undefined) tunnel.sendUpstream(ahead);
@@ -353,6 +392,15 @@ export class Exchange implements Subject {
       this.attempts--;
       this.attempt(this);
       return;
+    }
+    if (failure === "refused" && this.canReplay && this.attempt !== undefined) {
+      // RFC 9113 §8.7: the endpoint did not look at it. Mostly it takes fewer streams than its connection was given.
+      if (this.#refusals++ < maxRefusals) {
+        this.#endAttempt();
+        this.attempts--;
+        this.attempt(this);
+        return;
+      }
     }
     if (this.retries?.afterFailure(this, failure) === true) return;
     const reply = replyFor(failure);
@@ -423,11 +471,13 @@ export class Exchange implements Subject {
   }
 }
 
+const nothing = Buffer.alloc(0);
+
 /**
  * WebSocket is the one protocol that may be switched to, as with Istio: after any other switch (h2c above all) requests
  * would go on inside the tunnel that no policy sees. An upgrade that is not taken up is an ordinary request (RFC 9110 §7.8).
  */
-function isWebSocket(head: HeadParser, text: string): boolean {
+function isWebSocket(head: Head, text: string): boolean {
   const index = head.fieldAt(mark.upgrade);
   return index >= 0 && fieldValue(head, text, index).toLowerCase() === "websocket";
 }

@@ -22,6 +22,8 @@ export type Failure =
   | "connect-failure"
   /** The connection ended after the request was sent and before its answer was complete. */
   | "reset"
+  /** The endpoint did not look at the request (HTTP/2 only). */
+  | "refused"
   /** A circuit breaker is open. */
   | "overflow"
   /** The cluster has no endpoint that may be used. */
@@ -42,6 +44,7 @@ const reset = "upstream connect error or disconnect/reset before headers. reset 
 const replies: Readonly<Record<Failure, LocalReply>> = {
   "connect-failure": { status: 503, flag: "UF", body: `${reset} connection failure` },
   reset: { status: 503, flag: "UC", body: `${reset} connection termination` },
+  refused: { status: 503, flag: "UC", body: `${reset} remote refused stream reset` },
   overflow: { status: 503, flag: "UO", body: `${reset} overflow` },
   "no-host": { status: 503, flag: "UH", body: "no healthy upstream" },
   "per-try-timeout": { status: 504, flag: "UT", body: "upstream request timeout" },

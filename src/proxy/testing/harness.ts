@@ -40,6 +40,11 @@ export interface Answer {
 export class Harness implements AsyncDisposable {
   readonly #closing: (() => unknown)[] = [];
 
+  /** Something more to close with the test; last come, first closed. */
+  atEnd(close: () => unknown): void {
+    this.#closing.push(close);
+  }
+
   /** An HTTP application; answers its port. */
   async app(handle: (request: IncomingMessage, response: ServerResponse) => void): Promise<number> {
     const server = createServer(handle);

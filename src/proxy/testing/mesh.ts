@@ -151,7 +151,7 @@ export function outbound(
         filterChains: [
           {
             name: "http",
-            match: { transport: "raw", applicationProtocols: ["http/1.1"] },
+            match: { transport: "raw", applicationProtocols: ["http/1.1", "h2c"] },
             rbac: [],
             filter: {
               kind: "http",
@@ -190,7 +190,7 @@ export function virtual(
 
 export const downstreamTls: DownstreamTls = {
   requireClientCertificate: true,
-  alpn: ["http/1.1"],
+  alpn: ["h2", "http/1.1"],
   certificate: "default",
   validation: "ROOTCA",
 };
@@ -202,10 +202,11 @@ export function inbound(
     readonly rbac?: readonly Rbac[];
     readonly isStrict?: boolean;
     readonly isTcp?: boolean;
+    readonly protocol?: NonNullable<Cluster["protocol"]>;
   } = {},
 ): Pick<ProxyConfig, "listeners" | "clusters"> {
   const name = `inbound|${port}||`;
-  const { rbac = [], isStrict = false, isTcp = false } = options;
+  const { rbac = [], isStrict = false, isTcp = false, protocol } = options;
   const filter: FilterChain["filter"] = isTcp
     ? { kind: "tcp", statPrefix: name, clusters: [{ cluster: name, weight: 1 }] }
     : {
@@ -220,7 +221,7 @@ export function inbound(
   const tls: FilterChain = {
     name: `${name}-tls`,
     match: { destinationPort: port, transport: "tls" },
-    tls: { ...downstreamTls, alpn: isTcp ? ["heddle"] : ["http/1.1"] },
+    tls: { ...downstreamTls, alpn: isTcp ? ["heddle"] : downstreamTls.alpn },
     rbac: isTcp ? rbac : [],
     filter,
   };
@@ -236,6 +237,7 @@ export function inbound(
       cluster(name, {
         direction: "inbound",
         discovery: { kind: "original-destination" },
+        ...(protocol === undefined ? {} : { protocol }),
         service: { namespace: "shop", name: "cart", host: "cart.shop.svc.cluster.local", port: 80 },
       }),
     ],
@@ -247,7 +249,7 @@ export function upstreamTls(...identities: readonly string[]): NonNullable<Clust
     certificate: "default",
     validation: "ROOTCA",
     sni: "outbound_.80_._.cart.shop.svc.cluster.local",
-    alpn: ["http/1.1"],
+    alpn: ["h2", "http/1.1"],
     subjectAltNames: identities,
   };
 }

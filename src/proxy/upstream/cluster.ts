@@ -10,6 +10,7 @@
 import type { Cluster, Endpoint } from "../../model/proxy-config.ts";
 import type { ConnectTlsOptions } from "../codec/sockets.ts";
 import type { Environment } from "../environment.ts";
+import type { Exchange } from "../stack/exchange.ts";
 import { createPicker, type Picker } from "./balancer/picker.ts";
 import { Host } from "./host.ts";
 import { OutlierDetector } from "./outlier.ts";
@@ -157,6 +158,13 @@ export class ClusterRuntime {
     if (this.config.discovery.kind !== "original-destination" || host.active > 0) return;
     const key = `${host.address}:${host.port}:false`;
     if (this.#hosts.get(key) === host) this.#hosts.delete(key);
+  }
+
+  /** Whether the exchange goes to this cluster's endpoints in HTTP/2. What asks for an upgrade cannot. */
+  speaksHttp2(exchange: Exchange): boolean {
+    const { protocol } = this.config;
+    if (protocol === "downstream") return exchange.downstream.protocol === "HTTP/2";
+    return protocol === "http/2" && !exchange.wantsUpgrade;
   }
 
   // ---- limits ----------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { selfSource } from "../../model/names.ts";
 import type { Endpoint } from "../../model/proxy-config.ts";
+import { Http2Upstream } from "../codec/http2/upstream.ts";
 import { type ConnectTlsOptions, connectPlain, connectWithTls } from "../codec/sockets.ts";
 import { type Reader, Transport } from "../codec/transport.ts";
 import { HttpUpstream } from "../codec/upstream.ts";
@@ -37,6 +38,8 @@ export class Host {
     ejectedUntil: 0,
   };
   readonly #idle: HttpUpstream[] = [];
+  /** All connections of HTTP/2, busy ones too: they are shared. */
+  readonly #shared: Http2Upstream[] = [];
 
   constructor(cluster: ClusterRuntime, endpoint: Endpoint) {
     this.cluster = cluster;
@@ -65,6 +68,10 @@ export class Host {
 
   /** Finds or makes a connection for the exchange; `fresh` asks for a new one. */
   serve(exchange: Exchange, fresh: boolean): void {
+    if (this.cluster.speaksHttp2(exchange)) {
+      this.#serveShared(exchange);
+      return;
+    }
     const pooled = fresh ? undefined : this.#takeIdle();
     if (pooled !== undefined) {
       pooled.start(exchange);
@@ -95,7 +102,7 @@ export class Host {
       if (isPending) cluster.pendingRequests--;
       isPending = false;
     };
-    const connection = new HttpUpstream(this, (reader) => this.#open(reader));
+    const connection = new HttpUpstream(this, (reader) => this.#open(reader, "http/1.1"));
     this.#whenReady(
       connection.transport,
       () => {
@@ -130,6 +137,53 @@ export class Host {
     if (this.connections === 0) this.cluster.onHostUnused(this);
   }
 
+  // ---- requests over HTTP/2 --------------------------------------------------------------------
+
+  #serveShared(exchange: Exchange): void {
+    const { generation } = this.cluster;
+    const known = this.#shared.find((one) => one.room > 0 && one.generation === generation);
+    if (known?.state === "ready") known.start(exchange);
+    else if (known === undefined && !this.cluster.mayConnect()) exchange.onFailure("overflow");
+    else this.#waitFor(known ?? this.#connectShared(), exchange);
+  }
+
+  #connectShared(): Http2Upstream {
+    this.connections++;
+    const connection = new Http2Upstream(this, (reader) => this.#open(reader, "http/2"));
+    this.#shared.push(connection);
+    this.#whenReady(
+      connection.transport,
+      () => connection.ready(),
+      () => {
+        this.cluster.connectFailures++;
+        connection.close();
+      },
+    );
+    return connection;
+  }
+
+  #waitFor(connection: Http2Upstream, exchange: Exchange): void {
+    const { cluster } = this;
+    const { epoch } = exchange;
+    cluster.pendingRequests++;
+    connection.whenReady((isReady) => {
+      cluster.pendingRequests--;
+      // The client may have left meanwhile, or the try run out of time.
+      if (exchange.epoch !== epoch) return;
+      if (!isReady) exchange.onFailure("connect-failure");
+      else if (connection.room > 0) connection.start(exchange);
+      else this.#serveShared(exchange); // it takes fewer streams than it was thought to
+    });
+  }
+
+  /** The connection takes no more exchanges, and none is under way. */
+  onSharedClosed(connection: Http2Upstream): void {
+    const index = this.#shared.indexOf(connection);
+    if (index >= 0) this.#shared.splice(index, 1);
+    this.connections--;
+    if (this.connections === 0) this.cluster.onHostUnused(this);
+  }
+
   // ---- tunnels ---------------------------------------------------------------------------------
 
   /** Opens a connection for a tunnel. Exactly one of the callbacks is called, once. */
@@ -144,7 +198,7 @@ export class Host {
     }
     this.connections++;
     this.active++;
-    const transport = this.#open(reader);
+    const transport = this.#open(reader, "any");
     this.#whenReady(
       transport,
       () => onReady(transport),
@@ -166,7 +220,7 @@ export class Host {
 
   // ---- connecting ------------------------------------------------------------------------------
 
-  #open(reader: Reader): Transport {
+  #open(reader: Reader, protocol: UpstreamProtocol): Transport {
     this.cluster.connectionsTotal++;
     const tls: ConnectTlsOptions | undefined = this.endpoint.tls ? this.cluster.tls : undefined;
     const isOwnPod = this.address === this.cluster.environment.node.address;
@@ -174,7 +228,13 @@ export class Host {
     return new Transport(reader, (onread) =>
       tls === undefined
         ? connectPlain(this.address, this.port, onread)
-        : connectWithTls(this.address, this.port, tls, onread, from),
+        : connectWithTls(
+            this.address,
+            this.port,
+            { ...tls, alpn: offeredFor(protocol, tls.alpn) },
+            onread,
+            from,
+          ),
     );
   }
 
@@ -221,10 +281,15 @@ export class Host {
 
   closeIdle(): void {
     for (const connection of this.#idle.splice(0)) connection.close();
+    for (const connection of [...this.#shared]) connection.drain();
   }
 
   /** Closes what has been idle since before `since`; the oldest are at the front. */
   sweep(since: number): void {
+    for (const connection of [...this.#shared]) {
+      const isIdle = connection.state === "ready" && connection.connection.openStreams === 0;
+      if (isIdle && connection.idleSince <= since) connection.drain();
+    }
     for (;;) {
       const [oldest] = this.#idle;
       if (oldest === undefined || oldest.idleSince > since) return;
@@ -232,4 +297,21 @@ export class Host {
       oldest.close();
     }
   }
+}
+
+type UpstreamProtocol = "http/1.1" | "http/2" | "any";
+
+/**
+ * What a connection offers in its ClientHello: nothing that it will not speak, for the peer takes offers at their word.
+ * Istio's names, and the registered ones.
+ */
+function offeredFor(protocol: UpstreamProtocol, alpn: readonly string[]): readonly string[] {
+  return alpn.filter((name) => {
+    const spoken = /^(istio-)?http\/1\.[01]$/.test(name)
+      ? "http/1.1"
+      : /^(istio-)?h2$/.test(name)
+        ? "http/2"
+        : protocol;
+    return spoken === protocol;
+  });
 }

@@ -19,10 +19,17 @@ import {
   invalid,
   pack,
   required,
+  unpack,
   wrappedNumber,
 } from "./field.ts";
 import type * as wire from "./gen/message-types.ts";
-import { Cluster as ClusterMessage, DiscoveryType, LbPolicy, RawBuffer } from "./gen/messages.ts";
+import {
+  Cluster as ClusterMessage,
+  DiscoveryType,
+  HttpProtocolOptions,
+  LbPolicy,
+  RawBuffer,
+} from "./gen/messages.ts";
 import { adsSource } from "./network-filter.ts";
 import type { EncodedResource } from "./resources.ts";
 import { decodeResource, encodeResource, typeUrls } from "./resources.ts";
@@ -54,6 +61,7 @@ export function encodeCluster(cluster: Cluster): EncodedResource {
       : { commonLbConfig: { healthyPanicThreshold: { value: 0 } } }),
     ...given("transportSocketMatches", cluster.tls && encodeSockets(cluster.tls)),
     metadata: encodeMetadata(cluster),
+    ...given("typedExtensionProtocolOptions", encodeProtocol(cluster.protocol)),
   });
 }
 
@@ -76,7 +84,38 @@ export function decodeCluster(resource: EncodedResource): Cluster {
     circuitBreakers: decodeBreakers(message.circuitBreakers?.thresholds?.[0]),
     ...given("outlierDetection", outliers && decodeOutliers(outliers)),
     ...given("service", service),
+    ...given("protocol", decodeProtocol(message, path)),
   };
+}
+
+const protocolExtension = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+
+/** HTTP/1.1 is what Envoy speaks where nothing is said. */
+function encodeProtocol(
+  protocol: Cluster["protocol"],
+): wire.Cluster["typedExtensionProtocolOptions"] {
+  switch (protocol) {
+    case undefined:
+      return undefined;
+    case "http/2": {
+      const options = { explicitHttpConfig: { http2ProtocolOptions: {} } };
+      return { [protocolExtension]: pack(HttpProtocolOptions, options) };
+    }
+    case "downstream": {
+      const both = { httpProtocolOptions: {}, http2ProtocolOptions: {} };
+      const options = { useDownstreamProtocolConfig: both };
+      return { [protocolExtension]: pack(HttpProtocolOptions, options) };
+    }
+  }
+}
+
+function decodeProtocol(message: wire.Cluster, path: string): Cluster["protocol"] {
+  const any = message.typedExtensionProtocolOptions?.[protocolExtension];
+  if (any === undefined) return undefined;
+  const at = `${path}.typed_extension_protocol_options[${protocolExtension}]`;
+  const options = unpack(HttpProtocolOptions, any, at);
+  if (options.useDownstreamProtocolConfig !== undefined) return "downstream";
+  return options.explicitHttpConfig?.http2ProtocolOptions === undefined ? undefined : "http/2";
 }
 
 const discoveryTypes = {

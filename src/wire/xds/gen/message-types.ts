@@ -529,7 +529,32 @@ export interface Cluster {
   readonly transportSocketMatches?: readonly TransportSocketMatch[] | undefined;
   readonly commonLbConfig?: CommonLbConfig | undefined;
   readonly metadata?: Metadata | undefined;
+  readonly typedExtensionProtocolOptions?: Readonly<Record<string, Any>> | undefined;
 }
+
+/** envoy.extensions.upstreams.http.v3.HttpProtocolOptions */
+export interface HttpProtocolOptions {
+  readonly explicitHttpConfig?: ExplicitHttpConfig | undefined;
+  readonly useDownstreamProtocolConfig?: DownstreamHttpConfig | undefined;
+}
+
+/** envoy.extensions.upstreams.http.v3.HttpProtocolOptions.ExplicitHttpConfig */
+export interface ExplicitHttpConfig {
+  readonly httpProtocolOptions?: Http1ProtocolOptions | undefined;
+  readonly http2ProtocolOptions?: Http2ProtocolOptions | undefined;
+}
+
+/** envoy.extensions.upstreams.http.v3.HttpProtocolOptions.UseDownstreamHttpConfig */
+export interface DownstreamHttpConfig {
+  readonly httpProtocolOptions?: Http1ProtocolOptions | undefined;
+  readonly http2ProtocolOptions?: Http2ProtocolOptions | undefined;
+}
+
+/** envoy.config.core.v3.Http1ProtocolOptions */
+export type Http1ProtocolOptions = Readonly<Record<never, never>>;
+
+/** envoy.config.core.v3.Http2ProtocolOptions */
+export type Http2ProtocolOptions = Readonly<Record<never, never>>;
 
 /** envoy.config.cluster.v3.Cluster.EdsClusterConfig */
 export interface EdsClusterConfig {

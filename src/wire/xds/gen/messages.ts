@@ -572,6 +572,30 @@ export const Cluster: MessageType<t.Cluster> = message("envoy.config.cluster.v3.
   [43, "transportSocketMatches", "message", "many", () => TransportSocketMatch],
   [27, "commonLbConfig", "message", "optional", () => CommonLbConfig],
   [25, "metadata", "message", "optional", () => Metadata],
+  [36, "typedExtensionProtocolOptions", "message", "map", () => Any],
+]);
+
+export const HttpProtocolOptions: MessageType<t.HttpProtocolOptions> = message("envoy.extensions.upstreams.http.v3.HttpProtocolOptions", [
+  [3, "explicitHttpConfig", "message", "optional", () => ExplicitHttpConfig],
+  [4, "useDownstreamProtocolConfig", "message", "optional", () => DownstreamHttpConfig],
+]);
+
+export const ExplicitHttpConfig: MessageType<t.ExplicitHttpConfig> = message("envoy.extensions.upstreams.http.v3.HttpProtocolOptions.ExplicitHttpConfig", [
+  [1, "httpProtocolOptions", "message", "optional", () => Http1ProtocolOptions],
+  [2, "http2ProtocolOptions", "message", "optional", () => Http2ProtocolOptions],
+]);
+
+export const DownstreamHttpConfig: MessageType<t.DownstreamHttpConfig> = message("envoy.extensions.upstreams.http.v3.HttpProtocolOptions.UseDownstreamHttpConfig", [
+  [1, "httpProtocolOptions", "message", "optional", () => Http1ProtocolOptions],
+  [2, "http2ProtocolOptions", "message", "optional", () => Http2ProtocolOptions],
+]);
+
+export const Http1ProtocolOptions: MessageType<t.Http1ProtocolOptions> = message("envoy.config.core.v3.Http1ProtocolOptions", [
+
+]);
+
+export const Http2ProtocolOptions: MessageType<t.Http2ProtocolOptions> = message("envoy.config.core.v3.Http2ProtocolOptions", [
+
 ]);
 
 export const EdsClusterConfig: MessageType<t.EdsClusterConfig> = message("envoy.config.cluster.v3.Cluster.EdsClusterConfig", [

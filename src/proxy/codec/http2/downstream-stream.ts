@@ -1,0 +1,170 @@
+/**
+ * One request on a downstream HTTP/2 connection, and the answer to it.
+ *
+ * Answers from HTTP/1.1 are translated: their lines put into HTTP/2's form, chunks taken off. What we answer ourselves to a
+ * gRPC call is an answer of gRPC: status 200 and trailers that say what happened (grpc.ts).
+ */
+
+import { canonicalLines } from "../../../wire/http2/lines.ts";
+import { INTERNAL_ERROR } from "../../../wire/http2/protocol.ts";
+import type { Http2Stream } from "../../../wire/http2/stream.ts";
+import type { Environment } from "../../environment.ts";
+import type { Peer } from "../../peer.ts";
+import type { Exchange } from "../../stack/exchange.ts";
+import type { Head } from "../../stack/head.ts";
+import type { DownstreamLeg } from "../../stack/legs.ts";
+import { keptFields, nominatedNames, responseDrops } from "../heads.ts";
+import { Dechunker } from "./dechunker.ts";
+import type { Http2Downstream } from "./downstream.ts";
+import { grpcReply } from "./grpc.ts";
+
+const nothing = Buffer.alloc(0);
+
+export class DownstreamStream implements DownstreamLeg {
+  readonly protocol = "HTTP/2";
+  exchange: Exchange | undefined = undefined;
+  readonly #connection: Http2Downstream;
+  readonly #stream: Http2Stream<DownstreamStream>;
+  /** The answer comes in chunks. */
+  #dechunker: Dechunker | undefined;
+  #queuedBefore = 0;
+  #queuedSince = 0;
+
+  constructor(connection: Http2Downstream, stream: Http2Stream<DownstreamStream>) {
+    this.#connection = connection;
+    this.#stream = stream;
+  }
+
+  get peer(): Peer {
+    return this.#connection.peer;
+  }
+
+  get environment(): Environment {
+    return this.#connection.environment;
+  }
+
+  pause(): void {
+    this.#connection.connection.hold(this.#stream);
+  }
+
+  resume(): void {
+    if (!this.#stream.isHeld) return;
+    this.#connection.connection.release(this.#stream);
+    this.#connection.outlet.wake();
+  }
+
+  // ---- answers ---------------------------------------------------------------------------------
+
+  writeLocal(exchange: Exchange, status: number, body: string, fields: string): void {
+    const { sender } = this.#connection.connection;
+    if (exchange.isGrpc) {
+      const reply = grpcReply(status, body);
+      exchange.status = 200;
+      exchange.grpcStatus = reply.status;
+      sender.sendResponse(this.#stream, 200, reply.lines + fields, true);
+    } else {
+      const length = Buffer.byteLength(body);
+      const type = length > 0 ? "content-type: text/plain\r\n" : "";
+      const lines = `content-length: ${length}\r\n${type}${canonicalLines(fields)}server: heddle\r\n`;
+      const hasBody = length > 0 && exchange.method !== "HEAD";
+      sender.sendResponse(this.#stream, status, lines, !hasBody);
+      if (hasBody) sender.sendData(this.#stream, Buffer.from(body), 0, length, true);
+      exchange.responseBytes += lines.length + length;
+    }
+    this.#connection.outlet.wake();
+  }
+
+  writeInterim(head: Head, text: string): void {
+    const lines = canonicalLines(keptFields(head, text, responseDrops));
+    this.#connection.connection.sender.sendResponse(this.#stream, head.status, lines, false);
+    this.#connection.outlet.wake();
+  }
+
+  writeResponse(
+    exchange: Exchange,
+    head: Head,
+    text: string,
+    bytes: Buffer,
+    start: number,
+    end: number,
+    isDone: boolean,
+  ): void {
+    const edit = exchange.responseEdit;
+    let dropped = edit?.dropped;
+    if (head.nominates) dropped = new Set([...(dropped ?? []), ...nominatedNames(head, text)]);
+    let lines = keptFields(head, text, responseDrops, dropped);
+    if (exchange.upstream?.isHttp2 !== true) lines = canonicalLines(lines);
+    if (edit !== undefined) lines += edit.lines;
+    if (head.isChunked) this.#dechunker = new Dechunker();
+    const { sender } = this.#connection.connection;
+    const isBare = isDone && start === end;
+    exchange.responseBytes += lines.length;
+    sender.sendResponse(this.#stream, head.status, lines, isBare);
+    if (isDone && this.#dechunker === undefined && !isBare) {
+      exchange.responseBytes += end - start;
+      sender.sendData(this.#stream, bytes, start, end, true);
+    } else if (start < end) this.writeResponseBody(exchange, bytes, start, end);
+    this.#connection.outlet.wake();
+  }
+
+  writeResponseBody(exchange: Exchange, bytes: Buffer, start: number, end: number): void {
+    exchange.responseBytes += end - start;
+    const { sender } = this.#connection.connection;
+    const stream = this.#stream;
+    if (this.#dechunker === undefined) sender.sendData(stream, bytes, start, end, false);
+    else {
+      this.#dechunker.read(bytes, start, end, (run, from, to) =>
+        sender.sendData(stream, run, from, to, false),
+      );
+    }
+    const { outlet } = this.#connection;
+    outlet.wake();
+    if (stream.queuedBytes > 0 || outlet.isBackedUp) exchange.upstream?.pause();
+  }
+
+  writeResponseEnd(exchange: Exchange, trailers: string): void {
+    const { sender } = this.#connection.connection;
+    const lines = trailers !== "" ? trailers : (this.#dechunker?.trailers ?? "");
+    exchange.responseBytes += lines.length;
+    if (lines !== "") sender.sendTrailers(this.#stream, lines);
+    else sender.sendData(this.#stream, nothing, 0, 0, true);
+    this.#connection.outlet.wake();
+  }
+
+  breakOff(): void {
+    this.#connection.connection.reset(this.#stream, INTERNAL_ERROR);
+    this.#connection.outlet.wake();
+  }
+
+  onExchangeOver(): void {
+    this.exchange = undefined;
+    this.#connection.onStreamOver();
+  }
+
+  /** RFC 9113 §8.6: HTTP/2 has no such thing. */
+  switchProtocols(): undefined {
+    return undefined;
+  }
+
+  // ---- what happens to the stream --------------------------------------------------------------
+
+  /** What was queued is written, and the socket takes more. */
+  onWritable(): void {
+    this.exchange?.upstream?.resume();
+  }
+
+  /** The stream is gone. */
+  onGone(): void {
+    const { exchange } = this;
+    this.exchange = undefined;
+    exchange?.onDownstreamClosed();
+  }
+
+  /** Whether its data has waited this long for the client to open its window. Asked about once a second. */
+  isStalled(now: number, ms: number): boolean {
+    const { queuedBytes } = this.#stream;
+    if (queuedBytes === 0 || queuedBytes !== this.#queuedBefore) this.#queuedSince = now;
+    this.#queuedBefore = queuedBytes;
+    return queuedBytes > 0 && now - this.#queuedSince > ms;
+  }
+}

@@ -1,0 +1,127 @@
+/** One exchange on an upstream HTTP/2 connection. A request that came in HTTP/1.1 is translated on the way. */
+
+import { canonicalLines } from "../../../wire/http2/lines.ts";
+import { CANCEL, NO_ERROR } from "../../../wire/http2/protocol.ts";
+import type { Http2Stream } from "../../../wire/http2/stream.ts";
+import type { Exchange } from "../../stack/exchange.ts";
+import type { UpstreamLeg } from "../../stack/legs.ts";
+import type { Failure } from "../../stack/outcome.ts";
+import { Dechunker } from "./dechunker.ts";
+import { splitOutgoing } from "./outgoing.ts";
+import type { Http2Upstream } from "./upstream.ts";
+
+export class UpstreamStream implements UpstreamLeg {
+  readonly isHttp2 = true;
+  readonly isReused: boolean;
+  isOpenEnded = false;
+  exchange: Exchange | undefined = undefined;
+  readonly #connection: Http2Upstream;
+  #stream: Http2Stream<UpstreamStream> | undefined;
+  #dechunker: Dechunker | undefined;
+
+  constructor(connection: Http2Upstream) {
+    this.#connection = connection;
+    this.isReused = connection.isReused;
+  }
+
+  get isBackedUp(): boolean {
+    return (this.#stream?.queuedBytes ?? 0) > 0 || this.#connection.outlet.isBackedUp;
+  }
+
+  // ---- the request -----------------------------------------------------------------------------
+
+  sendRequest(
+    exchange: Exchange,
+    body: Buffer | undefined,
+    start: number,
+    end: number,
+    isDone: boolean,
+  ): void {
+    this.exchange = exchange;
+    if (exchange.isChunked) this.#dechunker = new Dechunker();
+    const isCanonical = exchange.downstream.protocol === "HTTP/2";
+    const { line, lines } = splitOutgoing(exchange.outgoing, exchange.method, isCanonical);
+    const introduction = this.#connection.introduction();
+    const isBare = isDone && start === end && exchange.requestTrailers === "";
+    this.#stream = this.#connection.connection.request(
+      this,
+      line,
+      introduction === "" ? lines : lines + canonicalLines(introduction),
+      isBare,
+      exchange.sensitive,
+    );
+    if (!isBare && body !== undefined) {
+      this.sendBody(body, start, end, isDone, exchange.requestTrailers);
+    } else if (!isBare && isDone) this.#end(exchange.requestTrailers);
+    this.#connection.outlet.wake();
+  }
+
+  sendBody(bytes: Buffer, start: number, end: number, isDone: boolean, trailers: string): void {
+    const stream = this.#stream;
+    if (stream === undefined) return;
+    const { sender } = this.#connection.connection;
+    if (this.#dechunker !== undefined) {
+      this.#dechunker.read(bytes, start, end, (run, from, to) =>
+        sender.sendData(stream, run, from, to, false),
+      );
+      if (isDone) this.#end(this.#dechunker.trailers);
+    } else if (isDone && trailers !== "") {
+      sender.sendData(stream, bytes, start, end, false);
+      this.#end(trailers);
+    } else sender.sendData(stream, bytes, start, end, isDone);
+    this.#connection.outlet.wake();
+  }
+
+  #end(trailers: string): void {
+    const stream = this.#stream;
+    if (stream === undefined) return;
+    const { sender } = this.#connection.connection;
+    if (trailers !== "") sender.sendTrailers(stream, trailers);
+    else sender.sendData(stream, new Uint8Array(0), 0, 0, true);
+  }
+
+  // ---- the answer ------------------------------------------------------------------------------
+
+  pause(): void {
+    if (this.#stream !== undefined) this.#connection.connection.hold(this.#stream);
+  }
+
+  resume(): void {
+    if (this.#stream?.isHeld !== true) return;
+    this.#connection.connection.release(this.#stream);
+    this.#connection.outlet.wake();
+  }
+
+  /** The answer is complete. */
+  finish(trailers: string): void {
+    const { exchange } = this;
+    this.exchange = undefined;
+    // An answer that comes before the request is complete: the rest of the request is not wanted.
+    this.#reset(NO_ERROR);
+    exchange?.onResponseDone(trailers);
+    this.#connection.onStreamOver();
+  }
+
+  /** The exchange goes on elsewhere. */
+  giveUp(): void {
+    this.exchange = undefined;
+    this.#reset(CANCEL);
+    this.#connection.onStreamOver();
+  }
+
+  fail(failure: Failure): void {
+    const { exchange } = this;
+    this.exchange = undefined;
+    exchange?.onFailure(failure);
+  }
+
+  abandon(): void {
+    this.giveUp();
+  }
+
+  #reset(code: number): void {
+    const stream = this.#stream;
+    if (stream === undefined || (stream.isLocalDone && stream.isRemoteDone)) return;
+    this.#connection.connection.reset(stream, code);
+  }
+}

@@ -1,0 +1,218 @@
+/**
+ * The client side of one HTTP/2 connection to an endpoint, shared by many exchanges at a time.
+ *
+ * States: `connecting` (TLS handshake included), while exchanges may already wait for it; `ready`; `draining` takes no more
+ * and closes with its last stream, because the peer said GOAWAY, the endpoint left, or its TLS settings are old; `closed`.
+ *
+ * A stream that the peer refused, or that is above the last one of its GOAWAY, was not looked at there: its exchange fails as
+ * `refused`, which may always be tried again.
+ */
+
+import { Http2Connection, type Http2Events } from "../../../wire/http2/connection.ts";
+import { REFUSED_STREAM } from "../../../wire/http2/protocol.ts";
+import type { Http2Stream } from "../../../wire/http2/stream.ts";
+import type { TranslatedHead } from "../../../wire/http2/translated-head.ts";
+import type { Exchange } from "../../stack/exchange.ts";
+import type { Failure } from "../../stack/outcome.ts";
+import type { Host } from "../../upstream/host.ts";
+import type { Reader, Transport } from "../transport.ts";
+import { allocateOutput, Outlet } from "./outlet.ts";
+import { UpstreamStream } from "./upstream-stream.ts";
+import { asBuffer, readText, vocabulary } from "./vocabulary.ts";
+
+type Stream = Http2Stream<UpstreamStream>;
+
+/** Until the peer says how many streams it takes; RFC 9113 §6.5.2 asks servers for at least so many. */
+const roomWhileConnecting = 100;
+
+const nothing = Buffer.alloc(0);
+
+export class Http2Upstream implements Reader, Http2Events<UpstreamStream> {
+  readonly transport: Transport;
+  readonly host: Host;
+  readonly connection: Http2Connection<UpstreamStream>;
+  readonly outlet: Outlet;
+  /** The cluster's generation when it was opened. */
+  readonly generation: number;
+  state: "connecting" | "ready" | "draining" | "closed" = "connecting";
+  /** It has carried an exchange before. */
+  isReused = false;
+  /** When its last stream ended. */
+  idleSince = 0;
+  #waiting: ((isReady: boolean) => void)[] = [];
+  #isIntroduced = false;
+
+  constructor(host: Host, open: (reader: Reader) => Transport) {
+    this.host = host;
+    this.generation = host.cluster.generation;
+    this.connection = new Http2Connection<UpstreamStream>("client", this, {
+      vocabulary,
+      readText,
+      allocate: allocateOutput,
+    });
+    this.transport = open(this);
+    this.outlet = new Outlet(this.transport, this.connection.sender.out);
+  }
+
+  /** Exchanges that it may take now. */
+  get room(): number {
+    switch (this.state) {
+      case "connecting":
+        return roomWhileConnecting - this.#waiting.length;
+      case "ready":
+        return this.connection.room;
+      default:
+        return 0;
+    }
+  }
+
+  /** The line that tells the peer's sidecar who we are; only in the first request of a mutual TLS connection. */
+  introduction(): string {
+    if (this.#isIntroduced || !this.transport.isTls) return "";
+    this.#isIntroduced = true;
+    return this.host.introduction;
+  }
+
+  ready(): void {
+    if (this.state !== "connecting") return;
+    this.state = "ready";
+    this.idleSince = this.host.cluster.environment.now();
+    this.outlet.wake();
+    this.#tellWaiting(true);
+  }
+
+  /** Calls `tell` once it is known whether the connection comes about. */
+  whenReady(tell: (isReady: boolean) => void): void {
+    if (this.state === "connecting") this.#waiting.push(tell);
+    else tell(this.state === "ready");
+  }
+
+  #tellWaiting(isReady: boolean): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const tell of waiting) tell(isReady);
+  }
+
+  start(exchange: Exchange): void {
+    exchange.onConnection(new UpstreamStream(this));
+    this.isReused = true;
+  }
+
+  // ---- Reader ----------------------------------------------------------------------------------
+
+  onBytes(bytes: Buffer, length: number): void {
+    this.connection.read(bytes, 0, length, this.host.cluster.environment.now());
+    this.outlet.wake();
+  }
+
+  onEnd(): void {
+    this.#failAll("reset");
+    this.close();
+  }
+
+  onDrain(): void {
+    for (const stream of this.connection.streams) {
+      if (stream.queuedBytes === 0) stream.owner?.exchange?.onUpstreamDrain();
+    }
+  }
+
+  onClose(): void {
+    this.#failAll("reset");
+    this.close();
+  }
+
+  // ---- answers ---------------------------------------------------------------------------------
+
+  onHead(stream: Stream, head: TranslatedHead, isEnd: boolean): void {
+    const leg = stream.owner;
+    const exchange = leg?.exchange;
+    if (leg === undefined || exchange === undefined) return;
+    if (head.status < 200) {
+      exchange.onInterim(head, head.text);
+      return;
+    }
+    leg.isOpenEnded = !isEnd && head.contentLength < 0;
+    if (!exchange.onResponse(head, head.text, nothing, 0, 0, isEnd)) leg.giveUp();
+    else if (isEnd) leg.finish("");
+  }
+
+  onData(stream: Stream, bytes: Uint8Array, start: number, end: number, isEnd: boolean): void {
+    const leg = stream.owner;
+    if (start < end) leg?.exchange?.onResponseBody(asBuffer(bytes), start, end);
+    if (isEnd) leg?.finish("");
+  }
+
+  onTrailers(stream: Stream, lines: string): void {
+    stream.owner?.finish(lines);
+  }
+
+  onHeadTooLarge(stream: Stream): void {
+    stream.owner?.fail("protocol-error");
+  }
+
+  onReset(stream: Stream, code: number): void {
+    stream.owner?.fail(code === REFUSED_STREAM ? "refused" : "reset");
+    this.onStreamOver();
+  }
+
+  onDrained(stream: Stream): void {
+    if (!this.outlet.isBackedUp) stream.owner?.exchange?.onUpstreamDrain();
+  }
+
+  onGoaway(): void {
+    this.drain();
+  }
+
+  onFatal(code: number, reason: string): void {
+    this.host.cluster.environment.log.debug("close HTTP/2 connection", {
+      endpoint: `${this.host.address}:${this.host.port}`,
+      code,
+      reason,
+    });
+    this.outlet.flush();
+    this.#failAll("protocol-error");
+    this.#leave();
+    this.transport.close();
+  }
+
+  /** A stream has ended. */
+  onStreamOver(): void {
+    this.outlet.wake();
+    if (this.connection.openStreams > 0 || this.state === "closed") return;
+    this.idleSince = this.host.cluster.environment.now();
+    if (this.generation !== this.host.cluster.generation) this.state = "draining";
+    if (this.state === "draining") this.close();
+  }
+
+  #failAll(failure: Failure): void {
+    for (const stream of [...this.connection.streams]) {
+      stream.isClosed = true; // nothing more is written to it
+      stream.owner?.fail(failure);
+    }
+  }
+
+  // ---- endings ---------------------------------------------------------------------------------
+
+  /** Takes no more exchanges, and closes when the last is over. */
+  drain(): void {
+    if (this.state !== "connecting" && this.state !== "ready") return;
+    this.state = "draining";
+    this.onStreamOver();
+  }
+
+  close(): void {
+    if (this.state === "closed") return;
+    const isUp = this.state !== "connecting";
+    if (isUp) this.outlet.flush();
+    this.#leave();
+    if (isUp) this.transport.close();
+    else this.transport.destroy();
+  }
+
+  #leave(): void {
+    if (this.state === "closed") return;
+    this.state = "closed";
+    this.host.onSharedClosed(this);
+    this.#tellWaiting(false);
+  }
+}

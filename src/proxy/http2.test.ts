@@ -1,0 +1,360 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
+import { describe, test } from "node:test";
+import type { Cluster, RouteAction } from "../model/proxy-config.ts";
+import type { Sidecar } from "./sidecar.ts";
+import { Harness, metric, request } from "./testing/harness.ts";
+import { type Http2App, Http2Client, http2App } from "./testing/http2.ts";
+import {
+  cluster,
+  endpoint,
+  forward,
+  inbound,
+  labels,
+  outbound,
+  route,
+  type TestSidecarOptions,
+  upstreamTls,
+  virtualHost,
+} from "./testing/mesh.ts";
+import { createMeshCa } from "./testing/mesh-ca.ts";
+
+type Forward = Partial<Extract<RouteAction, { kind: "forward" }>>;
+
+/** An outbound sidecar in front of one cluster that is spoken to in `protocol`. */
+function toApp(
+  harness: Harness,
+  port: number,
+  protocol: Cluster["protocol"],
+  options: Partial<TestSidecarOptions> & { readonly action?: Forward } = {},
+): Promise<{ readonly sidecar: Sidecar; readonly port: number }> {
+  return harness.outbound(
+    [virtualHost(["*"], [route(forward("app", options.action))])],
+    {
+      clusters: [cluster("app", protocol === undefined ? {} : { protocol })],
+      endpoints: [{ cluster: "app", endpoints: [endpoint(port)] }],
+    },
+    options,
+  );
+}
+
+const echo = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
+  const parts: Buffer[] = [];
+  stream.on("data", (bytes: Buffer) => parts.push(bytes));
+  stream.on("end", () => {
+    stream.respond({ "x-path": headers[":path"], "x-seen": JSON.stringify(headers) });
+    stream.end(Buffer.concat(parts));
+  });
+};
+
+describe("a client of HTTP/2", () => {
+  test("reaches an application of HTTP/1.1, which sees a request of its own kind", async () => {
+    await using harness = new Harness();
+    const seen: string[] = [];
+    const app = await harness.app((incoming, response) => {
+      let body = "";
+      incoming.on("data", (bytes) => {
+        body += bytes;
+      });
+      incoming.on("end", () => {
+        const { host, te, cookie } = incoming.headers;
+        seen.push(`${incoming.method} ${incoming.url} ${host} ${te} ${cookie} ${body}`);
+        seen.push(String(incoming.headers["transfer-encoding"]));
+        response.writeHead(201, { "X-Upper": "Yes", trailer: "x-sum", "keep-alive": "timeout=5" });
+        response.write("one ");
+        response.addTrailers({ "X-Sum": "7" });
+        response.end("two");
+      });
+    });
+    const { port } = await toApp(harness, app, undefined);
+    const client = new Http2Client(harness, port);
+    const answer = await client.request(
+      { ":method": "POST", ":path": "/a?b", te: "trailers", cookie: ["a=1", "b=2"] },
+      "hello",
+    );
+    assert.deepEqual(seen, ["POST /a?b cart undefined a=1; b=2 hello", "chunked"]);
+    assert.equal(answer.headers[":status"], 201);
+    assert.equal(answer.headers["x-upper"], "Yes");
+    assert.equal(answer.headers["keep-alive"], undefined);
+    assert.equal(answer.headers["transfer-encoding"], undefined);
+    assert.equal(answer.body, "one two");
+    assert.equal(answer.trailers["x-sum"], "7");
+  });
+
+  test("shares one connection to an application of HTTP/2 between many requests", async () => {
+    await using harness = new Harness();
+    const app = await http2App(harness, echo);
+    const { port } = await toApp(harness, app.port, "http/2");
+    const clients = [new Http2Client(harness, port), new Http2Client(harness, port)];
+    const answers = await Promise.all(
+      Array.from({ length: 60 }, (_, i) =>
+        clients[i % 2]?.request({ ":method": "POST", ":path": `/${i}` }, `body ${i}`),
+      ),
+    );
+    assert.deepEqual(
+      answers.map((answer) => [answer?.headers["x-path"], answer?.body]),
+      answers.map((_, i) => [`/${i}`, `body ${i}`]),
+    );
+    assert.equal(app.sessions.length, 1);
+  });
+
+  test("gets as many connections as the application's limit on streams asks for", async () => {
+    await using harness = new Harness();
+    const held: ServerHttp2Stream[] = [];
+    const app = await http2App(harness, (stream) => held.push(stream), { maxConcurrentStreams: 4 });
+    const { port } = await toApp(harness, app.port, "http/2");
+    const client = new Http2Client(harness, port);
+    const first = client.request({});
+    while (held.length < 1) await new Promise(setImmediate);
+    const others = Array.from({ length: 9 }, () => client.request({}));
+    while (held.length < 10) await new Promise(setImmediate);
+    assert.equal(app.sessions.length, 3);
+    for (const stream of held) stream.respond({}, { endStream: true });
+    await Promise.all([first, ...others]);
+  });
+
+  test("gets and sends bodies larger than any window, though both ends dawdle", async () => {
+    await using harness = new Harness();
+    const size = 6_000_000;
+    const app = await http2App(harness, (stream) => {
+      let received = 0;
+      stream.on("data", (bytes: Buffer) => {
+        received += bytes.length;
+        stream.pause();
+        setImmediate(() => stream.resume());
+      });
+      stream.on("end", () => {
+        stream.respond({ "x-received": received });
+        stream.end(Buffer.alloc(size, 120));
+      });
+    });
+    const { port } = await toApp(harness, app.port, "http/2");
+    const client = new Http2Client(harness, port);
+    const answer = await client.request({ ":method": "POST" }, Buffer.alloc(size, 121));
+    assert.equal(answer.headers["x-received"], String(size));
+    assert.equal(answer.body.length, size);
+  });
+
+  test("that reads nothing makes the sidecar hold a window of the answer, and no more", async () => {
+    await using harness = new Harness();
+    let written = 0;
+    const app = await http2App(harness, (stream) => {
+      stream.respond({});
+      const more = () => {
+        while (stream.writable && stream.write(Buffer.alloc(16_384))) written += 16_384;
+        stream.once("drain", more);
+      };
+      more();
+    });
+    const { port, sidecar } = await toApp(harness, app.port, "http/2");
+    const client = new Http2Client(harness, port);
+    const stream = client.session.request({ ":authority": "cart", ":path": "/" });
+    stream.pause();
+    await once(stream, "response");
+    let before = -1;
+    while (before !== written) {
+      before = written;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    assert(written < 2_000_000, `${written} bytes were taken from the application`);
+    stream.close(constants.NGHTTP2_CANCEL);
+    assert.equal(sidecar.runtime.connections.size, 1);
+  });
+
+  test("that gives up makes the application's stream end, too", async () => {
+    await using harness = new Harness();
+    const reset = Promise.withResolvers<number>();
+    const app = await http2App(harness, (stream) => {
+      stream.on("close", () => reset.resolve(stream.rstCode ?? 0));
+      stream.respond({});
+      stream.write("begun");
+    });
+    const { port, sidecar } = await toApp(harness, app.port, "http/2");
+    const stream = new Http2Client(harness, port).session.request({ ":authority": "cart" });
+    await once(stream, "data");
+    stream.close(constants.NGHTTP2_CANCEL);
+    assert.equal(await reset.promise, constants.NGHTTP2_CANCEL);
+    assert.equal(metric(sidecar, "istio_requests_total", { response_flags: "DC" }), 1);
+  });
+
+  test("learns that an answer broke off", async () => {
+    await using harness = new Harness();
+    const app = await http2App(harness, (stream) => {
+      stream.respond({});
+      stream.write("begun", () => stream.destroy(new Error("broken")));
+    });
+    const { port } = await toApp(harness, app.port, "http/2");
+    await assert.rejects(new Http2Client(harness, port).request({}));
+  });
+
+  test("keeps its other streams when one is refused by the sidecar", async () => {
+    await using harness = new Harness();
+    const app = await http2App(harness, echo);
+    const { port } = await toApp(harness, app.port, "http/2");
+    const client = new Http2Client(harness, port);
+    const [, good] = await Promise.allSettled([
+      client.request({
+        ":method": "CONNECT",
+        ":authority": "a:1",
+        ":path": undefined,
+        ":scheme": undefined,
+      }),
+      client.request({ ":method": "POST" }, "fine"),
+    ]);
+    assert.equal(good?.status, "fulfilled");
+  });
+});
+
+describe("edits of headers", () => {
+  test("written in capitals reach HTTP/2 in the small letters that it takes", async () => {
+    await using harness = new Harness();
+    const app = await http2App(harness, echo);
+    const edit = { set: [["X-Team", " shop "]] as const, add: [], remove: ["X-Gone"] };
+    const { port } = await harness.outbound(
+      [
+        virtualHost(
+          ["*"],
+          [route(forward("app"), { requestHeaders: edit, responseHeaders: edit })],
+        ),
+      ],
+      {
+        clusters: [cluster("app", { protocol: "downstream" })],
+        endpoints: [{ cluster: "app", endpoints: [endpoint(app.port)] }],
+      },
+    );
+    const answer = await new Http2Client(harness, port).request({ "x-gone": "1", "x-team": "no" });
+    const seen = JSON.parse(String(answer.headers["x-seen"])) as Record<string, string>;
+    assert.deepEqual(
+      [seen["x-team"], seen["x-gone"], answer.headers["x-team"]],
+      ["shop", undefined, "shop"],
+    );
+  });
+});
+
+describe("a client of HTTP/1.1", () => {
+  test("reaches an application of HTTP/2, which sees a request of its own kind", async () => {
+    await using harness = new Harness();
+    const app = await http2App(harness, echo);
+    const { port } = await toApp(harness, app.port, "http/2");
+    const headers = { "X-Upper": "Yes", connection: "keep-alive, x-hop", "x-hop": "1" };
+    const answer = await request(port, { method: "POST", path: "/p?q", headers }, "hello");
+    assert.equal(answer.status, 200);
+    assert.equal(answer.body, "hello");
+    assert.equal(answer.headers["x-path"], "/p?q");
+    const seen = JSON.parse(String(answer.headers["x-seen"])) as Record<string, string>;
+    assert.equal(seen[":authority"], "cart");
+    assert.equal(seen["x-upper"], "Yes");
+    assert.equal(seen["x-hop"], undefined);
+    assert.equal(seen["content-length"], "5");
+    assert.equal(answer.headers["transfer-encoding"], "chunked");
+  });
+
+  test("that sends chunks has them taken off, and its trailers carried on", async () => {
+    await using harness = new Harness();
+    const app = await http2App(harness, (stream) => {
+      let body = "";
+      let sum = "";
+      stream.on("trailers", (trailers) => {
+        sum = String(trailers["x-sum"]);
+      });
+      stream.on("data", (bytes) => {
+        body += bytes;
+      });
+      stream.on("end", () => {
+        stream.respond({ "x-got": `${body} ${sum}` }, { waitForTrailers: true });
+        stream.on("wantTrailers", () => stream.sendTrailers({ "x-after": "9" }));
+        stream.end("ok");
+      });
+    });
+    const { port } = await toApp(harness, app.port, "http/2");
+    const raw = await harness.raw(port);
+    raw.send("POST / HTTP/1.1\r\nHost: cart\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+    raw.send("4;x=y\r\ndefg\r\n0\r\nX-Sum: 7\r\n\r\n");
+    const text = await raw.until((received) => received.includes("0\r\nx-after: 9\r\n\r\n"));
+    assert.match(text, /x-got: abcdefg 7\r\n/);
+  });
+
+  test("keeps its connection over answers of HTTP/2 without a body", async () => {
+    await using harness = new Harness();
+    const app = await http2App(harness, (stream) =>
+      stream.respond({ ":status": 204 }, { endStream: true }),
+    );
+    const { port } = await toApp(harness, app.port, "http/2");
+    const raw = await harness.raw(port);
+    const ask = "GET / HTTP/1.1\r\nHost: cart\r\n\r\n";
+    raw.send(ask + ask);
+    const text = await raw.until((received) => received.split("204 No Content").length === 3);
+    assert(!text.includes("chunked"));
+  });
+});
+
+describe("a pair of sidecars", () => {
+  const identity = (name: string) => `spiffe://cluster.local/ns/shop/sa/${name}`;
+
+  async function meshPair(
+    harness: Harness,
+    app: Http2App,
+  ): Promise<readonly [Sidecar, Sidecar, number]> {
+    const ca = await createMeshCa();
+    const server = await harness.sidecar(
+      {
+        workload: labels("shop", "cart"),
+        destination: () => ({ address: "127.0.0.1", port: app.port }),
+      },
+      inbound(app.port, { isStrict: true, protocol: "downstream" }),
+      { secrets: await ca.secrets(identity("cart")) },
+    );
+    const client = await harness.sidecar(
+      { destination: () => ({ address: "10.96.0.1", port: 80 }) },
+      {
+        ...outbound([virtualHost(["*"], [route(forward("app"))])]),
+        clusters: [cluster("app", { protocol: "downstream", tls: upstreamTls(identity("cart")) })],
+        endpoints: [
+          {
+            cluster: "app",
+            endpoints: [
+              endpoint(server.portOf("virtualInbound") ?? 0, {
+                tls: true,
+                workload: labels("shop", "cart"),
+              }),
+            ],
+          },
+        ],
+      },
+      { secrets: await ca.secrets(identity("web")) },
+    );
+    return [client, server, client.portOf("virtualOutbound") ?? 0];
+  }
+
+  test("speaks HTTP/2 between the two where the client does, and knows who calls", async () => {
+    await using harness = new Harness();
+    const app = await http2App(harness, echo);
+    const [, server, port] = await meshPair(harness, app);
+    const client = new Http2Client(harness, port);
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, () => client.request({ ":method": "POST" }, "hello")),
+    );
+    const seen = JSON.parse(String(answers[3]?.headers["x-seen"])) as Record<string, string>;
+    assert.equal(seen["x-forwarded-client-cert"], `URI=${identity("web")}`);
+    assert.equal(seen["x-heddle-peer"], undefined);
+    assert.equal(app.sessions.length, 1);
+    assert.equal(server.runtime.connections.acceptedTotal, 1);
+    const labelled = { source_workload: "web-v1", connection_security_policy: "mutual_tls" };
+    assert.equal(metric(server, "istio_requests_total", labelled), 20);
+  });
+
+  test("lets every request finish when one of the two stops", async () => {
+    await using harness = new Harness();
+    const held: ServerHttp2Stream[] = [];
+    const app = await http2App(harness, (stream) => held.push(stream));
+    const [, server, port] = await meshPair(harness, app);
+    const client = new Http2Client(harness, port);
+    const asked = Array.from({ length: 5 }, () => client.request({}));
+    while (held.length < 5) await new Promise(setImmediate);
+    const drained = server.drain();
+    for (const stream of held) stream.respond({ ":status": 204 }, { endStream: true });
+    for (const { headers } of await Promise.all(asked)) assert.equal(headers[":status"], 204);
+    await drained;
+  });
+});

@@ -1,0 +1,29 @@
+/**
+ * A message's head as everything behind the codecs sees it: text, and where in it things are.
+ *
+ * HTTP/1.1's parser fills it from bytes; a head that came in HTTP/2 is spelt as HTTP/1.1 would have been. Offsets count
+ * from the text's start.
+ */
+
+export interface Head {
+  /** Per field: name start, name end, value start, value end. Valid for `count` fields. */
+  readonly slots: Int32Array;
+  /** Per field: its mark, 0 where its name is not watched. */
+  readonly marks: Uint8Array;
+  readonly count: number;
+  readonly lineStart: number;
+  readonly headEnd: number;
+  readonly methodEnd: number;
+  readonly targetStart: number;
+  readonly targetEnd: number;
+  readonly startLineEnd: number;
+  readonly minor: number;
+  readonly status: number;
+  /** -1: none given. */
+  readonly contentLength: number;
+  readonly isChunked: boolean;
+  readonly upgrades: boolean;
+  readonly nominates: boolean;
+  /** Index of the first field with this mark, -1 for none. */
+  fieldAt(mark: number): number;
+}

@@ -1,0 +1,76 @@
+/**
+ * What an exchange asks of the two sides it joins, whatever protocol each speaks.
+ *
+ * A leg is a connection of HTTP/1.1 while it carries the exchange, or a stream of HTTP/2. Bodies travel between legs as
+ * they arrived: bare, or in the chunks of HTTP/1.1 (`exchange.isChunked` for the request, `head.isChunked` for the
+ * answer); a leg whose protocol has another form translates.
+ */
+
+import type { Transport } from "../codec/transport.ts";
+import type { Environment } from "../environment.ts";
+import type { Peer } from "../peer.ts";
+import type { Exchange } from "./exchange.ts";
+import type { Head } from "./head.ts";
+
+export interface DownstreamLeg {
+  readonly peer: Peer;
+  readonly environment: Environment;
+  readonly protocol: "HTTP/1.1" | "HTTP/2";
+  /** Stops the request's body, for as long as it can be stopped; `resume` lets it go on. */
+  pause(): void;
+  resume(): void;
+  /** An answer from here, not from upstream. `fields`: further lines. */
+  writeLocal(exchange: Exchange, status: number, body: string, fields: string): void;
+  writeInterim(head: Head, text: string): void;
+  writeResponse(
+    exchange: Exchange,
+    head: Head,
+    text: string,
+    bytes: Buffer,
+    start: number,
+    end: number,
+    isDone: boolean,
+  ): void;
+  writeResponseBody(exchange: Exchange, bytes: Buffer, start: number, end: number): void;
+  /** The answer is complete. `trailers`: lines in HTTP/2's form, beyond those that are in chunks already. */
+  writeResponseEnd(exchange: Exchange, trailers: string): void;
+  /** The answer cannot be completed: the client must not take what it got for all of it. */
+  breakOff(): void;
+  /** The exchange is over and counted. */
+  onExchangeOver(exchange: Exchange): void;
+  /** Gives the connection to another protocol; undefined where that cannot be. */
+  switchProtocols(exchange: Exchange, head: Head, text: string): Switched | undefined;
+}
+
+export interface Switched {
+  readonly transport: Transport;
+  /** What the client sent ahead. */
+  readonly ahead: Buffer | undefined;
+  onTunnelClosed(): void;
+}
+
+export interface UpstreamLeg {
+  /** The connection has carried another exchange before: it may have been closed just as we took it. */
+  readonly isReused: boolean;
+  /** The answer's body comes bare and without a length: only its end says where it ends. */
+  readonly isOpenEnded: boolean;
+  /** The answer's lines are in HTTP/2's form. */
+  readonly isHttp2: boolean;
+  /** More is waiting to be sent than should be. */
+  readonly isBackedUp: boolean;
+  /** Sends the exchange's head, and what there is of its body. */
+  sendRequest(
+    exchange: Exchange,
+    body: Buffer | undefined,
+    start: number,
+    end: number,
+    isDone: boolean,
+  ): void;
+  /** `trailers`: as in `writeResponseEnd`. */
+  sendBody(bytes: Buffer, start: number, end: number, isDone: boolean, trailers: string): void;
+  /** Stops the answer's body, for as long as it can be stopped. */
+  pause(): void;
+  resume(): void;
+  /** The exchange is not interested any more. */
+  abandon(): void;
+}

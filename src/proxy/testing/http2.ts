@@ -1,0 +1,87 @@
+/** Applications and clients of HTTP/2 for tests: Node's own, unencrypted, closed with the test. */
+
+import { once } from "node:events";
+import {
+  type ClientHttp2Session,
+  connect,
+  createServer,
+  type IncomingHttpHeaders,
+  type OutgoingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+  type SessionOptions,
+} from "node:http2";
+import type { AddressInfo } from "node:net";
+import type { Harness } from "./harness.ts";
+
+export interface Http2App {
+  readonly port: number;
+  /** Sessions that were ever opened. */
+  readonly sessions: readonly ServerHttp2Session[];
+}
+
+export async function http2App(
+  harness: Harness,
+  handle: (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void,
+  settings: SessionOptions["settings"] = {},
+): Promise<Http2App> {
+  const server = createServer({ settings });
+  const sessions: ServerHttp2Session[] = [];
+  server.on("session", (session) => {
+    sessions.push(session);
+    session.on("error", () => {});
+  });
+  server.on("stream", (stream: ServerHttp2Stream, headers) => {
+    stream.on("error", () => {});
+    handle(stream, headers);
+  });
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  harness.atEnd(() => {
+    server.close();
+    for (const session of sessions) session.destroy();
+  });
+  return { port: (server.address() as AddressInfo).port, sessions };
+}
+
+export interface Http2Answer {
+  readonly headers: IncomingHttpHeaders & { readonly ":status"?: number };
+  readonly trailers: IncomingHttpHeaders;
+  readonly body: string;
+}
+
+export class Http2Client {
+  readonly session: ClientHttp2Session;
+
+  constructor(harness: Harness, port: number, options: SessionOptions = {}) {
+    this.session = connect(`http://127.0.0.1:${port}`, options);
+    this.session.on("error", () => {});
+    harness.atEnd(() => this.session.destroy());
+  }
+
+  /** Resolves with the whole answer; rejects when the stream was reset. */
+  request(headers: OutgoingHttpHeaders, body?: string | Buffer): Promise<Http2Answer> {
+    return new Promise((resolve, reject) => {
+      const stream = this.session.request(
+        { ":authority": "cart", ":path": "/", ...headers },
+        { endStream: body === undefined },
+      );
+      const parts: Buffer[] = [];
+      let head: IncomingHttpHeaders = {};
+      let trailers: IncomingHttpHeaders = {};
+      stream.on("response", (received) => {
+        head = received;
+      });
+      stream.on("trailers", (received) => {
+        trailers = received;
+      });
+      stream.on("data", (bytes: Buffer) => parts.push(bytes));
+      stream.on("error", reject);
+      stream.on("close", () => {
+        if (stream.rstCode === 0) {
+          resolve({ headers: head, trailers, body: Buffer.concat(parts).toString("latin1") });
+        } else reject(new Error(`reset with ${stream.rstCode}`));
+      });
+      if (body !== undefined) stream.end(body);
+    });
+  }
+}
