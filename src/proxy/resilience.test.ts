@@ -218,7 +218,7 @@ describe("outlier detection", () => {
               consecutive5xx: 3,
               consecutiveGatewayErrors: 0,
               intervalMs: 20,
-              baseEjectionMs: 100,
+              baseEjectionMs: 1_000,
               maxEjectionPercent: 50,
             },
           }),

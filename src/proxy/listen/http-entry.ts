@@ -1,8 +1,9 @@
 /**
  * Which HTTP a connection speaks, by its first bytes: HTTP/2 begins with a preface that is no request of HTTP/1.1
- * (RFC 9113 §3.4), so this is the one test that cannot be wrong, whatever ports, names or ALPN have said before.
+ * (RFC 9113 §3.4), whatever ports and names have said before. Only where ALPN settled HTTP/2 there is nothing to tell.
  */
 
+import { TLSSocket } from "node:tls";
 import type { Reader, Transport } from "../codec/transport.ts";
 import type { LiveConnection } from "./connections.ts";
 
@@ -19,6 +20,13 @@ export function httpVersion(bytes: Buffer, length: number): HttpVersion | undefi
     if (bytes[i] !== preface.charCodeAt(i)) return "http/1.1";
   }
   return seen === preface.length ? "http/2" : undefined;
+}
+
+/** What ALPN settled, where it settled HTTP/2: whatever comes then must be that. */
+export function negotiatedVersion(transport: Transport): HttpVersion | undefined {
+  const { socket } = transport;
+  const alpn = socket instanceof TLSSocket ? socket.alpnProtocol : undefined;
+  return alpn === "h2" || alpn === "istio-h2" ? "http/2" : undefined;
 }
 
 /** Waits for as many bytes as it takes to tell, and hands the connection over with them. */

@@ -39,7 +39,7 @@ import {
 import { readClientHello } from "./client-hello.ts";
 import type { LiveConnection } from "./connections.ts";
 import { detect } from "./detect.ts";
-import { HttpEntry, type HttpVersion, httpVersion } from "./http-entry.ts";
+import { HttpEntry, type HttpVersion, httpVersion, negotiatedVersion } from "./http-entry.ts";
 import type { Destination, Runtime } from "./runtime.ts";
 
 /** What detection may look at before it must know: a ClientHello with post-quantum key shares takes 2 KiB. */
@@ -338,7 +338,9 @@ export class Incoming implements Reader, LiveConnection {
       if (this.#hasEnded) downstream.onEnd();
     };
     const first = this.#first ?? Buffer.alloc(0);
-    const version = this.#hasEnded ? "http/1.1" : httpVersion(first, first.length);
+    const version = this.#hasEnded
+      ? "http/1.1"
+      : (negotiatedVersion(transport) ?? httpVersion(first, first.length));
     if (version !== undefined) {
       start(version, first, first.length);
       return;
