@@ -289,6 +289,88 @@ describe("a client of HTTP/1.1", () => {
   });
 });
 
+describe("an endpoint that breaks HTTP/2", () => {
+  const settings = frame(4, 0, 0, "");
+  const ping = frame(6, 0, 0, "0000000000000000");
+  for (const [name, answer, status] of [
+    ["by answering in HTTP/1.1", Buffer.from("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"), 502],
+    ["by a bad index", Buffer.concat([settings, frame(1, 5, 1, "ff7f")]), 502],
+    ["by pushing", Buffer.concat([settings, frame(5, 4, 1, "0000000288")]), 502],
+    [
+      "by a frame that is too long",
+      Buffer.concat([settings, Buffer.from("ffffff000000000001", "hex")]),
+      502,
+    ],
+    ["by an answer without status", Buffer.concat([settings, frame(1, 5, 1, "0001780179")]), 503],
+    ["by resetting the stream", Buffer.concat([settings, frame(3, 0, 1, "00000002")]), 503],
+    [
+      "by going away without looking",
+      Buffer.concat([settings, frame(7, 0, 0, "0000000000000000")]),
+      503,
+    ],
+    [
+      "by a flood of pings",
+      Buffer.concat([settings, ...Array.from({ length: 3_000 }, () => ping)]),
+      502,
+    ],
+    ["by a flood of settings", Buffer.concat(Array.from({ length: 3_000 }, () => settings)), 502],
+    ["by closing", undefined, 503],
+  ] as const) {
+    test(`${name} costs its own requests an error and nothing else`, async () => {
+      await using harness = new Harness();
+      const bad = await harness.tcpApp((socket) => {
+        socket.once("data", () => (answer === undefined ? socket.destroy() : socket.write(answer)));
+      });
+      const good = await http2App(harness, echo);
+      const { port } = await harness.outbound(
+        [
+          virtualHost(["bad"], [route(forward("bad"))]),
+          virtualHost(["*"], [route(forward("good"))]),
+        ],
+        {
+          clusters: ["bad", "good"].map((name) => cluster(name, { protocol: "http/2" })),
+          endpoints: [
+            { cluster: "bad", endpoints: [endpoint(bad)] },
+            { cluster: "good", endpoints: [endpoint(good.port)] },
+          ],
+        },
+      );
+      const client = new Http2Client(harness, port);
+      const [broken, fine] = await Promise.all([
+        client.request({ ":authority": "bad" }),
+        client.request({ ":method": "POST" }, "fine"),
+      ]);
+      assert.equal(broken.headers[":status"], status);
+      assert.equal(fine.body, "fine");
+    });
+  }
+});
+
+describe("a client that floods", () => {
+  test("with streams that it resets at once loses its connection, and nobody else's suffers", async () => {
+    await using harness = new Harness();
+    let opened = 0;
+    const app = await http2App(harness, () => {
+      opened++;
+    });
+    const { port } = await toApp(harness, app.port, "http/2");
+    const hostile = await harness.raw(port);
+    hostile.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").send(frame(4, 0, 0, "").toString("latin1"));
+    for (let i = 0; i < 1_000; i++) {
+      // :method GET, :scheme http, :path /, :authority a; then RST_STREAM
+      const pair = [frame(1, 5, 2 * i + 1, "828684410161"), frame(3, 0, 2 * i + 1, "00000008")];
+      hostile.send(Buffer.concat(pair).toString("latin1"));
+    }
+    const said = await hostile.untilEnd();
+    assert(said.includes("too many streams reset at once"));
+    assert(opened <= 300, `${opened} streams reached the application`);
+    const calm = new Http2Client(harness, port).session.request({ ":authority": "cart" });
+    const before = opened;
+    while (opened === before) await new Promise(setImmediate);
+    calm.close(constants.NGHTTP2_CANCEL);
+  });
+});
+
 describe("a pair of sidecars", () => {
   const identity = (name: string) => `spiffe://cluster.local/ns/shop/sa/${name}`;
 
@@ -358,3 +440,13 @@ describe("a pair of sidecars", () => {
     await drained;
   });
 });
+
+function frame(type: number, flags: number, stream: number, payload: string): Buffer {
+  const bytes = Buffer.from(payload, "hex");
+  const head = Buffer.alloc(9);
+  head.writeUIntBE(bytes.length, 0, 3);
+  head.writeUInt8(type, 3);
+  head.writeUInt8(flags, 4);
+  head.writeUInt32BE(stream, 5);
+  return Buffer.concat([head, bytes]);
+}

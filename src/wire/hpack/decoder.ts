@@ -79,8 +79,9 @@ export class HpackDecoder {
         const index = byte & 0x7f;
         if (index < 0x7f) this.#at = at + 1;
         else this.#readInteger(bytes, at, end, 0x7f);
+        if (this.#problem !== undefined) return this.#problem;
         const field = this.#lookUp(index < 0x7f ? index : this.#integer);
-        if (field === undefined) return this.#problem ?? "index-out-of-range";
+        if (field === undefined) return "index-out-of-range";
         sink.take(field);
       } else if (byte >= 0x40) {
         const field = this.#readLiteral(bytes, at, end, 0x3f, false);

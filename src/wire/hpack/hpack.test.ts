@@ -83,6 +83,7 @@ describe("a header block", () => {
     ["that names a field beyond the tables", "7f0000", "index-out-of-range"],
     ["with an integer without end", "ffffffffffffffffffff", "integer-too-large"],
     ["that is cut within an integer", "ff80", "block-cut"],
+    ["that is cut within an index, behind a field", "410161ff", "block-cut"],
     ["that is cut within a string", "400a6375", "block-cut"],
     ["with the end-of-string symbol", "0084ffffffff00", "bad-huffman-code"],
     ["padded with zeros", "008200000", "bad-huffman-code"],
