@@ -23,6 +23,9 @@ const benches: Readonly<Record<string, () => Promise<BenchResult>>> = {
       details: { ...details, ours, reference, ratio },
     };
   },
+  "service-path": async () => (await import("./service-path.ts")).run(),
+  "services-load": async () => (await import("./services-load.ts")).run(),
+  "service-change": async () => (await import("./service-change.ts")).run(),
 };
 
 const words = process.argv.slice(2);

@@ -19,6 +19,7 @@ import type { KernelDriver } from "../kernel/driver.ts";
 import type { NodeState, PodInterface } from "../model/node-state.ts";
 import type { Attachment, NodeView } from "../model/node-view.ts";
 import { Latest } from "./latest.ts";
+import { StaleConnections } from "./stale-connections.ts";
 
 export interface PlanReport {
   readonly at: number;
@@ -35,6 +36,7 @@ export class Dataplane {
   readonly #driver: KernelDriver;
   readonly #clock: Clock;
   readonly #log: Log;
+  readonly #stale: StaleConnections;
   #attachments: ReadonlyMap<string, Attachment>;
   /** Undefined when what the kernel has is not known. */
   #applied: NodeState | undefined;
@@ -45,6 +47,7 @@ export class Dataplane {
     this.#driver = driver;
     this.#clock = clock;
     this.#log = log;
+    this.#stale = new StaleConnections(driver, log);
     this.#attachments = new Map(attachments.map((each) => [each.hostLink, each]));
   }
 
@@ -143,6 +146,7 @@ export class Dataplane {
         this.#log.warn("kernel refused a plan, asking what it has", { error: renderError(error) });
         steps = this.#bring(wanted.value, this.#driver.observe());
       }
+      this.#stale.forget(view);
       this.#report(start, steps);
     } catch (error) {
       this.#report(start, steps, renderError(error));

@@ -76,6 +76,37 @@ export function forgetUdpConnectionsTo(socket: NetlinkSocket, ports: ReadonlySet
   );
 }
 
+export type Datagram = "udp" | "sctp";
+
+/** A connection without a connection's end: whom the client sent to, and who answers. */
+export interface DatagramConnection {
+  readonly protocol: Datagram;
+  readonly destination: string;
+  readonly destinationPort: number;
+  readonly answerer: string;
+  readonly answererPort: number;
+}
+
+const datagrams: ReadonlyMap<number, Datagram> = new Map([
+  [udp, "udp"],
+  [132, "sctp"],
+]);
+
+/** Forgets the UDP and SCTP connections that are meant, of both families. Returns how many. */
+export function forgetDatagrams(
+  socket: NetlinkSocket,
+  isMeant: (connection: DatagramConnection) => boolean,
+): number {
+  if (countConnections(socket) === 0) return 0;
+  return forget(socket, dumpConnections(), "UDP and SCTP connections", ({ original, reply }) => {
+    const protocol = datagrams.get(original.protocol);
+    if (protocol === undefined) return false;
+    const { destination, destinationPort } = original;
+    const { source: answerer, sourcePort: answererPort } = reply;
+    return isMeant({ protocol, destination, destinationPort, answerer, answererPort });
+  });
+}
+
 function forget(
   socket: NetlinkSocket,
   listing: NetlinkRequest,

@@ -13,6 +13,7 @@ import type {
   PodInterface,
   Ruleset,
 } from "../model/node-state.ts";
+import type { DatagramConnection } from "./connections.ts";
 
 export interface KernelDriver {
   /** Probed once, then remembered. */
@@ -48,5 +49,7 @@ export interface KernelDriver {
   forgetConnections(address: string): void;
   /** Forgets UDP connections that were addressed to one of the ports: it has a new owner. */
   forgetUdpConnectionsTo(ports: ReadonlySet<number>): void;
+  /** Forgets the UDP and SCTP connections that are meant; answers how many. */
+  forgetDatagrams(isMeant: (connection: DatagramConnection) => boolean): number;
   close(): void;
 }

@@ -13,7 +13,12 @@
 import { closeSync } from "node:fs";
 import type { NodeState, Ruleset, Step, Sysctl, VethSpec } from "../model/node-state.ts";
 import { renderNewRuleset, renderRuleset, renderRulesetRemoval } from "../model/ruleset-text.ts";
-import { connectedOf, forgetConnectionsOf, forgetUdpConnectionsTo } from "./connections.ts";
+import {
+  connectedOf,
+  forgetConnectionsOf,
+  forgetDatagrams,
+  forgetUdpConnectionsTo,
+} from "./connections.ts";
 import type { KernelDriver } from "./driver.ts";
 import { probeFeatures, requireFeature } from "./features.ts";
 import { applyEntry } from "./link-entries.ts";
@@ -124,6 +129,8 @@ export function openKernelDriver(): KernelDriver {
     forgetUdpConnectionsTo(ports) {
       forgetUdpConnectionsTo(netfilter, ports);
     },
+
+    forgetDatagrams: (isMeant) => forgetDatagrams(netfilter, isMeant),
 
     close() {
       nft.close();

@@ -117,9 +117,9 @@ export interface NftMap {
   readonly elements: ReadonlyMap<string, string>;
   /**
    * More elements, of other keys, in pieces that rulesets share: what two rulesets have in common is found by piece
-   * and not by element, so that a change among 50 000 elements costs what it changes.
+   * and not by element, so that a change among 50 000 elements costs what it changes. A place may be empty.
    */
-  readonly parts?: readonly ReadonlyMap<string, string>[];
+  readonly parts?: readonly (ReadonlyMap<string, string> | undefined)[];
 }
 
 /** An element by its key, of a set or a map. */

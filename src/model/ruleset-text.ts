@@ -44,7 +44,7 @@ function renderSet(set: NftSet): string {
 
 function renderMap(map: NftMap): string {
   const elements = [map.elements, ...(map.parts ?? [])].flatMap((part) =>
-    Array.from(part, ([key, value]) => `${key} : ${value}`),
+    Array.from(part ?? [], ([key, value]) => `${key} : ${value}`),
   );
   return renderCollection("map", map, elements);
 }

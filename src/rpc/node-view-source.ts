@@ -5,7 +5,7 @@ import type { Log } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
 import { encodeAgentNode } from "../wire/xds/node.ts";
 import type { NodeView } from "../wire/xds/node-view.ts";
-import { decodeNodeView } from "../wire/xds/node-view.ts";
+import { nodeViewDecoder } from "../wire/xds/node-view.ts";
 import { nodeTypes } from "../wire/xds/resources.ts";
 import { createAdsClient } from "./ads-client.ts";
 import { deltaStreams } from "./delta-stream.ts";
@@ -45,7 +45,7 @@ export async function* watchNodeView(
     node: encodeAgentNode(node),
     subscriptions: nodeTypes.map((typeUrl) => ({ typeUrl, names: ["*"] })),
     marks: true,
-    decode: decodeNodeView,
+    decode: nodeViewDecoder(),
     clock,
     random,
     log,

@@ -100,12 +100,26 @@ function mapChange(table: string, old: NftMap, now: NftMap): readonly string[] {
   ];
 }
 
-/** The elements of the pieces that the other map does not share. */
+/** The elements of the pieces that the other map does not share; both have theirs in one order. */
 function onlyIn(map: NftMap, other: NftMap): ReadonlyMap<string, string> {
-  const shared = new Set([other.elements, ...(other.parts ?? [])]);
-  const own = [map.elements, ...(map.parts ?? [])].filter((part) => !shared.has(part));
-  const [first = nothing, ...more] = own;
-  return more.length === 0 ? first : new Map(own.flatMap((part) => [...part]));
+  const [own, others] = differing(map.parts ?? [], other.parts ?? []);
+  const shared = new Set([other.elements, ...others]);
+  const pieces = [map.elements, ...own].filter(
+    (piece) => piece !== undefined && !shared.has(piece),
+  );
+  const [first = nothing, ...more] = pieces;
+  return more.length === 0 ? first : new Map(pieces.flatMap((piece) => [...(piece ?? [])]));
+}
+
+/** Both lists without what they have in common at the beginning and at the end. */
+function differing<T>(a: readonly T[], b: readonly T[]): readonly [readonly T[], readonly T[]] {
+  if (a === b) return [[], []];
+  const shorter = Math.min(a.length, b.length);
+  let start = 0;
+  while (start < shorter && a[start] === b[start]) start += 1;
+  let tail = 0;
+  while (tail < shorter - start && a[a.length - 1 - tail] === b[b.length - 1 - tail]) tail += 1;
+  return [a.slice(start, a.length - tail), b.slice(start, b.length - tail)];
 }
 
 const nothing: ReadonlyMap<string, string> = new Map();

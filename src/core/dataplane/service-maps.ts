@@ -3,7 +3,7 @@
  *
  * Rules follow the distinct numbers of slots, not the Services, so a Service or an endpoint more is elements only.
  * Each Service's elements are one piece (`services/part.ts`), kept while the Service is the same value, and the maps
- * are lists of pieces: compiling one change among 10 000 Services looks at each once and makes one piece.
+ * are lists of pieces: compiling one change among 10 000 Services makes one piece.
  *
  * A Service without endpoints is in the maps too, and refuses. Where two claim one address and port, the first has it.
  */
@@ -13,10 +13,11 @@ import { type Cidr, familyOf, hostCidr, renderCidr } from "../../base/ip.ts";
 import type { NftChain, NftMap, NftSet } from "../../model/node-state.ts";
 import type { NodeView } from "../../model/node-view.ts";
 import { masqueradeRules, serviceChains } from "./services/chains.ts";
-import { choiceChain } from "./services/choice-chains.ts";
+import { choiceChain, choiceMark, choiceName, refusal } from "./services/choice-chains.ts";
 import { type NftFamily, nftFamilies } from "./services/families.ts";
-import { type Assigned, assignPorts } from "./services/numbers.ts";
-import { type ChoiceUse, type NodePlace, type ServicePart, servicePart } from "./services/part.ts";
+import { ServiceJoiner } from "./services/joined.ts";
+import { renderMark } from "./services/marks.ts";
+import type { ChoiceUse, NodePlace } from "./services/part.ts";
 
 export interface ServiceMaps {
   readonly sets: readonly NftSet[];
@@ -35,7 +36,7 @@ export function serviceMaps(view: NodeView): ServiceMaps {
   if (known !== undefined && known.where === where && known.settings === view.settings) {
     return known.maps;
   }
-  const maps = compile(view, place, where);
+  const maps = compile(view, place);
   remembered.set(view.services, { where, settings: view.settings, maps });
   return maps;
 }
@@ -49,47 +50,46 @@ const remembered = new WeakMap<
   }
 >();
 
-function compile(view: NodeView, place: NodePlace, where: string): ServiceMaps {
-  const { settings, services } = view;
-  const { assigned, diagnostics } = assignPorts(services);
-  const made = assigned.map((each) => partOf(each, place, where));
-  const pieces = new Map<string, ReadonlyMap<string, string>[]>();
-  const choices = new Map<string, ChoiceUse>();
-  for (const part of made) {
-    for (const [map, piece] of part.elements) {
-      const known = pieces.get(map);
-      if (known === undefined) pieces.set(map, [piece]);
-      else known.push(piece);
-    }
-    for (const [name, use] of part.choices) choices.set(name, use);
-  }
+function compile({ settings, services }: NodeView, place: NodePlace): ServiceMaps {
+  const { pieces, choices, diagnostics } = joiner.join(services, place);
+  const chains = [...choices.values()].sort(byFamilyProtocolSlots);
   return {
     sets: nftFamilies.map((family) => nodeAddresses(family, settings.nodePortAddresses, place)),
-    maps: [...declarations.map((map) => ({ ...map, parts: pieces.get(map.name) ?? [] })), affinity],
+    maps: [
+      ...declarations.map((map) => ({ ...map, parts: pieces.get(map.name) ?? [] })),
+      choiceMap(chains),
+      affinity,
+    ],
     chains: [
       ...serviceChains({
         pods: settings.pools.map(({ cidr }) => cidr),
         services: settings.serviceCidrs,
         masqueradeAll: settings.masqueradeAll === true,
       }),
-      ...[...choices.values()]
-        .sort(byFamilyProtocolSlots)
-        .map(({ choice, protocol, family }) => choiceChain(choice, protocol, family)),
+      ...chains.map(({ choice, protocol, family }) => choiceChain(choice, protocol, family)),
     ],
     masquerade: masqueradeRules(place.addresses),
     diagnostics,
   };
 }
 
-const parts = new WeakMap<Assigned, { readonly where: string; readonly part: ServicePart }>();
-
-function partOf(assigned: Assigned, place: NodePlace, where: string): ServicePart {
-  const known = parts.get(assigned);
-  if (known !== undefined && known.where === where) return known.part;
-  const { service, ports, lost } = assigned;
-  const part = servicePart(service, ports, place, (claim) => lost.has(claim));
-  parts.set(assigned, { where, part });
-  return part;
+/** The one map of verdicts: as few elements as there are chains. */
+function choiceMap(chains: readonly ChoiceUse[]): NftMap {
+  return {
+    name: "choices",
+    type: "type mark : verdict",
+    elements: new Map([
+      [renderMark(refusal.nowhere), "goto refuse"],
+      [renderMark(refusal.notHere), "goto no-local-endpoint"],
+      ...chains.map(
+        ({ choice, protocol, family }) =>
+          [
+            renderMark(choiceMark(choice, protocol, family)),
+            `goto ${choiceName(choice, protocol, family)}`,
+          ] as const,
+      ),
+    ]),
+  };
 }
 
 function placeOf({ node, nodes }: NodeView): NodePlace {
@@ -139,7 +139,7 @@ const declarations: readonly NftMap[] = [
       type: `type ${addressType} . inet_proto . inet_service : mark`,
     },
     { name: `node-ports${suffix}`, type: "type inet_proto . inet_service : mark" },
-    { name: `cluster-addresses${suffix}`, type: `type ${addressType} : verdict` },
+    { name: `cluster-addresses${suffix}`, type: `type ${addressType} : mark` },
     {
       name: `source-ranges${suffix}`,
       type: `type ${addressType} . inet_proto . inet_service . ${addressType} : verdict`,
@@ -151,9 +151,11 @@ const declarations: readonly NftMap[] = [
       type: `typeof meta mark . numgen random mod 2 : ${keyword} daddr . ${protocol} dport`,
     })),
   ]),
-  { name: "groups", type: "type mark : verdict" },
+  { name: "groups", type: "type mark : mark" },
   { name: "picks", type: "typeof meta mark . numgen random mod 2 : meta mark" },
 ].map((map) => ({ ...map, elements: none }));
+
+const joiner = new ServiceJoiner(declarations.map(({ name }) => name));
 
 /** Filled by packets; a full map remembers no more clients, and those it does not know spread. */
 const affinity: NftMap = {

@@ -125,6 +125,7 @@ export function createFakeKernel(): FakeKernel {
     connected: (addresses) => addresses.filter((address) => connections.has(address)),
     forgetConnections: (address) => void forgotten.push(address),
     forgetUdpConnectionsTo: () => undefined,
+    forgetDatagrams: () => 0,
     close: () => undefined,
 
     addNetns: (path) => void namespaces.add(path),

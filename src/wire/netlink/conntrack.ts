@@ -6,7 +6,8 @@
  * distinguishes it from a later connection of the same tuple.
  */
 
-import { Attributes, concat, ip, nest, raw, u32 } from "./attributes.ts";
+import { familyOf } from "../../base/ip.ts";
+import { Attributes, concat, familyNumber, ip, nest, raw, u32 } from "./attributes.ts";
 import { malformed, type NetlinkRequest, NLM_F_DUMP } from "./message.ts";
 
 const NFNL_SUBSYS_CTNETLINK = 1;
@@ -16,7 +17,7 @@ const IPCTNL_MSG_CT_DELETE = (NFNL_SUBSYS_CTNETLINK << 8) | 2;
 const IPCTNL_MSG_CT_GET_STATS = (NFNL_SUBSYS_CTNETLINK << 8) | 5;
 const CTA_STATS_GLOBAL_ENTRIES = 1;
 
-const AF_INET = 2;
+const AF_UNSPEC = 0;
 const CTA_TUPLE_ORIG = 1;
 const CTA_TUPLE_REPLY = 2;
 const CTA_ID = 12;
@@ -28,9 +29,12 @@ const CTA_FILTER_F_IP_SRC = 1 << 0;
 const CTA_TUPLE_IP = 1;
 const CTA_TUPLE_PROTO = 2;
 const CTA_PROTO_NUM = 1;
+const CTA_PROTO_SRC_PORT = 2;
 const CTA_PROTO_DST_PORT = 3;
 const CTA_IP_V4_SRC = 1;
 const CTA_IP_V4_DST = 2;
+const CTA_IP_V6_SRC = 3;
+const CTA_IP_V6_DST = 4;
 const headBytes = 4;
 
 /** The place in a connection's two tuples where an address may stand. */
@@ -49,12 +53,13 @@ export interface ConnectionTuple {
   /** IP protocol number. */
   readonly protocol: number;
   /** 0 for a protocol without ports. */
+  readonly sourcePort: number;
   readonly destinationPort: number;
 }
 
-/** Lists all connections. */
+/** Lists all connections, of both families. */
 export function dumpConnections(): NetlinkRequest {
-  return { type: IPCTNL_MSG_CT_GET, flags: NLM_F_DUMP, payload: header() };
+  return { type: IPCTNL_MSG_CT_GET, flags: NLM_F_DUMP, payload: header(AF_UNSPEC) };
 }
 
 /** Lists the connections that have `address` at `end`. */
@@ -67,8 +72,14 @@ export function dumpConnectionsOf(end: ConnectionEnd, address: string): NetlinkR
     type: IPCTNL_MSG_CT_GET,
     flags: NLM_F_DUMP,
     payload: concat(
-      header(),
-      nest(tuple, nest(CTA_TUPLE_IP, ip(CTA_IP_V4_SRC, address))),
+      header(familyNumber(address)),
+      nest(
+        tuple,
+        nest(
+          CTA_TUPLE_IP,
+          ip(familyOf(address) === "IPv4" ? CTA_IP_V4_SRC : CTA_IP_V6_SRC, address),
+        ),
+      ),
       nest(CTA_FILTER, u32(flags, CTA_FILTER_F_IP_SRC)),
     ),
   };
@@ -76,7 +87,7 @@ export function dumpConnectionsOf(end: ConnectionEnd, address: string): NetlinkR
 
 /** Asks how many connections the namespace tracks. */
 export function getConnectionCount(): NetlinkRequest {
-  return { type: IPCTNL_MSG_CT_GET_STATS, flags: 0, payload: header() };
+  return { type: IPCTNL_MSG_CT_GET_STATS, flags: 0, payload: header(AF_UNSPEC) };
 }
 
 export function decodeConnectionCount(payload: Uint8Array): number {
@@ -87,7 +98,7 @@ export function deleteConnection(connection: Connection): NetlinkRequest {
   return {
     type: IPCTNL_MSG_CT_DELETE,
     flags: 0,
-    payload: concat(header(), connection.key),
+    payload: concat(header(familyNumber(connection.original.source)), connection.key),
   };
 }
 
@@ -116,8 +127,8 @@ export function connectionInvolves(connection: Connection, address: string): boo
 }
 
 /** `struct nfgenmsg`. */
-function header(): Uint8Array {
-  return Uint8Array.of(AF_INET, 0, 0, 0);
+function header(family: number): Uint8Array {
+  return Uint8Array.of(family, 0, 0, 0);
 }
 
 function decodeTuple(tuple: Attributes | undefined): ConnectionTuple {
@@ -125,8 +136,9 @@ function decodeTuple(tuple: Attributes | undefined): ConnectionTuple {
   const transport = tuple?.nested(CTA_TUPLE_PROTO);
   return {
     protocol: transport?.u8(CTA_PROTO_NUM) ?? 0,
+    sourcePort: transport?.u16be(CTA_PROTO_SRC_PORT) ?? 0,
     destinationPort: transport?.u16be(CTA_PROTO_DST_PORT) ?? 0,
-    source: ip?.ip(CTA_IP_V4_SRC) ?? "",
-    destination: ip?.ip(CTA_IP_V4_DST) ?? "",
+    source: ip?.ip(CTA_IP_V4_SRC) ?? ip?.ip(CTA_IP_V6_SRC) ?? "",
+    destination: ip?.ip(CTA_IP_V4_DST) ?? ip?.ip(CTA_IP_V6_DST) ?? "",
   };
 }

@@ -34,21 +34,75 @@ export function encodeNodeView(view: NodeView): XdsResources {
   ]);
 }
 
+/**
+ * Decodes one view after the other: what did not change from one to the next is the very same value, lists and all, so
+ * what is made from a list can be kept. A change of one among 50 000 costs a comparison of each.
+ */
+export function nodeViewDecoder(): (resources: XdsResources) => NodeView {
+  const lists = {
+    nodes: new ListDecoder<NodePeer>(),
+    workloads: new ListDecoder<WorkloadView>(),
+    services: new ListDecoder<ServiceView>(),
+    policies: new ListDecoder<IdentityPolicy>((a, b) => Number(a) - Number(b)),
+  };
+  let settings: EncodedResource | undefined;
+  let head: Pick<NodeView, "node" | "settings"> | undefined;
+  return (resources) => {
+    const found = resources.get(typeUrls.nodeSettings)?.get(settingsName);
+    if (found === undefined) {
+      throw new MeshError("xds.incomplete", "decode node view: the settings are missing", {
+        fault: "peer",
+      });
+    }
+    if (head === undefined || found !== settings) {
+      head = decode<Pick<NodeView, "node" | "settings">>(found);
+      settings = found;
+    }
+    return {
+      ...head,
+      nodes: lists.nodes.of(resources.get(typeUrls.nodePeer)),
+      workloads: lists.workloads.of(resources.get(typeUrls.nodeWorkload)),
+      services: lists.services.of(resources.get(typeUrls.nodeService)),
+      policies: lists.policies.of(resources.get(typeUrls.nodePolicy)),
+    };
+  };
+}
+
 /** Throws MeshError naming the resource; `xds.incomplete` where the settings are not among the resources. */
 export function decodeNodeView(resources: XdsResources): NodeView {
-  const settings = resources.get(typeUrls.nodeSettings)?.get(settingsName);
-  if (settings === undefined) {
-    throw new MeshError("xds.incomplete", "decode node view: the settings are missing", {
-      fault: "peer",
-    });
+  return nodeViewDecoder()(resources);
+}
+
+/** The values of one type, sorted by the names of their resources. */
+class ListDecoder<T> {
+  readonly #compare: (a: string, b: string) => number;
+  #resources: readonly EncodedResource[] = [];
+  /** In the order of `#resources`. */
+  #values: readonly T[] = [];
+  #sorted: readonly T[] = [];
+
+  constructor(compare: (a: string, b: string) => number = (a, b) => (a < b ? -1 : 1)) {
+    this.#compare = compare;
   }
-  return {
-    ...decode<Pick<NodeView, "node" | "settings">>(settings),
-    nodes: all<NodePeer>(resources, typeUrls.nodePeer, (peer) => peer.name),
-    workloads: all<WorkloadView>(resources, typeUrls.nodeWorkload, qualified),
-    services: all<ServiceView>(resources, typeUrls.nodeService, qualified),
-    policies: all<IdentityPolicy>(resources, typeUrls.nodePolicy, (policy) => policy.identity),
-  };
+
+  of(named: ReadonlyMap<string, EncodedResource> | undefined): readonly T[] {
+    const resources = [...(named?.values() ?? [])];
+    const before = this.#resources;
+    const isSame = (resource: EncodedResource, at: number) => resource === before[at];
+    if (resources.length === before.length && resources.every(isSame)) return this.#sorted;
+    const values = this.#values;
+    const decoded = resources.map((resource, at) => {
+      const known = resource === before[at] ? values[at] : undefined;
+      return known ?? decode<T>(resource);
+    });
+    this.#resources = resources;
+    this.#values = decoded;
+    this.#sorted = decoded
+      .map((value, at) => ({ value, name: resources[at]?.name ?? "" }))
+      .sort((a, b) => this.#compare(a.name, b.name))
+      .map(({ value }) => value);
+    return this.#sorted;
+  }
 }
 
 function qualified(object: { readonly namespace: string; readonly name: string }): string {
@@ -64,16 +118,6 @@ function encode(typeUrl: string, name: string, value: object): EncodedResource {
   const resource = encodeResource(typeUrl, name, JsonResource, { json: JSON.stringify(value) });
   encoded.set(value, resource);
   return resource;
-}
-
-function all<T extends object>(
-  resources: XdsResources,
-  typeUrl: string,
-  key: (value: T) => string | number,
-): readonly T[] {
-  return [...(resources.get(typeUrl)?.values() ?? [])]
-    .map((resource) => decode<T>(resource))
-    .sort((a, b) => (key(a) < key(b) ? -1 : 1));
 }
 
 /** Resources are immutable, so what was read from one stays true; a large view changes one object at a time. */

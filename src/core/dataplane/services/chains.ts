@@ -6,9 +6,13 @@
  *                     has: refused at a cluster address, dropped in the rest of the Services' range
  *   service           the flags, in order: who may ask, how from outside; else as from inside
  *   external-*        from outside: any endpoint behind a node's address, or the node's own with the client's address
+ *   choose            the group → how to choose among its slots
  *   …-spread-N        one of N slots at random
  *   …-maglev-N        the slot that the client's address and port hash to; `…-maglev-client-N`: its address alone
  *   sticky-N-S        the endpoint of last time, for S seconds since; else as spread
+ *
+ * Addresses that refuse are a map and not a set, and groups lead to marks and not to chains, so that all that churns is
+ * plain data: of verdicts the kernel checks every one again when one changes.
  *
  * All are of type nat, so only a connection's first packet comes here: what it costs is look-ups, never a walk. A refusal
  * is decided here as well, before the connection is tracked, so a Service that gets an endpoint later is asked afresh.
@@ -53,20 +57,21 @@ export function serviceChains(ranges: ServiceRanges): readonly NftChain[] {
         `${hasFlag(flags.externalLocal)} goto external-local`,
         `${hasFlag(flags.externalCluster)} goto external-cluster`,
         ...fromInside(ranges),
-        "meta mark vmap @groups",
+        "goto choose",
       ],
     },
-    { name: "external-cluster", rules: [noteMasquerade, dropFlags, "meta mark vmap @groups"] },
+    { name: "external-cluster", rules: [noteMasquerade, dropFlags, "goto choose"] },
     {
       name: "external-local",
       rules: [
         dropFlags,
-        ...ranges.pods.map((cidr) => `${from(cidr)} meta mark vmap @groups`),
-        `fib saddr type local ${noteMasquerade} meta mark vmap @groups`,
+        ...ranges.pods.map((cidr) => `${from(cidr)} goto choose`),
+        `fib saddr type local ${noteMasquerade} goto choose`,
         `meta mark set meta mark | ${localBit}`,
-        "meta mark vmap @groups",
+        "goto choose",
       ],
     },
+    { name: "choose", rules: ["ct mark set meta mark map @groups", "ct mark vmap @choices"] },
     {
       name: "source-ranges",
       rules: [
@@ -132,7 +137,7 @@ function addressRules(
   return [
     `meta mark set ${keyword} daddr . ${port} map @services${suffix} goto service`,
     `${keyword} daddr @node-addresses${suffix} fib daddr type local meta mark set ${port} map @node-ports${suffix} goto service`,
-    `${keyword} daddr vmap @cluster-addresses${suffix}`,
+    `meta mark set ${keyword} daddr map @cluster-addresses${suffix} goto refuse`,
     ...services
       .filter(({ address }) => familyOf(address) === family)
       .map(

@@ -17,6 +17,29 @@ export type Choice =
 /** The same on every node and in every version, so that all nodes agree and an upgrade moves nobody. */
 const seed = "0x68656464";
 
+/** More endpoints than these are not kept apart for clients that stay; the rest gets none of them. */
+export const mostStickySlots = 8191;
+
+/**
+ * A choice as a mark, by which a group's connections find their chain: a map from groups to chains themselves would have
+ * the kernel walk all of its elements, each time one changes, to look for loops.
+ */
+export function choiceMark(choice: Choice, protocol: string, { family }: NftFamily): number {
+  const six = family === "IPv6" ? 1 : 0;
+  if (choice.kind === "sticky") {
+    return (2 ** 31 + six * 2 ** 30 + choice.slots * 2 ** 17 + choice.seconds) >>> 0;
+  }
+  const kind = choice.kind === "spread" ? 0 : choice.byClient ? 2 : 1;
+  const transport = ["tcp", "udp", "sctp"].indexOf(protocol);
+  return kind * 2 ** 29 + six * 2 ** 28 + transport * 2 ** 26 + choice.slots;
+}
+
+/** For groups without an endpoint: nowhere, or not on this node. */
+export const refusal: { readonly nowhere: number; readonly notHere: number } = {
+  nowhere: 3 * 2 ** 29 + 1,
+  notHere: 3 * 2 ** 29 + 2,
+};
+
 export function choiceName(choice: Choice, protocol: string, { suffix }: NftFamily): string {
   switch (choice.kind) {
     case "spread":

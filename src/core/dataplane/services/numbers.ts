@@ -3,8 +3,8 @@
  *
  * Numbers are hashes of names, so they are the same whatever other Services come and go, and a Service that goes and
  * comes again has its old one. Where two fall on the same, the later in sorted order takes the next; where two Services
- * claim one address and port, the first has it and the other is told. Both are the rare case: what is usual is
- * remembered with the Service, and a change costs one look at each number and key.
+ * claim one address and port, the first has it and the other is told. Both are rare: what a Service usually has is
+ * remembered with it.
  */
 
 import type { Diagnostic } from "../../../base/compiled.ts";
@@ -20,7 +20,7 @@ export interface Assigned {
   readonly lost: ReadonlySet<string>;
 }
 
-/** In the order of `services`. A Service for which nothing changed gets the same object again. */
+/** In the order of `services`. */
 export function assignPorts(services: readonly ServiceView[]): {
   readonly assigned: readonly Assigned[];
   readonly diagnostics: readonly Diagnostic[];
@@ -29,14 +29,14 @@ export function assignPorts(services: readonly ServiceView[]): {
   const owners = new Map<string, ServiceView>();
   const diagnostics: Diagnostic[] = [];
   const assigned = services.map((service) => {
-    const known = wishOf(service);
-    const ports = known.usual.ports.map((numbered) => {
+    const usual = usualPorts(service);
+    const ports = usual.ports.map((numbered) => {
       const number = freeNumber(numbered.number, taken);
       taken.add(number);
       return number === numbered.number ? numbered : { ...numbered, number };
     });
     const lost = new Set<string>();
-    for (const claim of known.claims) {
+    for (const claim of usual.names) {
       const owner = owners.get(claim);
       if (owner === undefined) owners.set(claim, service);
       else {
@@ -44,22 +44,23 @@ export function assignPorts(services: readonly ServiceView[]): {
         diagnostics.push(collision(service, owner, claim));
       }
     }
-    const isUsual = lost.size === 0 && ports.every((each, at) => each === known.usual.ports[at]);
-    return isUsual ? known.usual : { service, ports, lost };
+    return { service, ports, lost };
   });
   return { assigned, diagnostics };
 }
 
-interface Wish {
-  readonly claims: readonly string[];
-  readonly usual: Assigned;
+/** What a Service has where nobody else claims the same: the usual case. */
+export interface UsualPorts {
+  readonly ports: readonly NumberedPort[];
+  /** Addresses and ports, each once. */
+  readonly names: readonly string[];
+  /** The same, and the numbers. */
+  readonly claims: readonly (string | number)[];
 }
 
-const wishes = new WeakMap<ServiceView, Wish>();
-
-function wishOf(service: ServiceView): Wish {
-  let wish = wishes.get(service);
-  if (wish === undefined) {
+export function usualPorts(service: ServiceView): UsualPorts {
+  let usual = remembered.get(service);
+  if (usual === undefined) {
     const ports = familiesOf(service).flatMap((family) =>
       service.ports.map((port) => {
         const { namespace, name } = service;
@@ -67,11 +68,14 @@ function wishOf(service: ServiceView): Wish {
         return { family, port, number: (hashText(text) % (portNumberLimit - 1)) + 1 };
       }),
     );
-    wish = { claims: claimsOf(service), usual: { service, ports, lost: new Set() } };
-    wishes.set(service, wish);
+    const names = [...new Set(claimsOf(service))];
+    usual = { ports, names, claims: [...names, ...ports.map(({ number }) => number)] };
+    remembered.set(service, usual);
   }
-  return wish;
+  return usual;
 }
+
+const remembered = new WeakMap<ServiceView, UsualPorts>();
 
 function freeNumber(wanted: PortNumber, taken: ReadonlySet<PortNumber>): PortNumber {
   let number = wanted;

@@ -9,7 +9,7 @@
 import { hashText } from "../../../base/hash.ts";
 import { type Cidr, cidrContains, familyOf, renderCidr } from "../../../base/ip.ts";
 import type { EndpointView, ServicePortView, ServiceView } from "../../../model/node-view.ts";
-import { type Choice, choiceName } from "./choice-chains.ts";
+import { type Choice, choiceMark, choiceName, mostStickySlots, refusal } from "./choice-chains.ts";
 import { type NftFamily, nftFamilies } from "./families.ts";
 import { maglevSize, maglevTable } from "./maglev.ts";
 import { flags, groupMark, type PortNumber, renderMark } from "./marks.ts";
@@ -65,7 +65,7 @@ export function servicePart(
     else known.set(key, value);
   };
   for (const address of clusterAddressesOf(service)) {
-    set(`cluster-addresses${suffixOf(address)}`, address, "goto refuse");
+    set(`cluster-addresses${suffixOf(address)}`, address, renderMark(0));
   }
   for (const numbered of ports) {
     for (const [map, key, mark] of entrances(service, numbered)) {
@@ -73,8 +73,8 @@ export function servicePart(
     }
     for (const [map, key] of allowedSources(service, numbered, place)) set(map, key, "return");
     for (const group of groupsOf(service, numbered, place)) {
-      const { verdict, choice } = fill(group, service, numbered, set);
-      set("groups", renderMark(group.mark), verdict);
+      const { choice, mark } = fill(group, service, numbered, set);
+      set("groups", renderMark(group.mark), renderMark(mark));
       if (choice !== undefined) {
         const { family } = numbered;
         const protocol = protocolOf(numbered.port);
@@ -177,19 +177,20 @@ function groupsOf(
 
 type Put = (map: string, key: string, value: string) => void;
 
-/** Puts a group's slots where its chain looks for them; says which chain that is. */
+/** Puts a group's slots where its chain looks for them; says which chain that is, and its mark. */
 function fill(
   { mark, endpoints, othersHaveSome }: Group,
   service: ServiceView,
   { family, port }: NumberedPort,
   put: Put,
-): { readonly verdict: string; readonly choice?: Choice } {
+): { readonly mark: number; readonly choice?: Choice } {
   if (endpoints.length === 0) {
-    return { verdict: othersHaveSome ? "goto no-local-endpoint" : "goto refuse" };
+    return { mark: othersHaveSome ? refusal.notHere : refusal.nowhere };
   }
   const group = renderMark(mark);
   const protocol = protocolOf(port);
-  const slots = service.balancing === "maglev" ? maglevSlots(endpoints) : slotsOf(endpoints);
+  const all = service.balancing === "maglev" ? maglevSlots(endpoints) : slotsOf(endpoints);
+  const slots = service.affinitySeconds === undefined ? all : all.slice(0, mostStickySlots);
   const choice = choiceFor(service, slots.length);
   if (choice.kind === "sticky") {
     const numbers = endpointNumbers(endpoints);
@@ -204,7 +205,7 @@ function fill(
       put(`${protocol}-endpoints${family.suffix}`, `${group} . ${slot}`, `${address} . ${target}`);
     }
   }
-  return { verdict: `goto ${choiceName(choice, protocol, family)}`, choice };
+  return { mark: choiceMark(choice, protocol, family), choice };
 }
 
 function choiceFor({ balancing, affinitySeconds }: ServiceView, slots: number): Choice {

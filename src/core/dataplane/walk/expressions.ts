@@ -175,7 +175,8 @@ export function lookUp(collection: NftSet | NftMap, parts: readonly string[]): s
 function piecesOf(collection: NftSet | NftMap): readonly ReadonlyMap<string, string>[] {
   const { elements } = collection;
   if (!(elements instanceof Map)) return [];
-  return [elements, ...("parts" in collection ? (collection.parts ?? []) : [])];
+  const parts = "parts" in collection ? (collection.parts ?? []) : [];
+  return [elements, ...parts.filter((part) => part !== undefined)];
 }
 
 export function covers(element: string, parts: readonly string[]): boolean {
