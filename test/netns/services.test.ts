@@ -1,12 +1,18 @@
 /** Services in a running kernel, with real packets: every kind of address, every policy, both families. */
 
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { parseAllDocuments } from "yaml";
 import type { Resource } from "../../src/api/resource.ts";
 import { renderRulesetChange } from "../../src/core/dataplane/ruleset-change.ts";
+import { staleConnections } from "../../src/core/dataplane/stale-connections.ts";
+import { viewFor } from "../../src/core/registry/view.ts";
 import { type World, worldOf } from "../../src/core/registry/world.ts";
+import { openKernelDriver } from "../../src/kernel/netlink-driver.ts";
 import { inNetns } from "../../src/kernel/netns.ts";
 import type { NodeState } from "../../src/model/node-state.ts";
 import { connect, ip, type Netns, nft, TestNetwork, TestNode } from "./dataplane-node.ts";
@@ -330,6 +336,30 @@ describe("Services in the kernel", { skip: needsRoot() }, () => {
     assert.deepEqual(await ten("client", "10.96.0.30"), { [other]: 10 });
   });
 
+  test("a client that never pauses is led to the new endpoint, by UDP, once the old one is forgotten", async () => {
+    const sender = await Sender.start(client, "10.96.0.11", 80);
+    const driver = inNetns(node.host.path, openKernelDriver);
+    try {
+      await sender.hears("clock-0");
+      const changed = worldFrom([
+        ...services.filter((yaml) => !yaml.includes("name: clock")),
+        service("clock", 11, [here(pods[1])], "", { protocol: "UDP" }),
+        sticky(both),
+      ]);
+      change(node.compile("one", changed));
+      const [before, after] = [world, changed].map((each) => viewFor(each, "one"));
+      assert.ok(after !== undefined);
+      const isStale = staleConnections(before, after);
+      assert.ok(isStale !== undefined && driver.forgetDatagrams(isStale) > 0);
+      await sender.hears("clock-1");
+      assert.equal(driver.forgetDatagrams(isStale), 0, "what is right stays");
+    } finally {
+      driver.close();
+      await sender.stop();
+      change(node.compile("one", world));
+    }
+  });
+
   test("IPv6 takes the same way", async () => {
     await expectAll([
       ["client", "fd00:96::10", 80, "far fd00:113::1"],
@@ -360,6 +390,46 @@ describe("Services in the kernel", { skip: needsRoot() }, () => {
     return counts;
   }
 });
+
+/** Sends a datagram every 20 ms from one port, and tells who answers. */
+class Sender {
+  readonly #process: ReturnType<typeof spawn>;
+  #heard = "";
+
+  private constructor(process: ReturnType<typeof spawn>) {
+    this.#process = process;
+  }
+
+  static async start(from: Netns, address: string, port: number): Promise<Sender> {
+    const program = `
+      const socket = require("node:dgram").createSocket("udp4");
+      socket.on("message", (text) => process.stdout.write(text));
+      socket.bind(5555, () => setInterval(() => socket.send("x", ${port}, "${address}"), 20));`;
+    const child = inNetns(from.path, () =>
+      spawn(process.execPath, ["-e", program], { stdio: ["ignore", "pipe", "inherit"] }),
+    );
+    const sender = new Sender(child);
+    child.stdout.on("data", (text: Buffer) => {
+      sender.#heard = text.toString();
+    });
+    return sender;
+  }
+
+  /** Resolves when the last answer is from `server`. */
+  async hears(server: string): Promise<void> {
+    const deadline = AbortSignal.timeout(10_000);
+    while (!this.#heard.startsWith(server)) {
+      deadline.throwIfAborted();
+      await sleep(20);
+    }
+  }
+
+  async stop(): Promise<void> {
+    const ended = once(this.#process, "exit");
+    this.#process.kill();
+    await ended;
+  }
+}
 
 /** A link between the node and another host, which sends everything to the node. */
 function joinRouter(
