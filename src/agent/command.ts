@@ -24,6 +24,7 @@ import type { ViewSource } from "./deps.ts";
 import { parseServers } from "./dns/upstream.ts";
 import { runAgent } from "./main.ts";
 import type { AgentOptions } from "./options.ts";
+import { usualRoots } from "./runtimes/containers.ts";
 import { serverUpstream } from "./sidecars/server-upstream.ts";
 
 /** As given on the command line. */
@@ -37,6 +38,8 @@ export interface AgentFlags {
   /** Name servers for names outside the cluster, with commas between them. */
   readonly upstream?: string;
   readonly spares?: string;
+  readonly podmanRoot?: string;
+  readonly containerdRoot?: string;
 }
 
 export interface AgentProcess {
@@ -120,6 +123,10 @@ function agentOptions(flags: AgentFlags, { heddle, release }: AgentProcess): Age
     spareSidecars: spares,
     release,
     nameServerCommand: nameServerCommand(heddle, flags.upstream),
+    runtimeRoots: {
+      podman: flags.podmanRoot ?? usualRoots.podman,
+      containerd: flags.containerdRoot ?? usualRoots.containerd,
+    },
   };
 }
 

@@ -14,6 +14,7 @@ import { renderError } from "../base/error.ts";
 import { Scope } from "../base/scope.ts";
 import { Attachments } from "./attachments.ts";
 import { DeadPods } from "./cni-server/collect.ts";
+import { ContainerPods } from "./cni-server/container-pods.ts";
 import { release } from "./cni-server/delete.ts";
 import { answer } from "./cni-server/dispatch.ts";
 import { listenForCni } from "./cni-server/listen.ts";
@@ -115,6 +116,7 @@ function openParts(options: AgentOptions, deps: AgentDeps, joined: Promise<void>
       connected: (each) => driver.connected(each),
       log,
     }),
+    containerPods: new ContainerPods(options.node, objects, options.runtimeRoots, log),
     deadPods: new DeadPods(),
     addresses: new PodAddresses(objects, options.address, clock, log),
     sidecars: new Sidecars(
@@ -160,10 +162,17 @@ async function joinCluster(
   const insist = (what: string, call: () => Promise<void>) => untilDone(what, call, deps, signal);
   await insist("register node", () => registerNode(objects, options.node, options.address));
   await insist("confirm address blocks", () => parts.ipam.confirm());
+  void insist("delete pods of gone containers", () =>
+    parts.containerPods.sweep(() => attachedContainers(parts)),
+  ).catch(() => undefined);
   void parts.dataplane.inForce
     .wait((state) => state, signal)
     .then(() => insist("report ready", () => reportReady(objects, options.node, deps.clock)))
     .catch(() => undefined);
+}
+
+function attachedContainers({ attachments }: NodeParts): ReadonlySet<string> {
+  return new Set(attachments.all().map((each) => each.attachment.containerId));
 }
 
 /** Without a command nobody answers names: tests that need none. */

@@ -6,6 +6,7 @@ import type { KernelDriver } from "../kernel/driver.ts";
 import type { ObjectClient } from "../rpc/object-client.ts";
 import type { Attachments } from "./attachments.ts";
 import type { DeadPods } from "./cni-server/collect.ts";
+import type { ContainerPods } from "./cni-server/container-pods.ts";
 import type { Dataplane } from "./dataplane.ts";
 import type { Ipam } from "./ipam.ts";
 import type { PodAddresses } from "./pod-addresses.ts";
@@ -23,6 +24,7 @@ export interface NodeParts {
   readonly ipam: Ipam;
   readonly addresses: PodAddresses;
   readonly sidecars: Sidecars;
+  readonly containerPods: ContainerPods;
   readonly deadPods: DeadPods;
   /** Resolves when the node's address blocks are known. */
   readonly joined: Promise<void>;

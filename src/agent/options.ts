@@ -1,5 +1,7 @@
 /** What an agent is told at its start. Read once; nothing looks at the command line or the environment later. */
 
+import type { RuntimeRoots } from "./runtimes/containers.ts";
+
 export interface AgentOptions {
   readonly node: string;
   /** The node's address on the underlay. */
@@ -17,4 +19,6 @@ export interface AgentOptions {
   readonly release: string;
   /** Starts the node's name server (dns/main.ts), but for what `dns/keeper.ts` adds. */
   readonly nameServerCommand: readonly string[];
+  /** Where container runtimes keep what containers are called and labelled. */
+  readonly runtimeRoots: RuntimeRoots;
 }

@@ -46,6 +46,7 @@ export async function resyncNowAndThen(parts: NodeParts, signal: AbortSignal): P
     await parts.ipam.tend().catch((error: unknown) => {
       parts.log.warn("address plan is not looked after", { error: renderError(error) });
     });
+    parts.containerPods.retry();
     try {
       parts.dataplane.resync();
     } catch (error) {

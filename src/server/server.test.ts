@@ -393,6 +393,24 @@ describe("a node's token", () => {
       code: "api.forbidden",
     });
 
+    // Pods of its own containers it may make, where the namespace is open to that.
+    const container = (name: string, on: string, namespace = "default") => {
+      const { metadata, ...rest } = pod(name, on);
+      const annotations = { "heddle.dev/container-id": "c1" };
+      return { ...rest, metadata: { ...metadata, namespace, annotations } };
+    };
+    assert.ok(await node.create(container("contained", "node-7")));
+    await assert.rejects(node.create(container("no", "node-8")), { code: "api.forbidden" });
+    await assert.rejects(node.create(pod("no", "node-7")), { code: "api.forbidden" });
+    const home = (name: string, labels: Readonly<Record<string, string>>) =>
+      client.create({ apiVersion: "v1", kind: "Namespace", metadata: { name, labels } });
+    await home("closed", {});
+    await home("open", { "heddle.dev/containers": "allowed" });
+    await assert.rejects(node.create(container("no", "node-7", "closed")), {
+      code: "api.forbidden",
+    });
+    assert.ok(await node.create(container("contained", "node-7", "open")));
+
     await client.create(pod("theirs", "node-8"));
     await assert.rejects(node.patchStatus("Pod", "default", "theirs", { podIP: "1.1.1.1" }), {
       code: "api.forbidden",

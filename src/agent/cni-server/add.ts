@@ -4,6 +4,9 @@
  * The order is the promise: the address is on disk before anything uses it, policy and admission are in the kernel
  * before the link exists (one plan), the sidecar is ready before capture sends it anything, and only then the runtime
  * hears of success and starts the container. Each step registers its undo in the line that takes it.
+ *
+ * A container that has the interface already is an error, unless what has it is another life of the same id: a runtime
+ * that never called DEL for it.
  */
 
 import { familyOf, hostCidr, renderCidr } from "../../base/ip.ts";
@@ -21,7 +24,9 @@ import type { AddressRequest } from "../ipam.ts";
 import type { NodeParts } from "../node-parts.ts";
 import { netnsInode, ownNetnsInode } from "../state/host.ts";
 import type { AttachmentRecord } from "../state/record.ts";
-import { findPod, unmakePod } from "./find-pod.ts";
+import { isDead } from "./collect.ts";
+import { release } from "./delete.ts";
+import { findPod } from "./find-pod.ts";
 import { requireFreePorts } from "./host-ports.ts";
 
 const joinWithinMs = 10_000;
@@ -37,7 +42,9 @@ export async function add(
   const { attachments, ipam, dataplane, sidecars, driver } = parts;
   const previous = config.prevResult === undefined ? undefined : parseResult(config.prevResult);
   const inode = requireNetns(request, driver);
-  if (attachments.get(key) !== undefined) {
+  const there = attachments.get(key);
+  if (there !== undefined && isDead(there, parts)) await release(there, parts);
+  else if (there !== undefined) {
     throw new CniError(
       cniCodes.attachmentExists,
       `add ${key.ifName} to container ${key.containerId}: it has it already`,
@@ -46,8 +53,8 @@ export async function add(
   await using scope = new Scope();
   const { wishes } = request;
 
-  const { workload, ownsPod } = await findPod(key, request.args, parts, signal);
-  if (ownsPod) scope.onFailure(() => unmakePod(workload.namespace, workload.name, parts));
+  const { workload, ownsPod, isNew } = await findPod(key, request, parts, signal);
+  if (isNew) scope.onFailure(() => parts.containerPods.unmake(workload.namespace, workload.name));
   await joined(parts, signal);
 
   const addresses = await ipam.lease(addressesWished(workload.addressing, wishes.addresses));
@@ -107,6 +114,7 @@ export async function add(
   }
   attachments.update(key, { phase: "added" });
   scope.succeed();
+  if (isNew) parts.containerPods.showRunning(workload, parts.clock.now());
 
   const result = resultOf(attachment, dataplane.mtu(attachment.hostLink));
   return previous === undefined ? result : chainResults(previous, result);

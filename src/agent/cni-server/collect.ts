@@ -25,6 +25,13 @@ export function unlisted(
     .filter((each) => each.network === request.config.name && !valid.has(keyText(each.attachment)));
 }
 
+/** The namespace that was attached is not at its path any more: a reboot, or the container's end. */
+export function isDead(record: AttachmentRecord, parts: Pick<NodeParts, "bootId">): boolean {
+  return (
+    record.bootId !== parts.bootId || netnsInode(record.attachment.netns) !== record.netnsInode
+  );
+}
+
 const patienceMs = 20_000;
 
 /**
@@ -39,10 +46,9 @@ export class DeadPods {
 
   find(parts: NodeParts): readonly AttachmentRecord[] {
     const before = this.#suspects;
-    const suspects = parts.attachments.all().filter((each) => {
-      if (each.phase !== "added") return false;
-      return each.bootId !== parts.bootId || netnsInode(each.attachment.netns) !== each.netnsInode;
-    });
+    const suspects = parts.attachments
+      .all()
+      .filter((each) => each.phase === "added" && isDead(each, parts));
     const now = parts.clock.now();
     const since = (each: AttachmentRecord) => before.get(each.attachment.hostLink) ?? now;
     this.#suspects = new Map(suspects.map((each) => [each.attachment.hostLink, since(each)]));

@@ -12,7 +12,6 @@ import type { AttachmentKey } from "../../wire/cni/request.ts";
 import type { NodeParts } from "../node-parts.ts";
 import { netnsInode } from "../state/host.ts";
 import type { AttachmentRecord } from "../state/record.ts";
-import { unmakePod } from "./find-pod.ts";
 
 /** The same container's, by another interface. */
 function isOther({ attachment, phase }: AttachmentRecord, of: AttachmentRecord): boolean {
@@ -67,8 +66,10 @@ export async function release(record: AttachmentRecord, parts: NodeParts): Promi
   }
   attachments.remove(attachment);
   ipam.release(attachment.addresses);
-  if (record.ownsPod) unmakePod(attachment.namespace, attachment.name, parts);
   const [next] = attachments.all().filter((each) => each.attachment.uid === attachment.uid);
+  if (record.ownsPod && next === undefined) {
+    parts.containerPods.unmake(attachment.namespace, attachment.name);
+  }
   if (next === undefined) parts.addresses.withdraw(attachment, dataplane.views.get());
   else parts.addresses.publish(next.attachment);
 }

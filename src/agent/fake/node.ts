@@ -84,6 +84,7 @@ export async function startFakeNode(given: FakeNodeOptions = {}): Promise<FakeNo
     spareSidecars: 0,
     release: "test",
     nameServerCommand: [],
+    runtimeRoots: { podman: join(directory, "podman"), containerd: join(directory, "containerd") },
     ...given,
   };
   const podCidr = given.podCidr ?? "10.244.0.0/24";

@@ -5,6 +5,10 @@
  * that is kept beside it, may do all. A node, by its token, may read everything but Secrets, and write what is its own
  * to say: its Node, the address blocks it holds, its claims of others', the status of the pods that run on it, and that
  * such a pod is gone. A stolen token speaks for its one node.
+ *
+ * A node also makes pods for containers of its own that no scheduler placed (Podman's, say), and with a pod comes a
+ * service account's identity. So it may do that only in namespaces that are open to it: `default`, and those labelled
+ * `heddle.dev/containers: allowed`; the label with any other value closes `default` as well.
  */
 
 import type { AddressBlock } from "../../api/heddle/v1.ts";
@@ -20,12 +24,22 @@ export function checkRead(caller: Caller, kind: string): void {
   if (caller.kind === "node" && kind === "Secret") throw forbidden(caller.node, "read Secrets");
 }
 
-/** Throws `api.forbidden` where the caller may not make `next` (undefined: nothing) out of `current`. */
+/** Whether nodes may make pods for their containers in a namespace; undefined: there is no such object. */
+export function isOpenToContainers(name: string, namespace: Resource | undefined): boolean {
+  const label = namespace?.metadata.labels?.["heddle.dev/containers"];
+  return label === "allowed" || (label === undefined && name === "default");
+}
+
+/**
+ * Throws `api.forbidden` where the caller may not make `next` (undefined: nothing) out of `current`. `isOpen` says
+ * whether the object's namespace is open to containers.
+ */
 export function checkWrite(
   caller: Caller,
   part: Part,
   current: Resource | undefined,
   next: Resource | undefined,
+  isOpen = false,
 ): void {
   if (caller.kind === "admin") return;
   const { node } = caller;
@@ -40,11 +54,8 @@ export function checkWrite(
       case "AddressBlock":
         return mayWriteBlock(node, current as AddressBlock, next as AddressBlock); // The kind says so.
       case "Pod":
-        return (
-          current !== undefined &&
-          (current as Partial<Pod>).spec?.nodeName === node &&
-          (deletes || part === "status")
-        );
+        if (current === undefined) return isOpen && isContainerPod(next, node);
+        return (current as Partial<Pod>).spec?.nodeName === node && (deletes || part === "status");
       default:
         return false;
     }
@@ -82,6 +93,11 @@ function mayWriteBlock(
     after.released === before.released &&
     before.released !== true
   );
+}
+
+function isContainerPod(pod: Resource | undefined, node: string): boolean {
+  const isContainers = pod?.metadata.annotations?.["heddle.dev/container-id"] !== undefined;
+  return isContainers && (pod as Partial<Pod>).spec?.nodeName === node;
 }
 
 function forbidden(node: string, what: string): MeshError {

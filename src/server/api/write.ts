@@ -11,7 +11,7 @@ import { MeshError } from "../../base/error.ts";
 import { isRecord } from "../../base/json.ts";
 import { mergePatch } from "../../base/merge-patch.ts";
 import { badRequest, mediaType, readBody, recordBody } from "./body.ts";
-import { type Caller, checkRead, checkWrite } from "./caller.ts";
+import { type Caller, checkRead, checkWrite, isOpenToContainers } from "./caller.ts";
 import { jsonPatch } from "./json-patch.ts";
 import { applyFields } from "./managed-fields.ts";
 import type { Objects, WriteOptions, Written } from "./objects.ts";
@@ -34,10 +34,11 @@ export async function serveWrite(
 ): Promise<Answer> {
   // A patch reads, and refusals quote what it made: who may not read a kind may not write it either.
   checkRead(caller, target.kind.kind);
+  const isOpen = await targetIsOpen(objects, caller, target);
   const options: WriteOptions = {
     fieldValidation: fieldValidation(query),
     dryRun: query.has("dryRun"),
-    guard: (current, next) => checkWrite(caller, target.part, current, next),
+    guard: (current, next) => checkWrite(caller, target.part, current, next, isOpen),
   };
   const written = (code: number, { object, warnings }: Written): Answer => ({
     code,
@@ -76,6 +77,15 @@ export async function serveWrite(
     `${request.method} is not allowed on ${collection ? "a collection of" : "one of"} ${target.kind.resource}`,
     { fault: "user" },
   );
+}
+
+/** Only asked where it matters: of a node that writes a pod. */
+async function targetIsOpen(objects: Objects, caller: Caller, target: Target): Promise<boolean> {
+  const { namespace = "" } = target;
+  if (caller.kind !== "node" || target.kind.kind !== "Pod" || namespace === "") return false;
+  const key = { kind: "Namespace", namespace: "", name: namespace };
+  const there = await objects.get(key).catch(() => undefined);
+  return isOpenToContainers(namespace, there);
 }
 
 function patch(
