@@ -97,6 +97,7 @@ async function runNamesProcess(words: readonly string[]): Promise<void> {
 async function runCommandLine(): Promise<void> {
   const { Command } = await import("commander");
   const { addObjectCommands } = await import("./cli/object-commands.ts");
+  const { addNodeCommands } = await import("./cli/node-commands.ts");
   const { addLabCommands, labAccess } = await import("./lab/commands.ts");
   const program = new Command("heddle")
     .description("a container network and a service mesh in one system")
@@ -105,6 +106,7 @@ async function runCommandLine(): Promise<void> {
   addProcessCommands(program);
   addLabCommands(program, { root, heddle });
   addObjectCommands(program, labAccess);
+  addNodeCommands(program, root);
   await program.parseAsync();
 }
 
@@ -141,6 +143,8 @@ function addProcessCommands(program: Command): void {
     .requiredOption("--state-dir <folder>", "what must survive the agent")
     .option("--upstream <addresses>", "name servers for names outside the cluster: A,B …")
     .option("--spares <number>", "sidecars kept ready for the next pod")
+    .option("--podman-root <folder>", "Podman's storage, where containers' labels are read")
+    .option("--containerd-root <folder>", "containerd's state, where containers' labels are read")
     .action(async (flags: AgentFlags) => {
       const [{ runAgentCommand }, { systemClock }] = await Promise.all([
         import("./agent/command.ts"),

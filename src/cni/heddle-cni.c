@@ -128,6 +128,20 @@ static const char *requested_version(const struct bytes *input)
 	return version;
 }
 
+/*
+ * Where the agent listens, as the configuration says it: for nodes whose agent is not where all others are. Found the
+ * same way; a name that no other plugin's part of the input has.
+ */
+static const char *configured_socket(const struct bytes *input)
+{
+	static char path[sizeof((struct sockaddr_un *)0)->sun_path];
+	const char *key = strstr(input->data, "\"heddleSocket\"");
+	if (key == NULL)
+		return NULL;
+	/* One byte less than a socket's path may have, and room for the NUL. */
+	return sscanf(key + strlen("\"heddleSocket\""), " : \"%107[^\"\\]\"", path) == 1 ? path : NULL;
+}
+
 static int answer_versions(const struct bytes *input)
 {
 	struct bytes output = {0};
@@ -334,10 +348,11 @@ int main(int count, char **arguments, char **environment)
 	if (strcmp(command, "VERSION") == 0)
 		return answer_versions(&input);
 	const char *socket_path = getenv("HEDDLE_CNI_SOCKET");
+	if (socket_path == NULL || *socket_path == '\0')
+		socket_path = configured_socket(&input);
 	struct call call = {
 		.command = command,
-		.socket_path = socket_path == NULL || *socket_path == '\0' ? "/run/heddle/cni.sock"
-									   : socket_path,
+		.socket_path = socket_path == NULL ? "/run/heddle/cni.sock" : socket_path,
 		.input = &input,
 		.started_ms = now_ms(),
 	};

@@ -64,6 +64,15 @@ export const linkPrefix = "hd";
 export const vxlanLink = "hdvxlan";
 export const vxlanVni = 4096;
 
+/** CNI capabilities that Heddle grants (`wire/cni/wishes.ts`), as a network's configuration declares them. */
+export const cniCapabilities: readonly string[] = [
+  "portMappings",
+  "bandwidth",
+  "ips",
+  "mac",
+  "aliases",
+];
+
 /** The one table that Heddle owns in each network namespace. */
 export const nftTable = "heddle";
 

@@ -22,9 +22,6 @@ export interface Wishes {
   readonly aliases: readonly string[];
 }
 
-/** Names of what is understood, for the configuration that is installed on nodes. */
-export const capabilities = ["portMappings", "bandwidth", "ips", "mac", "aliases"] as const;
-
 /** Throws CniError 2 for what Heddle cannot do, 7 for what is no value of its field. */
 export function parseWishes(raw: unknown, args: CniArgs, network: string): Wishes {
   const config = fieldsOf(raw);
