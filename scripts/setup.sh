@@ -97,6 +97,13 @@ if [ "$mode" = test ]; then
   need nghttp2-client has_command h2load
   need chromium test -x /usr/lib/chromium/chromium # /usr/bin/chromium is a script that comes before it
 fi
+if [ "$mode" = test ]; then
+  need podman has_command podman
+  need containerd has_command containerd
+  need runc has_command runc
+  need busybox-static test -x /bin/busybox
+  need containernetworking-plugins test -x /usr/lib/cni/portmap
+fi
 if [ "$mode" = bench ]; then
   need haproxy has_command haproxy
   need containernetworking-plugins test -x /usr/lib/cni/ptp
