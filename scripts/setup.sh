@@ -103,6 +103,7 @@ if [ "$mode" = test ]; then
   need runc has_command runc
   need busybox-static test -x /bin/busybox
   need containernetworking-plugins test -x /usr/lib/cni/portmap
+  [ -x build/cnitool ] || need golang-go has_command go
 fi
 if [ "$mode" = bench ]; then
   need haproxy has_command haproxy
@@ -174,6 +175,14 @@ if [ "$mode" != node ] && has_command gcc && [ -e /usr/include/stdio.h ]; then
 fi
 
 [ "$mode" = node ] || sh scripts/dashboard.sh || die "the dashboard could not be built"
+
+# --- cnitool: the CNI library's own client, which Debian does not package ---------------------------------------------
+
+if [ "$mode" = test ] && [ ! -x build/cnitool ] && has_command go; then
+  say "building cnitool"
+  GOBIN=$PWD/build go install github.com/containernetworking/cni/cnitool@v1.1.2 >&2 9>&- ||
+    say "cnitool could not be built: its tests are skipped"
+fi
 
 # Without root, what is missing may be installed by somebody else at any time: look again next time.
 [ "$mode" = test ] && [ -n "$missing" ] && [ "$can_install" != yes ] || echo "$stamp_text" >"$stamp"

@@ -135,12 +135,16 @@ export class Machine implements AsyncDisposable {
   }
 
   /** Polls until `look` gives something other than undefined or false. */
-  async until<T>(what: string, look: () => Promise<T | undefined | false>): Promise<T> {
-    const deadline = performance.now() + 20_000;
+  async until<T>(
+    what: string,
+    look: () => Promise<T | undefined | false>,
+    withinMs = 20_000,
+  ): Promise<T> {
+    const deadline = performance.now() + withinMs;
     for (;;) {
       const found = await look().catch(() => undefined);
       if (found !== undefined && found !== false) return found;
-      assert.ok(performance.now() < deadline, `${what}: not so after 20 s`);
+      assert.ok(performance.now() < deadline, `${what}: not so after ${withinMs} ms`);
       await sleep(20);
     }
   }

@@ -24,7 +24,7 @@ const skip = !root
     : false;
 const pods = ["web-0", "web-1", "meshed-0", "web-2", "meshed-1"];
 
-describe("an agent that is killed during ADDs", { skip }, () => {
+describe("an agent that is killed", { skip }, () => {
   const made: string[] = [];
   const freshNetns = (): string => {
     const path = `/run/netns/heddle-test-${process.pid}-k${made.length + 1}`;
@@ -68,33 +68,70 @@ describe("an agent that is killed during ADDs", { skip }, () => {
       assert.equal(new Set(kept).size, kept.length);
 
       await Promise.all(pods.map((pod) => cni("DEL", pod, "")));
-      const status = await readStatus(join(directory, "run/agent.sock"));
-      assert.deepEqual(status.attachments, []);
-      assert.equal(status.addressesInUse, 0);
-      assert.deepEqual(readdirSync(join(directory, "run/pods")), []);
-      const links = execFileSync("ip", ["-n", host.split("/").at(-1) ?? "", "-br", "link"], {
-        encoding: "utf8",
-      });
-      assert.doesNotMatch(links, /hd[0-9a-f]{10}/);
-      for (const netns of namespaces) {
-        assert.deepEqual(
-          execFileSync("ip", ["netns", "pids", netns.split("/").at(-1) ?? ""]).length,
-          0,
-        );
-      }
+      await nothingLeft(namespaces);
     });
   }
 
-  async function start(): Promise<ChildProcess> {
+  for (const command of ["ADD", "DEL"]) {
+    test(`before any step of ${command} leaves nothing that its successor and DEL do not remove`, async () => {
+      let died = 0;
+      for (let step = 1; ; step++) {
+        const netns = freshNetns();
+        if (command === "DEL") assert.ok(await cni("ADD", "meshed-0", netns));
+        await stop();
+        agent = await start(step);
+        const ended = once(agent, "exit");
+        const answer = await cni(command, "meshed-0", netns, "may fail");
+        const killed = answer === undefined;
+        if (killed) await ended;
+        if (!killed) await stop();
+        agent = await start();
+        await cni("DEL", "meshed-0", netns);
+        await nothingLeft([netns]);
+        if (!killed) break;
+        died = step;
+      }
+      assert.ok(died >= 4, `${command} takes ${died} steps`);
+    });
+  }
+
+  async function nothingLeft(namespaces: readonly string[]): Promise<void> {
+    const status = await readStatus(join(directory, "run/agent.sock"));
+    assert.deepEqual(status.attachments, []);
+    assert.equal(status.addressesInUse, 0);
+    assert.deepEqual(readdirSync(join(directory, "run/pods")), []);
+    const ip = (netns: string, ...words: string[]): string =>
+      execFileSync("ip", ["-n", netns.split("/").at(-1) ?? "", ...words], { encoding: "utf8" });
+    assert.doesNotMatch(ip(host, "-br", "link"), /hd[0-9a-f]{10}/);
+    assert.doesNotMatch(ip(host, "route"), /dev hd/);
+    for (const netns of namespaces) {
+      assert.equal(execFileSync("ip", ["netns", "pids", netns.split("/").at(-1) ?? ""]).length, 0);
+      const rules = inNetns(netns, () => execFileSync("nft", ["list", "ruleset"]).length);
+      assert.equal(rules, 0, "capture outlives DEL");
+    }
+  }
+
+  async function stop(): Promise<void> {
+    const ended = once(agent, "exit");
+    if (agent.exitCode === null && agent.signalCode === null && agent.kill("SIGTERM")) await ended;
+  }
+
+  async function start(dieBefore?: number): Promise<ChildProcess> {
     const child = spawn(process.execPath, [script, host, directory, ...pods], {
       stdio: ["ignore", "pipe", "inherit"],
+      env: { ...process.env, ...(dieBefore && { HEDDLE_DIE_BEFORE: `${dieBefore}` }) },
     });
     await once(child.stdout, "data");
     return child;
   }
 
-  /** The address; undefined where the call failed. */
-  function cni(command: string, pod: string, netns: string): Promise<string | undefined> {
+  /** The address that an ADD gave; undefined where the call failed. */
+  function cni(
+    command: string,
+    pod: string,
+    netns: string,
+    mayFail?: "may fail",
+  ): Promise<string | undefined> {
     const env = {
       CNI_COMMAND: command,
       CNI_CONTAINERID: `c-${pod}`,
@@ -106,12 +143,9 @@ describe("an agent that is killed during ADDs", { skip }, () => {
     };
     return new Promise((resolve) => {
       const child = execFile(executable, [], { env }, (error, stdout) => {
-        if (command === "DEL") assert.equal(error, null, stdout);
-        resolve(
-          error === null && stdout !== ""
-            ? JSON.parse(stdout).ips[0].address.split("/")[0]
-            : undefined,
-        );
+        if (command === "DEL" && mayFail === undefined) assert.equal(error, null, stdout);
+        const answer = stdout === "" ? "" : JSON.parse(stdout).ips?.[0].address.split("/")[0];
+        resolve(error === null ? answer : undefined);
       });
       child.stdin?.end(JSON.stringify({ cniVersion: "1.0.0", name: "pods" }));
     });
