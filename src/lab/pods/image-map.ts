@@ -54,6 +54,7 @@ export const builtInImages: readonly ImageRule[] = [
   standIn("*examples-helloworld-v*:*", "helloworld.ts", "v{2}"),
   standIn("*tcp-echo-server:*", "tcp-echo.ts"),
   standIn("*httpbin:*", "httpbin.ts"),
+  standIn("*testing/app:*", "istio-app.ts"),
   tools("*curlimages/curl:*"),
   ...["busybox", "alpine", "debian", "ubuntu"].map((name) => tools(`*${name}:*`)),
 ];
