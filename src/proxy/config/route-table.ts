@@ -25,6 +25,8 @@ export interface CompiledRoute {
   readonly virtualHost: string;
   readonly matches: Matcher;
   readonly handle: Handler;
+  /** Where most of its requests go: what one that is ended before its destination was chosen was for. */
+  readonly heaviest: ClusterRuntime | undefined;
 }
 
 /** A destination of a route, with what is edited on the way to it and back. */
@@ -71,7 +73,14 @@ function compileRoute(
     virtualHost,
     matches: compileRouteMatch(route.match),
     handle: handlerOf(route, clusters, environment),
+    heaviest: heaviestOf(route, clusters),
   };
+}
+
+function heaviestOf({ action }: Route, clusters: FindCluster): ClusterRuntime | undefined {
+  if (action.kind !== "forward") return undefined;
+  const [most] = action.clusters.toSorted((a, b) => b.weight - a.weight);
+  return most === undefined ? undefined : clusters(most.cluster);
 }
 
 function handlerOf(route: Route, clusters: FindCluster, environment: Environment): Handler {

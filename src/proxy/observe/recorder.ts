@@ -79,7 +79,9 @@ export class Recorder {
   forDirection(direction: Direction): (exchange: Exchange) => void {
     const bind =
       direction === "outbound"
-        ? (exchange: Exchange) => this.#outbound(exchange.cluster, exchange.host)
+        ? (exchange: Exchange) =>
+            // A fault ends a request before its destination was chosen; it was for a service all the same.
+            this.#outbound(exchange.cluster ?? exchange.route?.heaviest, exchange.host)
         : (exchange: Exchange) => this.#inbound(exchange.cluster, exchange.peer);
     const { now } = this.#environment;
     return (exchange) => {
