@@ -31,6 +31,7 @@ const config: UserConfig = {
     target: "es2022",
     assetsInlineLimit: 0, // the page's policy forbids data: URLs but for images
     rolldownOptions: {
+      checks: { pluginTimings: false },
       // "use client" is for servers that render; here all is the client.
       onLog: (level, log, next) => log.code === "MODULE_LEVEL_DIRECTIVE" || next(level, log),
     },

@@ -10,8 +10,8 @@ esac
 node=$PWD/node_modules/node-linux-$arch/bin/node
 stamp=build/setup/dashboard
 
-# Types alone are taken from src/, which leave nothing in the build.
-hash=$(find dashboard package-lock.json scripts/dashboard.sh -type f | LC_ALL=C sort | xargs cat | sha256sum | cut -c1-32)
+# Of src/ it takes types, which leave nothing in the build, and the names.
+hash=$(find dashboard src/model/names.ts package-lock.json scripts/dashboard.sh -type f | LC_ALL=C sort | xargs cat | sha256sum | cut -c1-32)
 [ ! -e build/dashboard/index.html ] || [ "$(cat "$stamp" 2>/dev/null)" != "$hash" ] || exit 0
 
 mkdir -p build/setup

@@ -13,8 +13,8 @@ export function formatNumber(value: number | undefined): string {
 
 export function formatRate(perSecond: number | undefined, unit = "req/s"): string {
   if (perSecond === undefined) return unknown;
-  if (perSecond > 0 && perSecond < 0.05) return `<0.1 ${unit}`;
-  return `${formatNumber(perSecond)} ${unit}`;
+  const number = perSecond > 0 && perSecond < 0.05 ? "<0.1" : formatNumber(perSecond);
+  return unit.startsWith("/") ? `${number}${unit}` : `${number} ${unit}`;
 }
 
 export function formatMs(ms: number | undefined): string {
@@ -23,6 +23,13 @@ export function formatMs(ms: number | undefined): string {
   if (ms >= 1_000) return `${trim(ms / 1_000)} s`;
   if (ms >= 10) return `${Math.round(ms)} ms`;
   return `${trim(ms)} ms`;
+}
+
+/** Two times of one sort, the unit said once where it is the same: `4.1 / 30 ms`. */
+export function formatPair(a: number | undefined, b: number | undefined): string {
+  const [first, second] = [formatMs(a), formatMs(b)];
+  const [number = "", unit] = first.split(" ");
+  return unit === second.split(" ")[1] ? `${number} / ${second}` : `${first} / ${second}`;
 }
 
 /** Never says 100 % of what is not all, nor 0 % of what is something. */
@@ -53,7 +60,7 @@ export function plural(count: number, one: string, many: string = `${one}s`): st
 }
 
 function trim(value: number): string {
-  const digits = Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2;
+  const digits = Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 1 ? 1 : 2;
   const text = value.toFixed(digits);
   return text.includes(".") ? text.replace(/\.?0+$/, "") : text;
 }

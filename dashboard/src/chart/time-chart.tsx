@@ -72,7 +72,7 @@ export function TimeChart<T extends { readonly at: number }>({
           shape={`${group} ${lines.map(({ name }) => name).join()}`}
           options={(palette) => ({
             legend: { show: false },
-            padding: [10, 14, 0, 0],
+            padding: [10, 26, 0, 0],
             cursor: { sync: { key: group }, y: false, drag: { x: false, y: false } },
             scales: {
               x: { range: () => span.current },

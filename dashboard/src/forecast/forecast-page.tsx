@@ -4,10 +4,11 @@ import type { ReactElement } from "react";
 import type { Forecast } from "../../../src/model/forecast.ts";
 import { useLive } from "../data/live.ts";
 import { useView } from "../data/use-view.ts";
+import { plural } from "../format.ts";
 import { hrefOf, type Route, type ServiceName } from "../route.ts";
 import { Icon } from "../ui/icon.tsx";
 import { Section } from "../ui/section.tsx";
-import { Command, Empty, Shown, Skeleton } from "../ui/states.tsx";
+import { Command, Empty, NoGraph, Shown } from "../ui/states.tsx";
 import { Answer } from "./answer.tsx";
 import { CurveChart } from "./curve-chart.tsx";
 import { Fitted } from "./fitted.tsx";
@@ -19,9 +20,10 @@ import "./forecast.css";
 export type ForecastRoute = Extract<Route, { readonly page: "forecast" }>;
 
 export default function ForecastPage({ route }: { readonly route: ForecastRoute }): ReactElement {
+  const { state } = useLive();
   const services = useServices(route.service);
   const service = route.service ?? services?.[0];
-  if (services === undefined) return <Skeleton rows={8} />;
+  if (services === undefined) return <NoGraph isAway={state === "away"} />;
   if (service === undefined) {
     return (
       <>
@@ -84,19 +86,19 @@ function Body({ forecast }: { readonly forecast: Forecast }): ReactElement {
     <>
       <Answer forecast={forecast} />
       <div className="forecast-columns">
-        <Section
-          title="Predicted latency over load"
-          {...(replicas !== undefined && {
-            note: `with ${replicas} ${replicas === 1 ? "replica" : "replicas"}`,
-          })}
-        >
-          <CurveChart forecast={forecast} />
-        </Section>
-        <Judgement forecast={forecast} />
-      </div>
-      <div className="forecast-columns">
-        <Recovery forecast={forecast} />
-        {fitted !== undefined && <Fitted fitted={fitted} />}
+        <div>
+          <Section
+            title="Predicted latency over load"
+            {...(replicas !== undefined && { note: `with ${plural(replicas, "replica")}` })}
+          >
+            <CurveChart forecast={forecast} />
+          </Section>
+          <Recovery forecast={forecast} />
+        </div>
+        <div>
+          <Judgement forecast={forecast} />
+          {fitted !== undefined && <Fitted fitted={fitted} />}
+        </div>
       </div>
     </>
   );

@@ -5,7 +5,7 @@
 
 import { BaseEdge, EdgeLabelRenderer, type EdgeProps } from "@xyflow/react";
 import type { ReactElement } from "react";
-import { formatMs, formatShare } from "../format.ts";
+import { formatPair, formatShare } from "../format.ts";
 import { goTo } from "../route.ts";
 import { edgeRate } from "../ui/edge-words.tsx";
 import { HealthIcon, healthWord } from "../ui/health.tsx";
@@ -13,13 +13,13 @@ import { Icon } from "../ui/icon.tsx";
 import { Versions } from "../ui/versions.tsx";
 import type { LineEdge } from "./graph-canvas.tsx";
 
-export function EdgeLine({ id, data, selected }: EdgeProps<LineEdge>): ReactElement | null {
+export function EdgeLine({ id, data }: EdgeProps<LineEdge>): ReactElement | null {
   if (data === undefined) return null;
-  const { edge, path, label, isDimmed } = data;
+  const { edge, path, label, isSelected, isDimmed } = data;
   const { signals, health } = edge;
   const rate = Math.max(signals.requestsPerSecond, edge.dropsPerSecond);
   const width = 1.5 + Math.min(2.5, Math.log10(1 + rate));
-  const state = `${selected ? "is-selected" : ""} ${isDimmed ? "is-dimmed" : ""}`;
+  const state = `${isSelected ? "is-selected" : ""} ${isDimmed ? "is-dimmed" : ""}`;
   return (
     <>
       <BaseEdge
@@ -33,12 +33,14 @@ export function EdgeLine({ id, data, selected }: EdgeProps<LineEdge>): ReactElem
           type="button"
           className={`edge-label edge-label-${health} nodrag nopan ${state}`}
           style={{ transform: `translate(-50%, -50%) translate(${label.x}px, ${label.y}px)` }}
-          aria-pressed={selected === true}
-          aria-label={`${edge.source} to ${edge.destination}: ${healthWord(health)}, ${edgeRate(edge)}`}
+          aria-pressed={isSelected}
           data-edge={id}
           data-health={health}
-          onClick={() => goTo({ page: "graph", ...(selected ? {} : { selected: id }) })}
+          onClick={() => goTo({ page: "graph", ...(isSelected ? {} : { selected: id }) })}
         >
+          <span className="visually-hidden">
+            {edge.source} to {edge.destination}, {healthWord(health)}:
+          </span>
           <span className="edge-rate">
             {health === "healthy" || health === "idle" ? null : <HealthIcon health={health} />}
             {edgeRate(edge)}
@@ -60,5 +62,5 @@ function qualityOf({ health, protocol, signals }: NonNullable<LineEdge["data"]>[
   if (health === "refused") return "refused by policy";
   if (health === "idle") return "idle";
   if (protocol === "tcp") return "TCP";
-  return `${formatShare(signals.successShare)} · ${formatMs(signals.p50Ms)} / ${formatMs(signals.p99Ms)}`;
+  return `${formatShare(signals.successShare)} · ${formatPair(signals.p50Ms, signals.p99Ms)}`;
 }

@@ -18,12 +18,16 @@ import { NodeCard } from "./node-card.tsx";
 import { useLayout } from "./use-layout.ts";
 import "@xyflow/react/dist/style.css";
 
-export type CardNode = Node<{ readonly node: GraphNode; readonly isDimmed: boolean }, "card">;
+export type CardNode = Node<
+  { readonly node: GraphNode; readonly isSelected: boolean; readonly isDimmed: boolean },
+  "card"
+>;
 export type LineEdge = Edge<
   {
     readonly edge: GraphEdge;
     readonly path: string;
     readonly label: Point;
+    readonly isSelected: boolean;
     readonly isDimmed: boolean;
   },
   "line"
@@ -57,8 +61,11 @@ export function GraphCanvas({
             type: "card",
             position: { ...position },
             ...nodeSize,
-            selected: node.id === selected,
-            data: { node, isDimmed: near !== undefined && !near.has(node.id) },
+            data: {
+              node,
+              isSelected: node.id === selected,
+              isDimmed: near !== undefined && !near.has(node.id),
+            },
           },
         ];
       }),
@@ -75,8 +82,12 @@ export function GraphCanvas({
             type: "line",
             source: edge.source,
             target: edge.destination,
-            selected: edge.id === selected,
-            data: { edge, ...line, isDimmed: near !== undefined && !near.has(edge.id) },
+            data: {
+              edge,
+              ...line,
+              isSelected: edge.id === selected,
+              isDimmed: near !== undefined && !near.has(edge.id),
+            },
           },
         ];
       }),
@@ -90,7 +101,11 @@ export function GraphCanvas({
   }, [flow, layout?.key]);
 
   return (
-    <section className="canvas" aria-label="Service graph" data-laid-out={layout !== undefined}>
+    <section
+      className="canvas"
+      aria-label="Service graph"
+      data-layout={layout?.key.startsWith("first") ? "first" : "final"}
+    >
       <ReactFlow<CardNode, LineEdge>
         nodes={nodes}
         edges={edges}

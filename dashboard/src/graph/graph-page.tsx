@@ -2,7 +2,7 @@
 
 import type { ReactElement } from "react";
 import { useLive } from "../data/live.ts";
-import { Command, Empty, Skeleton } from "../ui/states.tsx";
+import { Command, Empty, NoGraph } from "../ui/states.tsx";
 import { GraphCanvas } from "./graph-canvas.tsx";
 import { Inspector } from "./inspector.tsx";
 import { Totals } from "./totals.tsx";
@@ -18,19 +18,19 @@ export default function GraphPage({
     <>
       <h1 className="visually-hidden">Service graph</h1>
       {graph === undefined ? (
-        <Waiting isAway={state === "away"} />
+        <NoGraph isAway={state === "away"} />
       ) : (
         <>
           <Totals graph={graph} />
           {graph.nodes.length === 0 ? (
-            <Empty title="No traffic yet">
+            <Empty title="Nothing runs yet">
               <p>
-                Send some: <Command>heddle lab curl visitor http://web/</Command>. It is here within
-                two seconds.
+                Bring something up: <Command>heddle lab apply my-service.yaml</Command>
               </p>
             </Empty>
           ) : (
             <div className={`graph ${state === "away" ? "is-old" : ""}`}>
+              {graph.edges.length === 0 && <NoTraffic />}
               <GraphCanvas graph={graph} selected={selected} />
               <Inspector graph={graph} selected={selected} />
             </div>
@@ -41,14 +41,11 @@ export default function GraphPage({
   );
 }
 
-function Waiting({ isAway }: { readonly isAway: boolean }): ReactElement {
-  return isAway ? (
-    <Empty title="The server does not answer">
-      <p>
-        Trying again each second. Is it running? In a lab: <Command>heddle lab status</Command>
-      </p>
-    </Empty>
-  ) : (
-    <Skeleton rows={8} />
+function NoTraffic(): ReactElement {
+  return (
+    <p className="no-traffic" role="status">
+      <b>No traffic yet.</b> Send some with <Command>heddle lab curl visitor http://web/</Command>:
+      it is here within two seconds.
+    </p>
   );
 }

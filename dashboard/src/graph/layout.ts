@@ -35,9 +35,11 @@ export interface Topology {
 
 export type Direction = "RIGHT" | "DOWN";
 
-export const nodeSize = { width: 196, height: 78 } as const;
-export const labelSize = { width: 132, height: 58 } as const;
+export const nodeSize = { width: 172, height: 78 } as const;
+export const labelSize = { width: 128, height: 58 } as const;
 const cornerRadius = 10;
+/** On the line itself, in the middle of its way. */
+const labelOptions = { "elk.edgeLabels.placement": "CENTER", "elk.edgeLabels.inline": "true" };
 
 let elk: Elk | undefined;
 
@@ -82,9 +84,8 @@ function elkGraph(topology: Topology, direction: Direction, previous: Layout | u
       "elk.algorithm": "layered",
       "elk.direction": direction,
       "elk.edgeRouting": "ORTHOGONAL",
-      "elk.edgeLabels.inline": "true",
-      "elk.layered.spacing.nodeNodeBetweenLayers": "34",
-      "elk.layered.spacing.edgeNodeBetweenLayers": "18",
+      "elk.layered.spacing.nodeNodeBetweenLayers": "20",
+      "elk.layered.spacing.edgeNodeBetweenLayers": "14",
       "elk.spacing.nodeNode": "30",
       "elk.spacing.edgeNode": "22",
       "elk.spacing.edgeEdge": "16",
@@ -109,7 +110,7 @@ function elkGraph(topology: Topology, direction: Direction, previous: Layout | u
       id,
       sources: [source],
       targets: [destination],
-      labels: [{ text: id, ...labelSize, layoutOptions: { "elk.edgeLabels.placement": "CENTER" } }],
+      labels: [{ text: id, ...labelSize, layoutOptions: labelOptions }],
     })),
   };
 }

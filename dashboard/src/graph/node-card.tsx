@@ -8,13 +8,14 @@ import { HealthIcon, healthWord } from "../ui/health.tsx";
 import { Icon } from "../ui/icon.tsx";
 import type { CardNode } from "./graph-canvas.tsx";
 
-export function NodeCard({ id, data, selected }: NodeProps<CardNode>): ReactElement {
-  const { node, isDimmed } = data;
+export function NodeCard({ id, data }: NodeProps<CardNode>): ReactElement {
+  const { node, isSelected, isDimmed } = data;
   const { namespace, name, kind, signals, health, pods, readyPods } = node;
+  const isTimed = signals.p99Ms !== undefined; // connections of TCP are only counted
   const isShort = pods > 0 && readyPods < pods;
   return (
     <div
-      className={`card card-${health} ${selected ? "is-selected" : ""} ${isDimmed ? "is-dimmed" : ""}`}
+      className={`card card-${health} ${isSelected ? "is-selected" : ""} ${isDimmed ? "is-dimmed" : ""}`}
       data-node={id}
     >
       <Handle type="target" position={Position.Left} isConnectable={false} />
@@ -22,9 +23,9 @@ export function NodeCard({ id, data, selected }: NodeProps<CardNode>): ReactElem
       <button
         type="button"
         className="card-select"
-        aria-pressed={selected}
+        aria-pressed={isSelected}
         aria-label={`Select ${name} in ${namespace || "no namespace"}, ${healthWord(health)}`}
-        onClick={() => goTo({ page: "graph", ...(selected ? {} : { selected: id }) })}
+        onClick={() => goTo({ page: "graph", ...(isSelected ? {} : { selected: id }) })}
       />
       <div className="card-head">
         <HealthIcon health={health} />
@@ -54,8 +55,8 @@ export function NodeCard({ id, data, selected }: NodeProps<CardNode>): ReactElem
       <div className="card-signals">
         {signals.requestsPerSecond > 0 ? (
           <>
-            <b>{formatRate(signals.requestsPerSecond)}</b>
-            <span>p99 {formatMs(signals.p99Ms)}</span>
+            <b>{formatRate(signals.requestsPerSecond, isTimed ? "req/s" : "conn/s")}</b>
+            {isTimed && <span>p99 {formatMs(signals.p99Ms)}</span>}
           </>
         ) : (
           <span>{kind === "service" ? "no requests" : "a caller"}</span>

@@ -1,7 +1,8 @@
-/** The layout of a graph, computed again only when its topology changes; until then the last one stands. */
+/** The layout of a graph, computed again only when its topology changes; until that is done the last one stands. */
 
 import { useEffect, useMemo, useRef, useState } from "react";
 import type { TrafficGraph } from "../../../src/model/observation.ts";
+import { firstPlacement } from "./first-placement.ts";
 import { type Direction, keyOf, type Layout, layOut, type Topology } from "./layout.ts";
 
 /** Of the last few topologies, for who comes back to the page. */
@@ -36,7 +37,9 @@ export function useLayout(
     });
   }, [key]);
 
-  return layout;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the key stands for the topology
+  const first = useMemo(() => firstPlacement(topology, direction), [key]);
+  return layout ?? (topology.nodes.length === 0 ? undefined : first);
 }
 
 function topologyOf(graph: TrafficGraph | undefined): Topology {

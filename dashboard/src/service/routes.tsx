@@ -1,9 +1,17 @@
 /** The routes in force, in the order in which a request is held against them. */
 
 import type { ReactElement } from "react";
+import { clusterDomain } from "../../../src/model/names.ts";
 import type { RouteView } from "../../../src/model/observation.ts";
 import { formatShare } from "../format.ts";
 import { Section } from "../ui/section.tsx";
+
+const anyRequest: ReadonlySet<string> = new Set(["", "/*", "any"]);
+
+/** As people write it: `catalogue.shop:80 v1`. */
+function shortHost(destination: string): string {
+  return destination.replace(`.svc.${clusterDomain}`, "");
+}
 
 export function Routes({ routes }: { readonly routes: readonly RouteView[] }): ReactElement {
   return (
@@ -15,14 +23,16 @@ export function Routes({ routes }: { readonly routes: readonly RouteView[] }): R
           {routes.map((route, index) => (
             // biome-ignore lint/suspicious/noArrayIndexKey: a route is its place in the order
             <li key={index}>
-              <div className="route-match">{route.match === "" ? "any request" : route.match}</div>
+              <div className="route-match">
+                {anyRequest.has(route.match) ? "any request" : route.match}
+              </div>
               <ul className="route-to">
                 {route.to.map(({ destination, weightShare }) => (
                   <li key={destination}>
                     <span className="route-bar" aria-hidden="true">
                       <i style={{ width: `${weightShare * 100}%` }} />
                     </span>
-                    <b>{formatShare(weightShare)}</b> {destination}
+                    <b>{formatShare(weightShare)}</b> {shortHost(destination)}
                   </li>
                 ))}
               </ul>

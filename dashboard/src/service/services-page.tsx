@@ -7,7 +7,7 @@ import { formatMs, formatRate, formatShare, unknown } from "../format.ts";
 import { hrefOf } from "../route.ts";
 import { bySeverity, HealthBadge } from "../ui/health.tsx";
 import { Section } from "../ui/section.tsx";
-import { Command, Empty, Skeleton } from "../ui/states.tsx";
+import { Command, Empty, NoGraph } from "../ui/states.tsx";
 import { type Column, Table } from "../ui/table.tsx";
 
 const columns: readonly Column<GraphNode>[] = [
@@ -46,12 +46,12 @@ const columns: readonly Column<GraphNode>[] = [
 ];
 
 export default function ServicesPage(): ReactElement {
-  const { graph } = useLive();
+  const { graph, state } = useLive();
   return (
     <>
       <h1>Services</h1>
       {graph === undefined ? (
-        <Skeleton rows={6} />
+        <NoGraph isAway={state === "away"} />
       ) : graph.nodes.length === 0 ? (
         <Empty title="No services and no traffic yet">
           <p>

@@ -91,6 +91,18 @@ function Stale({
   );
 }
 
+/** In place of what the live graph will fill. */
+export function NoGraph({ isAway }: { readonly isAway: boolean }): ReactElement {
+  if (!isAway) return <Skeleton rows={8} />;
+  return (
+    <Empty title="The server does not answer">
+      <p>
+        Trying again each second. Is it running? In a lab: <Command>heddle lab status</Command>
+      </p>
+    </Empty>
+  );
+}
+
 /** A command to type, as it is typed. */
 export function Command({ children }: { readonly children: string }): ReactElement {
   return <code className="command">{children}</code>;
