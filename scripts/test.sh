@@ -59,14 +59,14 @@ cores=$(nproc 2>/dev/null || echo 2)
 case $what in
   all)
     check
-    stage "unit" "$cores" $(files src test/repo)
+    stage "unit" "$cores" $(files src dashboard test/repo)
     stage "network namespaces" 1 $(files test/netns)
     stage "end to end" 1 $(files test/e2e)
     stage "interoperation" 1 $(files test/interop)
     ;;
   unit)
     check
-    stage "unit" "$cores" $(files src test/repo)
+    stage "unit" "$cores" $(files src dashboard test/repo)
     ;;
   *) stage "named files" 1 "$@" ;;
 esac

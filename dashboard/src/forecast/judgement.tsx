@@ -39,8 +39,8 @@ export function Judgement({ forecast }: { readonly forecast: Forecast }): ReactE
               <dt>p99</dt>
               <dd>{formatShare(errors.p99Share)}</dd>
             </div>
-            <p className="dim">mean of |predicted − measured| / measured</p>
           </dl>
+          <p className="errors-note">mean of |predicted − measured| / measured</p>
           {[medians, lines].map((pair) => (
             <TimeChart
               key={pair[0]?.name}

@@ -11,7 +11,7 @@ import {
   nodeSize,
   type Point,
   type Topology,
-} from "./layout.ts";
+} from "./measures.ts";
 
 const gap = 30;
 const mostColumns = 12; // bounds the search in graphs with many ways through them

@@ -13,7 +13,7 @@ import type { GraphEdge, GraphNode, TrafficGraph } from "../../../src/model/obse
 import { goTo } from "../route.ts";
 import { useMedia } from "../ui/use-media.ts";
 import { EdgeLine } from "./edge-line.tsx";
-import { nodeSize, type Point } from "./layout.ts";
+import { nodeSize, type Point } from "./measures.ts";
 import { NodeCard } from "./node-card.tsx";
 import { useLayout } from "./use-layout.ts";
 import "@xyflow/react/dist/style.css";

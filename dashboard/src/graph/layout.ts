@@ -8,35 +8,17 @@
 
 import type { ELK as Elk, ElkExtendedEdge, ElkNode } from "elkjs/lib/elk-api.js";
 import ElkApi from "elkjs/lib/elk-api.js";
+import {
+  type Direction,
+  keyOf,
+  type Layout,
+  labelSize,
+  nodeSize,
+  type Point,
+  type Topology,
+} from "./measures.ts";
 import { layoutWorker } from "./worker.ts";
 
-export interface Point {
-  readonly x: number;
-  readonly y: number;
-}
-
-export interface Layout {
-  readonly key: string;
-  /** Upper left corners. */
-  readonly nodes: ReadonlyMap<string, Point>;
-  readonly edges: ReadonlyMap<string, { readonly path: string; readonly label: Point }>;
-  readonly width: number;
-  readonly height: number;
-}
-
-export interface Topology {
-  readonly nodes: readonly string[];
-  readonly edges: readonly {
-    readonly id: string;
-    readonly source: string;
-    readonly destination: string;
-  }[];
-}
-
-export type Direction = "RIGHT" | "DOWN";
-
-export const nodeSize = { width: 172, height: 78 } as const;
-export const labelSize = { width: 128, height: 58 } as const;
 const cornerRadius = 10;
 /** On the line itself, in the middle of its way. */
 const labelOptions = { "elk.edgeLabels.placement": "CENTER", "elk.edgeLabels.inline": "true" };
@@ -46,10 +28,6 @@ let elk: Elk | undefined;
 function engine(): Elk {
   elk ??= new ElkApi({ workerFactory: layoutWorker });
   return elk;
-}
-
-export function keyOf(topology: Topology, direction: Direction): string {
-  return JSON.stringify([direction, topology.nodes, topology.edges.map(({ id }) => id)]);
 }
 
 export async function layOut(

@@ -3,7 +3,8 @@
 import { useEffect, useMemo, useRef, useState } from "react";
 import type { TrafficGraph } from "../../../src/model/observation.ts";
 import { firstPlacement } from "./first-placement.ts";
-import { type Direction, keyOf, type Layout, layOut, type Topology } from "./layout.ts";
+import { layOut } from "./layout.ts";
+import { type Direction, keyOf, type Layout, type Topology } from "./measures.ts";
 
 /** Of the last few topologies, for who comes back to the page. */
 const kept = new Map<string, Layout>();
