@@ -12,7 +12,7 @@ import { join } from "node:path";
 import { backoffMs } from "../base/backoff.ts";
 import { renderError } from "../base/error.ts";
 import { Scope } from "../base/scope.ts";
-import { Attachments } from "./attachments.ts";
+import { Attachments, keyText } from "./attachments.ts";
 import { DeadPods } from "./cni-server/collect.ts";
 import { ContainerPods } from "./cni-server/container-pods.ts";
 import { release } from "./cni-server/delete.ts";
@@ -73,7 +73,10 @@ export async function runAgent(
   });
   const identity = { address: options.address, viewVersion: () => viewVersion };
   const statusSocket = join(options.runDir, "agent.sock");
-  const status = await serveStatus(statusSocket, () => agentStatus(parts, identity));
+  const status = await serveStatus(statusSocket, {
+    status: () => agentStatus(parts, identity),
+    release: (link) => releaseLink(link, parts, turns, life),
+  });
   scope.onExit(async () => status[Symbol.asyncDispose]());
 
   const work = [
@@ -149,6 +152,23 @@ async function takeOver(parts: NodeParts): Promise<void> {
   for (const { attachment, sidecar } of parts.attachments.all()) {
     if (sidecar !== undefined) await parts.sidecars.adopt(attachment, sidecar);
   }
+}
+
+/** In its turn, like a DEL that never came. */
+async function releaseLink(
+  link: string,
+  parts: NodeParts,
+  turns: Turns,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const find = () => parts.attachments.all().find(({ attachment }) => attachment.hostLink === link);
+  const found = find();
+  if (found === undefined) return false;
+  return turns.run(keyText(found.attachment), { interrupt: true, signal }, async () => {
+    const record = find();
+    if (record !== undefined) await release(record, parts);
+    return record !== undefined;
+  });
 }
 
 /** The Node object, the blocks, and, when the first view is in the kernel, readiness. */

@@ -1,11 +1,13 @@
 /**
- * What the agent says of itself: `GET /status` on RUN/agent.sock, for people, the lab and tests.
+ * What the agent says of itself: `GET /status` on RUN/agent.sock, for people, the lab and tests; and the one thing that
+ * it does when asked there: `POST /release?link=NAME` takes back what an attachment has whose pod is gone for good.
  *
  * A picture of now, made when asked. No secret is in it.
  */
 
 import { chmodSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
+import { renderError } from "../base/error.ts";
 import { renderCidr } from "../base/ip.ts";
 import type { PlanReport } from "./dataplane.ts";
 import type { NodeParts } from "./node-parts.ts";
@@ -17,6 +19,10 @@ export interface AgentStatus {
   readonly pid: number;
   readonly blocks: readonly string[];
   readonly addressesInUse: number;
+  /** Parts of blocks that the node may give to its pods. */
+  readonly claims: readonly string[];
+  /** Addresses that pods have although others hold them by now; empty unless somebody meddled. */
+  readonly lostAddresses: readonly string[];
   readonly attachments: readonly AttachmentStatus[];
   readonly spareSidecars: number;
   readonly viewVersion?: string;
@@ -58,6 +64,8 @@ export function agentStatus(parts: NodeParts, identity: Identity): AgentStatus {
     pid: process.pid,
     blocks: parts.ipam.blocks.map(renderCidr),
     addressesInUse: parts.ipam.inUse,
+    claims: parts.ipam.held.map(renderCidr),
+    lostAddresses: parts.ipam.lost,
     attachments: parts.attachments.all().map(({ attachment, phase, sidecar }) => {
       const running =
         sidecar === undefined ? undefined : parts.sidecars.get(attachment.containerId);
@@ -93,20 +101,39 @@ export function agentStatus(parts: NodeParts, identity: Identity): AgentStatus {
   };
 }
 
+/** What the socket answers from. */
+export interface Inside {
+  readonly status: () => AgentStatus;
+  /** Takes back what the attachment with this link has; false where there is none. */
+  readonly release: (link: string) => Promise<boolean>;
+}
+
 /** Serves the status until disposed. Only root may ask. */
-export async function serveStatus(
-  path: string,
-  status: () => AgentStatus,
-): Promise<AsyncDisposable> {
+export async function serveStatus(path: string, inside: Inside): Promise<AsyncDisposable> {
   rmSync(path, { force: true });
   const server = createServer((request, response) => {
-    if (request.method === "GET" && request.url === "/status") {
+    const answerStatus = () => {
       response.writeHead(200, { "content-type": "application/json" });
-      response.end(`${JSON.stringify(status())}\n`);
-      return;
+      response.end(`${JSON.stringify(inside.status())}\n`);
+    };
+    const refuse = (code: number, text: string) => {
+      response.writeHead(code, { "content-type": "text/plain" });
+      response.end(`${text}\n`);
+    };
+    const url = new URL(request.url ?? "/", "http://agent");
+    const wanted = `${request.method} ${url.pathname}`;
+    if (wanted === "GET /status") return answerStatus();
+    if (wanted !== "POST /release") {
+      return refuse(
+        404,
+        `no such path: ${request.url}; there are GET /status and POST /release?link=NAME`,
+      );
     }
-    response.writeHead(404, { "content-type": "text/plain" });
-    response.end(`no such path: ${request.url}; there is GET /status\n`);
+    const link = url.searchParams.get("link") ?? "";
+    inside.release(link).then(
+      (done) => (done ? answerStatus() : refuse(404, `no attachment with link "${link}"`)),
+      (error: unknown) => refuse(500, renderError(error)),
+    );
   });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);

@@ -12,6 +12,7 @@ import { applyObjects, deleteObjects } from "./apply.ts";
 import { type Connection, connectServer, type ServerOptions } from "./connection.ts";
 import { untilConverged } from "./converge.ts";
 import { type ExplainFlags, explainAnswer, explainCommand } from "./explain.ts";
+import { checkIpam, renderCheck } from "./ipam.ts";
 import { kindCalled } from "./kind-name.ts";
 import { loadManifests } from "./manifests.ts";
 import { type Format, renderObjects } from "./output.ts";
@@ -19,6 +20,8 @@ import { type Format, renderObjects } from "./output.ts";
 /** What the commands take from the lab, which they may not know. */
 export interface LabAccess {
   adminSocket(lab: string): string;
+  /** Sockets of the agents on the lab's hosts. */
+  agentSockets(lab: string): readonly string[];
   /** GET of a sidecar's admin interface. */
   askSidecar(lab: string, pod: Pod, path: string): Promise<string>;
 }
@@ -119,6 +122,20 @@ export function addObjectCommands(program: Command, labs: LabAccess): void {
       );
       if (pod === undefined) throw absent("Pod", flags.namespace, name);
       print((await labs.askSidecar(flags.lab, pod, "/config_dump")).trimEnd());
+    });
+
+  const ipam = program.command("ipam").description("the addresses of pods");
+  targeted(ipam.command("check"))
+    .description("find where Pods, nodes' records and address blocks disagree; locks nothing")
+    .option("--fix", "repair what is found, and nothing else")
+    .option("--agent <socket...>", "agents to look into (default: those of the lab)")
+    .action(async (flags: TargetFlags & { fix?: true; agent?: readonly string[] }) => {
+      const agents = flags.agent ?? labs.agentSockets(flags.lab);
+      const result = await withServer(flags, ({ client }) =>
+        checkIpam(client, agents, flags.fix ?? false),
+      );
+      print(renderCheck(result));
+      if (result.findings.length > result.fixed.length) process.exitCode = 1;
     });
 
   targeted(explainCommand(program.command("explain"))).action(

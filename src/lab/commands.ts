@@ -189,6 +189,14 @@ export const labAccess = {
   adminSocket(name: string): string {
     return pathsOf({ name }).adminSocket;
   },
+  /** Sockets of the agents on the lab's hosts. */
+  agentSockets(name: string): readonly string[] {
+    const paths = pathsOf({ name });
+    if (!existsSync(paths.root)) return [];
+    return readdirSync(paths.root)
+      .flatMap((folder) => /^n(\d+)$/.exec(folder)?.[1] ?? [])
+      .map((index) => join(hostPaths(paths, Number(index)).run, "agent.sock"));
+  },
   /** GET of a sidecar's admin interface. */
   async askSidecar(name: string, pod: Pod, path: string): Promise<string> {
     const paths = pathsOf({ name });
