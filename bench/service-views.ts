@@ -65,7 +65,15 @@ export function viewOf(services: readonly ServiceView[]): NodeView {
       serviceCidrs: [parseCidr("10.96.0.0/12")],
       encap: { kind: "none" },
     },
-    nodes: [{ name: "one", address: nodeAddress, vtepMac: "02:00:00:00:00:01", blocks: [] }],
+    nodes: [
+      {
+        name: "one",
+        address: nodeAddress,
+        addresses: [nodeAddress],
+        vtepMac: "02:00:00:00:00:01",
+        blocks: [],
+      },
+    ],
     services,
   };
 }

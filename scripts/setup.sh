@@ -89,6 +89,7 @@ if [ "$mode" != node ]; then
   need curl has_command curl
   need tcpdump has_command tcpdump
   need conntrack has_command conntrack
+  need iputils-ping has_command ping
   need gcc has_command gcc
   need libc6-dev test -e /usr/include/stdio.h
 fi

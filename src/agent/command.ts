@@ -6,11 +6,11 @@
  */
 
 import { mkdirSync, statSync } from "node:fs";
-import { isIP } from "node:net";
 import { dirname, resolve } from "node:path";
 import { kindNamed, restPath } from "../api/kinds.ts";
 import type { Clock } from "../base/clock.ts";
 import { MeshError } from "../base/error.ts";
+import { canonicalIp, familyOf, isIp } from "../base/ip.ts";
 import type { Log } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
 import { openKernelDriver } from "../kernel/netlink-driver.ts";
@@ -108,14 +108,18 @@ function requireReachable(runDir: string): void {
 }
 
 function agentOptions(flags: AgentFlags, { heddle, release }: AgentProcess): AgentOptions {
-  if (isIP(flags.address) !== 4) throw wrong("address", flags.address, "an IPv4 address");
+  const addresses = flags.address.split(",");
+  const families = new Set(addresses.filter(isIp).map(familyOf));
+  if (!addresses.every(isIp) || families.size !== addresses.length) {
+    throw wrong("address", flags.address, "an address, or one of each family with a comma between");
+  }
   const spares = flags.spares === undefined ? defaultSpares : Number(flags.spares);
   if (!Number.isInteger(spares) || spares < 0 || spares > 64) {
     throw wrong("spares", flags.spares ?? "", "a number from 0 to 64");
   }
   return {
     node: flags.node,
-    address: flags.address,
+    addresses: addresses.map(canonicalIp),
     runDir: flags.runDir,
     stateDir: flags.stateDir,
     trustDomain,

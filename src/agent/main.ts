@@ -33,8 +33,10 @@ import { Cooling } from "./state/cooling.ts";
 import { readBootId } from "./state/host.ts";
 import { agentStatus, serveStatus } from "./status.ts";
 import { Turns } from "./turns.ts";
+import { renderPlace, Underlay, type UnderlayPlace } from "./underlay.ts";
 
 const joinRetry = { baseMs: 100, maxMs: 2_000 };
+const placeLookMs = 2_000;
 
 /** Runs until `signal` aborts, then leaves everything that pods use in place. */
 export async function runAgent(
@@ -71,7 +73,7 @@ export async function runAgent(
   const views = observed(deps.views, (version) => {
     viewVersion = version;
   });
-  const identity = { address: options.address, viewVersion: () => viewVersion };
+  const identity = { viewVersion: () => viewVersion };
   const statusSocket = join(options.runDir, "agent.sock");
   const status = await serveStatus(statusSocket, {
     status: () => agentStatus(parts, identity),
@@ -101,6 +103,7 @@ function openParts(options: AgentOptions, deps: AgentDeps, joined: Promise<void>
   const pods = records.map((each) => each.attachment);
   const cooling = new Cooling(options.stateDir, bootId, clock);
   const addresses = pods.flatMap((each) => each.addresses);
+  const underlay = new Underlay(options.addresses, () => driver.hostLinks());
   return {
     node: options.node,
     bootId,
@@ -110,6 +113,7 @@ function openParts(options: AgentOptions, deps: AgentDeps, joined: Promise<void>
     objects,
     attachments,
     joined,
+    underlay,
     dataplane: new Dataplane(driver, pods, clock, log),
     ipam: new Ipam({
       node: options.node,
@@ -121,7 +125,7 @@ function openParts(options: AgentOptions, deps: AgentDeps, joined: Promise<void>
     }),
     containerPods: new ContainerPods(options.node, objects, options.runtimeRoots, log),
     deadPods: new DeadPods(),
-    addresses: new PodAddresses(objects, options.address, clock, log),
+    addresses: new PodAddresses(objects, () => underlay.addresses, clock, log),
     sidecars: new Sidecars(
       {
         runDir: options.runDir,
@@ -180,7 +184,11 @@ async function joinCluster(
 ): Promise<void> {
   const { objects } = deps;
   const insist = (what: string, call: () => Promise<void>) => untilDone(what, call, deps, signal);
-  await insist("register node", () => registerNode(objects, options.node, options.address));
+  const insistOnPlace = (place: UnderlayPlace) =>
+    insist("register node", () => registerNode(objects, options.node, place));
+  const place = parts.underlay.look();
+  await insistOnPlace(place);
+  void watchPlace(place, insistOnPlace, parts, signal);
   await insist("confirm address blocks", () => parts.ipam.confirm());
   void insist("delete pods of gone containers", () =>
     parts.containerPods.sweep(() => attachedContainers(parts)),
@@ -193,6 +201,25 @@ async function joinCluster(
 
 function attachedContainers({ attachments }: NodeParts): ReadonlySet<string> {
   return new Set(attachments.all().map((each) => each.attachment.containerId));
+}
+
+/** Tells the others when the node's addresses, prefixes or MTU change; checked often, because nothing works till then. */
+async function watchPlace(
+  known: UnderlayPlace,
+  tell: (place: UnderlayPlace) => Promise<void>,
+  parts: NodeParts,
+  signal: AbortSignal,
+): Promise<void> {
+  let told = renderPlace(known);
+  while (!signal.aborted) {
+    await parts.clock.sleep(placeLookMs, signal).catch(() => undefined);
+    if (signal.aborted) return;
+    const place = parts.underlay.look();
+    if (renderPlace(place) === told) continue;
+    parts.log.info("node's place on the underlay changed", { from: told, to: renderPlace(place) });
+    await tell(place).catch(() => undefined);
+    told = renderPlace(place);
+  }
 }
 
 /** Without a command nobody answers names: tests that need none. */

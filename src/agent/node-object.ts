@@ -2,19 +2,26 @@
 
 import type { Node } from "../api/k8s/core.ts";
 import type { Clock } from "../base/clock.ts";
+import { renderCidr } from "../base/ip.ts";
+import { mtuAnnotation, underlayAnnotation } from "../model/names.ts";
 import type { ObjectClient } from "../rpc/object-client.ts";
+import type { UnderlayPlace } from "./underlay.ts";
 
-/** Makes the node known, with its address on the underlay. Not ready yet: nothing can be scheduled to it. */
+/** Makes the node known, with its place on the underlay. Not ready yet: nothing can be scheduled to it. */
 export async function registerNode(
   objects: ObjectClient,
   node: string,
-  address: string,
+  { addresses, prefixes, mtu }: UnderlayPlace,
 ): Promise<void> {
-  const object: Node = { apiVersion: "v1", kind: "Node", metadata: { name: node } };
+  const annotations = {
+    ...(prefixes.length === 0 ? {} : { [underlayAnnotation]: prefixes.map(renderCidr).join() }),
+    ...(mtu === undefined ? {} : { [mtuAnnotation]: `${mtu}` }),
+  };
+  const object: Node = { apiVersion: "v1", kind: "Node", metadata: { name: node, annotations } };
   await objects.apply(object);
   await objects.patchStatus<Node>("Node", "", node, {
     addresses: [
-      { type: "InternalIP", address },
+      ...addresses.map((address) => ({ type: "InternalIP" as const, address })),
       { type: "Hostname", address: node },
     ],
   });

@@ -11,6 +11,7 @@ import type { Dataplane } from "./dataplane.ts";
 import type { Ipam } from "./ipam.ts";
 import type { PodAddresses } from "./pod-addresses.ts";
 import type { Sidecars } from "./sidecars/supervisor.ts";
+import type { Underlay } from "./underlay.ts";
 
 export interface NodeParts {
   readonly node: string;
@@ -23,6 +24,7 @@ export interface NodeParts {
   readonly dataplane: Dataplane;
   readonly ipam: Ipam;
   readonly addresses: PodAddresses;
+  readonly underlay: Underlay;
   readonly sidecars: Sidecars;
   readonly containerPods: ContainerPods;
   readonly deadPods: DeadPods;

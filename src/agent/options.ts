@@ -4,8 +4,8 @@ import type { RuntimeRoots } from "./runtimes/containers.ts";
 
 export interface AgentOptions {
   readonly node: string;
-  /** The node's address on the underlay. */
-  readonly address: string;
+  /** The node's addresses on the underlay, one for each family, the primary first. */
+  readonly addresses: readonly string[];
   /** Sockets and what lives as long as the boot. */
   readonly runDir: string;
   /** What must survive the agent. */

@@ -8,6 +8,7 @@
 
 import type { Clock } from "../base/clock.ts";
 import { MeshError, renderError } from "../base/error.ts";
+import { cidrContains } from "../base/ip.ts";
 import type { Log } from "../base/log.ts";
 import type { Attachment, NodeView } from "../model/node-view.ts";
 import type { ObjectClient } from "../rpc/object-client.ts";
@@ -23,15 +24,20 @@ interface Said {
 
 export class PodAddresses {
   readonly #objects: ObjectClient;
-  readonly #hostAddress: string;
+  readonly #hostAddresses: () => readonly string[];
   readonly #clock: Clock;
   readonly #log: Log;
   /** By pod uid: what was said last. */
   readonly #said = new Map<string, Said>();
 
-  constructor(objects: ObjectClient, hostAddress: string, clock: Clock, log: Log) {
+  constructor(
+    objects: ObjectClient,
+    hostAddresses: () => readonly string[],
+    clock: Clock,
+    log: Log,
+  ) {
     this.#objects = objects;
-    this.#hostAddress = hostAddress;
+    this.#hostAddresses = hostAddresses;
     this.#clock = clock;
     this.#log = log;
   }
@@ -61,6 +67,10 @@ export class PodAddresses {
       known.add(workload.uid);
       const addresses = wanted.get(workload.uid) ?? [];
       if (same(workload.addresses, addresses)) continue;
+      // The node's name server has the node's address, which is not ours to take away.
+      const { pools } = view.settings;
+      const isOurs = (address: string) => pools.some(({ cidr }) => cidrContains(cidr, address));
+      if (!workload.addresses.every(isOurs)) continue;
       if (this.#isDue(workload.uid, addresses)) this.#say(workload, addresses);
     }
     for (const uid of this.#said.keys()) {
@@ -89,7 +99,8 @@ export class PodAddresses {
         : {
             podIP: primary,
             podIPs: addresses.map((ip) => ({ ip })),
-            hostIP: this.#hostAddress,
+            hostIP: this.#hostAddresses()[0] ?? "",
+            hostIPs: this.#hostAddresses().map((ip) => ({ ip })),
           };
     this.#objects.patchStatus("Pod", pod.namespace, pod.name, status).catch((error: unknown) => {
       this.#said.delete(pod.uid);

@@ -15,7 +15,9 @@ import type { SidecarState } from "./sidecars/sidecar.ts";
 
 export interface AgentStatus {
   readonly node: string;
+  /** On the underlay, the first of `addresses`. */
   readonly address: string;
+  readonly addresses: readonly string[];
   readonly pid: number;
   readonly blocks: readonly string[];
   readonly addressesInUse: number;
@@ -51,7 +53,6 @@ export interface AttachmentStatus {
 }
 
 export interface Identity {
-  readonly address: string;
   readonly viewVersion: () => string | undefined;
 }
 
@@ -60,7 +61,8 @@ export function agentStatus(parts: NodeParts, identity: Identity): AgentStatus {
   const { lastPlan } = parts.dataplane;
   return {
     node: parts.node,
-    address: identity.address,
+    address: parts.underlay.addresses[0] ?? "",
+    addresses: parts.underlay.addresses,
     pid: process.pid,
     blocks: parts.ipam.blocks.map(renderCidr),
     addressesInUse: parts.ipam.inUse,

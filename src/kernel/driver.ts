@@ -15,6 +15,14 @@ import type {
 } from "../model/node-state.ts";
 import type { DatagramConnection } from "./connections.ts";
 
+/** A link of the machine's that is not Heddle's. */
+export interface HostLink {
+  readonly name: string;
+  /** Bytes. */
+  readonly mtu: number;
+  readonly addresses: readonly { readonly address: string; readonly prefixLength: number }[];
+}
+
 export interface KernelDriver {
   /** Probed once, then remembered. */
   readonly features: KernelFeatures;
@@ -24,6 +32,8 @@ export interface KernelDriver {
    * empty fields; `link-add` completes or repairs such a link in place, so it is planned wherever a link differs.
    */
   observe(): NodeState;
+  /** The machine's own links that are up. */
+  hostLinks(): readonly HostLink[];
   /** Takes the steps in order; throws MeshError `kernel.<object>.<reason>` at the first that the kernel refuses. */
   apply(plan: Plan): void;
   /** Applies a whole ruleset inside another network namespace (capture rules of a pod). Replaces ours there. */

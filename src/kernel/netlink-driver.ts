@@ -31,6 +31,7 @@ import { observeOurs } from "./observe.ts";
 import { differencesOf, withSocketIn } from "./pod-interface.ts";
 import { missingOf } from "./ruleset-check.ts";
 import { readSysctl, writeSysctl } from "./sysctl.ts";
+import { listHostLinks } from "./underlay.ts";
 
 /** Opens the driver of the thread's present network namespace. Needs root. */
 export function openKernelDriver(): KernelDriver {
@@ -55,6 +56,8 @@ export function openKernelDriver(): KernelDriver {
         ...observeOurs(route, made),
       };
     },
+
+    hostLinks: () => listHostLinks(route),
 
     apply(plan) {
       const indexes = new Map<string, number>();

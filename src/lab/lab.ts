@@ -188,7 +188,7 @@ function startAgent(spec: LabSpec, underlay: Underlay, index: number): Daemon {
   const flags = {
     "--bootstrap": folders.bootstrap,
     "--node": hostName(index),
-    "--address": host.address,
+    "--address": `${host.address},${host.address6}`,
     "--run-dir": folders.run,
     "--state-dir": folders.state,
   };

@@ -2,8 +2,8 @@
  * The hosts and the wire between them, as network namespaces: a bridge in a namespace of its own, and one namespace
  * for each host with a veth into it. Nothing of it is in the namespace that the lab was started from.
  *
- * All labs use the same addresses: their underlays cannot see each other. The range is one that is reserved for
- * documentation, so it never hides an address that somebody on this machine needs.
+ * All labs use the same addresses: their underlays cannot see each other. The ranges are reserved for documentation, so
+ * they never hide an address that somebody on this machine needs.
  */
 
 import { mustRun } from "./command.ts";
@@ -13,6 +13,7 @@ export interface LabHost {
   readonly netns: string;
   /** On the underlay. */
   readonly address: string;
+  readonly address6: string;
 }
 
 export interface Underlay {
@@ -27,10 +28,11 @@ export const mostHosts = 200;
 
 export function underlayOf(lab: string, hosts: number): Underlay {
   return {
-    control: { netns: controlNetns(lab), address: "192.0.2.1" },
+    control: { netns: controlNetns(lab), address: "192.0.2.1", address6: "2001:db8::1" },
     hosts: Array.from({ length: hosts }, (_, i) => ({
       netns: hostNetns(lab, i + 1),
       address: `192.0.2.${11 + i}`,
+      address6: `2001:db8::${11 + i}`,
     })),
   };
 }
@@ -51,7 +53,11 @@ export async function createUnderlay(lab: string, underlay: Underlay): Promise<v
     ]),
   ]);
   for (const host of hosts) {
-    await ipBatch(host.netns, [`address add ${host.address}/24 dev eth0`, "link set eth0 up"]);
+    await ipBatch(host.netns, [
+      `address add ${host.address}/24 dev eth0`,
+      `address add ${host.address6}/64 dev eth0 nodad`,
+      "link set eth0 up",
+    ]);
   }
 }
 

@@ -73,6 +73,10 @@ export const cniCapabilities: readonly string[] = [
   "aliases",
 ];
 
+/** On a Node object, written by its agent: its underlay addresses with their prefixes, and that link's MTU. */
+export const underlayAnnotation = "heddle.dev/underlay";
+export const mtuAnnotation = "heddle.dev/underlay-mtu";
+
 /** The one table that Heddle owns in each network namespace. */
 export const nftTable = "heddle";
 

@@ -36,6 +36,8 @@ export interface NetworkSettings {
   readonly nodePortAddresses?: readonly Cidr[];
   /** Every connection to a cluster address comes from a node's address, also that of a pod. */
   readonly masqueradeAll?: true;
+  /** Largest packet of the nodes' links where somebody said so; absent: what each node finds. */
+  readonly mtu?: number;
 }
 
 export interface PoolView {
@@ -45,17 +47,25 @@ export interface PoolView {
   readonly masquerade: boolean;
 }
 
+/** How packets get from node to node: plainly, wrapped, or plainly to nodes on the same link and wrapped to others. */
 export type Encap =
   | { readonly kind: "none" }
-  | { readonly kind: "vxlan"; readonly vni: number; readonly port: number };
+  | { readonly kind: "vxlan" | "auto"; readonly vni: number; readonly port: number }
+  | { readonly kind: "wireguard" };
 
 export interface NodePeer {
   readonly name: NodeName;
-  /** Address on the underlay. */
+  /** The first of `addresses`. */
   readonly address: string;
+  /** On the underlay, one for each family. */
+  readonly addresses: readonly string[];
+  /** The prefixes of the link that these are on; absent where the node did not say. */
+  readonly networks?: readonly Cidr[];
+  /** Largest packet of that link, in bytes; absent where the node did not say. */
+  readonly mtu?: number;
   /** Hardware address of the node's VXLAN device: derived from the node's name, so it is known before it exists. */
   readonly vtepMac: string;
-  /** Address blocks that the node holds; others route them to it. */
+  /** Address blocks that the node holds, and what it has borrowed of others'; other nodes route them to it. */
   readonly blocks: readonly Cidr[];
   /** Label `topology.kubernetes.io/zone`. */
   readonly zone?: string;

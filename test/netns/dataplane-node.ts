@@ -14,6 +14,7 @@ import { familyOf, renderCidr } from "../../src/base/ip.ts";
 import { compileNode } from "../../src/core/dataplane/compile-node.ts";
 import { hostLinkName, podMac } from "../../src/core/dataplane/pod-link.ts";
 import { viewFor } from "../../src/core/registry/view.ts";
+import { addressesOf } from "../../src/core/registry/workloads.ts";
 import { objectsOf, type World } from "../../src/core/registry/world.ts";
 import { createNetns, deleteNetns, inNetns } from "../../src/kernel/netns.ts";
 import { podGateways } from "../../src/model/names.ts";
@@ -41,6 +42,10 @@ export class TestNetwork implements AsyncDisposable {
     this.#namespaces.push({ name, path });
     ip({ name, path }, "link set lo up");
     return { name, path };
+  }
+
+  sysctl(where: Netns, key: string, value: string): void {
+    inNetns(where.path, () => writeFileSync(`/proc/sys/${key}`, value));
   }
 
   /** A TCP server at `port` that answers each connection with `<says> <client's address>` and closes it. */
@@ -152,7 +157,7 @@ export class TestNode {
           namespace,
           name: podName,
           uid,
-          addresses: [pod.status?.podIP ?? ""],
+          addresses: addressesOf(pod),
           hostLink: hostLinkName(netns.name, "eth0"),
           mac: podMac(netns.name, "eth0"),
         };
@@ -202,14 +207,17 @@ export class TestNode {
       );
     }
     inHost.push(
-      ...state.addresses.map((a) => `address add ${a.address}/${a.prefixLength} dev ${a.link}`),
+      ...state.addresses.map(
+        (a) => `address add ${a.address}/${a.prefixLength} dev ${a.link}${noDad(a.address)}`,
+      ),
       ...state.neighbours.map((n) => `neigh replace ${n.address} lladdr ${n.mac} dev ${n.link}`),
       ...state.routes.map((route) => {
         const kind = route.blackhole === true ? "blackhole " : "";
         const via = route.via === undefined ? "" : ` via ${route.via}`;
         const device = route.link === undefined ? "" : ` dev ${route.link}`;
         const onLink = route.onLink === true ? " onlink" : "";
-        return `route replace ${kind}${renderCidr(route.destination)}${via}${device}${onLink}`;
+        const mtu = route.mtu === undefined ? "" : ` mtu ${route.mtu}`;
+        return `route replace ${kind}${renderCidr(route.destination)}${via}${device}${onLink}${mtu}`;
       }),
     );
     ip(this.host, inHost.join("\n"));

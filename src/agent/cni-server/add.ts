@@ -16,7 +16,7 @@ import { hostLinkName, podMac } from "../../core/dataplane/pod-link.ts";
 import { podResolver } from "../../core/dns/pod-resolver.ts";
 import type { KernelDriver } from "../../kernel/driver.ts";
 import { podGateways } from "../../model/names.ts";
-import type { Attachment, HostPort } from "../../model/node-view.ts";
+import type { Attachment, HostPort, WorkloadView } from "../../model/node-view.ts";
 import { CniError, cniCodes } from "../../wire/cni/error.ts";
 import type { CniRequest } from "../../wire/cni/request.ts";
 import { type CniResult, chainResults, parseResult } from "../../wire/cni/result.ts";
@@ -59,6 +59,7 @@ export async function add(
 
   const addresses = await ipam.lease(addressesWished(workload.addressing, wishes.addresses));
   scope.onFailure(() => ipam.release(addresses));
+  requireIpv4(workload, addresses);
   const attachment: Attachment = {
     ...key,
     netns,
@@ -145,6 +146,15 @@ async function joined(parts: NodeParts, signal: AbortSignal): Promise<void> {
   } finally {
     limit.removeEventListener("abort", giveUp);
   }
+}
+
+/** Sidecars speak IPv4: a meshed pod without it would be cut off. */
+function requireIpv4(workload: WorkloadView, addresses: readonly string[]): void {
+  if (!workload.meshed || addresses.some((address) => familyOf(address) === "IPv4")) return;
+  throw new CniError(
+    cniCodes.invalidConfig,
+    `attach pod ${workload.namespace}/${workload.name}: it is in the mesh and its address pools have no IPv4; annotate it with sidecar.istio.io/inject: "false", or give it a pool of IPv4`,
+  );
 }
 
 /** The inode of the namespace to attach; code 8 where it is none or the agent's own. */

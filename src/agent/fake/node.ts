@@ -76,7 +76,7 @@ export async function startFakeNode(given: FakeNodeOptions = {}): Promise<FakeNo
   const directory = given.directory ?? mkdtempSync(join(tmpdir(), "heddle-agent-"));
   let options: AgentOptions = {
     node: "node-1",
-    address: "192.0.2.1",
+    addresses: ["192.0.2.1"],
     runDir: join(directory, "run"),
     stateDir: join(directory, "state"),
     trustDomain: "cluster.local",
@@ -287,7 +287,15 @@ function viewOf(
       serviceCidrs: [parseCidr("10.96.0.0/16")],
       encap: { kind: "none" },
     },
-    nodes: [{ name: options.node, address: options.address, vtepMac: "02:00:00:00:00:01", blocks }],
+    nodes: [
+      {
+        name: options.node,
+        address: "192.0.2.1",
+        addresses: options.addresses,
+        vtepMac: "02:00:00:00:00:01",
+        blocks,
+      },
+    ],
     workloads: pods.map(
       (pod): WorkloadView => ({
         namespace: pod.namespace ?? "shop",

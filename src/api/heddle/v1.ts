@@ -16,7 +16,10 @@ export interface Network extends Resource {
     readonly nodePortCidrs?: readonly string[];
     /** Pods, too, reach cluster addresses under a node's address. */
     readonly masqueradeAll?: boolean;
-    readonly encap: "none" | "vxlan";
+    /** `direct` and `none` are the same: nodes share a link. */
+    readonly encap: "none" | "direct" | "vxlan" | "auto" | "wireguard";
+    /** Largest packet of the nodes' links, in bytes; absent: what each node finds on its own. */
+    readonly mtu?: number;
   };
 }
 

@@ -24,7 +24,9 @@ export const networkSpec: Check = refine<Network["spec"]>(
     loadBalancerCidrs: list(canonicalCidr),
     nodePortCidrs: list(cidr),
     masqueradeAll: boolean,
-    "encap!": oneOf("none", "vxlan"),
+    "encap!": oneOf("none", "direct", "vxlan", "auto", "wireguard"),
+    // IPv6 wants 1280 inside what the overlay leaves; no link has more than a jumbo frame or a loopback.
+    mtu: integer(1350, 65_536),
   }),
   ({ podCidr, blockPrefixLength, serviceCidr }, at) => {
     const pods = parseCidr(podCidr);

@@ -7,23 +7,27 @@
  */
 
 import type { Compiled } from "../../base/compiled.ts";
-import { hostCidr } from "../../base/ip.ts";
-import { podGateway } from "../../model/names.ts";
+import { familyOf, hostCidr } from "../../base/ip.ts";
+import { podGateway, podGateways } from "../../model/names.ts";
 import type {
+  AddressSpec,
   KernelFeatures,
   LinkSpec,
   NodeState,
   RouteSpec,
   Sysctl,
 } from "../../model/node-state.ts";
-import type { Attachment, Encap, NodeView } from "../../model/node-view.ts";
-import { overlayFor, podMtu } from "../topology/overlay.ts";
+import type { Attachment, NetworkSettings, NodeView } from "../../model/node-view.ts";
+import { hasOverlay, overlayFor, usesIpv6 } from "../topology/overlay.ts";
 import { hostPortMaps } from "./host-ports.ts";
 import { nodeRuleset } from "./node-ruleset.ts";
 import { podMaps } from "./pod-maps.ts";
 import { serviceMaps } from "./service-maps.ts";
 
-const sysctls: readonly Sysctl[] = [{ key: "net/ipv4/ip_forward", value: "1" }];
+function sysctlsFor(settings: NetworkSettings): readonly Sysctl[] {
+  const ipv4: Sysctl = { key: "net/ipv4/ip_forward", value: "1" };
+  return usesIpv6(settings) ? [ipv4, { key: "net/ipv6/conf/all/forwarding", value: "1" }] : [ipv4];
+}
 
 /** Lets a node port of 127.0.0.1 lead to a pod; chain `loopback-guard` keeps everybody else from what listens there. */
 const loopbackRouted: Sysctl = { key: "net/ipv4/conf/all/route_localnet", value: "1" };
@@ -41,10 +45,16 @@ export function compileNode(
   const hostPorts = hostPortMaps(attachments);
   return {
     value: {
-      sysctls: hasNodePorts(view) ? [...sysctls, loopbackRouted] : sysctls,
-      links: [...overlay.links, ...attachments.map((each) => podLink(each, settings.encap))],
+      sysctls: hasNodePorts(view)
+        ? [...sysctlsFor(settings), loopbackRouted]
+        : sysctlsFor(settings),
+      links: [...overlay.links, ...attachments.map((each) => podLink(each, overlay.podMtu))],
       // On `lo`, so that every pod link answers for it; the nodes' DNS server listens there.
-      addresses: [{ link: "lo", address: podGateway, prefixLength: 32 }, ...overlay.addresses],
+      addresses: [
+        { link: "lo", address: podGateway, prefixLength: 32 },
+        ...overlay.addresses,
+        ...attachments.flatMap(gatewayOnLink),
+      ],
       neighbours: overlay.neighbours,
       forwarding: overlay.forwarding,
       routes: [...overlay.routes, ...attachments.flatMap(podRoutes)],
@@ -52,6 +62,7 @@ export function compileNode(
     },
     diagnostics: [
       ...supported.diagnostics,
+      ...overlay.diagnostics,
       ...pods.diagnostics,
       ...services.diagnostics,
       ...hostPorts.diagnostics,
@@ -65,7 +76,7 @@ function hasNodePorts({ services }: NodeView): boolean {
 
 /** Without VXLAN in the kernel, nodes must share a link; saying so beats failing at the first device. */
 function withinFeatures(view: NodeView, features: KernelFeatures): Compiled<NodeView> {
-  if (features.vxlan || view.settings.encap.kind !== "vxlan") {
+  if (features.vxlan || !hasOverlay(view.settings.encap)) {
     return { value: view, diagnostics: [] };
   }
   return {
@@ -81,12 +92,19 @@ function withinFeatures(view: NodeView, features: KernelFeatures): Compiled<Node
   };
 }
 
-function podLink(attachment: Attachment, encap: Encap): LinkSpec {
+/** The kernel answers for an IPv6 address only on the link that has it. */
+function gatewayOnLink({ addresses, hostLink }: Attachment): readonly AddressSpec[] {
+  return addresses.some((address) => familyOf(address) === "IPv6")
+    ? [{ link: hostLink, address: podGateways.IPv6, prefixLength: 64 }]
+    : [];
+}
+
+function podLink(attachment: Attachment, mtu: number): LinkSpec {
   const { bandwidth: { ingress, egress } = {}, hostPorts } = attachment;
   return {
     kind: "veth",
     name: attachment.hostLink,
-    mtu: podMtu(encap),
+    mtu,
     ...(ingress === undefined ? {} : { limit: ingress }),
     ...(hostPorts === undefined ? {} : { routesLoopback: true }),
     peer: {

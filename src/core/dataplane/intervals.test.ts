@@ -3,22 +3,22 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { parseCidr } from "../../base/ip.ts";
+import { familyOf, parseCidr } from "../../base/ip.ts";
 import {
+  type AddressRange,
   blockRanges,
   cidrRange,
   mergeRanges,
   partition,
-  type Range,
   renderAddresses,
   renderPorts,
 } from "./intervals.ts";
 
-const range: fc.Arbitrary<Range> = fc
+const range: fc.Arbitrary<AddressRange> = fc
   .tuple(fc.nat(40), fc.nat(10))
-  .map(([first, length]) => ({ first, last: first + length }));
+  .map(([first, length]) => ({ first: BigInt(first), last: BigInt(first + length) }));
 
-const holds = (ranges: readonly Range[], value: number) =>
+const holds = (ranges: readonly AddressRange[], value: number) =>
   ranges.some(({ first, last }) => first <= value && value <= last);
 
 describe("merged ranges", () => {
@@ -30,7 +30,7 @@ describe("merged ranges", () => {
           assert.equal(holds(merged, value), holds(ranges, value));
         }
         for (let index = 1; index < merged.length; index++) {
-          assert.ok((merged[index]?.first ?? 0) > (merged[index - 1]?.last ?? 0) + 1);
+          assert.ok((merged[index]?.first ?? 0n) > (merged[index - 1]?.last ?? 0n) + 1n);
         }
       }),
       { seed: 1 },
@@ -47,10 +47,15 @@ describe("a block with exceptions", () => {
       ["10.0.0.0/30", ["10.0.0.2/31", "10.0.0.3/32"], ["10.0.0.0/31"]],
       ["10.0.0.0/30", ["10.0.0.0/30"], []],
       ["0.0.0.0/0", ["128.0.0.0/1"], ["0.0.0.0/1"]],
+      ["0.0.0.0/0", [], ["0.0.0.0/0"]],
+      ["::/0", [], ["::/0"]],
+      ["fd00::/126", ["fd00::1/128"], ["fd00::", "fd00::2/127"]],
+      ["fd00::/64", ["fd00::/65"], ["fd00::8000:0:0:0/65"]],
     ] as const;
     for (const [cidr, except, expected] of cases) {
       const ranges = blockRanges({ cidr: parseCidr(cidr), except: except.map(parseCidr) });
-      assert.deepEqual(ranges.map(renderAddresses), expected, cidr);
+      const texts = ranges.map((each) => renderAddresses(each, familyOf(cidr)));
+      assert.deepEqual(texts, expected, cidr);
     }
   });
 

@@ -2,24 +2,29 @@
  * Address and port ranges as nft sets want them: disjoint, merged, in order.
  *
  * nft refuses intervals that overlap, and users write blocks that do, with exceptions that cut holes and other blocks
- * that fill them again. Everything here works on closed ranges of numbers.
+ * that fill them again. Everything here works on closed ranges.
  */
 
-import { type Cidr, cidrSize, parseIpv4, renderIpv4 } from "../../base/ip.ts";
+import { addressBits, type Cidr, type IpFamily, parseIp, renderIp } from "../../base/ip.ts";
 import type { PortRange } from "../../model/node-view.ts";
 
-export interface Range {
-  readonly first: number;
-  readonly last: number;
+/** Of ports, as numbers, or of addresses, as bigints. */
+export interface Range<N extends number | bigint> {
+  readonly first: N;
+  readonly last: N;
 }
 
+export type AddressRange = Range<bigint>;
+
 /** Sorted, with neighbours that overlap or touch made one. */
-export function mergeRanges(ranges: readonly Range[]): readonly Range[] {
-  const merged: { first: number; last: number }[] = [];
-  for (const range of [...ranges].sort((a, b) => a.first - b.first || a.last - b.last)) {
+export function mergeRanges<N extends number | bigint>(
+  ranges: readonly Range<N>[],
+): readonly Range<N>[] {
+  const merged: { first: N; last: N }[] = [];
+  for (const range of [...ranges].sort((a, b) => compare(a.first, b.first))) {
     const previous = merged.at(-1);
-    if (previous !== undefined && range.first <= previous.last + 1) {
-      previous.last = Math.max(previous.last, range.last);
+    if (previous !== undefined && isNext(previous.last, range.first)) {
+      if (range.last > previous.last) previous.last = range.last;
     } else {
       merged.push({ ...range });
     }
@@ -27,25 +32,35 @@ export function mergeRanges(ranges: readonly Range[]): readonly Range[] {
   return merged;
 }
 
-/** What of a block remains without its exceptions. */
+/** True where a range that starts at `first` overlaps or touches one that ends at `last`. */
+function isNext(last: number | bigint, first: number | bigint): boolean {
+  return first <= last || BigInt(first) === BigInt(last) + 1n;
+}
+
+function compare(a: number | bigint, b: number | bigint): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** What of a block remains without its exceptions, which are of its family. */
 export function blockRanges(block: {
   readonly cidr: Cidr;
   readonly except: readonly Cidr[];
-}): readonly Range[] {
+}): readonly AddressRange[] {
   const whole = cidrRange(block.cidr);
-  const left: Range[] = [];
+  const left: AddressRange[] = [];
   let next = whole.first;
   for (const hole of mergeRanges(block.except.map(cidrRange))) {
-    if (hole.first > next) left.push({ first: next, last: Math.min(hole.first - 1, whole.last) });
-    next = Math.max(next, hole.last + 1);
+    const end = hole.first - 1n;
+    if (hole.first > next) left.push({ first: next, last: end < whole.last ? end : whole.last });
+    if (hole.last + 1n > next) next = hole.last + 1n;
   }
   if (next <= whole.last) left.push({ first: next, last: whole.last });
   return left.filter((range) => range.first <= range.last);
 }
 
-export function cidrRange(cidr: Cidr): Range {
-  const first = parseIpv4(cidr.address);
-  return { first, last: first + cidrSize(cidr) - 1 };
+export function cidrRange({ address, prefixLength }: Cidr): AddressRange {
+  const { family, value } = parseIp(address);
+  return { first: value, last: value + (1n << BigInt(addressBits[family] - prefixLength)) - 1n };
 }
 
 /**
@@ -53,20 +68,20 @@ export function cidrRange(cidr: Cidr): Range {
  * that holds there. Neighbouring parts with the same contents are not joined.
  */
 export function partition<T>(
-  ranges: readonly { readonly range: Range; readonly value: T }[],
-): readonly { readonly range: Range; readonly values: ReadonlySet<T> }[] {
+  ranges: readonly { readonly range: AddressRange; readonly value: T }[],
+): readonly { readonly range: AddressRange; readonly values: ReadonlySet<T> }[] {
   const events = ranges
     .flatMap(({ range, value }) => [
       { at: range.first, value, change: 1 },
-      { at: range.last + 1, value, change: -1 },
+      { at: range.last + 1n, value, change: -1 },
     ])
-    .sort((a, b) => a.at - b.at);
+    .sort((a, b) => compare(a.at, b.at));
   const active = new Map<T, number>();
-  const parts: { readonly range: Range; readonly values: ReadonlySet<T> }[] = [];
-  let from = 0;
+  const parts: { readonly range: AddressRange; readonly values: ReadonlySet<T> }[] = [];
+  let from = 0n;
   for (const { at, value, change } of events) {
     if (active.size > 0 && at > from) {
-      parts.push({ range: { first: from, last: at - 1 }, values: new Set(active.keys()) });
+      parts.push({ range: { first: from, last: at - 1n }, values: new Set(active.keys()) });
     }
     from = at;
     const count = (active.get(value) ?? 0) + change;
@@ -77,18 +92,20 @@ export function partition<T>(
 }
 
 /** `10.0.0.0/8` where the range is a prefix, one address, or `10.0.0.0-10.3.2.1`. */
-export function renderAddresses({ first, last }: Range): string {
-  if (first === last) return renderIpv4(first);
-  const size = last - first + 1;
-  const isPrefix = Number.isInteger(Math.log2(size)) && first % size === 0;
+export function renderAddresses({ first, last }: AddressRange, family: IpFamily): string {
+  const text = (value: bigint) => renderIp({ family, value });
+  if (first === last) return text(first);
+  const size = last - first + 1n;
+  const isPrefix = (size & (size - 1n)) === 0n && (first & (size - 1n)) === 0n;
+  const hostBits = size.toString(2).length - 1;
   return isPrefix
-    ? `${renderIpv4(first)}/${32 - Math.log2(size)}`
-    : `${renderIpv4(first)}-${renderIpv4(last)}`;
+    ? `${text(first)}/${addressBits[family] - hostBits}`
+    : `${text(first)}-${text(last)}`;
 }
 
 /** `tcp . 80`, `udp . 0-65535` …: merged for each protocol, protocols in order. */
 export function renderPorts(ports: readonly PortRange[]): readonly string[] {
-  const byProtocol = new Map<string, Range[]>();
+  const byProtocol = new Map<string, Range<number>[]>();
   for (const { protocol, first, last } of ports) {
     const key = protocol.toLowerCase();
     const range = { first: first ?? 0, last: last ?? first ?? 65535 };

@@ -17,20 +17,33 @@
  * packet mark is given back as 0. Policy therefore sees the real endpoint behind a Service address, and its port.
  *
  * What the node itself sends is not filtered: a node may always reach its own pods, as probes must.
- * IPv6 from pods is dropped at admission: they have no addresses of it, and nothing here would decide on it.
+ * Both families take the same rules, over a set each. A pod's neighbour discovery passes admission; what else a link
+ * says by itself, in IPv6, is dropped unlogged.
  */
 
-import { renderCidr } from "../../base/ip.ts";
-import { linkPrefix, nftTable, podGateway, vxlanLink } from "../../model/names.ts";
-import type { NftChain, Ruleset } from "../../model/node-state.ts";
+import { familyOf, ipFamilies } from "../../base/ip.ts";
+import { linkPrefix, nftTable, podGateway, podGateways, vxlanLink } from "../../model/names.ts";
+import type { NftChain, NftSet, Ruleset } from "../../model/node-state.ts";
 import type { NetworkSettings } from "../../model/node-view.ts";
+import { hasOverlay } from "../topology/overlay.ts";
+import { type FamilyWords, familyWords } from "./families.ts";
 import type { HostPortMaps } from "./host-ports.ts";
+import { cidrRange, mergeRanges, renderAddresses } from "./intervals.ts";
 import { logAndDrop } from "./names.ts";
 import type { PodMaps } from "./pod-maps.ts";
 import type { ServiceMaps } from "./service-maps.ts";
 
 /** Every link of ours, attached or not. */
 const ours = `"${linkPrefix}*"`;
+
+/** A sender that has no address of its own yet, or speaks as its link. */
+const fromTheLink = "ip6 saddr { ::, fe80::/10 }";
+const neighbourDiscovery = "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert }";
+
+/** A rule, or several, for each family. */
+function ofBoth(rules: (words: FamilyWords) => string | readonly string[]): readonly string[] {
+  return ipFamilies.flatMap((family) => rules(familyWords[family]));
+}
 
 export function nodeRuleset(
   settings: NetworkSettings,
@@ -40,7 +53,7 @@ export function nodeRuleset(
 ): Ruleset {
   return {
     table: nftTable,
-    sets: [...pods.sets, ...services.sets],
+    sets: [...pods.sets, ...rangeSets(settings), ...services.sets],
     maps: [...pods.maps, ...services.maps, ...hostPorts.maps],
     chains: [
       admission(settings),
@@ -49,24 +62,25 @@ export function nodeRuleset(
       ...hostPorts.chains,
       ...policyHooks(settings),
       ...pods.chains,
-      postrouting(settings, services),
+      postrouting(services),
     ],
   };
 }
 
 /** Before connection tracking, so that a forged packet can neither make an entry nor pass as part of a connection. */
 function admission(settings: NetworkSettings): NftChain {
-  const overlay = settings.encap.kind === "vxlan" ? [`iifname "${vxlanLink}" accept`] : [];
+  const overlay = hasOverlay(settings.encap) ? [`iifname "${vxlanLink}" accept`] : [];
   return {
     name: "admission",
     hook: "type filter hook prerouting priority raw; policy accept;",
     rules: [
       `iifname != ${ours} accept`,
-      "meta nfproto ipv6 drop",
       ...overlay,
       // Links with host ports carry the node's loopback, one way: what listens there trusts whoever reaches it.
       `ip daddr 127.0.0.0/8 ${logAndDrop({ kind: "admission", reason: "loopback-from-pod" })}`,
-      "iifname . ip saddr @attached accept",
+      ...ofBoth(({ header, suffix }) => `iifname . ${header} saddr @attached${suffix} accept`),
+      `iifname @links ${fromTheLink} ${neighbourDiscovery} accept`,
+      `iifname @links ${fromTheLink} drop`,
       `iifname @links ${logAndDrop({ kind: "admission", reason: "spoofed-source" })}`,
       logAndDrop({ kind: "admission", reason: "unknown-link" }),
     ],
@@ -94,9 +108,13 @@ function policyHooks(settings: NetworkSettings): readonly NftChain[] {
       hook: "type filter hook forward priority filter; policy accept;",
       rules: [
         `iifname != ${ours} oifname != ${ours} accept`,
+        // Both ends agree on segments that the way between them takes, also where ICMP does not come through.
+        "tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu",
         "ct state vmap { established : accept, related : accept, invalid : drop }",
         // A pod that reaches itself through a Service: nothing may keep a pod from itself.
-        "ip saddr . ip daddr @hairpin accept",
+        ...ofBoth(
+          ({ header, suffix }) => `${header} saddr . ${header} daddr @hairpin${suffix} accept`,
+        ),
         ...markIdentities,
         "jump from-pod",
         "jump to-pod",
@@ -108,6 +126,7 @@ function policyHooks(settings: NetworkSettings): readonly NftChain[] {
       hook: "type filter hook input priority filter; policy accept;",
       rules: [
         `iifname != ${ours} accept`,
+        `${neighbourDiscovery} accept`, // not tracked; without it a pod finds no gateway
         "ct state vmap { established : accept, related : accept, invalid : drop }",
         ...markIdentities,
         "jump from-pod",
@@ -118,7 +137,7 @@ function policyHooks(settings: NetworkSettings): readonly NftChain[] {
       name: "from-pod",
       rules: [
         `iifname != ${ours} return`,
-        ...(encap.kind === "vxlan"
+        ...(hasOverlay(encap)
           ? [`iifname != "${vxlanLink}" udp dport ${encap.port} ${overlayFromPod}`]
           : []),
         "iifname vmap @egress",
@@ -136,22 +155,50 @@ function policyHooks(settings: NetworkSettings): readonly NftChain[] {
   ];
 }
 
-const markIdentities: readonly string[] = [
-  "meta mark set ip saddr map @identity",
-  "ct mark set ip daddr map @identity",
-];
+const markIdentities: readonly string[] = ofBoth(({ header, suffix }) => [
+  `meta mark set ${header} saddr map @identity${suffix}`,
+  `ct mark set ${header} daddr map @identity${suffix}`,
+]);
 
-function postrouting(settings: NetworkSettings, services: ServiceMaps): NftChain {
-  const pods = renderCidr(settings.podCidr);
+function postrouting(services: ServiceMaps): NftChain {
   return {
     name: "postrouting",
     hook: "type nat hook postrouting priority srcnat; policy accept;",
     rules: [
       // A pod drops what comes from its own address: the answer must take the way back through here.
-      `ct status dnat ip saddr . ip daddr @hairpin snat ip to ${podGateway}`,
+      ...ipFamilies.map((family) => {
+        const { header, suffix } = familyWords[family];
+        return `ct status dnat ${header} saddr . ${header} daddr @hairpin${suffix} snat ${header} to ${podGateways[family]}`;
+      }),
       ...services.masquerade,
       `ip saddr 127.0.0.0/8 oifname ${ours} snat ip to ${podGateway}`,
-      `ip saddr ${pods} ip daddr != ${pods} oifname != ${ours} masquerade fully-random`,
+      ...ofBoth(
+        ({ header, suffix }) =>
+          `${header} saddr @masqueraded${suffix} ${header} daddr != @pod-ranges${suffix} oifname != ${ours} masquerade fully-random`,
+      ),
     ],
   };
+}
+
+/** All ranges of pods, and those of them whose packets leave with the node's address. */
+function rangeSets({ pools }: NetworkSettings): readonly NftSet[] {
+  return ipFamilies.flatMap((family) => {
+    const { type, suffix } = familyWords[family];
+    const own = pools.filter(({ cidr }) => familyOf(cidr.address) === family);
+    const setOf = (name: string, of: typeof own): NftSet => ({
+      name: `${name}${suffix}`,
+      type: `type ${type}`,
+      flags: ["interval"],
+      elements: mergeRanges(of.map(({ cidr }) => cidrRange(cidr))).map((range) =>
+        renderAddresses(range, family),
+      ),
+    });
+    return [
+      setOf("pod-ranges", own),
+      setOf(
+        "masqueraded",
+        own.filter((each) => each.masquerade),
+      ),
+    ];
+  });
 }

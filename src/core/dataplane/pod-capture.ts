@@ -6,6 +6,9 @@
  * two ports at which the sidecar itself answers from outside. A pod that calls a Service and is given itself is the one
  * case in which the sidecar speaks to the sidecar: that connection counts as one from outside. The sidecar asks the
  * kernel where a connection wanted to go (SO_ORIGINAL_DST). UDP and everything else passes unseen.
+ *
+ * Sidecars speak IPv4. TCP over IPv6 would go past them, and past what they enforce, so it is refused at both ends:
+ * whoever has both families goes on with IPv4 at once.
  */
 
 import { nftTable, podGateway, ports, proxyUid, selfSource } from "../../model/names.ts";
@@ -38,6 +41,21 @@ export function compilePodCapture(): Ruleset {
           `meta nfproto ipv4 meta l4proto tcp redirect to :${ports.inbound}`,
         ],
       },
+      {
+        name: "refuse-outbound",
+        hook: "type filter hook output priority filter; policy accept;",
+        rules: ['oifname "lo" accept', `meta nfproto ipv6 meta l4proto tcp ${refuse}`],
+      },
+      {
+        name: "refuse-inbound",
+        hook: "type filter hook input priority filter; policy accept;",
+        rules: [
+          'iifname "lo" accept',
+          `meta nfproto ipv6 tcp dport != { ${ports.metrics}, ${ports.readiness} } ${refuse}`,
+        ],
+      },
     ],
   };
 }
+
+const refuse = "reject with tcp reset";

@@ -7,10 +7,12 @@
  */
 
 import type { Diagnostic } from "../../base/compiled.ts";
-import { parseIpv4 } from "../../base/ip.ts";
+import { type IpFamily, ipFamilies, parseIp } from "../../base/ip.ts";
 import { vxlanLink } from "../../model/names.ts";
 import type { NftChain, NftMap, NftSet } from "../../model/node-state.ts";
 import type { Attachment, IdentityPolicy, NodeView, WorkloadView } from "../../model/node-view.ts";
+import { hasOverlay } from "../topology/overlay.ts";
+import { familyWords, ofFamily } from "./families.ts";
 import { type Direction, identityMark, policyChain } from "./names.ts";
 import { chainFor, unknownPodChain } from "./policy-chains.ts";
 
@@ -36,32 +38,43 @@ export function podMaps(view: NodeView, attachments: readonly Attachment[]): Pod
   const egress = directionMap("egress", pods, policies, view);
   return {
     sets: [
-      {
-        name: "attached",
-        type: "type ifname . ipv4_addr",
-        elements: pods.flatMap(({ attachment: { hostLink, addresses } }) =>
-          addresses.map((address) => `"${hostLink}" . ${address}`),
-        ),
-      },
+      ...ipFamilies.flatMap((family) => addressSets(family, pods)),
       {
         name: "links",
         type: "type ifname",
         elements: pods.map(({ attachment }) => `"${attachment.hostLink}"`),
       },
-      {
-        name: "hairpin",
-        type: "type ipv4_addr . ipv4_addr",
-        elements: pods.flatMap(({ attachment: { addresses } }) =>
-          addresses.map((address) => `${address} . ${address}`),
-        ),
-      },
       ...ingress.sets,
       ...egress.sets,
     ],
-    maps: [identityMap(view.workloads, pods), ingress.map, egress.map],
+    maps: [
+      ...ipFamilies.map((family) => identityMap(family, view.workloads, pods)),
+      ingress.map,
+      egress.map,
+    ],
     chains: [...ingress.chains, ...egress.chains],
     diagnostics,
   };
+}
+
+/** Who may send from which address, and the pairs that are a pod and itself. */
+function addressSets(family: IpFamily, pods: readonly LocalPod[]): readonly NftSet[] {
+  const { type, suffix } = familyWords[family];
+  const places = pods.flatMap(({ attachment: { hostLink, addresses } }) =>
+    ofFamily(family, addresses).map((address) => ({ hostLink, address })),
+  );
+  return [
+    {
+      name: `attached${suffix}`,
+      type: `type ifname . ${type}`,
+      elements: places.map(({ hostLink, address }) => `"${hostLink}" . ${address}`),
+    },
+    {
+      name: `hairpin${suffix}`,
+      type: `type ${type} . ${type}`,
+      elements: places.map(({ address }) => `${address} . ${address}`),
+    },
+  ];
 }
 
 interface LocalPod {
@@ -104,7 +117,7 @@ function directionMap(
     sets.push(...compiled.sets);
   }
   // What comes over the overlay has left its own node's egress chain, and what goes there meets ingress beyond it.
-  if (view.settings.encap.kind === "vxlan") elements.set(`"${vxlanLink}"`, "return");
+  if (hasOverlay(view.settings.encap)) elements.set(`"${vxlanLink}"`, "return");
   return {
     map: { name: direction, type: "type ifname : verdict", elements },
     chains: [...chains.values()].sort((a, b) => (a.name < b.name ? -1 : 1)),
@@ -113,11 +126,19 @@ function directionMap(
 }
 
 /** Every address that has an identity; all others are outside, identity 0. */
-function identityMap(workloads: readonly WorkloadView[], pods: readonly LocalPod[]): NftMap {
-  const known = addressIndex(workloads);
+function identityMap(
+  family: IpFamily,
+  workloads: readonly WorkloadView[],
+  pods: readonly LocalPod[],
+): NftMap {
+  const { type, suffix } = familyWords[family];
+  const known = addressIndex(family, workloads);
   const differing = pods
     .flatMap(({ attachment: { addresses }, identity }) =>
-      addresses.map((address) => ({ address, mark: identityMark(identity ?? 0) })),
+      ofFamily(family, addresses).map((address) => ({
+        address,
+        mark: identityMark(identity ?? 0),
+      })),
     )
     .filter(({ address, mark }) => known.get(address) !== mark);
   let elements = known;
@@ -126,7 +147,7 @@ function identityMap(workloads: readonly WorkloadView[], pods: readonly LocalPod
     for (const { address, mark } of differing) own.set(address, mark);
     elements = sortedByAddress(own);
   }
-  return { name: "identity", type: "type ipv4_addr : mark", elements };
+  return { name: `identity${suffix}`, type: `type ${type} : mark`, elements };
 }
 
 function identityOf(
@@ -142,24 +163,31 @@ function identityOf(
 const otherAddresses = "*";
 
 function sortedByAddress(elements: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
-  const rank = (key: string): number => (key === otherAddresses ? -1 : parseIpv4(key));
+  const rank = (key: string): bigint => (key === otherAddresses ? -1n : parseIp(key).value);
   return new Map(
     [...elements]
       .map(([key, value]) => ({ key, value, rank: rank(key) }))
-      .sort((a, b) => a.rank - b.rank)
+      .sort((a, b) => (a.rank < b.rank ? -1 : a.rank > b.rank ? 1 : 0))
       .map(({ key, value }) => [key, value]),
   );
 }
 
-const addressIndexes = new WeakMap<readonly WorkloadView[], ReadonlyMap<string, string>>();
+const addressIndexes = {
+  IPv4: new WeakMap<readonly WorkloadView[], ReadonlyMap<string, string>>(),
+  IPv6: new WeakMap<readonly WorkloadView[], ReadonlyMap<string, string>>(),
+};
 const workloadIndexes = new WeakMap<readonly WorkloadView[], ReadonlyMap<string, WorkloadView>>();
 const policyIndexes = new WeakMap<readonly IdentityPolicy[], ReadonlyMap<number, IdentityPolicy>>();
 
-function addressIndex(workloads: readonly WorkloadView[]): ReadonlyMap<string, string> {
-  return remember(addressIndexes, workloads, () => {
+function addressIndex(
+  family: IpFamily,
+  workloads: readonly WorkloadView[],
+): ReadonlyMap<string, string> {
+  return remember(addressIndexes[family], workloads, () => {
     const elements = new Map([[otherAddresses, identityMark(0)]]);
     for (const { addresses, identity } of workloads) {
-      for (const address of addresses) elements.set(address, identityMark(identity));
+      for (const address of ofFamily(family, addresses))
+        elements.set(address, identityMark(identity));
     }
     return sortedByAddress(elements);
   });

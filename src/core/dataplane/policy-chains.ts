@@ -1,5 +1,5 @@
 /**
- * Lowers what the policies say of one identity, in one direction, to a chain of at most six rules and its sets.
+ * Lowers what the policies say of one identity, in one direction, to a chain of at most eight rules and its sets.
  *
  * The number of rules is fixed: each asks one set, and all that churns (peers, blocks, ports) is elements. `return`
  * means allowed by this direction; what matches nothing is logged and dropped by the last rule, whose comment names the
@@ -9,13 +9,15 @@
  * Only identities that have pods on this node get chains, so a node's ruleset grows with its own pods.
  */
 
+import { familyOf, type IpFamily, ipFamilies } from "../../base/ip.ts";
 import type { NftChain, NftSet } from "../../model/node-state.ts";
 import type { AllowRule, DirectionPolicy, IdentityPolicy } from "../../model/node-view.ts";
+import { familyWords } from "./families.ts";
 import {
+  type AddressRange,
   blockRanges,
   mergeRanges,
   partition,
-  type Range,
   renderAddresses,
   renderPorts,
 } from "./intervals.ts";
@@ -53,7 +55,7 @@ function compile(
   policy: DirectionPolicy,
 ): PolicyChain {
   const peerMark = direction === "ingress" ? "meta mark" : "ct mark";
-  const peerAddress = direction === "ingress" ? "ip saddr" : "ip daddr";
+  const peerAddress = direction === "ingress" ? "saddr" : "daddr";
   const port = "meta l4proto . th dport";
   const { allow } = policy;
   const drop = `${logAndDrop({ kind: "policy", direction, identity })} comment "${blame(policy)}"`;
@@ -70,8 +72,12 @@ function compile(
   add(peerMark, peers(`${name}-peers`, allow));
   add(`${peerMark} . ${port}`, peerPorts(`${name}-peer-ports`, allow));
   add(port, anyPeerPorts(`${name}-ports`, allow));
-  add(peerAddress, blocks(`${name}-blocks`, allow));
-  add(`${peerAddress} . ${port}`, blockPorts(`${name}-block-ports`, allow));
+  for (const family of ipFamilies) {
+    const { header, suffix } = familyWords[family];
+    const address = `${header} ${peerAddress}`;
+    add(address, blocks(`${name}-blocks${suffix}`, allow, family));
+    add(`${address} . ${port}`, blockPorts(`${name}-block-ports${suffix}`, allow, family));
+  }
   rules.push(drop);
   return { chain: { name, rules }, sets };
 }
@@ -122,25 +128,27 @@ function anyPeerPorts(name: string, rules: readonly AllowRule[]): NftSet {
 }
 
 /** Addresses that may use every port. */
-function blocks(name: string, rules: readonly AllowRule[]): NftSet {
-  const ranges = rules.flatMap((rule) => (rule.ports.kind === "any" ? addressesOf(rule) : []));
+function blocks(name: string, rules: readonly AllowRule[], family: IpFamily): NftSet {
+  const ranges = rules.flatMap((rule) =>
+    rule.ports.kind === "any" ? addressesOf(rule, family) : [],
+  );
   return {
     name,
-    type: "type ipv4_addr",
+    type: `type ${familyWords[family].type}`,
     flags: ["interval"],
-    elements: mergeRanges(ranges).map(renderAddresses),
+    elements: mergeRanges(ranges).map((range) => renderAddresses(range, family)),
   };
 }
 
 /** Addresses that may use some ports: blocks of different rules may overlap, so they are cut at every boundary. */
-function blockPorts(name: string, rules: readonly AllowRule[]): NftSet {
+function blockPorts(name: string, rules: readonly AllowRule[], family: IpFamily): NftSet {
   const ranges = rules.flatMap((rule) => {
     const { ports } = rule;
     if (ports.kind === "any") return [];
-    return mergeRanges(addressesOf(rule)).map((range) => ({ range, value: ports.ports }));
+    return mergeRanges(addressesOf(rule, family)).map((range) => ({ range, value: ports.ports }));
   });
   // Joined again where neighbours allow the same ports.
-  const byPorts = new Map<string, Range[]>();
+  const byPorts = new Map<string, AddressRange[]>();
   for (const { range, values } of partition(ranges)) {
     const key = renderPorts([...values].flat()).join("\n");
     const list = byPorts.get(key);
@@ -149,19 +157,26 @@ function blockPorts(name: string, rules: readonly AllowRule[]): NftSet {
   }
   const elements = [...byPorts].flatMap(([key, parts]) =>
     mergeRanges(parts).flatMap((range) =>
-      key.split("\n").map((port) => ({ range, text: `${renderAddresses(range)} . ${port}` })),
+      key
+        .split("\n")
+        .map((port) => ({ range, text: `${renderAddresses(range, family)} . ${port}` })),
     ),
   );
   return {
     name,
-    type: "type ipv4_addr . inet_proto . inet_service",
+    type: `type ${familyWords[family].type} . inet_proto . inet_service`,
     flags: ["interval"],
-    elements: elements.sort((a, b) => a.range.first - b.range.first).map(({ text }) => text),
+    elements: elements
+      .sort((a, b) => (a.range.first < b.range.first ? -1 : a.range.first > b.range.first ? 1 : 0))
+      .map(({ text }) => text),
   };
 }
 
-function addressesOf(rule: AllowRule): readonly Range[] {
-  return rule.peers.kind === "some" ? rule.peers.blocks.flatMap(blockRanges) : [];
+function addressesOf(rule: AllowRule, family: IpFamily): readonly AddressRange[] {
+  if (rule.peers.kind === "any") return [];
+  return rule.peers.blocks
+    .filter(({ cidr }) => familyOf(cidr.address) === family)
+    .flatMap(blockRanges);
 }
 
 /** Which policies isolate, within the 127 characters that nft allows a comment. */

@@ -180,7 +180,7 @@ function nodeOf(each: Case, conventions: Conventions) {
   const podCidr = isMixed ? podCidr6 : conventions.podCIDR;
   const view: NodeView = {
     ...seen,
-    nodes: seen.nodes.map((one) => ({ ...one, address: nodeIP })),
+    nodes: seen.nodes.map((one) => ({ ...one, address: nodeIP, addresses: [nodeIP] })),
     settings: {
       ...seen.settings,
       podCidr: parseCidr(podCidr),

@@ -96,7 +96,7 @@ function placeOf({ node, nodes }: NodeView): NodePlace {
   const own = nodes.find(({ name }) => name === node);
   return {
     node,
-    addresses: own === undefined ? [] : [own.address],
+    addresses: own?.addresses ?? [],
     ...(own?.zone === undefined ? {} : { zone: own.zone }),
   };
 }

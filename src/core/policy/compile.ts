@@ -7,8 +7,8 @@
  * of its source and the ingress side of its destination.
  *
  * Decided where the specification leaves it open: an ipBlock also matches pods' addresses; a port name stands for the
- * number that the destination pod gives it, so it never matches outside pods; IPv6 blocks match nothing, since pods
- * have no IPv6 addresses.
+ * number that the destination pod gives it, so it never matches outside pods. A block matches connections of its own
+ * family only.
  */
 
 import type {
@@ -16,7 +16,7 @@ import type {
   NetworkPolicyPeer,
   NetworkPolicyPort,
 } from "../../api/k8s/network-policy.ts";
-import { cidrContains, parseCidr } from "../../base/ip.ts";
+import { cidrContains, familyOf, hostCidr, parseCidr } from "../../base/ip.ts";
 import type {
   AllowRule,
   DirectionPolicy,
@@ -160,10 +160,11 @@ function egressRules(
   // A block allows those of its addresses that are pods' and give the name a number: one by one, since blocks and
   // identities cannot be asked for together.
   for (const endpoint of endpoints) {
-    const { address } = endpoint;
-    if (address === undefined || peers.kind === "any" || !inBlocks(peers, address)) continue;
-    const block = { cidr: { address, prefixLength: 32 }, except: [] };
-    meaningFor(endpoint).blocks.push(block);
+    if (peers.kind === "any") continue;
+    for (const address of endpoint.addresses) {
+      if (!inBlocks(peers, address)) continue;
+      meaningFor(endpoint).blocks.push({ cidr: hostCidr(address), except: [] });
+    }
   }
   return [
     ...(numbered.length === 0 ? [] : allow(policy, peers, resolvePorts(numbered))),
@@ -212,9 +213,10 @@ function resolvePeers(
       .filter(({ example }) => matchesPeers(policy, peers, example))
       .map(({ number }) => number),
     blocks: peers.flatMap(({ ipBlock }) => {
-      if (ipBlock === undefined || isIpv6(ipBlock.cidr)) return [];
-      const except = (ipBlock.except ?? []).filter((text) => !isIpv6(text)).map(parseCidr);
-      return [{ cidr: parseCidr(ipBlock.cidr), except }];
+      if (ipBlock === undefined) return [];
+      const family = familyOf(ipBlock.cidr);
+      const except = (ipBlock.except ?? []).filter((text) => familyOf(text) === family);
+      return [{ cidr: parseCidr(ipBlock.cidr), except: except.map(parseCidr) }];
     }),
   };
 }
@@ -257,8 +259,4 @@ function resolvePorts(
     return number === undefined ? [] : [{ protocol, first: number, last: number }];
   });
   return { kind: "some", ports: ranges };
-}
-
-function isIpv6(cidr: string): boolean {
-  return cidr.includes(":");
 }

@@ -9,7 +9,7 @@ import type { Pod } from "../../api/k8s/core.ts";
 import type { Protocol } from "../../model/node-view.ts";
 import type { Labels } from "../registry/selector.ts";
 import {
-  addressOf,
+  addressesOf,
   hasEnded,
   namespaceLabels,
   namespaceOf,
@@ -21,7 +21,8 @@ export interface PolicyEndpoint {
   /** `namespace/name` of the pod. */
   readonly pod: string;
   readonly namespace: string;
-  readonly address: string | undefined;
+  /** At most one of each family. */
+  readonly addresses: readonly string[];
   readonly labels: Labels;
   readonly namespaceLabels: Labels;
   /** Number of each named container port, by `TCP/http`. The first container that has the name counts. */
@@ -39,7 +40,7 @@ export function policyEndpoints(world: World): readonly PolicyEndpoint[] {
     return {
       pod: objectKey(pod),
       namespace,
-      address: addressOf(pod),
+      addresses: addressesOf(pod),
       labels: pod.metadata.labels ?? {},
       namespaceLabels: labels,
       namedPorts: namedPortsOf(pod),

@@ -13,14 +13,22 @@ import type {
   NetworkPolicyPort,
 } from "../../api/k8s/network-policy.ts";
 import type { LabelSelector } from "../../api/resource.ts";
-import { parseIpv4 } from "../../base/ip.ts";
+import { type IpFamily, parseIp } from "../../base/ip.ts";
 import { nodeDnsPod } from "../registry/workloads.ts";
 import type { World } from "../registry/world.ts";
 import type { TransportProtocol } from "./interpret.ts";
 
-/** A pod by name, or an address: outside, a node's, or the address of a pod, which is then that pod. */
+/**
+ * A pod by name, or an address: outside, a node's, or the address of a pod, which is then that pod. A pod is at its
+ * address of the family that the connection is of; where nothing says which, at its primary one.
+ */
 export type ConnectionEnd =
-  | { readonly kind: "pod"; readonly namespace: string; readonly name: string }
+  | {
+      readonly kind: "pod";
+      readonly namespace: string;
+      readonly name: string;
+      readonly family?: IpFamily;
+    }
   | { readonly kind: "address"; readonly address: string };
 
 export interface PolicyEvaluation {
@@ -80,10 +88,23 @@ export function resolveEnd(world: World, end: ConnectionEnd): ResolvedEnd {
     const isIt =
       end.kind === "pod"
         ? pod.metadata.namespace === end.namespace && pod.metadata.name === end.name
-        : pod.status?.podIP === end.address;
-    if (isIt) return { address: pod.status?.podIP, pod };
+        : addressesOf(pod).some((address) => bitsOf(address) === bitsOf(end.address));
+    if (!isIt) continue;
+    const [primary] = addressesOf(pod);
+    const { family } = end.kind === "pod" ? end : {};
+    const ofFamily = addressesOf(pod).find(
+      (address) => address.includes(":") === (family === "IPv6"),
+    );
+    const address = family === undefined ? primary : ofFamily;
+    return { address: end.kind === "address" ? end.address : address, pod };
   }
   return { address: end.kind === "address" ? end.address : undefined };
+}
+
+/** `podIPs` "must have podIP as its first"; an older writer sets podIP alone. */
+function addressesOf(pod: Pod): readonly string[] {
+  const { podIP, podIPs = [] } = pod.status ?? {};
+  return podIPs.length > 0 ? podIPs.map(({ ip }) => ip) : podIP === undefined ? [] : [podIP];
 }
 
 /** Pods that policies are about: with a network of their own, and not ended; and the nodes' DNS server. */
@@ -249,10 +270,14 @@ function namespaceOf(object: { readonly metadata: { readonly namespace?: string 
   return object.metadata.namespace ?? "default";
 }
 
-/** Bit by bit, so as to share nothing with what is tested. IPv6 blocks contain no IPv4 address. */
+/** Bit by bit, so as to share nothing with what is tested. A block contains no address of the other family. */
 function contains(cidr: string, address: string): boolean {
-  if (cidr.includes(":")) return false;
-  const [network = "", length = "32"] = cidr.split("/");
-  const bits = (text: string) => parseIpv4(text).toString(2).padStart(32, "0");
-  return bits(network).slice(0, Number(length)) === bits(address).slice(0, Number(length));
+  const [network = "", length = ""] = cidr.split("/");
+  const [a, b] = [bitsOf(network), bitsOf(address)];
+  return a.length === b.length && a.slice(0, Number(length)) === b.slice(0, Number(length));
+}
+
+function bitsOf(address: string): string {
+  const { family, value } = parseIp(address);
+  return value.toString(2).padStart(family === "IPv4" ? 32 : 128, "0");
 }

@@ -12,8 +12,9 @@ import { fileURLToPath } from "node:url";
 import type { Namespace, Pod } from "../../api/k8s/core.ts";
 import type { Resource } from "../../api/resource.ts";
 import { present } from "../../base/error.ts";
-import { addressAt, parseCidr } from "../../base/ip.ts";
+import { addressAt, familyOf, type IpFamily, ipFamilies, parseCidr } from "../../base/ip.ts";
 import type { Protocol } from "../../model/node-view.ts";
+import { addressesOf } from "../registry/workloads.ts";
 import { objectKey, objectNamed, objectsOf, type World, worldOf } from "../registry/world.ts";
 import { compilePolicies } from "./compile.ts";
 import { type ConnectionEnd, evaluatePolicy } from "./evaluate.ts";
@@ -42,12 +43,12 @@ describe("Kubernetes' table of NetworkPolicy", { skip }, () => {
   const { cases } = JSON.parse(readFileSync(table, "utf8")) as { readonly cases: readonly Case[] };
   const count = { ran: 0, passed: 0, failed: 0, leftOut: 0 };
 
-  for (const each of cases) {
-    test(each.name, () => {
+  for (const [each, family] of cases.flatMap((one) => ipFamilies.map((of) => [one, of] as const))) {
+    test(`${each.name} (${family})`, () => {
       const failures: string[] = [];
       let world = startingWorld(each);
       for (const [index, step] of each.steps.entries()) {
-        for (const action of step.actions) world = act(world, fillTemplates(action, world));
+        for (const action of step.actions) world = act(world, fillTemplates(action, world, family));
         for (const { port, protocol, expected } of step.probes) {
           for (const [from, row] of Object.entries(expected)) {
             for (const [to, allowed] of Object.entries(row)) {
@@ -56,7 +57,7 @@ describe("Kubernetes' table of NetworkPolicy", { skip }, () => {
                 continue;
               }
               const wanted = allowed ? "allow" : "deny";
-              const found = verdicts(world, from, to, protocol, port);
+              const found = verdicts(world, [from, to], family, protocol, port);
               count.ran++;
               if (found.evaluated === wanted && found.compiled === wanted) {
                 count.passed++;
@@ -77,21 +78,28 @@ describe("Kubernetes' table of NetworkPolicy", { skip }, () => {
   test("is run to its last cell", (t) => {
     const { ran, passed, failed, leftOut } = count;
     t.diagnostic(
-      `${cases.length} cases, cells: ${ran} ran, ${passed} passed, ${failed} failed, ${leftOut} left out (a pod and itself, which the table does not say)`,
+      `${cases.length} cases in each of ${ipFamilies.length} families, cells: ${ran} ran, ${passed} passed, ${failed} failed, ${leftOut} left out (a pod and itself, which the table does not say)`,
     );
     assert.equal(failed, 0);
     assert.ok(ran > 0);
   });
 });
 
-function verdicts(world: World, from: string, to: string, protocol: Protocol, port: number) {
+function verdicts(
+  world: World,
+  [from, to]: readonly [string, string],
+  family: IpFamily,
+  protocol: Protocol,
+  port: number,
+) {
   const { identities, policies } = compilePolicies(world);
   const packetEnd = (name: string) => ({
-    address: podNamed(world, name).status?.podIP ?? "",
+    address: addressOf(podNamed(world, name), family),
     identity: present(identities.get(name), `identity of ${name}`),
   });
   return {
-    evaluated: evaluatePolicy(world, endOf(from), endOf(to), protocol, port).verdict,
+    evaluated: evaluatePolicy(world, endOf(from, family), endOf(to, family), protocol, port)
+      .verdict,
     compiled: interpretPolicies(
       new Map(policies.map((policy) => [policy.identity, policy])),
       packetEnd(from),
@@ -138,7 +146,11 @@ function pod(
         })),
       ),
     },
-    status: { phase: "Running", podIP: `192.168.${index}.7` },
+    status: {
+      phase: "Running",
+      podIP: `192.168.${index}.7`,
+      podIPs: [{ ip: `192.168.${index}.7` }, { ip: `fd00:${index}::7` }],
+    },
   };
 }
 
@@ -178,15 +190,17 @@ function act(world: World, action: Readonly<Record<string, unknown>>): World {
 function fillTemplates(
   action: Readonly<Record<string, unknown>>,
   world: World,
+  family: IpFamily,
 ): Readonly<Record<string, unknown>> {
   const filled = JSON.stringify(action).replace(
     /\$\{(IP|NET4):([^}]+)\}/g,
     (_, what: string, name: string) => {
-      const address = podNamed(world, name).status?.podIP ?? "";
+      const address = addressOf(podNamed(world, name), family);
       return what === "IP" ? address : addressAt(parseCidr(`${address}/4`), 0);
     },
   );
-  return JSON.parse(filled);
+  // The table writes an address as a block of 32 bits.
+  return JSON.parse(family === "IPv4" ? filled : filled.replaceAll("::7/32", "::7/128"));
 }
 
 function podNamed(world: World, name: string): Pod {
@@ -194,7 +208,12 @@ function podNamed(world: World, name: string): Pod {
   return present(pod, `pod ${name}`);
 }
 
-function endOf(name: string): ConnectionEnd {
+function addressOf(pod: Pod, family: IpFamily): string {
+  const address = addressesOf(pod).find((each) => familyOf(each) === family);
+  return present(address, `${family} address of ${pod.metadata.name}`);
+}
+
+function endOf(name: string, family: IpFamily): ConnectionEnd {
   const [namespaceName = "", podName = ""] = name.split("/");
-  return { kind: "pod", namespace: namespaceName, name: podName };
+  return { kind: "pod", namespace: namespaceName, name: podName, family };
 }

@@ -3,7 +3,7 @@
 import type { AddressPool, Network } from "../../api/heddle/v1.ts";
 import { type Cidr, parseCidr } from "../../base/ip.ts";
 import { ports, vxlanVni } from "../../model/names.ts";
-import type { NetworkSettings } from "../../model/node-view.ts";
+import type { Encap, NetworkSettings } from "../../model/node-view.ts";
 import { poolsOf } from "../ipam/pools.ts";
 import { objectNamed, objectsOf, type World } from "./world.ts";
 
@@ -18,6 +18,18 @@ export const defaultNetwork: Network = {
     encap: "vxlan",
   },
 };
+
+function encapOf(word: Network["spec"]["encap"]): Encap {
+  switch (word) {
+    case "vxlan":
+    case "auto":
+      return { kind: word, vni: vxlanVni, port: ports.vxlan };
+    case "wireguard":
+      return { kind: "wireguard" };
+    default:
+      return { kind: "none" };
+  }
+}
 
 export function networkOf(world: World): Network {
   return objectNamed<Network>(world, "Network", "", "default") ?? defaultNetwork;
@@ -38,14 +50,12 @@ export function networkSettings(world: World): NetworkSettings {
     blockPrefixLength: spec.blockPrefixLength,
     pools: pools.map(({ name, cidr, masquerade }) => ({ name, cidr, masquerade })),
     serviceCidrs: parseCidrs(spec.serviceCidr),
-    encap:
-      spec.encap === "vxlan"
-        ? { kind: "vxlan", vni: vxlanVni, port: ports.vxlan }
-        : { kind: "none" },
     ...(loadBalancerCidrs === undefined
       ? {}
       : { loadBalancerCidrs: loadBalancerCidrs.map(parseCidr) }),
     ...(nodePortCidrs === undefined ? {} : { nodePortAddresses: nodePortCidrs.map(parseCidr) }),
     ...(masqueradeAll === true ? { masqueradeAll } : {}),
+    encap: encapOf(spec.encap),
+    ...(spec.mtu === undefined ? {} : { mtu: spec.mtu }),
   };
 }

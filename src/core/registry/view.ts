@@ -10,12 +10,14 @@
 
 import type { AddressBlock } from "../../api/heddle/v1.ts";
 import type { Node, Pod, Service } from "../../api/k8s/core.ts";
-import { compareIps, isIpv4, parseCidr } from "../../base/ip.ts";
+import { canonicalIp, compareIps, familyOf, type IpFamily, isIp } from "../../base/ip.ts";
 import type { NodeName } from "../../model/names.ts";
 import type { NodePeer, NodeView, WorkloadView } from "../../model/node-view.ts";
 import { addressingOf } from "../ipam/addressing.ts";
+import { holdings } from "../ipam/claims.ts";
 import { compilePolicies } from "../policy/compile.ts";
 import { vtepMac } from "../topology/hardware-address.ts";
+import { underlayOf } from "../topology/underlay.ts";
 import { serviceView } from "./service-view.ts";
 import { networkSettings } from "./settings.ts";
 import {
@@ -72,25 +74,36 @@ export const zoneLabel = "topology.kubernetes.io/zone";
 
 /** Nodes that have an address; one without cannot be reached and has no pods yet. */
 function nodePeers(world: World): readonly NodePeer[] {
-  const blocks = objectsOf<AddressBlock>(world, "AddressBlock");
+  const held = objectsOf<AddressBlock>(world, "AddressBlock").flatMap(holdings);
   return objectsOf<Node>(world, "Node").flatMap((node) => {
     const name = node.metadata.name;
-    const address = node.status?.addresses?.find(
-      (each) => each.type === "InternalIP" && isIpv4(each.address),
-    )?.address;
+    const addresses = nodeAddresses(node);
+    const [address] = addresses;
     if (address === undefined) return [];
-    const own = blocks.filter((block) => block.spec.node === name);
     const zone = node.metadata.labels?.[zoneLabel];
     return {
       name,
       address,
+      addresses,
+      ...underlayOf(node),
       ...(zone === undefined ? {} : { zone }),
       vtepMac: vtepMac(name),
-      blocks: own
-        .map((block) => parseCidr(block.spec.cidr))
-        .sort((a, b) => compareIps(a.address, b.address)),
+      blocks: held
+        .filter((each) => each.node === name)
+        .map(({ cidr }) => cidr)
+        .sort((a, b) => compareIps(a.address, b.address) || a.prefixLength - b.prefixLength),
     };
   });
+}
+
+/** Its addresses on the underlay, at most one of each family, as the node lists them. */
+function nodeAddresses(node: Node): readonly string[] {
+  const found = new Map<IpFamily, string>();
+  for (const { type, address } of node.status?.addresses ?? []) {
+    if (type !== "InternalIP" || !isIp(address) || found.has(familyOf(address))) continue;
+    found.set(familyOf(address), canonicalIp(address));
+  }
+  return [...found.values()];
 }
 
 function workloadsOf(

@@ -5,10 +5,17 @@
  */
 
 import { hashHex } from "../../base/hash.ts";
+import { canonicalIp } from "../../base/ip.ts";
 
 /** The address of a node's VXLAN device. */
 export function vtepMac(node: string): string {
   return macAddress("06", `vtep/${node}`);
+}
+
+/** The link-local address of an overlay's end point: `fe80::` and the hardware address as it is. */
+export function linkLocalOf(mac: string): string {
+  const [a, b, c, d, e, f] = mac.split(":");
+  return canonicalIp(`fe80::${a}${b}:${c}${d}:${e}${f}`);
 }
 
 /** Five octets of the name's hash behind a first octet that tells the kind of owner. */

@@ -18,7 +18,7 @@ import type {
   Ruleset,
   Step,
 } from "../../model/node-state.ts";
-import type { KernelDriver } from "../driver.ts";
+import type { HostLink, KernelDriver } from "../driver.ts";
 
 export interface FakeKernel extends KernelDriver {
   /** Texts of the transactions, oldest first. */
@@ -27,6 +27,8 @@ export interface FakeKernel extends KernelDriver {
   readonly rulesetsIn: ReadonlyMap<string, Ruleset>;
   /** Addresses whose connections were forgotten, oldest first. */
   readonly forgotten: readonly string[];
+  /** What the machine has beside Heddle's links. */
+  readonly machineLinks: HostLink[];
   /** Addresses that have a connection nobody forgets. */
   readonly connections: Set<string>;
   /** Every step taken, oldest first. */
@@ -50,6 +52,7 @@ export function createFakeKernel(): FakeKernel {
   const rulesetsIn = new Map<string, Ruleset>();
   const forgotten: string[] = [];
   const connections = new Set<string>();
+  const machineLinks: HostLink[] = [];
   const steps: Step[] = [];
   let refuse: ((step: Step) => string | undefined) | undefined;
 
@@ -74,6 +77,7 @@ export function createFakeKernel(): FakeKernel {
     rulesetsIn,
     forgotten,
     connections,
+    machineLinks,
     steps,
 
     observe(): NodeState {
@@ -86,6 +90,8 @@ export function createFakeKernel(): FakeKernel {
         forwarding: sorted(forwarding).map(([, entry]) => entry),
       };
     },
+
+    hostLinks: () => machineLinks,
 
     apply(plan) {
       for (const step of plan) {

@@ -140,6 +140,7 @@ const simple: readonly (readonly [string, (packet: Packet) => string | undefined
   ["ct original ip daddr", (packet) => ofFamily(packet.connection.original.destination, "IPv4")],
   ["ct original proto-dst", (packet) => String(packet.connection.original.destinationPort)],
   ["icmp type", () => undefined],
+  ["icmpv6 type", () => undefined],
 ];
 
 function ofFamily(address: string, family: "IPv4" | "IPv6"): string | undefined {

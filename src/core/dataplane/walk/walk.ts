@@ -124,6 +124,8 @@ class Walker {
 
   #chain(chain: NftChain): Step {
     for (const rule of chain.rules) {
+      // Cuts segments to size, whatever the verdict.
+      if (rule.endsWith("tcp option maxseg size set rt mtu")) continue;
       const step = this.#rule(new Reader(rule));
       if (step.kind === "next") continue;
       return step;
