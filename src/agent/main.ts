@@ -149,7 +149,6 @@ function openParts(options: AgentOptions, deps: AgentDeps, joined: Promise<void>
 async function takeOver(parts: NodeParts): Promise<void> {
   for (const record of parts.attachments.all()) {
     if (record.phase === "added") continue;
-    if (record.sidecar !== undefined) parts.sidecars.discard(record.attachment, record.sidecar);
     await release(record, parts);
   }
   await releaseDead(parts);

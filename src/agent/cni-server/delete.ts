@@ -22,6 +22,19 @@ function isOther({ attachment, phase }: AttachmentRecord, of: AttachmentRecord):
   );
 }
 
+/** Also one that only the record knows, because no agent adopted it: of a pod that was dead when this agent started. */
+async function endSidecar(record: AttachmentRecord, parts: NodeParts): Promise<void> {
+  const { attachment, sidecar, bootId } = record;
+  if (parts.sidecars.get(attachment.containerId) !== undefined || sidecar === undefined) {
+    await parts.sidecars.end(attachment.containerId);
+    return;
+  }
+  // After a reboot the process's number is somebody else's.
+  const { process, ...rest } = sidecar;
+  const isAlive = process !== undefined && bootId === parts.bootId;
+  parts.sidecars.discard(attachment, isAlive ? sidecar : rest);
+}
+
 /** Nobody answers what is captured any more. The path may lead to a later namespace by now, which is not ours to touch. */
 function uncapture({ attachment, netnsInode: inode }: AttachmentRecord, parts: NodeParts): void {
   const { netns } = attachment;
@@ -47,7 +60,7 @@ export async function release(record: AttachmentRecord, parts: NodeParts): Promi
   const { attachments, dataplane, driver, ipam, sidecars, log } = parts;
   const heir = attachments.all().find((each) => isOther(each, record));
   if (record.sidecar !== undefined && heir === undefined) {
-    await sidecars.end(attachment.containerId);
+    await endSidecar(record, parts);
     uncapture(record, parts);
   } else if (record.sidecar !== undefined && heir !== undefined) {
     attachments.update(heir.attachment, { sidecar: record.sidecar });
