@@ -25,6 +25,9 @@ const aimMs = 20;
 interface Figures {
   readonly p50: number;
   readonly p99: number;
+  /** Processor time, the kernel's share of it included. */
+  readonly cpuP50: number;
+  readonly cpuP99: number;
   readonly floorP50: number;
   /** Of the process, after a collection, less what it was before the Services. */
   readonly heapMb: number;
@@ -63,15 +66,22 @@ function measure(count: number): Figures {
     agent.apply();
     const after = memory();
     const took: number[] = [];
+    const cpu: number[] = [];
     for (let index = 0; index < changes + warmUps; index++) {
       const start = performance.now();
+      const busy = process.cpuUsage();
       agent.change(index);
       agent.apply();
-      if (index >= warmUps) took.push(performance.now() - start);
+      const { user, system } = process.cpuUsage(busy);
+      if (index < warmUps) continue;
+      took.push(performance.now() - start);
+      cpu.push((user + system) / 1_000);
     }
     return {
       p50: quantile(took, 0.5),
       p99: quantile(took, 0.99),
+      cpuP50: quantile(cpu, 0.5),
+      cpuP99: quantile(cpu, 0.99),
       floorP50: floor(path),
       heapMb: round(after.heapMb - before.heapMb),
       rssMb: round(after.rssMb - before.rssMb),

@@ -21,6 +21,7 @@ import { listenForCni } from "./cni-server/listen.ts";
 import { Dataplane } from "./dataplane.ts";
 import type { AgentDeps, ViewSource } from "./deps.ts";
 import { keepNameServer } from "./dns/keeper.ts";
+import { HealthPorts } from "./health-ports.ts";
 import { Ipam } from "./ipam.ts";
 import { registerNode, reportReady } from "./node-object.ts";
 import type { NodeParts } from "./node-parts.ts";
@@ -86,6 +87,7 @@ export async function runAgent(
     followViews(views, parts, deps.random, life),
     resyncNowAndThen(parts, life),
     serveNames(options, deps, parts, life),
+    answerHealthChecks(parts, life),
   ];
   deps.log.info("agent started", { node: options.node, cniSocket });
   await Promise.race([aborted(life), Promise.all(work)]);
@@ -218,6 +220,19 @@ async function watchPlace(
     parts.log.info("node's place on the underlay changed", { from: told, to: renderPlace(place) });
     await tell(place).catch(() => undefined);
     told = renderPlace(place);
+  }
+}
+
+/** Load balancers ask each node whether it has endpoints of Services whose traffic stays on the node. */
+async function answerHealthChecks(
+  { dataplane: { views }, log }: NodeParts,
+  signal: AbortSignal,
+): Promise<void> {
+  const health = new HealthPorts(log);
+  try {
+    for await (const view of views.changes(signal)) health.show(view);
+  } finally {
+    health.close();
   }
 }
 

@@ -13,7 +13,7 @@ import { assignPorts, usualPorts } from "./numbers.ts";
 import { type ChoiceUse, type NodePlace, type ServicePart, servicePart } from "./part.ts";
 
 export interface Joined {
-  /** By name of the map: for each Service its piece, where it has one. */
+  /** By name of the map: for each Service its piece, where it has one; empty where none has. */
   readonly pieces: ReadonlyMap<string, readonly (Piece | undefined)[]>;
   /** Chains that some group goes to, by name. */
   readonly choices: ReadonlyMap<string, ChoiceUse>;
@@ -76,14 +76,10 @@ export class ServiceJoiner {
     ];
     const pieces = new Map(
       this.#maps.map((map) => {
-        const old = before.joined.pieces.get(map) ?? [];
-        return [
-          map,
-          splice(
-            old,
-            parts.map((part) => part.elements.get(map)),
-          ),
-        ] as const;
+        const old = before.joined.pieces.get(map) ?? nothing;
+        const own = parts.map((part) => part.elements.get(map));
+        if (old.length > 0) return [map, orNothing(splice(old, own))] as const;
+        return [map, piecesOf(map, own.some(isThere) ? splice(before.parts, parts) : [])] as const;
       }),
     );
     return {
@@ -103,9 +99,7 @@ export class ServiceJoiner {
     );
     const uses: State["uses"] = new Map();
     for (const part of parts) count(uses, part, 1);
-    const pieces = new Map(
-      this.#maps.map((map) => [map, parts.map((part) => part.elements.get(map))] as const),
-    );
+    const pieces = new Map(this.#maps.map((map) => [map, piecesOf(map, parts)] as const));
     const claims = new Map<string | number, ServiceView>();
     const isPlain = services.every((service) => claimAll(service, claims));
     return {
@@ -117,6 +111,21 @@ export class ServiceJoiner {
       uses,
     };
   }
+}
+
+const nothing: readonly (Piece | undefined)[] = [];
+
+/** Empty where no Service has one: most maps are not used at all. */
+function piecesOf(map: string, parts: readonly ServicePart[]): readonly (Piece | undefined)[] {
+  return orNothing(parts.map((part) => part.elements.get(map)));
+}
+
+function orNothing(pieces: readonly (Piece | undefined)[]): readonly (Piece | undefined)[] {
+  return pieces.some(isThere) ? pieces : nothing;
+}
+
+function isThere(piece: Piece | undefined): boolean {
+  return piece !== undefined;
 }
 
 /** Where two lists stop being the same from the front, and from the back. */
