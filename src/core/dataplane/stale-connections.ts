@@ -81,11 +81,11 @@ function endsOf({ endpoints, draining = [] }: ServicePortView): ReadonlySet<stri
 }
 
 function nodeAddressTest({ node, nodes, settings }: NodeView): (address: string) => boolean {
-  const own = nodes.find(({ name }) => name === node)?.address;
+  const own = nodes.find(({ name }) => name === node)?.addresses ?? [];
   const ranges = settings.nodePortAddresses;
   if (ranges === undefined) {
     return (address) =>
-      address === own || (familyOf(address) === "IPv4" && address.startsWith("127."));
+      own.includes(address) || (familyOf(address) === "IPv4" && address.startsWith("127."));
   }
   return (address) => ranges.some((range) => cidrContains(range, address));
 }

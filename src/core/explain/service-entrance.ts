@@ -35,7 +35,7 @@ function whatOf(service: Service, address: string): string | undefined {
 }
 
 function nodePort(world: World, address: string, port: number): Entrance | undefined {
-  const node = viewFor(world, "").nodes.find((each) => each.address === address);
+  const node = viewFor(world, "").nodes.find((each) => each.addresses.includes(address));
   if (node === undefined) return undefined;
   for (const service of objectsOf<Service>(world, "Service")) {
     const found = service.spec.ports?.find((each) => each.nodePort === port);
