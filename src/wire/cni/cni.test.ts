@@ -239,6 +239,19 @@ describe("a CNI result", () => {
     );
   });
 
+  test("of the plugins before is passed on whole, in versions that have what it says", () => {
+    const before = {
+      interfaces: [{ name: "p0", mtu: 9000, socketPath: "/run/p0", pciID: "0000:01:00.0" }],
+      ips: [],
+      routes: [{ dst: "10.9.0.0/16", mtu: 1400, advmss: 1360, priority: 5, table: 7, scope: 253 }],
+      dns: {},
+    };
+    const passed = (version: string) => JSON.parse(encodeResult(parseResult(before), version));
+    assert.deepEqual(passed("1.1.0"), { cniVersion: "1.1.0", ...before });
+    assert.deepEqual(passed("1.0.0").interfaces, [{ name: "p0" }]);
+    assert.deepEqual(passed("1.0.0").routes, [{ dst: "10.9.0.0/16" }]);
+  });
+
   test("of another plugin in another shape is refused with code 6", () => {
     fc.assert(
       fc.property(fc.jsonValue(), (value) => {

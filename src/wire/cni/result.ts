@@ -12,16 +12,30 @@ import { isAtLeast } from "./version.ts";
 export interface CniResult {
   readonly interfaces: readonly CniInterface[];
   readonly ips: readonly CniIp[];
-  readonly routes: readonly { readonly dst: string; readonly gw?: string }[];
+  readonly routes: readonly CniRoute[];
   readonly dns: CniDns;
 }
 
 export interface CniInterface {
   readonly name: string;
   readonly mac?: string;
+  /** This and the two below since 1.1.0. */
   readonly mtu?: number;
+  readonly socketPath?: string;
+  readonly pciID?: string;
   /** Path of the network namespace; absent for the host's side. */
   readonly sandbox?: string;
+}
+
+export interface CniRoute {
+  readonly dst: string;
+  readonly gw?: string;
+  /** This and all below since 1.1.0. */
+  readonly mtu?: number;
+  readonly advmss?: number;
+  readonly priority?: number;
+  readonly table?: number;
+  readonly scope?: number;
 }
 
 export interface CniIp {
@@ -41,20 +55,26 @@ export interface CniDns {
 
 export function encodeResult(result: CniResult, cniVersion: string): string {
   if (!isAtLeast(cniVersion, "0.3.0")) return encodeOldest(result, cniVersion);
-  const interfaces = isAtLeast(cniVersion, "1.1.0")
+  const isNewest = isAtLeast(cniVersion, "1.1.0");
+  const interfaces = isNewest
     ? result.interfaces
-    : result.interfaces.map(({ mtu: _, ...rest }) => rest);
+    : result.interfaces.map(({ mtu: _, socketPath: __, pciID: ___, ...rest }) => rest);
+  const routes = isNewest ? result.routes : result.routes.map(oldRoute);
   const ips = isAtLeast(cniVersion, "1.0.0")
     ? result.ips
     : result.ips.map((ip) => ({ version: familyOf(ip.address), ...ip }));
-  return JSON.stringify({ cniVersion, interfaces, ips, routes: result.routes, dns: result.dns });
+  return JSON.stringify({ cniVersion, interfaces, ips, routes, dns: result.dns });
+}
+
+function oldRoute({ dst, gw }: CniRoute): CniRoute {
+  return { dst, ...(gw === undefined ? {} : { gw }) };
 }
 
 function encodeOldest(result: CniResult, cniVersion: string): string {
   const ofFamily = (family: "4" | "6") => {
     const ip = result.ips.find((each) => familyOf(each.address) === family);
     if (ip === undefined) return undefined;
-    const routes = result.routes.filter((route) => familyOf(route.dst) === family);
+    const routes = result.routes.filter((route) => familyOf(route.dst) === family).map(oldRoute);
     return { ip: ip.address, gateway: ip.gateway, routes };
   };
   return JSON.stringify({ cniVersion, ip4: ofFamily("4"), ip6: ofFamily("6"), dns: result.dns });
@@ -74,6 +94,8 @@ export function parseResult(value: unknown): CniResult {
         name: text(item["name"], `prevResult.interfaces[${index}].name`),
         ...kept("mac", item["mac"], isText),
         ...kept("mtu", item["mtu"], isNumber),
+        ...kept("socketPath", item["socketPath"], isText),
+        ...kept("pciID", item["pciID"], isText),
         ...kept("sandbox", item["sandbox"], isText),
       };
     }),
@@ -90,6 +112,11 @@ export function parseResult(value: unknown): CniResult {
       return {
         dst: text(item["dst"], `prevResult.routes[${index}].dst`),
         ...kept("gw", item["gw"], isText),
+        ...kept("mtu", item["mtu"], isNumber),
+        ...kept("advmss", item["advmss"], isNumber),
+        ...kept("priority", item["priority"], isNumber),
+        ...kept("table", item["table"], isNumber),
+        ...kept("scope", item["scope"], isNumber),
       };
     }),
     dns: parseDns(root["dns"]),
