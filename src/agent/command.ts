@@ -15,14 +15,16 @@ import type { Log } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
 import { openKernelDriver } from "../kernel/netlink-driver.ts";
 import { podGateway, proxyUid, trustDomain } from "../model/names.ts";
+import { apiError } from "../rpc/api-error.ts";
 import { httpObjectClient } from "../rpc/http-object-client.ts";
-import { httpTransport } from "../rpc/http-transport.ts";
+import { type HttpTransport, httpTransport } from "../rpc/http-transport.ts";
 import { watchNodeView } from "../rpc/node-view-source.ts";
 import type { PathOf } from "../rpc/object-client.ts";
 import { type Bootstrap, readBootstrap } from "./bootstrap.ts";
 import type { ViewSource } from "./deps.ts";
 import { parseServers } from "./dns/upstream.ts";
 import { runAgent } from "./main.ts";
+import type { SendReport } from "./observe/reporter.ts";
 import type { AgentOptions } from "./options.ts";
 import { usualRoots } from "./runtimes/containers.ts";
 import { serverUpstream } from "./sidecars/server-upstream.ts";
@@ -83,7 +85,9 @@ export async function runAgentCommand(
       fieldValidation: "Warn",
     });
     const views = viewSource(bootstrap, flags.node, process);
-    await runAgent(options, { clock, random, log, driver, objects, views, mesh }, signal);
+    const sendReport = reportSender(transport);
+    const deps = { clock, random, log, driver, objects, views, mesh, sendReport };
+    await runAgent(options, deps, signal);
   } finally {
     mesh.close();
     transport.close();
@@ -151,6 +155,15 @@ function viewSource(bootstrap: Bootstrap, node: string, process: AgentProcess): 
   return {
     snapshots: (signal) =>
       watchNodeView({ target, token, roots, node, clock, random, log }, signal),
+  };
+}
+
+function reportSender(transport: HttpTransport): SendReport {
+  return async (report, signal) => {
+    const request = { method: "POST", path: "/heddle/v1/report", body: report, signal };
+    const answer = await transport.send(request);
+    if (answer.code !== 200) throw apiError(answer);
+    return answer.body;
   };
 }
 

@@ -25,6 +25,7 @@ import { HealthPorts } from "./health-ports.ts";
 import { Ipam } from "./ipam.ts";
 import { registerNode, reportReady } from "./node-object.ts";
 import type { NodeParts } from "./node-parts.ts";
+import { reportTraffic } from "./observe/reporter.ts";
 import type { AgentOptions } from "./options.ts";
 import { PodAddresses } from "./pod-addresses.ts";
 import { followViews, releaseDead, resyncNowAndThen } from "./reconcile.ts";
@@ -88,6 +89,7 @@ export async function runAgent(
     resyncNowAndThen(parts, life),
     serveNames(options, deps, parts, life),
     answerHealthChecks(parts, life),
+    reportTraffic(parts, deps.sendReport, life),
   ];
   deps.log.info("agent started", { node: options.node, cniSocket });
   await Promise.race([aborted(life), Promise.all(work)]);

@@ -7,8 +7,10 @@ import {
   increase,
   LogHistogram,
   lowerMs,
+  packed,
   quantileMs,
   sum,
+  unpacked,
   upperMs,
 } from "./log-histogram.ts";
 
@@ -58,6 +60,16 @@ describe("a quantile", () => {
 });
 
 describe("histograms", () => {
+  test("are the same packed and unpacked", () => {
+    const histogram = [
+      [0, 1],
+      [9, 123_456],
+      [bucketCount - 1, 8_388_607],
+    ] as const;
+    assert.deepEqual(unpacked(packed(histogram)), histogram);
+    assert.deepEqual(unpacked(packed([[7, 2 ** 30]])), [[7, 2 ** 23 - 1]]);
+  });
+
   test("add up and subtract bucket by bucket", () => {
     const total = sum([
       [

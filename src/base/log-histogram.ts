@@ -89,6 +89,24 @@ export function increase(earlier: SparseHistogram, later: SparseHistogram): Spar
   return moved;
 }
 
+/**
+ * The same in as many numbers as buckets are occupied, for those who keep many: bucket × 2^23 + count. A count above
+ * 8 million stays at that.
+ */
+export type PackedHistogram = readonly number[];
+
+const packedCounts = 2 ** 23;
+
+export function packed(histogram: SparseHistogram): PackedHistogram {
+  return histogram.map(
+    ([bucket, count]) => bucket * packedCounts + Math.min(Math.round(count), packedCounts - 1),
+  );
+}
+
+export function unpacked(histogram: PackedHistogram): SparseHistogram {
+  return histogram.map((each) => [Math.floor(each / packedCounts), each % packedCounts]);
+}
+
 export function countOf(histogram: SparseHistogram): number {
   return histogram.reduce((total, [, count]) => total + count, 0);
 }

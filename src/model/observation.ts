@@ -87,6 +87,7 @@ export type FoundCounts = readonly [
 export interface SidecarObservation {
   /** Tells one start of the sidecar from the next: counts go on only while it is the same. */
   readonly start: string;
+  readonly startedAt: number;
   readonly edges: readonly EdgeCounts[];
   readonly serving: readonly ServingCounts[];
 }
@@ -131,6 +132,8 @@ export interface NodeReport {
   readonly edges: readonly EdgeCounts[];
   readonly serving: readonly ServingCounts[];
   readonly drops: readonly DropCounts[];
+  /** Pods whose sidecars answered, sorted. */
+  readonly sidecars: readonly QualifiedName[];
   readonly taps: readonly TappedRequest[];
 }
 

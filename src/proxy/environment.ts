@@ -14,6 +14,8 @@ export interface Environment {
   readonly random: Random;
   /** Tells this start of the sidecar from every other. */
   readonly start: string;
+  /** Ms since the epoch. */
+  readonly startedAt: number;
   readonly log: Log;
   readonly wheel: TimerWheel;
   readonly metrics: MetricRegistry;

@@ -17,7 +17,7 @@ import {
 } from "./testing/mesh.ts";
 import { createMeshCa } from "./testing/mesh-ca.ts";
 
-function observed(sidecar: Sidecar): Omit<SidecarObservation, "start"> {
+function observed(sidecar: Sidecar): Pick<SidecarObservation, "edges" | "serving"> {
   const { edges, servings } = sidecar.runtime.recorder;
   return { edges: edges.counts(), serving: servings.counts() };
 }

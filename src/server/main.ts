@@ -29,6 +29,8 @@ import { runController } from "./controllers/run.ts";
 import { openDashboard } from "./dashboard/open.ts";
 import { keptAuthority, openDataFolder } from "./data-folder.ts";
 import { createFirstObjects } from "./first-objects.ts";
+import { EventStream } from "./observe/event-stream.ts";
+import { Observatory } from "./observe/observatory.ts";
 import { openWorld } from "./world.ts";
 import type { StartXdsServer, XdsServer } from "./xds-server.ts";
 
@@ -103,6 +105,9 @@ export async function startServer(
     if (started.xds !== undefined) return started.xds;
     throw new MeshError("server.starting", "ask xDS: the server is starting", { retryable: true });
   };
+  const observatory = new Observatory(world, now);
+  const eventStream = new EventStream(observatory);
+  closing.onExit(() => eventStream.close());
   const shared: Omit<ApiOptions, "authenticate"> = {
     store,
     objects,
@@ -113,6 +118,8 @@ export async function startServer(
       world,
       rootPem: authority.rootPem,
       xds,
+      observatory,
+      eventStream,
       addresses: () => ({
         api: `https://${inUrl(advertised)}:${started.apiPort}`,
         xds: `${inUrl(advertised)}:${xds().port}`,

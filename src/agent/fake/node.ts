@@ -126,6 +126,7 @@ export async function startFakeNode(given: FakeNodeOptions = {}): Promise<FakeNo
         driver,
         objects,
         mesh: fakeMesh,
+        sendReport: () => Promise.resolve(undefined),
         views: {
           async *snapshots(signal) {
             const current = views.get();

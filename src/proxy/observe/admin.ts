@@ -103,6 +103,7 @@ function observation(sidecar: Sidecar): SidecarObservation {
   const { environment, recorder } = sidecar.runtime;
   return {
     start: environment.start,
+    startedAt: environment.startedAt,
     edges: recorder.edges.counts(),
     serving: recorder.servings.counts(),
   };

@@ -1,13 +1,17 @@
 /**
- * The paths that are Heddle's own, all for the administrator:
+ * The paths that are Heddle's own, for the administrator (but for reports, which agents send):
  *
  * - `POST /heddle/v1/node-tokens {"node"}`: a bootstrap document for an agent. The newest two tokens of a node work.
  * - `GET /heddle/v1/proxies`: who is connected over xDS, and what each has taken or refused.
  * - `GET /heddle/v1/converged?resourceVersion=N&timeoutMs=T`: answers when every connected agent and proxy has taken or
  *   refused a World of at least version N, or when the time is up; either way with who stands where.
+ * - those of live traffic: observe/paths.ts.
  */
 
 import { MeshError } from "../../base/error.ts";
+import type { EventStream } from "../observe/event-stream.ts";
+import type { Observatory } from "../observe/observatory.ts";
+import { observePaths, takeReport } from "../observe/paths.ts";
 import type { ServerWorld } from "../world.ts";
 import type { XdsServer } from "../xds-server.ts";
 import { badRequest, readBody, recordBody } from "./body.ts";
@@ -22,6 +26,8 @@ export interface ExtensionOptions {
   /** Where agents reach the server. Both throw `server.starting` until it listens. */
   readonly addresses: () => { readonly api: string; readonly xds: string };
   readonly xds: () => XdsServer;
+  readonly observatory: Observatory;
+  readonly eventStream: EventStream;
 }
 
 /** What an agent needs to find the server, trust it and be trusted. A file with it is as secret as its token. */
@@ -55,6 +61,9 @@ export function extensions(options: ExtensionOptions): Extensions {
     if (!pathname.startsWith("/heddle/v1/")) return undefined;
     if (request.caller.kind !== "admin") {
       const { node } = request.caller;
+      if (`${method} ${pathname}` === "POST /heddle/v1/report") {
+        return takeReport(options.observatory, node, request.request);
+      }
       throw new MeshError("api.forbidden", `node ${node} may not use ${pathname}`, {
         fault: "user",
       });
@@ -67,7 +76,7 @@ export function extensions(options: ExtensionOptions): Extensions {
       case "GET /heddle/v1/converged":
         return converged(options, request);
       default:
-        return undefined;
+        return observePaths(options.observatory, options.eventStream, request);
     }
   };
 }

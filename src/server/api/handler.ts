@@ -39,7 +39,10 @@ export interface ExtensionRequest {
   readonly signal: AbortSignal;
 }
 
-export type Extensions = (request: ExtensionRequest) => Promise<Answer> | undefined;
+/** An answer, or who writes one bit by bit for as long as the client listens. */
+export type ExtensionAnswer = Answer | { readonly stream: (response: ServerResponse) => void };
+
+export type Extensions = (request: ExtensionRequest) => Promise<ExtensionAnswer> | undefined;
 
 export type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -80,7 +83,12 @@ async function serve(
     request,
     signal: gone.signal,
   });
-  if (extended !== undefined) return answer(response, await extended);
+  if (extended !== undefined) {
+    const answered = await extended;
+    if ("stream" in answered) answered.stream(response);
+    else answer(response, answered);
+    return;
+  }
 
   const discovered = method === "GET" ? discoveryAt(pathname) : undefined;
   if (discovered !== undefined) return answer(response, { code: 200, body: discovered });

@@ -28,6 +28,8 @@ const answers: Readonly<Record<string, readonly [number, string]>> = {
   "api.too-large": [413, "RequestEntityTooLarge"],
   "api.too-many-attempts": [429, "TooManyRequests"],
   "api.unauthorized": [401, "Unauthorized"],
+  "observation.nodes": [429, "TooManyRequests"],
+  "observation.streams": [429, "TooManyRequests"],
   "store.absent": [404, "NotFound"],
   "store.conflict": [409, "Conflict"],
   "store.exists": [409, "AlreadyExists"],

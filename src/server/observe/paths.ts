@@ -1,0 +1,87 @@
+/**
+ * The paths of live traffic. Agents report, the administrator looks:
+ *
+ * - `POST /heddle/v1/report`: a NodeReport, from that node's own agent and nobody else.
+ * - `GET /heddle/v1/graph?seconds=10`, `/heddle/v1/services/NAMESPACE/NAME?seconds=3600`, `/heddle/v1/nodes`: views.
+ * - `GET /heddle/v1/stream?seconds=10`: server-sent events; see event-stream.ts.
+ */
+
+import { MeshError } from "../../base/error.ts";
+import { parseReport } from "../../wire/observation/parse.ts";
+import { badRequest, readBody } from "../api/body.ts";
+import type { ExtensionAnswer, ExtensionRequest } from "../api/handler.ts";
+import type { Answer } from "../api/write.ts";
+import type { EventStream } from "./event-stream.ts";
+import type { Observatory } from "./observatory.ts";
+
+const maxSeconds = 3_600;
+const graphSeconds = 10;
+
+/** Undefined where the path is none of these. */
+export function observePaths(
+  observatory: Observatory,
+  stream: EventStream,
+  request: ExtensionRequest,
+): Promise<ExtensionAnswer> | undefined {
+  const { method, pathname, query } = request;
+  const answered = (view: (seconds: number) => unknown, usual = graphSeconds) =>
+    Promise.resolve({ code: 200, body: view(secondsOf(query, usual)) });
+  switch (`${method} ${pathname}`) {
+    case "GET /heddle/v1/graph":
+      return answered((seconds) => observatory.graph(seconds));
+    case "GET /heddle/v1/nodes":
+      return answered(() => observatory.nodes());
+    case "GET /heddle/v1/stream":
+      return Promise.resolve(stream.answer(secondsOf(query, graphSeconds)));
+  }
+  const [, namespace, name] = /^\/heddle\/v1\/services\/([^/]+)\/([^/]+)$/.exec(pathname) ?? [];
+  if (method !== "GET" || namespace === undefined || name === undefined) return undefined;
+  return answered((seconds) => {
+    const view = observatory.service(namespace, name, seconds);
+    if (view !== undefined) return view;
+    throw new MeshError("api.absent", `there is no Service ${namespace}/${name}`, {
+      fault: "user",
+    });
+  }, maxSeconds);
+}
+
+/** Takes a report of the calling node. */
+export async function takeReport(
+  observatory: Observatory,
+  node: string,
+  request: ExtensionRequest["request"],
+): Promise<Answer> {
+  const report = parse(await readBody(request));
+  if (report.node !== node) {
+    throw new MeshError("api.forbidden", `node ${node} may not report for ${report.node}`, {
+      fault: "user",
+    });
+  }
+  if (!observatory.take(report)) {
+    throw new MeshError("observation.nodes", "keep a report: too many nodes report already", {
+      fault: "user",
+    });
+  }
+  return { code: 200, body: {} };
+}
+
+function parse(body: unknown): ReturnType<typeof parseReport> {
+  try {
+    return parseReport(body);
+  } catch (error) {
+    if (error instanceof MeshError && error.code === "observation.malformed") {
+      throw badRequest(`report: ${error.message}`);
+    }
+    throw error;
+  }
+}
+
+function secondsOf(query: URLSearchParams, usual: number): number {
+  const text = query.get("seconds");
+  if (text === null) return usual;
+  const seconds = Number(text);
+  if (!Number.isInteger(seconds) || seconds < 1 || seconds > maxSeconds) {
+    throw badRequest(`seconds: want a whole number from 1 to ${maxSeconds}, got "${text}"`);
+  }
+  return seconds;
+}

@@ -1,0 +1,214 @@
+/**
+ * Observations and reports out of JSON, checked whole: what a sidecar or an agent says is outside data.
+ *
+ * Lists, texts and numbers have limits, so that one sender cannot fill its reader's memory, and nothing is taken from a
+ * report of which a part is wrong. A refusal names the path, what was found and what is wanted.
+ */
+
+import { MeshError } from "../../base/error.ts";
+import { isRecord } from "../../base/json.ts";
+import { bucketCount, type SparseHistogram } from "../../base/log-histogram.ts";
+import type {
+  DropCounts,
+  EdgeCounts,
+  NodeReport,
+  ServingCounts,
+  SidecarObservation,
+  TappedRequest,
+} from "../../model/observation.ts";
+
+/** Entries of each list of a report. */
+export const reportLimits = {
+  edges: 2_000,
+  serving: 2_000,
+  drops: 500,
+  sidecars: 2_000,
+  taps: 500,
+};
+const maxName = 512;
+const maxPath = 2_048;
+const maxCodes = 128;
+/** No report covers more: an agent that was away for longer begins anew. */
+const maxSpanMs = 60_000;
+
+/** Throws MeshError `observation.malformed`. */
+export function parseObservation(value: unknown): SidecarObservation {
+  const at = record(value, "");
+  return {
+    start: text(at["start"], "start"),
+    startedAt: amount(at["startedAt"], "startedAt"),
+    edges: list(at["edges"], "edges", reportLimits.edges, edge),
+    serving: list(at["serving"], "serving", reportLimits.serving, serving),
+  };
+}
+
+/** Throws MeshError `observation.malformed`. */
+export function parseReport(value: unknown): NodeReport {
+  const at = record(value, "");
+  const from = amount(at["from"], "from");
+  const to = amount(at["to"], "to");
+  if (to < from || to - from > maxSpanMs) {
+    throw wrong("to", `at most ${maxSpanMs} ms after from, and not before it`, to - from);
+  }
+  return {
+    node: text(at["node"], "node"),
+    from,
+    to,
+    edges: list(at["edges"], "edges", reportLimits.edges, edge),
+    serving: list(at["serving"], "serving", reportLimits.serving, serving),
+    drops: list(at["drops"], "drops", reportLimits.drops, drop),
+    sidecars: list(at["sidecars"], "sidecars", reportLimits.sidecars, text),
+    taps: list(at["taps"], "taps", reportLimits.taps, tapped),
+  };
+}
+
+function edge(value: unknown, path: string): EdgeCounts {
+  const at = record(value, path);
+  const { mtls } = at;
+  return {
+    source: text(at["source"], `${path}.source`),
+    destination: text(at["destination"], `${path}.destination`),
+    protocol: oneOf(at["protocol"], `${path}.protocol`, ["http", "grpc", "tcp"]),
+    version: text(at["version"], `${path}.version`),
+    ...(mtls === undefined ? {} : { mtls: flag(mtls, `${path}.mtls`) }),
+    codes: counts(at["codes"], `${path}.codes`, /^(\d{1,3}|-)$/),
+    flags: counts(at["flags"], `${path}.flags`, /^[A-Z]{1,8}$/),
+    retries: amount(at["retries"], `${path}.retries`),
+    durations: histogram(at["durations"], `${path}.durations`),
+    durationSumMs: amount(at["durationSumMs"], `${path}.durationSumMs`),
+  };
+}
+
+function serving(value: unknown, path: string): ServingCounts {
+  const at = record(value, path);
+  const number = (name: string): number => amount(at[name], `${path}.${name}`);
+  return {
+    pod: text(at["pod"], `${path}.pod`),
+    service: text(at["service"], `${path}.service`),
+    requests: number("requests"),
+    failed: number("failed"),
+    responses: histogram(at["responses"], `${path}.responses`),
+    responseSumMs: number("responseSumMs"),
+    busyMs: number("busyMs"),
+    inFlightMs: number("inFlightMs"),
+    gaps: number("gaps"),
+    gapSumMs: number("gapSumMs"),
+    gapSquareSumMs2: number("gapSquareSumMs2"),
+    services: histogram(at["services"], `${path}.services`),
+    serviceSumMs: number("serviceSumMs"),
+    serviceSquareSumMs2: number("serviceSquareSumMs2"),
+  };
+}
+
+function drop(value: unknown, path: string): DropCounts {
+  const at = record(value, path);
+  return {
+    source: text(at["source"], `${path}.source`),
+    destination: text(at["destination"], `${path}.destination`),
+    port: amount(at["port"], `${path}.port`),
+    protocol: oneOf(at["protocol"], `${path}.protocol`, ["tcp", "udp", "sctp", "icmp", "other"]),
+    direction: oneOf(at["direction"], `${path}.direction`, ["ingress", "egress"]),
+    reason: text(at["reason"], `${path}.reason`),
+    policies: list(at["policies"], `${path}.policies`, 32, text),
+    packets: amount(at["packets"], `${path}.packets`),
+  };
+}
+
+/** One request of a tap, as a sidecar streams it. Throws MeshError `observation.malformed`. */
+export function parseTapped(value: unknown): TappedRequest {
+  return tapped(value, "request");
+}
+
+function tapped(value: unknown, path: string): TappedRequest {
+  const at = record(value, path);
+  const word = (name: string): string => text(at[name], `${path}.${name}`);
+  const { route, upstream } = at;
+  return {
+    at: amount(at["at"], `${path}.at`),
+    reporter: oneOf(at["reporter"], `${path}.reporter`, ["source", "destination"]),
+    source: word("source"),
+    destination: word("destination"),
+    pod: word("pod"),
+    method: word("method"),
+    path: text(at["path"], `${path}.path`, maxPath),
+    authority: word("authority"),
+    status: amount(at["status"], `${path}.status`),
+    flag: word("flag"),
+    durationMs: amount(at["durationMs"], `${path}.durationMs`),
+    mtls: flag(at["mtls"], `${path}.mtls`),
+    ...(route === undefined ? {} : { route: text(route, `${path}.route`) }),
+    ...(upstream === undefined ? {} : { upstream: text(upstream, `${path}.upstream`) }),
+  };
+}
+
+function histogram(value: unknown, path: string): SparseHistogram {
+  let before = -1;
+  return list(value, path, bucketCount, (pair, at) => {
+    const [bucket, count] = Array.isArray(pair) && pair.length === 2 ? pair : [];
+    const isBucket = Number.isInteger(bucket) && bucket > before && bucket < bucketCount;
+    if (!isBucket) throw wrong(at, `[bucket, count], buckets ascending below ${bucketCount}`, pair);
+    before = bucket;
+    return [bucket, amount(count, at)];
+  });
+}
+
+function counts(value: unknown, path: string, key: RegExp): Readonly<Record<string, number>> {
+  const entries = Object.entries(record(value, path));
+  if (entries.length > maxCodes) throw wrong(path, `at most ${maxCodes} entries`, entries.length);
+  return Object.fromEntries(
+    entries.map(([name, count]) => {
+      if (!key.test(name)) throw wrong(path, `names like ${key.source}`, name);
+      return [name, amount(count, `${path}.${name}`)];
+    }),
+  );
+}
+
+function list<T>(
+  value: unknown,
+  path: string,
+  most: number,
+  parse: (item: unknown, path: string) => T,
+): readonly T[] {
+  if (!Array.isArray(value)) throw wrong(path, "a list", value);
+  if (value.length > most) throw wrong(path, `at most ${most} entries`, value.length);
+  return value.map((item: unknown, index) => parse(item, `${path}[${index}]`));
+}
+
+function record(value: unknown, path: string): Readonly<Record<string, unknown>> {
+  if (!isRecord(value)) throw wrong(path, "an object", value);
+  return value;
+}
+
+function text(value: unknown, path: string, most: number = maxName): string {
+  if (typeof value !== "string" || value.length > most) {
+    throw wrong(path, `a text of at most ${most} characters`, value);
+  }
+  return value;
+}
+
+function flag(value: unknown, path: string): boolean {
+  if (typeof value !== "boolean") throw wrong(path, "true or false", value);
+  return value;
+}
+
+function amount(value: unknown, path: string): number {
+  if (typeof value !== "number" || !(value >= 0) || value > Number.MAX_SAFE_INTEGER) {
+    throw wrong(path, "a number of at least 0", value);
+  }
+  return value;
+}
+
+function oneOf<T extends string>(value: unknown, path: string, words: readonly T[]): T {
+  const word = words.find((each) => each === value);
+  if (word === undefined) throw wrong(path, `one of ${words.join(", ")}`, value);
+  return word;
+}
+
+function wrong(path: string, want: string, found: unknown): MeshError {
+  const shown = (JSON.stringify(found) ?? "nothing").slice(0, 80);
+  return new MeshError(
+    "observation.malformed",
+    `${path === "" ? "observation" : path}: want ${want}, got ${shown}`,
+    { fault: "peer" },
+  );
+}
