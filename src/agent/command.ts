@@ -9,10 +9,12 @@ import { mkdirSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { kindNamed, restPath } from "../api/kinds.ts";
 import type { Clock } from "../base/clock.ts";
-import { MeshError } from "../base/error.ts";
+import { MeshError, renderError } from "../base/error.ts";
 import { canonicalIp, familyOf, isIp } from "../base/ip.ts";
 import type { Log } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
+import { dropLogGroup } from "../core/dataplane/names.ts";
+import { type DropLog, openDropLog } from "../kernel/drop-log.ts";
 import { openKernelDriver } from "../kernel/netlink-driver.ts";
 import { podGateway, proxyUid, trustDomain } from "../model/names.ts";
 import { apiError } from "../rpc/api-error.ts";
@@ -68,6 +70,7 @@ export async function runAgentCommand(
   const { clock, random } = process;
   const log = process.log.with({ node: flags.node });
   const driver = openKernelDriver();
+  const dropLog = openDropLogOrNone(log);
   const transport = httpTransport({
     kind: "https",
     url: bootstrap.api,
@@ -85,12 +88,13 @@ export async function runAgentCommand(
       fieldValidation: "Warn",
     });
     const views = viewSource(bootstrap, flags.node, process);
-    const sendReport = reportSender(transport);
-    const deps = { clock, random, log, driver, objects, views, mesh, sendReport };
+    const reporter = { send: reportSender(transport), dropLog };
+    const deps = { clock, random, log, driver, objects, views, mesh, reporter };
     await runAgent(options, deps, signal);
   } finally {
     mesh.close();
     transport.close();
+    dropLog.close();
     driver.close();
   }
 }
@@ -156,6 +160,16 @@ function viewSource(bootstrap: Bootstrap, node: string, process: AgentProcess): 
     snapshots: (signal) =>
       watchNodeView({ target, token, roots, node, clock, random, log }, signal),
   };
+}
+
+/** Without it the node works all the same; only nobody hears what it refuses. */
+function openDropLogOrNone(log: Log): DropLog {
+  try {
+    return openDropLog(dropLogGroup);
+  } catch (error) {
+    log.warn("refused packets are not reported", { error: renderError(error) });
+    return { read: () => [], close: () => undefined };
+  }
 }
 
 function reportSender(transport: HttpTransport): SendReport {

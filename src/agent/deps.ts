@@ -10,7 +10,7 @@ import type { Random } from "../base/random.ts";
 import type { KernelDriver } from "../kernel/driver.ts";
 import type { NodeView } from "../model/node-view.ts";
 import type { ObjectClient } from "../rpc/object-client.ts";
-import type { SendReport } from "./observe/reporter.ts";
+import type { ReporterDeps } from "./observe/reporter.ts";
 import type { MeshUpstream } from "./sidecars/upstream.ts";
 
 export interface AgentDeps {
@@ -21,7 +21,7 @@ export interface AgentDeps {
   readonly objects: ObjectClient;
   readonly views: ViewSource;
   readonly mesh: MeshUpstream;
-  readonly sendReport: SendReport;
+  readonly reporter: ReporterDeps;
 }
 
 /** Where the node's view comes from: complete pictures only, newest last; a slow reader sees only the newest. */

@@ -89,7 +89,7 @@ export async function runAgent(
     resyncNowAndThen(parts, life),
     serveNames(options, deps, parts, life),
     answerHealthChecks(parts, life),
-    reportTraffic(parts, deps.sendReport, life),
+    reportTraffic(parts, deps.reporter, life),
   ];
   deps.log.info("agent started", { node: options.node, cniSocket });
   await Promise.race([aborted(life), Promise.all(work)]);

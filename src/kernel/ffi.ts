@@ -20,6 +20,7 @@ export const SOL_NETLINK = 270;
 export const CLONE_NEWNET = 0x40000000;
 export const MSG_PEEK = 0x02;
 export const MSG_TRUNC = 0x20;
+export const MSG_DONTWAIT = 0x40;
 
 /** A system call that the kernel refused. */
 export class SystemCallError extends Error {
@@ -36,6 +37,7 @@ export class SystemCallError extends Error {
   }
 }
 
+export const EPERM = 1;
 export const ENOENT = 2;
 export const ESRCH = 3;
 export const EINTR = 4;

@@ -29,6 +29,7 @@ import {
   ENOBUFS,
   type Libc,
   libc,
+  MSG_DONTWAIT,
   MSG_PEEK,
   MSG_TRUNC,
   SOCK_RAW_CLOEXEC,
@@ -43,6 +44,7 @@ export const NETLINK_NETFILTER = 12;
 const NETLINK_EXT_ACK = 11;
 const NETLINK_GET_STRICT_CHK = 12;
 const SO_RCVTIMEO = 20;
+const SO_RCVBUFFORCE = 33;
 const NLMSG_MIN_TYPE = 16;
 
 const answerSeconds = 5; // an answer is there at once; this only keeps a kernel bug from hanging the agent
@@ -122,6 +124,40 @@ export class NetlinkSocket {
       `list kernel objects: the table changed during each of ${maxTries} tries`,
       { fault: "host", retryable: true },
     );
+  }
+
+  /**
+   * What the kernel has sent unasked, of at most `most` datagrams; never waits. A datagram that does not add up, and
+   * what was lost because the buffer was full, is passed over.
+   */
+  drain<T>(most: number, decode: Decode<T>): T[] {
+    const values: T[] = [];
+    for (let datagrams = 0; datagrams < most; datagrams++) {
+      let length: number;
+      try {
+        length = this.#libc.recv(this.#fd, this.#buffer, MSG_DONTWAIT);
+      } catch (error) {
+        if (!(error instanceof SystemCallError)) throw error;
+        if (error.errno === EAGAIN) break;
+        if (error.errno === EINTR || error.errno === ENOBUFS) continue;
+        throw error;
+      }
+      try {
+        for (const message of decodeMessages(this.#buffer.subarray(0, length))) {
+          const value = decode(message.payload, message.type);
+          if (value !== undefined) values.push(value);
+        }
+      } catch (error) {
+        if (!(error instanceof MeshError)) throw error;
+      }
+    }
+    return values;
+  }
+
+  /** Memory for what is not read yet; beyond it the kernel forgets. */
+  setReceiveBuffer(bytes: number): void {
+    const value = Uint8Array.of(bytes, bytes >>> 8, bytes >>> 16, bytes >>> 24);
+    this.#libc.setsockopt(this.#fd, SOL_SOCKET, SO_RCVBUFFORCE, value);
   }
 
   close(): void {

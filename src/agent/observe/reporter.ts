@@ -9,12 +9,20 @@ import type { Agent } from "node:http";
 import { renderError } from "../../base/error.ts";
 import { Readings } from "../../core/traffic/increase.ts";
 import { sumEdges, sumServing } from "../../core/traffic/sum.ts";
+import type { DropLog } from "../../kernel/drop-log.ts";
 import type { NodeReport } from "../../model/observation.ts";
 import type { NodeParts } from "../node-parts.ts";
+import { countDrops } from "./drops.ts";
 import { readSidecar, sidecarConnections } from "./read-sidecar.ts";
 
 /** Takes a report to the server; rejects where it was not taken. */
 export type SendReport = (report: NodeReport, signal: AbortSignal) => Promise<unknown>;
+
+export interface ReporterDeps {
+  readonly send: SendReport;
+  /** Packets that the node refused. */
+  readonly dropLog: Pick<DropLog, "read">;
+}
 
 const everyMs = 1_000;
 const longestSpanMs = 30_000;
@@ -23,7 +31,7 @@ const sendWithinMs = 2_000;
 /** Runs until `signal` aborts. */
 export async function reportTraffic(
   parts: NodeParts,
-  send: SendReport,
+  { send, dropLog }: ReporterDeps,
   signal: AbortSignal,
 ): Promise<void> {
   const { clock, log } = parts;
@@ -33,7 +41,7 @@ export async function reportTraffic(
   let isHeard = true;
   while (!signal.aborted) {
     const from = readAt;
-    const { report, at } = await read(parts, readings, connections);
+    const { report, at } = await read(parts, readings, connections, dropLog);
     readAt = at;
     if (from !== undefined && at - from <= longestSpanMs) {
       const whole = { ...report, from, to: at };
@@ -56,6 +64,7 @@ async function read(
   parts: NodeParts,
   readings: Readings,
   connections: Agent,
+  dropLog: Pick<DropLog, "read">,
 ): Promise<{ readonly report: Omit<NodeReport, "from" | "to">; readonly at: number }> {
   const sockets = new Map<string, string>();
   for (const { attachment } of parts.attachments.all()) {
@@ -80,7 +89,7 @@ async function read(
       node: parts.node,
       edges: sumEdges(moved.flatMap(({ edges }) => edges)),
       serving: sumServing(moved.flatMap(({ serving }) => serving)),
-      drops: [],
+      drops: countDrops(dropLog.read(), parts.dataplane.views.get()),
       sidecars: answers.flatMap((each) => (each.observation === undefined ? [] : each.pod)).sort(),
       taps: [],
     },

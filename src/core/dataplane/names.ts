@@ -4,15 +4,13 @@
  * A prefix is `heddle deny <direction> <identity>` where a policy's isolation decided (`unknown` in place of the
  * identity for a pod that the view does not know), or `heddle drop <reason>` where admission did.
  *
- * Prefix and packet go to an NFLOG group, with the link that the packet came from; the link says which pod it is
- * (`GET /status` on the agent's socket, `attachments[].link`). Nothing of ours listens yet: without a reader of the
- * group, such as ulogd2, the kernel forgets them.
+ * Prefix and packet go to an NFLOG group, which the agent reads; drop-reason.ts says in words what a prefix means.
  */
 
 export type Direction = "ingress" | "egress";
 
 /** The NFLOG group that all drops go to. */
-const dropLogGroup = 1;
+export const dropLogGroup = 1;
 
 export type DropReason =
   /** The source address is not the pod's. */

@@ -35,6 +35,7 @@ import {
   replaceForwarding,
   replaceNeighbour,
 } from "./neighbour.ts";
+import { decodeLoggedPacket } from "./nflog.ts";
 import { decodeTokenBucket, replaceTokenBucket } from "./queue.ts";
 import { decodeRoute, type Route, replaceRoute } from "./route.ts";
 
@@ -43,6 +44,45 @@ const index = fc.integer({ min: 1, max: 0x7fffffff });
 const hardware = fc
   .uint8Array({ minLength: 6, maxLength: 6 })
   .map((bytes) => Array.from(bytes, (octet) => octet.toString(16).padStart(2, "0")).join(":"));
+
+const NFULNL_MSG_PACKET = 0x400;
+
+describe("a logged packet", () => {
+  const logged = (packet: Uint8Array, prefix = "heddle drop unknown-link") =>
+    concat(Uint8Array.of(2, 0, 0, 1), raw(9, packet), text(10, prefix));
+  const header = (protocol: number, fragment = 0) =>
+    Uint8Array.of(0x45, 0, 0, 60, 0, 0, fragment, 1, 64, protocol, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2);
+
+  test("is read with ports, without where there are none, and not where it is not IP", () => {
+    const ends = { source: "10.0.0.1", destination: "10.0.0.2" };
+    const prefix = "heddle drop unknown-link";
+    const tcp = header(6);
+    tcp[7] = 0; // not a fragment
+    const ports = Uint8Array.of(0x80, 0, 0, 80);
+    const read = (packet: Uint8Array) => decodeLoggedPacket(NFULNL_MSG_PACKET, logged(packet));
+    assert.deepEqual(read(concat(tcp, ports)), { prefix, ...ends, protocol: "tcp", port: 80 });
+    assert.deepEqual(read(tcp), { prefix, ...ends, protocol: "tcp", port: 0 });
+    const laterFragment = concat(header(17), ports);
+    assert.deepEqual(read(laterFragment), { prefix, ...ends, protocol: "udp", port: 0 });
+    assert.deepEqual(read(header(1)), { prefix, ...ends, protocol: "icmp", port: 0 });
+    assert.equal(read(Uint8Array.of(0x45, 0)), undefined);
+    assert.equal(read(Uint8Array.of()), undefined);
+    assert.equal(decodeLoggedPacket(NFULNL_MSG_PACKET + 1, logged(tcp)), undefined);
+  });
+
+  test("that is damaged is refused or read, never read beyond its end", () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 90 }), (bytes) => {
+        decodeLoggedPacket(NFULNL_MSG_PACKET, logged(bytes));
+        try {
+          decodeLoggedPacket(NFULNL_MSG_PACKET, bytes);
+        } catch (error) {
+          assert.ok(error instanceof MeshError);
+        }
+      }),
+    );
+  });
+});
 
 describe("netlink messages", () => {
   test("are read as they were written, however many are in a datagram", () => {
