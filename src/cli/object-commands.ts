@@ -1,5 +1,5 @@
 /**
- * The commands for people that work on objects of any server: get, apply, delete, explain, proxy-config.
+ * The commands for people that work with any server: get, apply, delete, explain, proxy-config, top.
  *
  * Without `--server` they speak to the lab of this machine (`--lab NAME`), because that is what a checkout has.
  */
@@ -16,6 +16,8 @@ import { checkIpam, renderCheck } from "./ipam.ts";
 import { kindCalled } from "./kind-name.ts";
 import { loadManifests } from "./manifests.ts";
 import { type Format, renderObjects } from "./output.ts";
+import { standardOutput } from "./screen.ts";
+import { parseTopic, showTop, type TopFlags, topCommand } from "./top/top.ts";
 
 /** What the commands take from the lab, which they may not know. */
 export interface LabAccess {
@@ -145,6 +147,24 @@ export function addObjectCommands(program: Command, labs: LabAccess): void {
       );
     },
   );
+
+  targeted(topCommand(program.command("top"))).action(
+    async (topic: string, flags: TargetFlags & TopFlags) => {
+      const options = { terminal: standardOutput, signal: interrupted() };
+      await withServer(flags, ({ transport }) =>
+        showTop(transport, parseTopic(topic), flags, options),
+      );
+    },
+  );
+}
+
+/** Ctrl-C ends what goes on until then, in good order. */
+function interrupted(): AbortSignal {
+  const controller = new AbortController();
+  for (const name of ["SIGINT", "SIGTERM"] as const) {
+    process.once(name, () => controller.abort(new Error(name)));
+  }
+  return controller.signal;
 }
 
 function targeted(command: Command): Command {

@@ -12,6 +12,7 @@ import { type Connection, connectSocket } from "../cli/connection.ts";
 import { untilConverged } from "../cli/converge.ts";
 import { loadManifests } from "../cli/manifests.ts";
 import { ports } from "../model/names.ts";
+import { getText } from "./ask-socket.ts";
 import { absent, askDown, lockHolder } from "./control.ts";
 import type { DashboardPort } from "./dashboard-relay.ts";
 import { runInPod } from "./enter.ts";
@@ -23,7 +24,6 @@ import { selectPod } from "./pods/select-pod.ts";
 import { labStatus, renderStatus } from "./status.ts";
 import { sweepLab } from "./sweep.ts";
 import { systemTerminal } from "./terminal.ts";
-import { getText } from "./traffic/scrape.ts";
 import { mostHosts } from "./underlay.ts";
 import { supervise, type UpOptions, upAttached, upDetached } from "./up.ts";
 
@@ -99,7 +99,7 @@ export function addLabCommands(program: Command, environment: LabEnvironment): v
     .option(...nameOption)
     .option("--json", "for programs")
     .action(async (flags: Named & { json?: true }) => {
-      const status = await withLab(flags, ({ client }, paths) => labStatus(paths, client));
+      const status = await withLab(flags, (connection, paths) => labStatus(paths, connection));
       line(flags.json ? JSON.stringify(status, undefined, 2) : renderStatus(status));
     });
 

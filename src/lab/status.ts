@@ -1,23 +1,23 @@
 /**
  * What `lab status` says: hosts, pods and traffic of a lab, as one value for programs and as tables for people.
  *
- * Objects come from the server, process ids from the supervisor and the pods' records, counts from the sidecars since
- * each of them started.
+ * Objects and traffic come from the server, process ids from the supervisor and the pods' records.
  */
 
 import { readFileSync } from "node:fs";
 import type { Node, Pod } from "../api/k8s/core.ts";
+import { renderColumns } from "../cli/columns.ts";
+import type { Connection } from "../cli/connection.ts";
+import { edgesTable } from "../cli/top/tables.ts";
+import { fetchGraph } from "../cli/top/views.ts";
 import { proxyUid } from "../model/names.ts";
-import type { ObjectClient } from "../rpc/object-client.ts";
+import type { GraphEdge } from "../model/observation.ts";
 import { type HostProcess, labProcesses } from "./control.ts";
 import { dashboardUrl } from "./dashboard-relay.ts";
 import type { LabPaths } from "./names.ts";
 import { type PodRecord, readPodRecords } from "./pods/pod-record.ts";
 import { processesIn } from "./processes.ts";
 import { isReady } from "./readiness-wait.ts";
-import { type Edge, edgesOf } from "./traffic/edges.ts";
-import { scrapeSidecars } from "./traffic/scrape.ts";
-import { renderColumns, renderEdges } from "./traffic/table.ts";
 
 export interface LabStatus {
   readonly name: string;
@@ -30,8 +30,8 @@ export interface LabStatus {
   readonly server: HostProcess;
   readonly nodes: readonly (HostProcess & { readonly name: string; readonly ready: boolean })[];
   readonly pods: readonly PodStatus[];
-  /** Since the sidecars started. */
-  readonly edges: readonly Edge[];
+  /** Of the last ten seconds. */
+  readonly edges: readonly GraphEdge[];
 }
 
 export interface PodStatus {
@@ -51,13 +51,16 @@ export interface PodStatus {
   readonly sidecar?: number;
 }
 
-export async function labStatus(paths: LabPaths, client: ObjectClient): Promise<LabStatus> {
-  const [processes, nodes, pods] = await Promise.all([
+export async function labStatus(
+  paths: LabPaths,
+  { client, transport }: Connection,
+): Promise<LabStatus> {
+  const [processes, nodes, pods, graph] = await Promise.all([
     labProcesses(paths),
     client.list<Node>("Node"),
     client.list<Pod>("Pod"),
+    fetchGraph(transport, 10),
   ]);
-  const readings = await scrapeSidecars(paths, processes.nodes.length);
   const records = new Map(readPodRecords(paths.pods).map((record) => [record.uid, record]));
   return {
     name: paths.name,
@@ -73,7 +76,7 @@ export async function labStatus(paths: LabPaths, client: ObjectClient): Promise<
       ready: nodes.objects.some((one) => one.metadata.name === node.name && isNodeReady(one)),
     })),
     pods: pods.objects.map((pod) => podStatus(pod, records.get(pod.metadata.uid ?? ""))),
-    edges: edgesOf(readings.flatMap(({ samples }) => samples)),
+    edges: graph.edges,
   };
 }
 
@@ -139,7 +142,7 @@ export function renderStatus(status: LabStatus): string {
     "",
     ...renderColumns([["NAMESPACE", "POD", "STATUS", "ADDRESS", "NODE", "RESTARTS", ""], ...pods]),
     "",
-    ...renderEdges(status.edges, undefined),
+    ...edgesTable(status.edges),
     "",
   ].join("\n");
 }

@@ -12,14 +12,15 @@ import { join } from "node:path";
 import { MeshError, renderError } from "../base/error.ts";
 import { createLog, type Log } from "../base/log.ts";
 import { applyObjects } from "../cli/apply.ts";
+import { connectSocket } from "../cli/connection.ts";
 import { loadManifests } from "../cli/manifests.ts";
+import { showTop } from "../cli/top/top.ts";
 import type { DashboardPort } from "./dashboard-relay.ts";
 import { type Lab, startLab } from "./lab.ts";
 import type { LabPaths } from "./names.ts";
 import { builtInImages, type ImageRule, parseImageMap } from "./pods/image-map.ts";
 import { type Progress, untilReady } from "./readiness-wait.ts";
 import type { Terminal } from "./terminal.ts";
-import { showTraffic } from "./traffic/live-table.ts";
 
 export interface UpOptions {
   readonly paths: LabPaths;
@@ -58,8 +59,7 @@ export async function upAttached(options: UpOptions, terminal: Terminal): Promis
     }
     const { name } = options.paths;
     const footer = `lab "${name}": Ctrl-C ends it; elsewhere: heddle lab status|curl|exec|apply|down${name === "lab" ? "" : ` --name ${name}`}`;
-    const screen = { ...terminal, write: terminal.write };
-    await showTraffic(options.paths, options.nodes, footer, screen, ending.signal);
+    await showEdges(options.paths, footer, terminal, ending.signal);
   } catch (error) {
     if (!ending.signal.aborted) throw error;
   } finally {
@@ -67,6 +67,20 @@ export async function upAttached(options: UpOptions, terminal: Terminal): Promis
     await lab?.close();
   }
   terminal.line("gone: nothing is left");
+}
+
+async function showEdges(
+  paths: LabPaths,
+  footer: string,
+  terminal: Terminal,
+  signal: AbortSignal,
+): Promise<void> {
+  const connection = connectSocket(paths.adminSocket, () => undefined);
+  try {
+    await showTop(connection.transport, "edges", { seconds: 5 }, { terminal, footer, signal });
+  } finally {
+    connection.close();
+  }
 }
 
 /** Starts the lab in a process of its own; resolves when every pod is ready. */

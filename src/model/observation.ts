@@ -254,6 +254,28 @@ export interface ServiceView {
   readonly objects: readonly ObjectReference[];
 }
 
+/** What one pod serves, as its own sidecar sees it. */
+export interface PodSignals {
+  readonly pod: QualifiedName;
+  readonly node: NodeName;
+  /** `namespace/service`, sorted. */
+  readonly services: readonly string[];
+  readonly isReady: boolean;
+  readonly hasSidecar: boolean;
+  readonly signals: GoldenSignals;
+  /** Absent where nothing was reported. */
+  readonly busyShare?: number;
+  /** Mean number of requests under way. */
+  readonly inFlight?: number;
+}
+
+/** `GET /heddle/v1/pods?seconds=10`: every pod that has not ended. */
+export interface PodsView {
+  readonly at: number;
+  readonly seconds: number;
+  readonly pods: readonly PodSignals[];
+}
+
 /** `GET /heddle/v1/nodes`. */
 export interface NodesView {
   readonly at: number;

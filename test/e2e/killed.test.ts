@@ -4,8 +4,8 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { present } from "../../src/base/error.ts";
+import { getText } from "../../src/lab/ask-socket.ts";
 import { hostPaths, labPaths } from "../../src/lab/names.ts";
-import { getText } from "../../src/lab/traffic/scrape.ts";
 import { skipWithoutRoot, startLab, type TestLab } from "../lab.ts";
 import { startLoad } from "./load-report.ts";
 

@@ -10,8 +10,15 @@ import { objectNamed } from "../../core/registry/world.ts";
 import { graphOf } from "../../core/traffic/graph.ts";
 import { TrafficHistory } from "../../core/traffic/history.ts";
 import { nodesView } from "../../core/traffic/nodes-view.ts";
+import { podsView } from "../../core/traffic/pods-view.ts";
 import { serviceView } from "../../core/traffic/service-view.ts";
-import type { NodeReport, NodesView, ServiceView, TrafficGraph } from "../../model/observation.ts";
+import type {
+  NodeReport,
+  NodesView,
+  PodsView,
+  ServiceView,
+  TrafficGraph,
+} from "../../model/observation.ts";
 import type { WorldSource } from "../world-source.ts";
 
 /** What "now" means for a Service's signals and neighbours. */
@@ -56,6 +63,10 @@ export class Observatory {
       slots: this.history.slots(seconds, at),
     };
     return serviceView(world, service, traffic, (object) => stringify(object));
+  }
+
+  pods(seconds: number): PodsView {
+    return podsView(this.#world.current(), this.history.window(seconds, this.#now()));
   }
 
   nodes(): NodesView {

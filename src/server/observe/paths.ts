@@ -2,7 +2,8 @@
  * The paths of live traffic. Agents report, the administrator looks:
  *
  * - `POST /heddle/v1/report`: a NodeReport, from that node's own agent and nobody else.
- * - `GET /heddle/v1/graph?seconds=10`, `/heddle/v1/services/NAMESPACE/NAME?seconds=3600`, `/heddle/v1/nodes`: views.
+ * - `GET /heddle/v1/graph?seconds=10`, `/heddle/v1/services/NAMESPACE/NAME?seconds=3600`, `/heddle/v1/pods?seconds=10`,
+ *   `/heddle/v1/nodes`: views.
  * - `GET /heddle/v1/stream?seconds=10`: server-sent events; see event-stream.ts.
  */
 
@@ -29,6 +30,8 @@ export function observePaths(
   switch (`${method} ${pathname}`) {
     case "GET /heddle/v1/graph":
       return answered((seconds) => observatory.graph(seconds));
+    case "GET /heddle/v1/pods":
+      return answered((seconds) => observatory.pods(seconds));
     case "GET /heddle/v1/nodes":
       return answered(() => observatory.nodes());
     case "GET /heddle/v1/stream":
