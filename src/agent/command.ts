@@ -22,6 +22,7 @@ import { httpObjectClient } from "../rpc/http-object-client.ts";
 import { type HttpTransport, httpTransport } from "../rpc/http-transport.ts";
 import { watchNodeView } from "../rpc/node-view-source.ts";
 import type { PathOf } from "../rpc/object-client.ts";
+import { parseReportAnswer } from "../wire/observation/parse-tap.ts";
 import { type Bootstrap, readBootstrap } from "./bootstrap.ts";
 import type { ViewSource } from "./deps.ts";
 import { parseServers } from "./dns/upstream.ts";
@@ -177,7 +178,7 @@ function reportSender(transport: HttpTransport): SendReport {
     const request = { method: "POST", path: "/heddle/v1/report", body: report, signal };
     const answer = await transport.send(request);
     if (answer.code !== 200) throw apiError(answer);
-    return answer.body;
+    return parseReportAnswer(answer.body);
   };
 }
 

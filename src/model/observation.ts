@@ -106,7 +106,48 @@ export interface DropCounts {
   readonly packets: number;
 }
 
-/** One request of a tap. */
+/** Which requests somebody wants to see one by one. All that is given must hold. */
+export interface TapFilter {
+  readonly method?: string;
+  /** Beginning of the path. */
+  readonly path?: string;
+  /** `503`, or a class: `5xx`. */
+  readonly status?: string;
+  /** Name of the caller's workload, with or without its namespace. */
+  readonly from?: string;
+  /** Name of the Service that is called, with or without its namespace. */
+  readonly to?: string;
+}
+
+/** A tap that a node's agent is to serve; it comes with the answer to a report, and ends when it no longer does. */
+export interface TapOrder {
+  readonly id: string;
+  readonly filter: TapFilter;
+  /** Whose sidecars; absent: all. */
+  readonly pods?: readonly QualifiedName[];
+}
+
+/** The answer to a report. */
+export interface ReportAnswer {
+  readonly taps: readonly TapOrder[];
+}
+
+/** What a tap saw on a node since the last report; also sent when it saw nothing, which says that it is on. */
+export interface TapBatch {
+  readonly tap: string;
+  readonly requests: readonly TappedRequest[];
+  /** Requests that matched and were too many to show. */
+  readonly leftOut: number;
+}
+
+/** A line of `GET /heddle/v1/tap?method=&path=&status=&from=&to=&target=`. */
+export type TapEvent =
+  /** Every node that reports now serves the tap. */
+  | { readonly kind: "on"; readonly nodes: number }
+  | { readonly kind: "request"; readonly request: TappedRequest }
+  | { readonly kind: "left-out"; readonly count: number };
+
+/** One request of a tap, as one of its two ends saw it. */
 export interface TappedRequest {
   readonly at: number;
   readonly reporter: "source" | "destination";
@@ -134,7 +175,7 @@ export interface NodeReport {
   readonly drops: readonly DropCounts[];
   /** Pods whose sidecars answered, sorted. */
   readonly sidecars: readonly QualifiedName[];
-  readonly taps: readonly TappedRequest[];
+  readonly taps: readonly TapBatch[];
 }
 
 // ---- views: server → CLI and dashboard ---------------------------------------------------------------------------

@@ -107,7 +107,10 @@ export async function startServer(
   };
   const observatory = new Observatory(world, now);
   const eventStream = new EventStream(observatory);
-  closing.onExit(() => eventStream.close());
+  closing.onExit(() => {
+    eventStream.close();
+    observatory.taps.close();
+  });
   const shared: Omit<ApiOptions, "authenticate"> = {
     store,
     objects,

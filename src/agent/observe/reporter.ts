@@ -10,13 +10,14 @@ import { renderError } from "../../base/error.ts";
 import { Readings } from "../../core/traffic/increase.ts";
 import { sumEdges, sumServing } from "../../core/traffic/sum.ts";
 import type { DropLog } from "../../kernel/drop-log.ts";
-import type { NodeReport } from "../../model/observation.ts";
+import type { NodeReport, ReportAnswer } from "../../model/observation.ts";
 import type { NodeParts } from "../node-parts.ts";
 import { countDrops } from "./drops.ts";
 import { readSidecar, sidecarConnections } from "./read-sidecar.ts";
+import { TapReader } from "./tap-reader.ts";
 
 /** Takes a report to the server; rejects where it was not taken. */
-export type SendReport = (report: NodeReport, signal: AbortSignal) => Promise<unknown>;
+export type SendReport = (report: NodeReport, signal: AbortSignal) => Promise<ReportAnswer>;
 
 export interface ReporterDeps {
   readonly send: SendReport;
@@ -25,6 +26,8 @@ export interface ReporterDeps {
 }
 
 const everyMs = 1_000;
+/** While somebody watches requests one by one. */
+const everyMsTapped = 200;
 const longestSpanMs = 30_000;
 const sendWithinMs = 2_000;
 
@@ -37,41 +40,55 @@ export async function reportTraffic(
   const { clock, log } = parts;
   const connections = sidecarConnections();
   const readings = new Readings(clock.now());
+  const taps = new TapReader();
   let readAt: number | undefined;
   let isHeard = true;
   while (!signal.aborted) {
     const from = readAt;
-    const { report, at } = await read(parts, readings, connections, dropLog);
-    readAt = at;
-    if (from !== undefined && at - from <= longestSpanMs) {
-      const whole = { ...report, from, to: at };
+    const sockets = adminSockets(parts);
+    const counted = await read(sockets, readings, connections);
+    const to = clock.now();
+    readAt = to;
+    const drops = countDrops(dropLog.read(), parts.dataplane.views.get());
+    if (from !== undefined && to - from <= longestSpanMs) {
+      const report = { node: parts.node, from, to, ...counted, drops, taps: taps.take() };
       const within = AbortSignal.any([signal, AbortSignal.timeout(sendWithinMs)]);
-      const error = await send(whole, within).then(
-        () => undefined,
-        (reason: unknown) => reason,
-      );
-      if (isHeard && error !== undefined && !signal.aborted) {
-        log.warn("traffic report is lost", { error: renderError(error) });
+      try {
+        const { taps: orders } = await send(report, within);
+        taps.follow(orders, sockets);
+        isHeard = true;
+      } catch (error) {
+        // Who ordered taps may be gone.
+        taps.close();
+        if (isHeard && !signal.aborted) {
+          log.warn("traffic report is lost", { error: renderError(error) });
+        }
+        isHeard = false;
       }
-      isHeard = error === undefined;
     }
-    await clock.sleep(everyMs - (clock.now() % everyMs), signal).catch(() => undefined);
+    const every = taps.isOn ? everyMsTapped : everyMs;
+    await clock.sleep(every - (clock.now() % every), signal).catch(() => undefined);
   }
+  taps.close();
   connections.destroy();
 }
 
-async function read(
-  parts: NodeParts,
-  readings: Readings,
-  connections: Agent,
-  dropLog: Pick<DropLog, "read">,
-): Promise<{ readonly report: Omit<NodeReport, "from" | "to">; readonly at: number }> {
+/** Of the sidecars that are ready, by path, with their pods. */
+function adminSockets(parts: NodeParts): ReadonlyMap<string, string> {
   const sockets = new Map<string, string>();
   for (const { attachment } of parts.attachments.all()) {
     const sidecar = parts.sidecars.get(attachment.containerId);
     if (sidecar?.state.kind !== "ready") continue;
     sockets.set(sidecar.adminSocket, `${attachment.namespace}/${attachment.name}`);
   }
+  return sockets;
+}
+
+async function read(
+  sockets: ReadonlyMap<string, string>,
+  readings: Readings,
+  connections: Agent,
+): Promise<Pick<NodeReport, "edges" | "serving" | "sidecars">> {
   const answers = await Promise.all(
     [...sockets].map(async ([socket, pod]) => {
       // One that does not answer is starting or ending; what it counted comes with its next answer.
@@ -84,14 +101,8 @@ async function read(
   );
   readings.retain(new Set(sockets.keys()));
   return {
-    at: parts.clock.now(),
-    report: {
-      node: parts.node,
-      edges: sumEdges(moved.flatMap(({ edges }) => edges)),
-      serving: sumServing(moved.flatMap(({ serving }) => serving)),
-      drops: countDrops(dropLog.read(), parts.dataplane.views.get()),
-      sidecars: answers.flatMap((each) => (each.observation === undefined ? [] : each.pod)).sort(),
-      taps: [],
-    },
+    edges: sumEdges(moved.flatMap(({ edges }) => edges)),
+    serving: sumServing(moved.flatMap(({ serving }) => serving)),
+    sidecars: answers.flatMap((each) => (each.observation === undefined ? [] : each.pod)).sort(),
   };
 }

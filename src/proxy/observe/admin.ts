@@ -5,17 +5,21 @@
  * path.
  */
 
-import { createServer, type Server } from "node:http";
-import { MeshError } from "../../base/error.ts";
+import { createServer, type Server, type ServerResponse } from "node:http";
+import { MeshError, renderError } from "../../base/error.ts";
 import type { SidecarObservation } from "../../model/observation.ts";
 import { renderText, textContentType } from "../../telemetry/exposition.ts";
+import { parseTapFilter } from "../../wire/observation/parse-tap.ts";
 import type { Sidecar } from "../sidecar.ts";
 
-interface Answer {
+interface Whole {
   readonly status: number;
   readonly type: string;
   readonly body: string;
 }
+
+/** Or who writes the answer bit by bit. */
+type Answer = Whole | ((response: ServerResponse) => void);
 
 export interface AdminActions {
   readonly drain: () => void;
@@ -40,6 +44,8 @@ export function adminServer(sidecar: Sidecar, actions: AdminActions): Server {
         return metrics(sidecar);
       case "/heddle/observation":
         return { ...text(JSON.stringify(observation(sidecar))), type: "application/json" };
+      case "/heddle/tap":
+        return tap(sidecar, query);
       case "/drain":
         if (method !== "POST") return { ...text("use POST\n"), status: 405 };
         actions.drain();
@@ -82,18 +88,22 @@ function serve(
   return createServer((request, response) => {
     const [path = "", query = ""] = (request.url ?? "").split("?", 2);
     const found = answer(request.method ?? "GET", path, new URLSearchParams(query));
-    const { status, type, body } = found ?? { ...text("not found\n"), status: 404 };
     request.resume();
+    if (typeof found === "function") {
+      found(response);
+      return;
+    }
+    const { status, type, body } = found ?? { ...text("not found\n"), status: 404 };
     response.writeHead(status, { "content-type": type });
     response.end(body);
   });
 }
 
-function readiness(sidecar: Sidecar): Answer {
+function readiness(sidecar: Sidecar): Whole {
   return sidecar.isReady ? text("LIVE\n") : { ...text("PRE_INITIALIZING\n"), status: 503 };
 }
 
-function metrics(sidecar: Sidecar): Answer {
+function metrics(sidecar: Sidecar): Whole {
   const body = renderText(sidecar.runtime.environment.metrics);
   return { status: 200, type: textContentType, body };
 }
@@ -107,6 +117,15 @@ function observation(sidecar: Sidecar): SidecarObservation {
     edges: recorder.edges.counts(),
     serving: recorder.servings.counts(),
   };
+}
+
+function tap(sidecar: Sidecar, query: URLSearchParams): Answer {
+  try {
+    const filter = parseTapFilter((name) => query.get(name));
+    return (response) => sidecar.runtime.recorder.taps.open(filter, response);
+  } catch (error) {
+    return { ...text(`${renderError(error)}\n`), status: 400 };
+  }
 }
 
 function configDump(sidecar: Sidecar): unknown {
@@ -161,10 +180,10 @@ function listeners(sidecar: Sidecar): string {
     .join("");
 }
 
-function json(value: unknown): Answer {
+function json(value: unknown): Whole {
   return { status: 200, type: "application/json", body: `${JSON.stringify(value, null, 1)}\n` };
 }
 
-function text(body: string): Answer {
+function text(body: string): Whole {
   return { status: 200, type: "text/plain; charset=utf-8", body };
 }

@@ -17,6 +17,7 @@ import type { ClusterRuntime } from "../upstream/cluster.ts";
 import type { Host } from "../upstream/host.ts";
 import { type EdgeEnds, Edges, type EdgeTally } from "./edges.ts";
 import { Servings } from "./serving.ts";
+import { type Ends, Taps } from "./tap.ts";
 
 const unknown = "unknown";
 const clusterId = "Kubernetes"; // Istio's name for the only cluster there is
@@ -60,6 +61,7 @@ class Bound {
 export class Recorder {
   readonly edges: Edges = new Edges();
   readonly servings: Servings;
+  readonly taps: Taps;
   readonly #environment: Environment;
   readonly #metrics: IstioMetrics;
   readonly #self: WorkloadLabels;
@@ -71,6 +73,7 @@ export class Recorder {
     this.#metrics = istioMetrics(environment.metrics);
     const { namespace, pod } = environment.node;
     this.servings = new Servings(`${namespace}/${pod}`, environment.now);
+    this.taps = new Taps(environment);
     this.#self = environment.node.workload;
     this.#selfPrincipal = principalOf(this.#self, environment.trustDomain);
   }
@@ -84,6 +87,7 @@ export class Recorder {
             this.#outbound(exchange.cluster ?? exchange.route?.heaviest, exchange.host)
         : (exchange: Exchange) => this.#inbound(exchange.cluster, exchange.peer);
     const { now } = this.#environment;
+    const { taps } = this;
     return (exchange) => {
       const bound = bind(exchange);
       const series = this.#requestSeries(bound, exchange);
@@ -93,6 +97,7 @@ export class Recorder {
       series.requestBytes.observe(exchange.requestBytes);
       series.responseBytes.observe(exchange.responseBytes);
       this.#edge(bound, exchange.isGrpc)?.request(exchange, durationMs);
+      if (taps.isOn) taps.tell(exchange, direction, endsOf(bound));
     };
   }
 
@@ -254,6 +259,16 @@ export class Recorder {
       edge: ends === undefined ? undefined : this.edges.of(ends, "tcp"),
     };
   }
+}
+
+function endsOf({ labels, ends }: Bound): Ends {
+  if (ends !== undefined) return ends;
+  const name = (namespace: string, label: string): string =>
+    labels[namespace] === unknown ? `${labels[label]}` : `${labels[namespace]}/${labels[label]}`;
+  return {
+    source: name("source_workload_namespace", "source_workload"),
+    destination: name("destination_service_namespace", "destination_service_name"),
+  };
 }
 
 const noService: Labels = {

@@ -30,6 +30,7 @@ const answers: Readonly<Record<string, readonly [number, string]>> = {
   "api.unauthorized": [401, "Unauthorized"],
   "observation.nodes": [429, "TooManyRequests"],
   "observation.streams": [429, "TooManyRequests"],
+  "observation.taps": [429, "TooManyRequests"],
   "store.absent": [404, "NotFound"],
   "store.conflict": [409, "Conflict"],
   "store.exists": [409, "AlreadyExists"],

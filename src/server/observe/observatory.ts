@@ -5,11 +5,13 @@
  */
 
 import { stringify } from "yaml";
-import type { Service } from "../../api/k8s/core.ts";
-import { objectNamed } from "../../core/registry/world.ts";
+import type { Node, Pod, Service } from "../../api/k8s/core.ts";
+import { podsCalled } from "../../core/registry/pods-called.ts";
+import { objectKey, objectNamed, objectsOf } from "../../core/registry/world.ts";
 import { graphOf } from "../../core/traffic/graph.ts";
 import { TrafficHistory } from "../../core/traffic/history.ts";
 import { nodesView } from "../../core/traffic/nodes-view.ts";
+import { type Place, placesOf } from "../../core/traffic/places.ts";
 import { podsView } from "../../core/traffic/pods-view.ts";
 import { serviceView } from "../../core/traffic/service-view.ts";
 import type {
@@ -20,12 +22,15 @@ import type {
   TrafficGraph,
 } from "../../model/observation.ts";
 import type { WorldSource } from "../world-source.ts";
+import { LiveTaps } from "./taps.ts";
 
 /** What "now" means for a Service's signals and neighbours. */
 const nowSeconds = 10;
+const heardWithinMs = 5_000;
 
 export class Observatory {
   readonly history: TrafficHistory = new TrafficHistory();
+  readonly taps: LiveTaps;
   readonly #world: WorldSource;
   readonly #now: () => number;
   readonly #listeners = new Set<() => void>();
@@ -33,6 +38,7 @@ export class Observatory {
   constructor(world: WorldSource, now: () => number) {
     this.#world = world;
     this.#now = now;
+    this.taps = new LiveTaps(() => this.#reporting());
   }
 
   /** False: more nodes report than are kept. */
@@ -46,6 +52,27 @@ export class Observatory {
   onReport(tell: () => void): () => void {
     this.#listeners.add(tell);
     return () => this.#listeners.delete(tell);
+  }
+
+  /** The pods behind a Service (`shop/web`, `web`), or those that go by the name. */
+  podsMeant(target: string): readonly string[] {
+    const world = this.#world.current();
+    const isService = ({ id, kind }: Place) =>
+      kind === "service" && (id === target || id.endsWith(`/${target}`));
+    const services = placesOf(world).all().filter(isService);
+    const pods =
+      services.length > 0
+        ? services.flatMap((service) => service.pods)
+        : podsCalled(objectsOf<Pod>(world, "Pod"), target, undefined);
+    return [...new Set(pods.map(objectKey))];
+  }
+
+  /** Nodes that are heard of. */
+  #reporting(): readonly string[] {
+    const since = this.#now() - heardWithinMs;
+    return objectsOf<Node>(this.#world.current(), "Node")
+      .map(({ metadata }) => metadata.name)
+      .filter((name) => (this.history.reportedAt(name) ?? 0) > since);
   }
 
   graph(seconds: number): TrafficGraph {

@@ -5,15 +5,19 @@
  * - `GET /heddle/v1/graph?seconds=10`, `/heddle/v1/services/NAMESPACE/NAME?seconds=3600`, `/heddle/v1/pods?seconds=10`,
  *   `/heddle/v1/nodes`: views.
  * - `GET /heddle/v1/stream?seconds=10`: server-sent events; see event-stream.ts.
+ * - `GET /heddle/v1/tap?method=&path=&status=&from=&to=&target=`: requests one by one, a TapEvent a line; see taps.ts.
  */
 
 import { MeshError } from "../../base/error.ts";
+import type { ReportAnswer } from "../../model/observation.ts";
 import { parseReport } from "../../wire/observation/parse.ts";
+import { parseTapFilter } from "../../wire/observation/parse-tap.ts";
 import { badRequest, readBody } from "../api/body.ts";
 import type { ExtensionAnswer, ExtensionRequest } from "../api/handler.ts";
 import type { Answer } from "../api/write.ts";
 import type { EventStream } from "./event-stream.ts";
 import type { Observatory } from "./observatory.ts";
+import type { TapWish } from "./taps.ts";
 
 const maxSeconds = 3_600;
 const graphSeconds = 10;
@@ -34,6 +38,8 @@ export function observePaths(
       return answered((seconds) => observatory.pods(seconds));
     case "GET /heddle/v1/nodes":
       return answered(() => observatory.nodes());
+    case "GET /heddle/v1/tap":
+      return Promise.resolve({ stream: observatory.taps.open(tapWish(observatory, query)) });
     case "GET /heddle/v1/stream":
       return Promise.resolve(stream.answer(secondsOf(query, graphSeconds)));
   }
@@ -54,7 +60,8 @@ export async function takeReport(
   node: string,
   request: ExtensionRequest["request"],
 ): Promise<Answer> {
-  const report = parse(await readBody(request));
+  const body = await readBody(request);
+  const report = understood(() => parseReport(body), "report");
   if (report.node !== node) {
     throw new MeshError("api.forbidden", `node ${node} may not report for ${report.node}`, {
       fault: "user",
@@ -65,15 +72,34 @@ export async function takeReport(
       fault: "user",
     });
   }
-  return { code: 200, body: {} };
+  observatory.taps.take(node, report.taps);
+  const answer: ReportAnswer = { taps: observatory.taps.orders() };
+  return { code: 200, body: answer };
 }
 
-function parse(body: unknown): ReturnType<typeof parseReport> {
+function tapWish(observatory: Observatory, query: URLSearchParams): TapWish {
+  const filter = understood(() => parseTapFilter((name) => query.get(name)), "tap");
+  const { method, status } = filter;
+  if (status !== undefined && !/^(\d{1,3}|[1-5]xx)$/.test(status)) {
+    throw badRequest(`status: want a code such as 503, or 5xx, got "${status}"`);
+  }
+  if (method !== undefined && !/^[A-Z]+$/.test(method)) {
+    throw badRequest(`method: want a word in capitals, got "${method}"`);
+  }
+  const target = query.get("target");
+  if (target === null) return { filter, pods: () => undefined };
+  if (observatory.podsMeant(target).length === 0) {
+    throw new MeshError("api.absent", `there is no Service or pod "${target}"`, { fault: "user" });
+  }
+  return { filter, pods: () => observatory.podsMeant(target) };
+}
+
+function understood<T>(parse: () => T, what: string): T {
   try {
-    return parseReport(body);
+    return parse();
   } catch (error) {
     if (error instanceof MeshError && error.code === "observation.malformed") {
-      throw badRequest(`report: ${error.message}`);
+      throw badRequest(`${what}: ${error.message}`);
     }
     throw error;
   }

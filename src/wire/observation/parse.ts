@@ -5,8 +5,6 @@
  * report of which a part is wrong. A refusal names the path, what was found and what is wanted.
  */
 
-import { MeshError } from "../../base/error.ts";
-import { isRecord } from "../../base/json.ts";
 import { bucketCount, type SparseHistogram } from "../../base/log-histogram.ts";
 import type {
   DropCounts,
@@ -14,8 +12,9 @@ import type {
   NodeReport,
   ServingCounts,
   SidecarObservation,
-  TappedRequest,
 } from "../../model/observation.ts";
+import { amount, flag, list, oneOf, record, text, wrong } from "./fields.ts";
+import { tapBatch } from "./parse-tap.ts";
 
 /** Entries of each list of a report. */
 export const reportLimits = {
@@ -23,10 +22,8 @@ export const reportLimits = {
   serving: 2_000,
   drops: 500,
   sidecars: 2_000,
-  taps: 500,
+  taps: 16,
 };
-const maxName = 512;
-const maxPath = 2_048;
 const maxCodes = 128;
 /** No report covers more: an agent that was away for longer begins anew. */
 const maxSpanMs = 60_000;
@@ -58,7 +55,7 @@ export function parseReport(value: unknown): NodeReport {
     serving: list(at["serving"], "serving", reportLimits.serving, serving),
     drops: list(at["drops"], "drops", reportLimits.drops, drop),
     sidecars: list(at["sidecars"], "sidecars", reportLimits.sidecars, text),
-    taps: list(at["taps"], "taps", reportLimits.taps, tapped),
+    taps: list(at["taps"], "taps", reportLimits.taps, tapBatch),
   };
 }
 
@@ -114,33 +111,6 @@ function drop(value: unknown, path: string): DropCounts {
   };
 }
 
-/** One request of a tap, as a sidecar streams it. Throws MeshError `observation.malformed`. */
-export function parseTapped(value: unknown): TappedRequest {
-  return tapped(value, "request");
-}
-
-function tapped(value: unknown, path: string): TappedRequest {
-  const at = record(value, path);
-  const word = (name: string): string => text(at[name], `${path}.${name}`);
-  const { route, upstream } = at;
-  return {
-    at: amount(at["at"], `${path}.at`),
-    reporter: oneOf(at["reporter"], `${path}.reporter`, ["source", "destination"]),
-    source: word("source"),
-    destination: word("destination"),
-    pod: word("pod"),
-    method: word("method"),
-    path: text(at["path"], `${path}.path`, maxPath),
-    authority: word("authority"),
-    status: amount(at["status"], `${path}.status`),
-    flag: word("flag"),
-    durationMs: amount(at["durationMs"], `${path}.durationMs`),
-    mtls: flag(at["mtls"], `${path}.mtls`),
-    ...(route === undefined ? {} : { route: text(route, `${path}.route`) }),
-    ...(upstream === undefined ? {} : { upstream: text(upstream, `${path}.upstream`) }),
-  };
-}
-
 function histogram(value: unknown, path: string): SparseHistogram {
   let before = -1;
   return list(value, path, bucketCount, (pair, at) => {
@@ -160,55 +130,5 @@ function counts(value: unknown, path: string, key: RegExp): Readonly<Record<stri
       if (!key.test(name)) throw wrong(path, `names like ${key.source}`, name);
       return [name, amount(count, `${path}.${name}`)];
     }),
-  );
-}
-
-function list<T>(
-  value: unknown,
-  path: string,
-  most: number,
-  parse: (item: unknown, path: string) => T,
-): readonly T[] {
-  if (!Array.isArray(value)) throw wrong(path, "a list", value);
-  if (value.length > most) throw wrong(path, `at most ${most} entries`, value.length);
-  return value.map((item: unknown, index) => parse(item, `${path}[${index}]`));
-}
-
-function record(value: unknown, path: string): Readonly<Record<string, unknown>> {
-  if (!isRecord(value)) throw wrong(path, "an object", value);
-  return value;
-}
-
-function text(value: unknown, path: string, most: number = maxName): string {
-  if (typeof value !== "string" || value.length > most) {
-    throw wrong(path, `a text of at most ${most} characters`, value);
-  }
-  return value;
-}
-
-function flag(value: unknown, path: string): boolean {
-  if (typeof value !== "boolean") throw wrong(path, "true or false", value);
-  return value;
-}
-
-function amount(value: unknown, path: string): number {
-  if (typeof value !== "number" || !(value >= 0) || value > Number.MAX_SAFE_INTEGER) {
-    throw wrong(path, "a number of at least 0", value);
-  }
-  return value;
-}
-
-function oneOf<T extends string>(value: unknown, path: string, words: readonly T[]): T {
-  const word = words.find((each) => each === value);
-  if (word === undefined) throw wrong(path, `one of ${words.join(", ")}`, value);
-  return word;
-}
-
-function wrong(path: string, want: string, found: unknown): MeshError {
-  const shown = (JSON.stringify(found) ?? "nothing").slice(0, 80);
-  return new MeshError(
-    "observation.malformed",
-    `${path === "" ? "observation" : path}: want ${want}, got ${shown}`,
-    { fault: "peer" },
   );
 }
