@@ -1,5 +1,5 @@
 /**
- * The commands for people that work with any server: get, apply, delete, explain, proxy-config, top.
+ * The commands for people that work with any server: get, apply, delete, explain, proxy-config, top, tap.
  *
  * Without `--server` they speak to the lab of this machine (`--lab NAME`), because that is what a checkout has.
  */
@@ -17,6 +17,7 @@ import { kindCalled } from "./kind-name.ts";
 import { loadManifests } from "./manifests.ts";
 import { type Format, renderObjects } from "./output.ts";
 import { standardOutput } from "./screen.ts";
+import { runTap, type TapFlags, tapCommand } from "./tap.ts";
 import { parseTopic, showTop, type TopFlags, topCommand } from "./top/top.ts";
 
 /** What the commands take from the lab, which they may not know. */
@@ -153,6 +154,15 @@ export function addObjectCommands(program: Command, labs: LabAccess): void {
       const options = { terminal: standardOutput, signal: interrupted() };
       await withServer(flags, ({ transport }) =>
         showTop(transport, parseTopic(topic), flags, options),
+      );
+    },
+  );
+
+  targeted(tapCommand(program.command("tap"))).action(
+    async (target: string | undefined, flags: TargetFlags & TapFlags) => {
+      const note = (text: string) => void process.stderr.write(`${text}\n`);
+      await withServer(flags, ({ transport }) =>
+        runTap(transport, target, flags, { out: print, note }, interrupted()),
       );
     },
   );

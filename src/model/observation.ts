@@ -190,6 +190,8 @@ export interface Latency {
 /** Rates and quality of requests in some span. */
 export interface GoldenSignals extends Latency {
   readonly requestsPerSecond: number;
+  /** How many were counted in the span. */
+  readonly requests?: number;
   /** Absent without requests. */
   readonly successShare?: number;
   readonly codesPerSecond: Readonly<Record<string, number>>;

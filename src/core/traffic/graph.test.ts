@@ -11,8 +11,8 @@ const world = worldOf([
   pod("reviews-1", "reviews-v1", "reviews"),
   pod("reviews-2", "reviews-v2", "reviews"),
   pod("visitor", "visitor", "visitor"),
-  service("web", "web-1"),
-  service("reviews", "reviews-1", "reviews-2"),
+  service("web"),
+  service("reviews"),
   slice("web", "web-1"),
   slice("reviews", "reviews-1", "reviews-2"),
 ]);
@@ -34,7 +34,7 @@ function pod(name: string, owner: string, app: string) {
   };
 }
 
-function service(name: string, ..._: readonly string[]) {
+function service(name: string) {
   return {
     apiVersion: "v1",
     kind: "Service",
@@ -141,6 +141,7 @@ describe("the traffic graph", () => {
     const web = nodes.find(({ id }) => id === "shop/web");
     assert.deepEqual(web?.signals, {
       requestsPerSecond: 0,
+      requests: 0,
       codesPerSecond: {},
       retriesPerSecond: 0,
     });

@@ -7,6 +7,7 @@
  */
 
 import type { Pod, Service } from "../../api/k8s/core.ts";
+import { matchesLabels } from "../registry/selector.ts";
 import { endpointsOf, servicePortsOf } from "../registry/services.ts";
 import {
   hasEnded,
@@ -35,7 +36,7 @@ export class Places {
     const services = new Map<string, string[]>();
     for (const service of objectsOf<Service>(world, "Service")) {
       const id = objectKey(service);
-      const behind = podsBehind(world, service).flatMap((name) => byName.get(name) ?? []);
+      const behind = podsBehind(world, service, pods, byName);
       this.#byId.set(id, { id, kind: "service", pods: behind });
       for (const workload of new Set(behind.map(workloadOf))) {
         const known = services.get(workload);
@@ -95,9 +96,22 @@ function workloadOf(pod: Pod): string {
   return `${namespaceOf(pod)}/${workloadLabelsOf(pod).workload}`;
 }
 
-function podsBehind(world: World, service: Service): readonly string[] {
+/** What the selector selects, ready or not; without one, the pods among the endpoints that somebody wrote. */
+function podsBehind(
+  world: World,
+  service: Service,
+  pods: readonly Pod[],
+  byName: ReadonlyMap<string, Pod>,
+): readonly Pod[] {
+  const { selector } = service.spec;
+  if (selector !== undefined && Object.keys(selector).length > 0) {
+    return pods.filter(
+      (pod) =>
+        namespaceOf(pod) === namespaceOf(service) && matchesLabels(pod.metadata.labels, selector),
+    );
+  }
   const names = servicePortsOf(service).flatMap((port) =>
     endpointsOf(world, service, port).flatMap(({ pod }) => pod ?? []),
   );
-  return [...new Set(names)];
+  return [...new Set(names)].flatMap((name) => byName.get(name) ?? []);
 }

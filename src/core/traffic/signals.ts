@@ -25,8 +25,10 @@ export interface Measured<T> {
 export function edgeSignals(measured: readonly Measured<EdgeCounts>[]): GoldenSignals {
   const codes: Record<string, number> = {};
   let retries = 0;
+  let requests = 0;
   for (const { counts, spanMs } of measured) {
     for (const [code, count] of Object.entries(counts.codes)) {
+      requests += count;
       codes[code] = (codes[code] ?? 0) + perSecond(count, spanMs);
     }
     retries += perSecond(counts.retries, spanMs);
@@ -40,6 +42,7 @@ export function edgeSignals(measured: readonly Measured<EdgeCounts>[]): GoldenSi
   const sumMs = measured.reduce((total, { counts }) => total + counts.durationSumMs, 0);
   return {
     requestsPerSecond: rate,
+    requests,
     ...(rate === 0 ? {} : { successShare: 1 - failed / rate }),
     codesPerSecond: codes,
     retriesPerSecond: retries,
@@ -51,7 +54,9 @@ export function edgeSignals(measured: readonly Measured<EdgeCounts>[]): GoldenSi
 export function servingSignals(measured: readonly Measured<ServingCounts>[]): GoldenSignals {
   let rate = 0;
   let failed = 0;
+  let requests = 0;
   for (const { counts, spanMs } of measured) {
+    requests += counts.requests;
     rate += perSecond(counts.requests, spanMs);
     failed += perSecond(counts.failed, spanMs);
   }
@@ -59,6 +64,7 @@ export function servingSignals(measured: readonly Measured<ServingCounts>[]): Go
   const sumMs = measured.reduce((total, { counts }) => total + counts.responseSumMs, 0);
   return {
     requestsPerSecond: rate,
+    requests,
     ...(rate === 0 ? {} : { successShare: 1 - failed / rate }),
     codesPerSecond: {},
     retriesPerSecond: 0,
