@@ -51,8 +51,8 @@ const overflow = "overflow";
 
 function podsByAddress(view: NodeView | undefined): ReadonlyMap<string, string> {
   return new Map(
-    (view?.workloads ?? []).flatMap(({ address, namespace, name }) =>
-      address === undefined ? [] : [[address, `${namespace}/${name}`] as const],
+    (view?.workloads ?? []).flatMap(({ addresses, namespace, name }) =>
+      addresses.map((address) => [address, `${namespace}/${name}`] as const),
     ),
   );
 }

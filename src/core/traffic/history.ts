@@ -10,7 +10,13 @@
  */
 
 import { type PackedHistogram, packed, unpacked } from "../../base/log-histogram.ts";
-import type { DropCounts, EdgeCounts, NodeReport, ServingCounts } from "../../model/observation.ts";
+import type {
+  DropCounts,
+  EdgeCounts,
+  FoundCounts,
+  NodeReport,
+  ServingCounts,
+} from "../../model/observation.ts";
 import { edgeKey, servingKey } from "./increase.ts";
 import type { Measured } from "./signals.ts";
 import {
@@ -183,9 +189,11 @@ interface PackedEdge extends Omit<EdgeCounts, "durations"> {
   readonly durations: PackedHistogram;
 }
 
-interface PackedServing extends Omit<ServingCounts, "responses" | "services"> {
+interface PackedServing extends Omit<ServingCounts, "responses" | "services" | "found"> {
   readonly responses: PackedHistogram;
   readonly services: PackedHistogram;
+  /** Three numbers for each level. */
+  readonly found: readonly number[];
 }
 
 class Slot {
@@ -270,9 +278,23 @@ function unpackEdge(edge: PackedEdge): EdgeCounts {
 }
 
 function packServing(each: ServingCounts): PackedServing {
-  return { ...each, responses: packed(each.responses), services: packed(each.services) };
+  return {
+    ...each,
+    responses: packed(each.responses),
+    services: packed(each.services),
+    found: each.found.flat(),
+  };
 }
 
 function unpackServing(each: PackedServing): ServingCounts {
-  return { ...each, responses: unpacked(each.responses), services: unpacked(each.services) };
+  const found = Array.from({ length: each.found.length / 3 }, (_, level): FoundCounts => {
+    const [requests = 0, sumMs = 0, squareSumMs2 = 0] = each.found.slice(3 * level, 3 * level + 3);
+    return [requests, sumMs, squareSumMs2];
+  });
+  return {
+    ...each,
+    responses: unpacked(each.responses),
+    services: unpacked(each.services),
+    found,
+  };
 }

@@ -88,6 +88,10 @@ function servingIncrease(before: ServingCounts | undefined, now: ServingCounts):
     services: increase(before.services, now.services),
     serviceSumMs: now.serviceSumMs - before.serviceSumMs,
     serviceSquareSumMs2: now.serviceSquareSumMs2 - before.serviceSquareSumMs2,
+    found: now.found.map(([requests, sumMs, squareSumMs2], level) => {
+      const [n, m, q] = before.found[level] ?? [0, 0, 0];
+      return [requests - n, sumMs - m, squareSumMs2 - q] as const;
+    }),
   };
 }
 

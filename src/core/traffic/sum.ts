@@ -1,7 +1,12 @@
 /** Adding up counts of the same thing, whoever took them: pods of one workload, seconds of one edge. */
 
 import { sum } from "../../base/log-histogram.ts";
-import type { DropCounts, EdgeCounts, ServingCounts } from "../../model/observation.ts";
+import type {
+  DropCounts,
+  EdgeCounts,
+  FoundCounts,
+  ServingCounts,
+} from "../../model/observation.ts";
 import { edgeKey, servingKey } from "./increase.ts";
 
 /** One entry for each edge, version and security. */
@@ -53,8 +58,24 @@ export function totalServing([first, ...others]: Some<ServingCounts>): ServingCo
     services: sum(all.map(({ services }) => services)),
     serviceSumMs: total(all, ({ serviceSumMs }) => serviceSumMs),
     serviceSquareSumMs2: total(all, ({ serviceSquareSumMs2 }) => serviceSquareSumMs2),
+    found: totalFound(all.map(({ found }) => found)),
   };
 }
+
+/** Level by level. */
+function totalFound(lists: readonly (readonly FoundCounts[])[]): readonly FoundCounts[] {
+  const levels = Math.max(0, ...lists.map(({ length }) => length));
+  return Array.from({ length: levels }, (_, level) => {
+    const all = lists.map((list) => list[level] ?? noneFound);
+    return [
+      total(all, ([requests]) => requests),
+      total(all, ([, sumMs]) => sumMs),
+      total(all, ([, , squareSumMs2]) => squareSumMs2),
+    ];
+  });
+}
+
+const noneFound: FoundCounts = [0, 0, 0];
 
 export function totalDrops([first, ...others]: Some<DropCounts>): DropCounts {
   return { ...first, packets: total([first, ...others], ({ packets }) => packets) };

@@ -41,6 +41,7 @@ export function served(pod: string, service: string, requests: number): ServingC
     services: [[bucketOf(5), requests]],
     serviceSumMs: 5 * requests,
     serviceSquareSumMs2: 25 * requests,
+    found: [[requests, 5 * requests, 25 * requests]],
   };
 }
 

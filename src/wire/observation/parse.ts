@@ -9,6 +9,7 @@ import { bucketCount, type SparseHistogram } from "../../base/log-histogram.ts";
 import type {
   DropCounts,
   EdgeCounts,
+  FoundCounts,
   NodeReport,
   ServingCounts,
   SidecarObservation,
@@ -25,6 +26,7 @@ export const reportLimits = {
   taps: 16,
 };
 const maxCodes = 128;
+const maxFound = 64;
 /** No report covers more: an agent that was away for longer begins anew. */
 const maxSpanMs = 60_000;
 
@@ -94,7 +96,16 @@ function serving(value: unknown, path: string): ServingCounts {
     services: histogram(at["services"], `${path}.services`),
     serviceSumMs: number("serviceSumMs"),
     serviceSquareSumMs2: number("serviceSquareSumMs2"),
+    found: list(at["found"], `${path}.found`, maxFound, found),
   };
+}
+
+function found(value: unknown, path: string): FoundCounts {
+  const [requests, sumMs, squareSumMs2] = list(value, path, 3, amount);
+  if (requests === undefined || sumMs === undefined || squareSumMs2 === undefined) {
+    throw wrong(path, "three numbers", value);
+  }
+  return [requests, sumMs, squareSumMs2];
 }
 
 function drop(value: unknown, path: string): DropCounts {
