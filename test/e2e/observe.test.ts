@@ -26,7 +26,7 @@ spec:
   template:
     metadata: { labels: { app: echo, version: v1 } }
     spec:
-      containers: [{ name: echo, image: heddle/echo-service, env: [{ name: SERVICE, value: echo }] }]
+      containers: [{ name: echo, image: "heddle.dev/echo-service:1", env: [{ name: SERVICE, value: echo }] }]
 ---
 apiVersion: v1
 kind: Service
