@@ -9,6 +9,7 @@ import type { BenchResult } from "./result.ts";
 const benches: Readonly<Record<string, () => Promise<BenchResult>>> = {
   "sidecar-pair": async () => (await import("./sidecar-pair.ts")).run(),
   "grpc-hop": async () => (await import("./grpc-hop.ts")).run(),
+  observation: async () => (await import("./observation.ts")).run(),
   "cni-add": async () => {
     const result = await (await import("./cni-add.ts")).run();
     const { ours, reference, floor, ratio, ...details } = result;

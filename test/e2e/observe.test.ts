@@ -9,7 +9,7 @@ import { present } from "../../src/base/error.ts";
 import { fetchGraph, fetchPods } from "../../src/cli/top/views.ts";
 import type { GraphEdge, ServiceView, TappedRequest } from "../../src/model/observation.ts";
 import { heddle, projectRoot, skipWithoutRoot, startLab, type TestLab } from "../lab.ts";
-import { load } from "./load-report.ts";
+import { load, startLoad } from "./load-report.ts";
 
 /** Called by nobody but the tests. */
 const quiet = `
@@ -87,6 +87,11 @@ describe("live traffic", { skip: skipWithoutRoot }, () => {
   };
   const ask = (...options: string[]) =>
     lab.curl("quiet/client", "-o", "/dev/null", ...options, url);
+  /** In force until the scope ends. */
+  const applied = async (yaml: string): Promise<AsyncDisposable> => {
+    await lab.apply(yaml);
+    return { [Symbol.asyncDispose]: () => lab.delete(yaml) };
+  };
   const CLI = (...words: string[]) => heddle([...words, "--lab", lab.name], lab.base);
 
   test("is on the graph within two seconds of its start", async () => {
@@ -120,22 +125,21 @@ describe("live traffic", { skip: skipWithoutRoot }, () => {
   });
 
   test("fails where a fault is injected, and says by which rule", async () => {
-    await lab.apply(fault);
+    await using _ = await applied(fault);
     const report = await load(lab, "quiet/client", url, "2", "--requests", "100");
     assert.deepEqual(report.statuses, { 503: 100 });
-    await lab.until("success falls", async () => {
-      const { signals, health } = (await edge(2)) ?? {};
-      return health === "failing" && signals?.successShare === 0;
-    });
+    await lab.until("a time is seen in which nothing succeeded", async () =>
+      (await service()).history.some(({ successShare }) => successShare === 0),
+    );
+    assert.ok((present(await edge(120), "the edge").signals.codesPerSecond["503"] ?? 0) > 0);
     const { routes, objects } = await service();
     assert.deepEqual(routes[0]?.policies[0], "aborts 100 % with 503");
     assert.equal(routes[0]?.from, "VirtualService quiet/echo");
     assert.ok(objects.some(({ kind, yaml }) => kind === "VirtualService" && /abort/.test(yaml)));
-    await lab.delete(fault);
   });
 
   test("that a policy refuses is an edge with the policy's name", async () => {
-    await lab.apply(isolated);
+    await using _ = await applied(isolated);
     const pod = present((await lab.pods("echo-"))[0]?.ip, "address of echo");
     // Straight to the pod, where no sidecar holds a connection yet.
     const refused = await lab.curl("outsider", "-m", "2", `http://${pod}:8080/`);
@@ -151,7 +155,6 @@ describe("live traffic", { skip: skipWithoutRoot }, () => {
     assert.match(present(found.dropReason, "a reason"), /quiet\/nobody-calls-echo/);
     const { stdout } = await CLI("top", "edges", "--once");
     assert.match(stdout, /outside\/outsider +quiet\/echo .*refused: .*quiet\/nobody-calls-echo/);
-    await lab.delete(isolated);
   });
 
   test("is tapped exactly: a marked client's requests, once at each end", async () => {
@@ -177,7 +180,8 @@ describe("live traffic", { skip: skipWithoutRoot }, () => {
   });
 
   test("has a gap and no false rate when an agent or the server is killed", async () => {
-    const running = load(lab, "quiet/client", url, "2", "--seconds", "14");
+    const running = startLoad(lab, "quiet/client", url, "2", "--seconds", "14");
+    await running.ready;
     const known = await count();
     await lab.until("it is counted", async () => (await count()) > known + 20);
     const before = await lab.status();
@@ -188,7 +192,7 @@ describe("live traffic", { skip: skipWithoutRoot }, () => {
     });
     const atReturn = await count();
     await lab.until("counting goes on", async () => (await count()) > atReturn);
-    const { requests } = await running;
+    const { requests } = await running.report;
     await new Promise((resolve) => setTimeout(resolve, 2_500)); // the last reports
     const counted = (await count()) - known;
     assert.ok(counted < requests, `${counted} counted of ${requests}: agents were away`);

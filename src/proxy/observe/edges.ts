@@ -37,7 +37,10 @@ export class EdgeTally {
     this.protocol = protocol;
   }
 
-  request(exchange: Exchange, durationMs: number): void {
+  request(
+    exchange: Pick<Exchange, "status" | "flag" | "attempts" | "outcome">,
+    durationMs: number,
+  ): void {
     const { flag, attempts } = exchange;
     const status = exchange.outcome(exchange.status);
     this.#codes.set(status, (this.#codes.get(status) ?? 0) + 1);
