@@ -14,6 +14,7 @@ const admission: Readonly<Record<DropReason, string>> = {
   "spoofed-source": "its source address is not the pod's",
   "unknown-link": "its link belongs to no attached pod",
   "overlay-from-pod": "pods may not send overlay packets",
+  "loopback-from-pod": "pods may not send to loopback addresses",
 };
 
 export function explainDrop(drop: Drop, view: NodeView | undefined): DropExplanation {
