@@ -85,6 +85,22 @@ describe("what a pair of sidecars observes", () => {
     assert.ok((serving?.responseSumMs ?? 0) <= (edge?.durationSumMs ?? 0));
   });
 
+  test("has the Service that was meant where a fault answers for it", async () => {
+    await using harness = new Harness();
+    const service = { namespace: "shop", name: "cart", host: "cart", port: 80 };
+    const abort = { percent: 100, status: 503 };
+    const { sidecar, port } = await harness.outbound(
+      [virtualHost(["*"], [{ ...route(forward("cart")), fault: { abort } }])],
+      { clusters: [cluster("cart", { service })] },
+    );
+    assert.equal((await request(port)).status, 503);
+    const [edge] = observed(sidecar).edges;
+    assert.deepEqual(
+      [edge?.destination, edge?.codes, edge?.flags, edge?.mtls],
+      ["shop/cart", { "503": 1 }, { FI: 1 }, undefined],
+    );
+  });
+
   test("is an edge from outside where the caller has no identity", async () => {
     await using harness = new Harness();
     const ca = await createMeshCa();
