@@ -53,18 +53,10 @@ export class LogHistogram {
     this.#counts[bucket] = (this.#counts[bucket] ?? 0) + 1;
   }
 
-  /** Adds what another one counted; indices that no histogram has are passed over. */
-  add(histogram: SparseHistogram): void {
-    for (const [bucket, count] of histogram) {
-      if (bucket >= 0 && bucket < bucketCount) {
-        this.#counts[bucket] = (this.#counts[bucket] ?? 0) + count;
-      }
-    }
-  }
-
   sparse(): SparseHistogram {
     const pairs: [number, number][] = [];
-    for (const [bucket, count] of this.#counts.entries()) {
+    for (let bucket = 0; bucket < bucketCount; bucket++) {
+      const count = this.#counts[bucket] ?? 0;
       if (count > 0) pairs.push([bucket, count]);
     }
     return pairs;
@@ -73,9 +65,37 @@ export class LogHistogram {
 
 /** All of several histograms in one. */
 export function sum(histograms: Iterable<SparseHistogram>): SparseHistogram {
-  const all = new LogHistogram();
-  for (const histogram of histograms) all.add(histogram);
-  return all.sparse();
+  for (const histogram of histograms) {
+    for (let i = 0; i < histogram.length; i++) {
+      const pair = histogram[i];
+      if (pair !== undefined) addTo(pair[0], pair[1]);
+    }
+  }
+  return takeScratch();
+}
+
+// One for all sums: a sum has some twenty buckets, and to make and walk all of them for each costs far more.
+const scratch = new Float64Array(bucketCount);
+let lowest = bucketCount;
+let highest = -1;
+
+function addTo(bucket: number, count: number): void {
+  if (bucket < 0 || bucket >= bucketCount) return;
+  scratch[bucket] = (scratch[bucket] ?? 0) + count;
+  if (bucket < lowest) lowest = bucket;
+  if (bucket > highest) highest = bucket;
+}
+
+function takeScratch(): SparseHistogram {
+  const pairs: [number, number][] = [];
+  for (let bucket = lowest; bucket <= highest; bucket++) {
+    const count = scratch[bucket] ?? 0;
+    if (count > 0) pairs.push([bucket, count]);
+    scratch[bucket] = 0;
+  }
+  lowest = bucketCount;
+  highest = -1;
+  return pairs;
 }
 
 /** What was counted between two readings of one histogram. */
@@ -101,6 +121,16 @@ export function packed(histogram: SparseHistogram): PackedHistogram {
   return histogram.map(
     ([bucket, count]) => bucket * packedCounts + Math.min(Math.round(count), packedCounts - 1),
   );
+}
+
+export function sumPacked(histograms: Iterable<PackedHistogram>): SparseHistogram {
+  for (const histogram of histograms) {
+    for (let i = 0; i < histogram.length; i++) {
+      const each = histogram[i] ?? 0;
+      addTo(Math.floor(each / packedCounts), each % packedCounts);
+    }
+  }
+  return takeScratch();
 }
 
 export function unpacked(histogram: PackedHistogram): SparseHistogram {

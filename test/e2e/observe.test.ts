@@ -180,7 +180,7 @@ describe("live traffic", { skip: skipWithoutRoot }, () => {
   });
 
   test("has a gap and no false rate when an agent or the server is killed", async () => {
-    const running = startLoad(lab, "quiet/client", url, "2", "--seconds", "14");
+    const running = startLoad(lab, "quiet/client", url, "2", "--seconds", "20");
     await running.ready;
     const known = await count();
     await lab.until("it is counted", async () => (await count()) > known + 20);

@@ -5,11 +5,12 @@
  * time, so a report that comes late or never distorts nothing.
  *
  * Memory is bounded: a slot of a node holds so many series of each kind, and all slots together so many entries; what
- * is more is added to one series called `overflow`. An entry is at most half a kilobyte for usual latencies, so the
- * default limit is a hundred megabytes; a shop of eight services takes five.
+ * is more is added to one series called `overflow`. An entry is 1.3 kB where thirty buckets of latency are occupied, so
+ * the default limit is 130 MB. A series that never rests has 480 entries in an hour: the limit is reached by some 200
+ * of them, and the shop's fifteen take 9 MB.
  */
 
-import { type PackedHistogram, packed, unpacked } from "../../base/log-histogram.ts";
+import { type PackedHistogram, packed, sumPacked, unpacked } from "../../base/log-histogram.ts";
 import type {
   DropCounts,
   EdgeCounts,
@@ -19,15 +20,7 @@ import type {
 } from "../../model/observation.ts";
 import { edgeKey, servingKey } from "./increase.ts";
 import type { Measured } from "./signals.ts";
-import {
-  dropKey,
-  sumDrops,
-  sumEdges,
-  sumServing,
-  totalDrops,
-  totalEdges,
-  totalServing,
-} from "./sum.ts";
+import { dropKey, sumDrops, totalDrops, totalEdges, totalServing } from "./sum.ts";
 
 export interface HistoryLimits {
   /** Series of each kind in one slot of one node. */
@@ -39,7 +32,7 @@ export interface HistoryLimits {
 
 export const defaultHistoryLimits: HistoryLimits = {
   seriesPerSlot: 500,
-  entries: 200_000,
+  entries: 100_000,
   nodes: 1_000,
 };
 
@@ -124,8 +117,12 @@ export class TrafficHistory {
         .map(([, slot]) => slot);
       const spanMs = slots.reduce((total, slot) => total + slot.coveredMs, 0);
       const over = <T>(counts: T): Measured<T> => ({ counts, spanMs });
-      edges.push(...sumEdges(slots.flatMap((slot) => slot.edgeCounts())).map(over));
-      serving.push(...sumServing(slots.flatMap((slot) => slot.servingCounts())).map(over));
+      for (const group of groupsOf(slots.map((slot) => slot.edges))) {
+        edges.push(over(sumOfEdges(group)));
+      }
+      for (const group of groupsOf(slots.map((slot) => slot.serving))) {
+        serving.push(over(sumOfServing(group)));
+      }
       drops.push(...sumDrops(slots.flatMap((slot) => [...slot.drops.values()])).map(over));
     }
     return { at, seconds, edges, serving, drops };
@@ -262,6 +259,54 @@ class Slot {
 
 const overflow = "overflow";
 
+type Some<T> = readonly [T, ...T[]];
+
+/** What several slots have of each series. */
+function groupsOf<T>(slots: readonly ReadonlyMap<string, T>[]): Iterable<Some<T>> {
+  const groups = new Map<string, [T, ...T[]]>();
+  for (const slot of slots) {
+    for (const [key, entry] of slot) {
+      const group = groups.get(key);
+      if (group === undefined) groups.set(key, [entry]);
+      else group.push(entry);
+    }
+  }
+  return groups.values();
+}
+
+// Histograms are added as they are kept: to unpack each of them would be most of the work of a graph.
+
+function sumOfEdges(group: Some<PackedEdge>): EdgeCounts {
+  const plain = ({ durations: _, ...rest }: PackedEdge): EdgeCounts => ({ ...rest, durations: [] });
+  const [first, ...others] = group;
+  return {
+    ...totalEdges([plain(first), ...others.map(plain)]),
+    durations: sumPacked(group.map(({ durations }) => durations)),
+  };
+}
+
+function sumOfServing(group: Some<PackedServing>): ServingCounts {
+  const plain = (each: PackedServing): ServingCounts => ({
+    ...each,
+    responses: [],
+    services: [],
+    found: foundOf(each),
+  });
+  const [first, ...others] = group;
+  return {
+    ...totalServing([plain(first), ...others.map(plain)]),
+    responses: sumPacked(group.map(({ responses }) => responses)),
+    services: sumPacked(group.map(({ services }) => services)),
+  };
+}
+
+function foundOf({ found }: PackedServing): readonly FoundCounts[] {
+  return Array.from({ length: found.length / 3 }, (_, level): FoundCounts => {
+    const at = 3 * level;
+    return [found[at] ?? 0, found[at + 1] ?? 0, found[at + 2] ?? 0];
+  });
+}
+
 function resolutionFor(seconds: number): { readonly ring: number; readonly widthMs: number } {
   const [fine, coarse] = resolutions;
   return seconds * 1000 <= fine.widthMs * fine.count
@@ -287,14 +332,10 @@ function packServing(each: ServingCounts): PackedServing {
 }
 
 function unpackServing(each: PackedServing): ServingCounts {
-  const found = Array.from({ length: each.found.length / 3 }, (_, level): FoundCounts => {
-    const [requests = 0, sumMs = 0, squareSumMs2 = 0] = each.found.slice(3 * level, 3 * level + 3);
-    return [requests, sumMs, squareSumMs2];
-  });
   return {
     ...each,
     responses: unpacked(each.responses),
     services: unpacked(each.services),
-    found,
+    found: foundOf(each),
   };
 }
