@@ -15,6 +15,9 @@ const admission: Readonly<Record<DropReason, string>> = {
   "unknown-link": "its link belongs to no attached pod",
   "overlay-from-pod": "pods may not send overlay packets",
   "loopback-from-pod": "pods may not send to loopback addresses",
+  "no-local-endpoint": "the Service is served on the node itself only, and has no endpoint on it",
+  "no-service": "no Service has this address and port",
+  "source-range": "the Service takes nobody from this source address",
 };
 
 export function explainDrop(drop: Drop, view: NodeView | undefined): DropExplanation {
