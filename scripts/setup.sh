@@ -97,6 +97,11 @@ if [ "$mode" = test ]; then
   need golang-go has_go
   need nghttp2-client has_command h2load
   need chromium test -x /usr/lib/chromium/chromium # /usr/bin/chromium is a script that comes before it
+  need nginx-light has_command nginx
+  need apache2 has_command apache2
+fi
+if [ "$mode" = test ] || [ "$mode" = bench ]; then
+  need haproxy has_command haproxy
 fi
 if [ "$mode" = test ]; then
   need podman has_command podman
@@ -107,7 +112,6 @@ if [ "$mode" = test ]; then
   [ -x build/cnitool ] || need golang-go has_command go
 fi
 if [ "$mode" = bench ]; then
-  need haproxy has_command haproxy
   need containernetworking-plugins test -x /usr/lib/cni/ptp
   need wrk has_command wrk
   need nghttp2-client has_command h2load

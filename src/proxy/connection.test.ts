@@ -228,7 +228,7 @@ describe("interim answers and upgrades", () => {
     const { port } = await harness.toPorts([app]);
     const client = await harness.raw(port);
     client.send(
-      "GET / HTTP/1.1\r\nhost: a\r\nconnection: keep-alive, Upgrade\r\nupgrade: websocket\r\n\r\n",
+      "GET / HTTP/1.1\r\nhost: a\r\nconnection: keep-alive, Upgrade\r\nupgrade: websocket\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
     );
     await client.until((text) => text.endsWith("welcome "));
     await client.send("hi").until((text) => text.endsWith("<hi>"));
@@ -260,7 +260,9 @@ describe("interim answers and upgrades", () => {
     const app = await harness.app((_, res) => res.end("no"));
     const { port } = await harness.toPorts([app]);
     const client = await harness.raw(port);
-    client.send("GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n");
+    client.send(
+      "GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+    );
     assert.match(await client.until((text) => text.endsWith("no")), /^HTTP\/1.1 200 /);
   });
 });

@@ -1,10 +1,17 @@
 /** `npm run fuzz -- NAME [--count N] [--seed S]`: fuzzes the codecs whose name begins so; ten million inputs each. */
 
 import { parseArgs } from "node:util";
+import { http1Requests, http1Responses } from "./http1.ts";
 import { hpackBlocks, http2Client, http2Server } from "./http2.ts";
 import { type FuzzTarget, fuzz } from "./target.ts";
 
-const targets: readonly FuzzTarget[] = [hpackBlocks, http2Server, http2Client];
+const targets: readonly FuzzTarget[] = [
+  http1Requests,
+  http1Responses,
+  hpackBlocks,
+  http2Server,
+  http2Client,
+];
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

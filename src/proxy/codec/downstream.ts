@@ -26,6 +26,8 @@ import { Exchange } from "../stack/exchange.ts";
 import type { Head } from "../stack/head.ts";
 import type { DownstreamLeg, Switched } from "../stack/legs.ts";
 import {
+  bodilessResponseDrops,
+  chunkedLine,
   fieldValue,
   introducePeer,
   keptFields,
@@ -196,10 +198,11 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
       return;
     }
     const text = bytes.toString("latin1", base, bodyStart);
-    const target = parseTarget(text.slice(head.targetStart, head.targetEnd));
+    const method = text.slice(head.lineStart, head.methodEnd);
+    const target = parseTarget(text.slice(head.targetStart, head.targetEnd), method);
     // Envoy's default: HTTP/1.0 has no Host to route by, and no chunks to answer with.
     if (head.minor === 0 || target === undefined) {
-      this.#refuseWith(head.minor === 0 ? 426 : 400);
+      this.#refuseWith(head.minor === 0 ? 426 : method === "CONNECT" ? 405 : 400);
       return;
     }
     const host = fieldValue(head, text, head.fieldAt(mark.host));
@@ -270,8 +273,11 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
 
   // ---- answers ---------------------------------------------------------------------------------
 
+  /** An interim answer (1xx but 101). An endless row of them must not pile up before a client that does not read. */
   writeInterim(head: Head, text: string): void {
-    this.transport.writeText(text.slice(0, head.headEnd));
+    const line = text.slice(head.lineStart, head.startLineEnd + 2);
+    this.transport.writeText(`${line}${keptFields(head, text, bodilessResponseDrops)}\r\n`);
+    if (this.transport.isBackedUp) this.#exchange?.upstream?.pause();
   }
 
   writeLocal(exchange: Exchange, status: number, body: string, fields: string): void {
@@ -305,9 +311,14 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
       head.minor === 1 && text.charCodeAt(head.lineStart + 7) === 49
         ? text.slice(head.lineStart, head.startLineEnd + 2)
         : `HTTP/1.1 ${text.slice(head.lineStart + 9, head.startLineEnd + 2)}`;
-    out += keptFields(head, text, responseDrops, dropped);
+    out += keptFields(
+      head,
+      text,
+      head.status === 204 ? bodilessResponseDrops : responseDrops,
+      dropped,
+    );
     if (edit !== undefined) out += edit.lines;
-    if (this.#chunks) out += "transfer-encoding: chunked\r\n";
+    if (this.#chunks || (head.isChunked && head.status !== 204)) out += chunkedLine;
     out += this.#isLast ? "connection: close\r\n\r\n" : "\r\n";
     exchange.responseBytes += out.length + end - start;
     if (this.#chunks && end > start) {

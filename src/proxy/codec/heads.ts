@@ -2,7 +2,7 @@
  * Heads on their way through the proxy: which fields it watches, and the text that goes out.
  *
  * A head leaves as the text it came in, cut where something must go (hop-by-hop fields, edited ones) and with lines put
- * at its end; for most requests that is one slice. Bytes are latin1 on both sides, so whatever a field held goes through
+ * at its end; for most requests that is one slice. White space that servers read differently is not passed on. Bytes are latin1 on both sides, so whatever a field held goes through
  * unchanged.
  *
  * Not here: what to add for whom (filter/router.ts), and what a configuration wants edited (config/header-edits.ts).
@@ -60,11 +60,19 @@ function dropTable(marks: readonly number[]): DropTable {
   return table;
 }
 
-// RFC 9110 §7.6.1. Transfer-Encoding stays: chunks go on as they came.
-const hopByHop = [mark.connection, mark.keepAlive, mark.proxyConnection, mark.te];
+// RFC 9110 §7.6.1. Transfer-Encoding is written anew; the chunks go on as they came.
+const hopByHop = [
+  mark.connection,
+  mark.keepAlive,
+  mark.proxyConnection,
+  mark.te,
+  mark.transferEncoding,
+];
+export const chunkedLine = "transfer-encoding: chunked\r\n";
 
 export const requestDrops: DropTable = dropTable([
   ...hopByHop,
+  mark.disguised,
   mark.upgrade,
   ownMark.peer,
   ownMark.clientCertificate,
@@ -72,10 +80,17 @@ export const requestDrops: DropTable = dropTable([
 /** The request asks for another protocol, and may. Connection is written anew, with nothing but the upgrade in it. */
 export const upgradeRequestDrops: DropTable = dropTable([
   ...hopByHop,
+  mark.disguised,
   ownMark.peer,
   ownMark.clientCertificate,
 ]);
 export const responseDrops: DropTable = dropTable([...hopByHop, mark.upgrade]);
+/** 1xx and 204 have no body and must not claim one (RFC 9110 §8.6, RFC 9112 §6.1). */
+export const bodilessResponseDrops: DropTable = dropTable([
+  ...hopByHop,
+  mark.upgrade,
+  mark.contentLength,
+]);
 export const upgradeResponseDrops: DropTable = dropTable(hopByHop);
 
 /** Names (lower case) that are taken out besides the marked ones. */
@@ -90,6 +105,14 @@ export function keptFields(
 ): string {
   const { slots, marks, count } = head;
   let kept = "";
+  if (head.isLoose) {
+    for (let i = 0; i < count; i++) {
+      const name = text.slice(slots[i * 4], slots[i * 4 + 1]);
+      const isDropped = drops[marks[i] ?? 0] === 1 || names?.has(name.toLowerCase()) === true;
+      if (!isDropped) kept += `${name}: ${fieldValue(head, text, i)}\r\n`;
+    }
+    return kept;
+  }
   let run = head.startLineEnd + 2;
   for (let i = 0; i < count; i++) {
     const known = marks[i] ?? 0;

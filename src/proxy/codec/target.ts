@@ -3,9 +3,11 @@
  *
  * Policies and routes must judge the very path that the application will act on, so what can be written in several ways
  * is written in one before anybody looks at it, and goes on that way (Istio's BASE normalisation: dot segments resolved,
- * backslashes turned, unreserved characters unescaped). Nearly every path has nothing to change and is recognised by its
+ * backslashes turned, unreserved characters unescaped), and bytes that may not stand in a target are escaped. Nearly every path has nothing to change and is recognised by its
  * bytes.
  */
+
+import { isValidHost } from "../../wire/http1/field-values.ts";
 
 export interface Target {
   readonly path: string;
@@ -15,14 +17,26 @@ export interface Target {
   readonly authority: string | undefined;
 }
 
-/** Undefined when the target is no path: CONNECT's authority form, or nonsense. */
-export function parseTarget(text: string): Target | undefined {
+/**
+ * Undefined when the target is no path, or not one for this method: `*` is for OPTIONS (RFC 9112 §3.2.4), and CONNECT has
+ * no path at all: whatever a server takes one for, its 2xx would turn the connection into a tunnel behind our back.
+ */
+export function parseTarget(text: string, method: string): Target | undefined {
+  if (method === "CONNECT") return undefined;
   if (text.charCodeAt(0) === 47) return originForm(text, undefined);
-  if (text === "*") return { path: "*", query: "", authority: undefined };
-  const absolute = /^https?:\/\/([^/?@]+)((?:[/?].*)?)$/i.exec(text);
-  if (absolute === null) return undefined;
+  if (text === "*") {
+    return method === "OPTIONS" ? { path: "*", query: "", authority: undefined } : undefined;
+  }
+  const absolute = /^https?:\/\/([^/?]+)((?:[/?].*)?)$/i.exec(text);
+  // The authority goes on as Host, and must be one.
+  if (absolute === null || !isHostText(absolute[1] ?? "")) return undefined;
   const rest = absolute[2] ?? "";
   return originForm(rest.startsWith("/") ? rest : `/${rest}`, absolute[1]);
+}
+
+function isHostText(text: string): boolean {
+  const bytes = Buffer.from(text, "latin1");
+  return isValidHost(bytes, 0, bytes.length);
 }
 
 function originForm(text: string, authority: string | undefined): Target | undefined {
@@ -30,14 +44,22 @@ function originForm(text: string, authority: string | undefined): Target | undef
   const raw = question < 0 ? text : text.slice(0, question);
   const path = normalizePath(raw);
   if (path === undefined) return undefined;
-  return { path, query: question < 0 ? "" : text.slice(question), authority };
+  return { path, query: question < 0 ? "" : escapeBytes(text.slice(question)), authority };
+}
+
+/** Bytes above ASCII, which some clients send as they are and some servers refuse. */
+function escapeBytes(text: string): string {
+  return text.replace(
+    /[\x80-\xff]/g,
+    (byte) => `%${byte.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
 }
 
 /** Undefined when the path climbs above the root, or escapes a byte wrongly. */
 export function normalizePath(raw: string): string | undefined {
-  if (!/[\\%]|\/\./.test(raw)) return raw;
+  if (!/[\\%\x80-\xff]|\/\./.test(raw)) return raw;
   if (/%(?![0-9a-fA-F]{2})/.test(raw) || /%00/.test(raw)) return undefined;
-  const plain = raw
+  const plain = escapeBytes(raw)
     .replaceAll("\\", "/")
     .replace(/%([0-9a-fA-F]{2})/g, (escaped, digits: string) => {
       const character = String.fromCharCode(Number.parseInt(digits, 16));

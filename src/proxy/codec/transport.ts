@@ -203,9 +203,12 @@ export class Transport {
     this.socket.destroy(error);
   }
 
-  /** Closes with RST, so that the peer cannot take a cut message for a whole one. */
+  /**
+   * Closes with RST, so that the peer cannot take a cut message for a whole one. Where our FIN is out or on its way there
+   * is nothing to cut, and libuv refuses to reset: Node would lose the handle, and never end.
+   */
   reset(): void {
-    if (this.isTls) this.socket.destroy();
+    if (this.isTls || this.socket.writableEnded) this.socket.destroy();
     else this.socket.resetAndDestroy();
   }
 }

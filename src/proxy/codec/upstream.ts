@@ -39,6 +39,7 @@ export class HttpUpstream implements Reader, UpstreamLeg {
   #hasHead = false;
   #isRequestSent = false;
   #mayStay = false;
+  #hasContinued = false;
   #isIntroduced = false;
   /** The request's body came without a length, in HTTP/2: it goes on in chunks of our making. */
   #chunks = false;
@@ -114,7 +115,7 @@ export class HttpUpstream implements Reader, UpstreamLeg {
   start(exchange: Exchange): void {
     this.state = "busy";
     this.#exchange = exchange;
-    this.#hasHead = this.#isRequestSent = this.#mayStay = false;
+    this.#hasHead = this.#isRequestSent = this.#mayStay = this.#hasContinued = false;
     exchange.onConnection(this);
   }
 
@@ -211,6 +212,7 @@ export class HttpUpstream implements Reader, UpstreamLeg {
         exchange.onUpgrade(this, head, text, Buffer.from(bytes.subarray(headEnd, length)));
         return length;
       }
+      if (head.status === 100) this.#hasContinued = true;
       exchange.onInterim(head, text);
       return headEnd;
     }
@@ -224,6 +226,8 @@ export class HttpUpstream implements Reader, UpstreamLeg {
     }
     // More than the answer: whatever it is, this connection cannot be trusted with another request.
     if (bodyEnd < length || this.#body.endsAtClose) this.#mayStay = false;
+    // It answered without asking for the body: whether it reads that as a body or as a request, nobody can tell.
+    if (exchange.expectsContinue && !this.#hasContinued) this.#mayStay = false;
     const isDone = this.#body.isDone;
     if (!exchange.onResponse(head, text, bytes, headEnd, bodyEnd, isDone)) {
       this.#giveUp(isDone);

@@ -1,4 +1,8 @@
-/** Header edits compiled for the codec: names to take out, lines to put in. Set is "take out, then put in". */
+/**
+ * Header edits compiled for the codec: names to take out, lines to put in. Set is "take out, then put in".
+ *
+ * Framing is the codec's: an edit that names a field of it does nothing there, whoever wrote it.
+ */
 
 import type { HeaderEdit } from "../../model/proxy-config.ts";
 
@@ -16,6 +20,9 @@ export function compileEdits(edits: readonly (HeaderEdit | undefined)[]): Compil
   const dropped = new Set<string>();
   let lines: { readonly name: string; readonly value: string }[] = [];
   let authority: string | undefined;
+  const put = (name: string, value: string) => {
+    if (!ofFraming.has(name.toLowerCase())) lines.push({ name, value });
+  };
   const take = (name: string) => {
     dropped.add(name.toLowerCase());
     lines = lines.filter((line) => line.name.toLowerCase() !== name.toLowerCase());
@@ -27,16 +34,16 @@ export function compileEdits(edits: readonly (HeaderEdit | undefined)[]): Compil
       if (isAuthority(name)) authority = value;
       else {
         take(name);
-        lines.push({ name, value });
+        put(name, value);
       }
     }
     for (const [name, value] of edit.add) {
       if (isAuthority(name)) authority = value;
-      else lines.push({ name, value });
+      else put(name, value);
     }
   }
-  // Whoever could remove these could make the next hop read another message.
-  for (const needed of ["host", "content-length", "transfer-encoding"]) dropped.delete(needed);
+  dropped.delete("host");
+  for (const needed of ofFraming) dropped.delete(needed);
   const isEmpty = dropped.size === 0 && lines.length === 0 && authority === undefined;
   if (isEmpty) return undefined;
   const text = lines
@@ -44,6 +51,17 @@ export function compileEdits(edits: readonly (HeaderEdit | undefined)[]): Compil
     .join("");
   return { dropped, lines: text, authority };
 }
+
+/** Whoever could change these could make the next hop read another message. */
+const ofFraming: ReadonlySet<string> = new Set([
+  "content-length",
+  "transfer-encoding",
+  "connection",
+  "keep-alive",
+  "proxy-connection",
+  "te",
+  "upgrade",
+]);
 
 function isAuthority(name: string): boolean {
   return name === ":authority" || name.toLowerCase() === "host";

@@ -63,16 +63,27 @@ describe("a path", () => {
   }
 
   test("is taken out of every form of target", () => {
-    assert.deepEqual(parseTarget("/a?b=/../c"), {
+    const parse = (target: string) => parseTarget(target, "GET");
+    assert.deepEqual(parse("/a?b=/../c"), {
       path: "/a",
       query: "?b=/../c",
       authority: undefined,
     });
-    assert.deepEqual(parseTarget("http://h:1/a?b"), { path: "/a", query: "?b", authority: "h:1" });
-    assert.deepEqual(parseTarget("http://h?b"), { path: "/", query: "?b", authority: "h" });
-    assert.deepEqual(parseTarget("*"), { path: "*", query: "", authority: undefined });
-    assert.equal(parseTarget("host:443"), undefined);
-    assert.equal(parseTarget("http://u@h/"), undefined);
+    assert.deepEqual(parse("/\u00e4?\u00e4=1"), {
+      path: "/%E4",
+      query: "?%E4=1",
+      authority: undefined,
+    });
+    assert.deepEqual(parse("http://h:1/a?b"), { path: "/a", query: "?b", authority: "h:1" });
+    assert.deepEqual(parse("http://h?b"), { path: "/", query: "?b", authority: "h" });
+    const asterisk = { path: "*", query: "", authority: undefined };
+    assert.deepEqual(parseTarget("*", "OPTIONS"), asterisk);
+    assert.equal(parse("*"), undefined);
+    assert.equal(parse("host:443"), undefined);
+    assert.equal(parseTarget("/", "CONNECT"), undefined);
+    for (const host of ["u@h", "h,i", "h:", "h:80:80", "h:port", "[::1", "h\\i", '"h"']) {
+      assert.equal(parse(`http://${host}/`)?.authority, host === "h:" ? host : undefined, host);
+    }
   });
 });
 

@@ -9,6 +9,7 @@
 import { randomUUID } from "node:crypto";
 import type { PathMatch, RouteAction, RouteMatch } from "../../model/proxy-config.ts";
 import {
+  chunkedLine,
   keptFields,
   nominatedNames,
   ownMark,
@@ -95,6 +96,7 @@ function compose(
   let out = line;
   if (authority !== undefined) out += `host: ${authority}\r\n`;
   out += keptFields(head, text, drops, dropped);
+  if (head.isChunked) out += chunkedLine;
   if (head.fieldAt(ownMark.requestId) < 0) out += `x-request-id: ${randomUUID()}\r\n`;
   if (head.fieldAt(ownMark.forwardedProto) < 0) out += "x-forwarded-proto: http\r\n";
   if (peer.principal !== undefined) {

@@ -73,6 +73,7 @@ export class Exchange implements Subject {
   sensitive: ReadonlySet<string> | undefined = undefined;
   /** Lines of trailers that came in HTTP/2. */
   requestTrailers = "";
+  readonly expectsContinue: boolean;
 
   /** Set by the filters as they decide. */
   route: CompiledRoute | undefined = undefined;
@@ -138,7 +139,8 @@ export class Exchange implements Subject {
     this.authority = target.authority ?? host;
     this.isChunked = head.isChunked;
     this.isOpenEnded = downstream.protocol === "HTTP/2" && head.contentLength < 0;
-    this.wantsUpgrade = head.upgrades && isWebSocket(head, text);
+    this.wantsUpgrade = head.upgrades && this.method === "GET" && isWebSocket(head, text);
+    this.expectsContinue = head.expectsContinue;
     this.startedAt = startedAt;
     this.headBytes = this.requestBytes = head.headEnd;
   }
@@ -302,7 +304,7 @@ export class Exchange implements Subject {
     if (!this.isRequestDone) this.downstream.resume();
   }
 
-  /** An interim answer (1xx but 101) goes on as it is. */
+  /** An interim answer (1xx but 101) goes on. */
   onInterim(head: Head, text: string): void {
     this.downstream.writeInterim(head, text);
   }
@@ -475,9 +477,12 @@ const nothing = Buffer.alloc(0);
 
 /**
  * WebSocket is the one protocol that may be switched to, as with Istio: after any other switch (h2c above all) requests
- * would go on inside the tunnel that no policy sees. An upgrade that is not taken up is an ordinary request (RFC 9110 §7.8).
+ * would go on inside the tunnel that no policy sees. An upgrade that is not taken up is an ordinary request (RFC 9110 §7.8);
+ * one with a body is never taken up, since not all servers agree where that body ends and the tunnel begins.
  */
 function isWebSocket(head: Head, text: string): boolean {
+  if (head.isChunked || head.contentLength > 0) return false;
   const index = head.fieldAt(mark.upgrade);
-  return index >= 0 && fieldValue(head, text, index).toLowerCase() === "websocket";
+  if (index < 0 || fieldValue(head, text, index).toLowerCase() !== "websocket") return false;
+  return findField(head, text, "sec-websocket-key") !== undefined; // without it there is no handshake (RFC 6455 §4.1)
 }

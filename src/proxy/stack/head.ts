@@ -24,6 +24,9 @@ export interface Head {
   readonly isChunked: boolean;
   readonly upgrades: boolean;
   readonly nominates: boolean;
+  readonly expectsContinue: boolean;
+  /** Some value has a tab before it or white space behind it. */
+  readonly isLoose: boolean;
   /** Index of the first field with this mark, -1 for none. */
   fieldAt(mark: number): number;
 }

@@ -3,12 +3,14 @@
  *
  * `advance` answers how many of the bytes belong to the body, framing included, so that a proxy can pass them on as they
  * are: chunks are checked, not rebuilt. That is safe only because the check is strict; lines end in CRLF, sizes are plain
- * hexadecimal, extensions hold no control bytes, so every reader downstream sees the same chunks.
+ * hexadecimal, extensions hold no control bytes, so every reader downstream sees the same chunks. Trailers go through
+ * as well, but for those that could change what the head said (trailers.ts): these are a problem.
  */
 
 import { COLON, CR, hexValue, LF, SP, TAB, tokenByte, valueByte } from "./chars.ts";
 import type { Framing } from "./framing.ts";
 import type { HttpProblem } from "./problem.ts";
+import { TrailerName } from "./trailers.ts";
 
 const SEMICOLON = 59;
 const EQUALS = 61;
@@ -48,6 +50,7 @@ export class BodyReader {
   #digits = 0;
   #extensionBytes = 0;
   #trailerBytes = 0;
+  readonly #trailerName = new TrailerName();
 
   begin(framing: Framing): void {
     this.problem = undefined;
@@ -162,7 +165,10 @@ export class BodyReader {
           break;
         default: {
           if (++this.#trailerBytes > maxTrailerBytes) return this.#fail("trailers-too-large", at);
-          if (!this.#trailer(byte)) return this.#fail("bad-trailer", at);
+          if (!this.#trailer(byte)) {
+            const isKnown = this.#state === TRAILER_NAME && byte === COLON;
+            return this.#fail(isKnown ? "forbidden-trailer" : "bad-trailer", at);
+          }
           at++;
         }
       }
@@ -209,12 +215,19 @@ export class BodyReader {
     switch (this.#state) {
       case TRAILER_START:
         if (byte === CR) this.#state = END_LF;
-        else if (tokenByte[byte] === 1) this.#state = TRAILER_NAME;
-        else return false;
+        else if (tokenByte[byte] === 1) {
+          this.#state = TRAILER_NAME;
+          this.#trailerName.begin(byte);
+        } else return false;
         return true;
       case TRAILER_NAME:
-        if (byte === COLON) this.#state = TRAILER_VALUE;
-        return byte === COLON || tokenByte[byte] === 1;
+        if (byte === COLON) {
+          if (this.#trailerName.isForbidden) return false;
+          this.#state = TRAILER_VALUE;
+          return true;
+        }
+        this.#trailerName.add(byte);
+        return tokenByte[byte] === 1;
       case TRAILER_VALUE:
         if (byte === CR) this.#state = TRAILER_LF;
         return byte === CR || byte === SP || byte === TAB || valueByte[byte] === 1;

@@ -25,6 +25,16 @@ export const targetByte: Uint8Array = table(
   (byte) => (byte > 32 && byte < 127 && byte !== 35) || byte >= 128,
 );
 
+/** A host's name or IPv4 address (RFC 3986 §3.2.2: unreserved, sub-delims, %), without the comma. */
+export const hostByte: Uint8Array = table(
+  (byte) => isAlphanumeric(byte) || "-._~!$&'()*+;=%".includes(String.fromCharCode(byte)),
+);
+
+/** Between a host's brackets: an IPv6 address, or one of a future version. */
+export const inBrackets: Uint8Array = table(
+  (byte) => byte === 58 || (hostByte[byte] === 1 && byte !== 37),
+);
+
 /** Value of a hexadecimal digit, 255 for anything else. */
 export const hexValue: Uint8Array = Uint8Array.from({ length: 256 }, (_, byte) => {
   if (byte >= 48 && byte <= 57) return byte - 48;

@@ -3,6 +3,9 @@
  *
  * A name that is watched gets its mark (a small number) in the slot of each field that carries it. Names are looked up
  * by length first: nearly every other name is dismissed by one array access.
+ *
+ * A watched name spelled with `_` for `-` is recognised too, as a disguise: applications behind CGI-like interfaces take
+ * `X_Forwarded_For` for `X-Forwarded-For`, so whoever decides about the one must decide about the other.
  */
 
 /** The fields that this layer itself must understand, in the order of their marks. */
@@ -16,6 +19,7 @@ export const coreFields: readonly string[] = [
   "te",
   "keep-alive",
   "proxy-connection",
+  "", // no name: its mark is that of disguised ones
 ];
 
 /** Marks of `coreFields`; 0 is "not watched". A parser's own names follow from `firstOwnMark`. */
@@ -30,8 +34,13 @@ export const mark = {
   te: 7,
   keepAlive: 8,
   proxyConnection: 9,
+  /** A watched name with `_` in the place of `-`. */
+  disguised: 10,
 } as const;
-export const firstOwnMark: number = coreFields.length + 1;
+export const firstOwnMark: number = mark.disguised + 1;
+
+const HYPHEN = 45;
+const UNDERSCORE = 95;
 
 interface Watched {
   readonly mark: number;
@@ -44,13 +53,16 @@ export class FieldNames {
 
   /** Watches the core fields and `own` (lower case), whose marks are `firstOwnMark`, `firstOwnMark + 1`, … */
   constructor(own: readonly string[] = []) {
-    const names = [...coreFields, ...own];
-    this.count = names.length + 1;
-    const longest = Math.max(...names.map((name) => name.length));
+    const names: readonly (readonly [name: string, mark: number])[] = [
+      ...coreFields.map((name, index) => [name, index + 1] as const),
+      ...own.map((name, index) => [name, firstOwnMark + index] as const),
+    ];
+    this.count = firstOwnMark + own.length;
+    const longest = Math.max(...names.map(([name]) => name.length));
     for (let length = 0; length <= longest; length++) {
-      const watched = names.flatMap((name, index) =>
+      const watched = names.flatMap(([name, mark]) =>
         name.length === length
-          ? [{ mark: index + 1, codes: Uint8Array.from(name, (c) => c.charCodeAt(0)) }]
+          ? [{ mark, codes: Uint8Array.from(name, (c) => c.charCodeAt(0)) }]
           : [],
       );
       this.#byLength.push(watched.length > 0 ? watched : undefined);
@@ -63,12 +75,23 @@ export class FieldNames {
     if (candidates === undefined) return 0;
     for (let i = 0; i < candidates.length; i++) {
       const candidate = candidates[i];
-      if (candidate !== undefined && equalsFolded(bytes, start, candidate.codes)) {
-        return candidate.mark;
+      if (candidate !== undefined && isSpelling(bytes, start, candidate.codes)) {
+        return equalsFolded(bytes, start, candidate.codes) ? candidate.mark : mark.disguised;
       }
     }
     return 0;
   }
+}
+
+/** Whether the bytes are `lower` to somebody who takes `_` for `-`. */
+function isSpelling(bytes: Uint8Array, start: number, lower: Uint8Array): boolean {
+  for (let i = 0; i < lower.length; i++) {
+    let byte = bytes[start + i] ?? 0;
+    if (byte >= 65 && byte <= 90) byte += 32;
+    else if (byte === UNDERSCORE) byte = HYPHEN;
+    if (byte !== lower[i]) return false;
+  }
+  return true;
 }
 
 /** Whether the bytes from `start` are `lower`, ASCII case ignored. The range must be known to be long enough. */

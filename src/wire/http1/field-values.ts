@@ -1,13 +1,17 @@
 /** Readers for the few field values that decide framing and routing; all on bytes in place. */
 
-import { SP, TAB } from "./chars.ts";
+import { COLON, hostByte, inBrackets, SP, TAB } from "./chars.ts";
 import { equalsFolded } from "./field-names.ts";
+
+const OPEN_BRACKET = 91;
+const CLOSE_BRACKET = 93;
 
 const codes = (text: string): Uint8Array => Uint8Array.from(text, (c) => c.charCodeAt(0));
 const chunked = codes("chunked");
 const close = codes("close");
 const keepAlive = codes("keep-alive");
 const upgrade = codes("upgrade");
+const hundredContinue = codes("100-continue");
 
 /** Digits only (RFC 9110 §8.6) and exactly representable; -1 for anything else, a sign or a list included. */
 export function parseLength(bytes: Uint8Array, start: number, end: number): number {
@@ -26,24 +30,32 @@ export function isChunkedOnly(bytes: Uint8Array, start: number, end: number): bo
   return end - start === chunked.length && equalsFolded(bytes, start, chunked);
 }
 
-/** Host: no white space, no path, query, fragment or userinfo. Empty is allowed (RFC 9110 §7.2). */
+/** The one expectation that there is (RFC 9110 §10.1.1). */
+export function isContinue(bytes: Uint8Array, start: number, end: number): boolean {
+  return end - start === hundredContinue.length && equalsFolded(bytes, start, hundredContinue);
+}
+
+/**
+ * Host, or the authority of a target: `name`, `address` or `[address]`, and a port in digits. RFC 9110 §7.2 allows an
+ * empty one, and servers refuse it all the same: it names nobody. Of a name's bytes those that RFC 3986 lets stand there,
+ * but no comma: a list is two hosts to some.
+ */
 export function isValidHost(bytes: Uint8Array, start: number, end: number): boolean {
-  for (let i = start; i < end; i++) {
+  let at = start;
+  if (bytes[start] === OPEN_BRACKET) {
+    while (at < end && bytes[at] !== CLOSE_BRACKET) at++;
+    if (at === end || at === start + 1) return false;
+    for (let i = start + 1; i < at; i++) if (inBrackets[bytes[i] ?? 0] !== 1) return false;
+    at++;
+  } else while (at < end && hostByte[bytes[at] ?? 0] === 1) at++;
+  if (at === start) return false;
+  if (at === end) return true;
+  if (bytes[at] !== COLON) return false;
+  for (let i = at + 1; i < end; i++) {
     const byte = bytes[i] ?? 0;
-    const isBad =
-      byte <= SP || // white space
-      byte === 34 || // "
-      byte === 35 || // #
-      byte === 44 || // ,
-      byte === 47 || // /
-      byte === 60 || // <
-      byte === 62 || // >
-      byte === 63 || // ?
-      byte === 64 || // @
-      byte === 92; // \
-    if (isBad) return false;
+    if (byte < 48 || byte > 57) return false;
   }
-  return true;
+  return end - at <= 6; // a port has five digits at most; none at all is allowed
 }
 
 export interface ConnectionOptions {

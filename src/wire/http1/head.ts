@@ -13,7 +13,13 @@
 
 import { COLON, CR, LF, SP, TAB, targetByte, tokenByte, valueByte } from "./chars.ts";
 import { FieldNames, mark } from "./field-names.ts";
-import { connectionOptions, isChunkedOnly, isValidHost, parseLength } from "./field-values.ts";
+import {
+  connectionOptions,
+  isChunkedOnly,
+  isContinue,
+  isValidHost,
+  parseLength,
+} from "./field-values.ts";
 import type { HttpProblem } from "./problem.ts";
 
 export interface HeadLimits {
@@ -42,6 +48,8 @@ const END_LF = 13; // the last LF
 
 const versionText = [72, 84, 84, 80, 47]; // HTTP/
 const maxEmptyLines = 4;
+
+const coreNames = new FieldNames();
 
 export class HeadParser {
   readonly kind: "request" | "response";
@@ -77,6 +85,8 @@ export class HeadParser {
   /** Connection names further fields, which are hop-by-hop then. */
   nominates = false;
   expectsContinue = false;
+  /** Some value has a tab before it or white space behind it: servers differ in what of that belongs to the value. */
+  isLoose = false;
 
   readonly #names: FieldNames;
   readonly #limits: HeadLimits;
@@ -87,7 +97,7 @@ export class HeadParser {
 
   constructor(
     kind: "request" | "response",
-    names: FieldNames = new FieldNames(),
+    names: FieldNames = coreNames,
     limits: HeadLimits = defaultLimits,
   ) {
     this.kind = kind;
@@ -109,6 +119,7 @@ export class HeadParser {
     this.upgrades = false;
     this.nominates = false;
     this.expectsContinue = false;
+    this.isLoose = false;
     this.first.fill(-1);
     this.#state = START;
     this.#at = 0;
@@ -262,7 +273,10 @@ export class HeadParser {
           break;
         }
         case VALUE_START:
-          while (at < stop && (bytes[at] === SP || bytes[at] === TAB)) at++;
+          while (at < stop && (bytes[at] === SP || bytes[at] === TAB)) {
+            if (bytes[at] === TAB) this.isLoose = true;
+            at++;
+          }
           if (at === stop) break scan;
           token = at - base;
           state = VALUE;
@@ -274,6 +288,7 @@ export class HeadParser {
           if (byte !== CR) return this.#fail(byte === LF ? "bare-lf" : "bad-field-value");
           let valueEnd = at;
           while (valueEnd > base + token && isSpace(bytes[valueEnd - 1])) valueEnd--;
+          if (valueEnd !== at) this.isLoose = true;
           const slot = this.count * 4;
           this.slots[slot + 2] = token;
           this.slots[slot + 3] = valueEnd - base;
@@ -334,9 +349,9 @@ export class HeadParser {
         return undefined;
       }
       case mark.expect:
-        // "100-continue" is the only expectation there is (RFC 9110 §10.1.1); others are passed on as they are.
-        this.expectsContinue = end - start === 12;
-        return undefined;
+        // Another expectation, or the same one twice, is read differently by each server: none of them gets it.
+        this.expectsContinue = isFirst && isContinue(bytes, start, end);
+        return this.expectsContinue ? undefined : "unknown-expectation";
       default:
         return undefined;
     }

@@ -28,10 +28,12 @@ export type HttpProblem =
   | "missing-host"
   | "repeated-host"
   | "bad-host"
+  | "unknown-expectation"
   | "bad-chunk"
   | "chunk-extension-too-long"
   | "trailers-too-large"
-  | "bad-trailer";
+  | "bad-trailer"
+  | "forbidden-trailer";
 
 /** What a server answers to a request with this problem. */
 export function statusOf(problem: HttpProblem): number {
@@ -43,6 +45,8 @@ export function statusOf(problem: HttpProblem): number {
       return 414;
     case "unsupported-version":
       return 505;
+    case "unknown-expectation":
+      return 417;
     case "unknown-transfer-encoding":
       return 501;
     default:

@@ -14,6 +14,8 @@ export interface ReadMessage {
   readonly fields: readonly (readonly [name: string, value: string])[];
   /** Bytes of the body as they stood on the wire, framing included. */
   readonly bodyBytes: number;
+  /** Where the message ends, counted from the first byte of all. */
+  readonly end: number;
 }
 
 export interface Reading {
@@ -23,13 +25,18 @@ export interface Reading {
   readonly isCut: boolean;
 }
 
+// Used again and again: reading is over when the call is.
+const parsers = { request: new HeadParser("request"), response: new HeadParser("response") };
+
 /** Reads the messages in `chunks`, each chunk as one arrival. Every response is taken for an answer to GET. */
 export function readMessages(kind: "request" | "response", chunks: readonly Uint8Array[]): Reading {
   const messages: ReadMessage[] = [];
-  const parser = new HeadParser(kind);
+  const parser = parsers[kind];
+  parser.reset();
   const body = new BodyReader();
   let head = new Uint8Array(0);
-  let current: { startLine: string; fields: [string, string][]; bodyBytes: number } | undefined;
+  let current: Open | undefined;
+  let passed = 0;
   const stopped = (problem: HttpProblem): Reading => ({ messages, problem, isCut: false });
   for (const chunk of chunks) {
     let at = 0;
@@ -52,26 +59,38 @@ export function readMessages(kind: "request" | "response", chunks: readonly Uint
       at = end;
       if (body.problem !== undefined) return stopped(body.problem);
       if (body.isDone) {
+        current.end = passed + at;
         messages.push(current);
         current = undefined;
       }
     }
+    passed += chunk.length;
   }
   return { messages, problem: undefined, isCut: head.length > 0 || current !== undefined };
 }
 
-function describe(
-  parser: HeadParser,
-  bytes: Uint8Array,
-): { startLine: string; fields: [string, string][]; bodyBytes: number } {
-  const text = (start: number, end: number) =>
-    Array.from(bytes.subarray(start, end), (byte) => String.fromCharCode(byte)).join("");
+interface Open {
+  startLine: string;
+  fields: [string, string][];
+  bodyBytes: number;
+  end: number;
+}
+
+function describe(parser: HeadParser, bytes: Uint8Array): Open {
+  const text = (start = 0, end = 0) => latin1(bytes, start, end);
   const fields: [string, string][] = [];
   for (let i = 0; i < parser.count; i++) {
-    const [a = 0, b = 0, c = 0, d = 0] = parser.slots.subarray(i * 4, i * 4 + 4);
-    fields.push([text(a, b), text(c, d)]);
+    const at = i * 4;
+    const { slots } = parser;
+    fields.push([text(slots[at], slots[at + 1]), text(slots[at + 2], slots[at + 3])]);
   }
-  return { startLine: text(parser.lineStart, parser.startLineEnd), fields, bodyBytes: 0 };
+  return { startLine: text(parser.lineStart, parser.startLineEnd), fields, bodyBytes: 0, end: 0 };
+}
+
+function latin1(bytes: Uint8Array, start: number, end: number): string {
+  let text = "";
+  for (let i = start; i < end; i++) text += String.fromCharCode(bytes[i] ?? 0);
+  return text;
 }
 
 function join(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {

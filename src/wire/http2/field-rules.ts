@@ -79,9 +79,9 @@ function isPath(value: string): boolean {
   return value.charCodeAt(0) === 47 && all(value, targetByte);
 }
 
-/** As Host in HTTP/1.1: no white space, path, query, fragment or userinfo. Empty is allowed (RFC 9110 §7.2). */
+/** As Host in HTTP/1.1 (http1/field-values.ts). */
 function isAuthority(value: string): boolean {
-  return !/[\s"#,/<>?@\\]/.test(value) && all(value, targetByte);
+  return /^(?:[\w.~!$&'()*+;=%-]+|\[[\w.~!$&'()*+;=:-]+\])(?::\d{0,5})?$/.test(value);
 }
 
 function isLowerToken(name: string): boolean {

@@ -66,6 +66,7 @@ export class TranslatedHead implements FieldSink {
   readonly keepsAlive = false;
   readonly upgrades = false;
   readonly nominates = false;
+  readonly isLoose = false;
   expectsContinue = false;
 
   /** The head as text; of trailers, their lines. */
@@ -152,8 +153,11 @@ export class TranslatedHead implements FieldSink {
       if (this.#kind === "request" && this.fieldAt(mark.host) < 0) this.isMalformed = true;
       this.text += "\r\n";
       const expect = this.fieldAt(mark.expect);
-      this.expectsContinue =
-        expect >= 0 && (this.slots[expect * 4 + 3] ?? 0) - (this.slots[expect * 4 + 2] ?? 0) === 12;
+      if (expect >= 0) {
+        const value = this.text.slice(this.slots[expect * 4 + 2], this.slots[expect * 4 + 3]);
+        this.expectsContinue = value.toLowerCase() === "100-continue";
+        if (!this.expectsContinue) this.isMalformed = true;
+      }
     }
     this.headEnd = this.text.length;
     return !this.isMalformed && !this.isTooLarge;

@@ -121,7 +121,8 @@ export class Http2Downstream implements Reader, LiveConnection, Http2Events<Down
 
   onHead(stream: Stream, head: TranslatedHead, isEnd: boolean): void {
     const { text } = head;
-    const target = parseTarget(text.slice(head.targetStart, head.targetEnd));
+    const method = text.slice(head.lineStart, head.methodEnd);
+    const target = parseTarget(text.slice(head.targetStart, head.targetEnd), method);
     const current = this.#chain();
     if (current === undefined) this.drain(); // the chain is gone: what comes now is the last under its rules
     const chain = current ?? this.#lastChain;
