@@ -21,7 +21,7 @@ import {
 } from "./desync/backends.ts";
 import { type Case, corpus } from "./desync/corpus.ts";
 
-const cases = corpus(3_000, 20_260_101);
+const cases = corpus(2_000, 20_260_101);
 const missing = missingPrograms();
 const atOnce = 16;
 /** After this long without a word nobody is waiting but for us: the case swallowed its follower. */
