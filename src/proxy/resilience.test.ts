@@ -218,7 +218,7 @@ describe("outlier detection", () => {
               consecutive5xx: 3,
               consecutiveGatewayErrors: 0,
               intervalMs: 20,
-              baseEjectionMs: 1_000,
+              baseEjectionMs: 2_000, // long enough for a busy machine to be asked six times
               maxEjectionPercent: 50,
             },
           }),
