@@ -102,6 +102,7 @@ export interface Route {
   readonly requestHeaders?: HeaderEdit;
   readonly responseHeaders?: HeaderEdit;
   readonly fault?: Fault;
+  readonly cors?: Cors;
 }
 
 export interface RouteMatch {
@@ -140,17 +141,47 @@ export type RouteAction =
       readonly timeoutMs: number;
       readonly retry?: RetryPolicy;
       readonly prefixRewrite?: string;
+      /** Replaces every match in the path; `\\1` … `\\9` are groups, `\\0` the match. RE2 syntax. */
+      readonly regexRewrite?: { readonly pattern: string; readonly substitution: string };
       readonly hostRewrite?: string;
+      /** What consistent hashing hashes; the first that the request has. */
+      readonly hash?: readonly HashKey[];
     }
   | {
       readonly kind: "redirect";
       readonly status: number;
       readonly host?: string;
       readonly path?: string;
+      /** In the place of the matched prefix. */
+      readonly prefixRewrite?: string;
       readonly scheme?: string;
       readonly port?: number;
     }
   | { readonly kind: "respond"; readonly status: number; readonly body: string };
+
+export type HashKey =
+  | { readonly kind: "header"; readonly name: string }
+  /** With `ttlMs`, a client without the cookie is given one; 0 makes it last as long as the client's session. */
+  | {
+      readonly kind: "cookie";
+      readonly name: string;
+      readonly path?: string;
+      readonly ttlMs?: number;
+    }
+  | { readonly kind: "query"; readonly name: string }
+  | { readonly kind: "source-ip" };
+
+/** Cross-origin resource sharing, by the Fetch standard. */
+export interface Cors {
+  readonly origins: readonly StringMatch[];
+  readonly methods: readonly string[];
+  readonly headers: readonly string[];
+  readonly exposedHeaders: readonly string[];
+  readonly maxAgeMs?: number;
+  readonly allowsCredentials?: boolean;
+  /** A preflight from another origin goes to the application; otherwise it is answered without permission. */
+  readonly forwardsUnmatchedPreflights: boolean;
+}
 
 export interface WeightedCluster {
   readonly cluster: string;
@@ -197,7 +228,15 @@ export interface Cluster {
   readonly protocol?: "http/2" | "downstream";
   /** Used towards endpoints that are marked `tls`; the peer must present one of these SPIFFE ids. */
   readonly tls?: UpstreamTls;
+  /** Hosts that came lately get less at first; for balancers that go by weight. */
+  readonly slowStart?: SlowStart;
   readonly circuitBreakers: CircuitBreakers;
+  /** Where a smaller part of the hosts is usable, all are used, ejected ones too: spreading errors beats overload. */
+  readonly panicPercent?: number;
+  /** Pooled connections without a request are closed after this long; undefined: the proxy's own limit. */
+  readonly idleTimeoutMs?: number;
+  /** A connection is closed after so many requests; undefined: never for that. */
+  readonly maxRequestsPerConnection?: number;
   readonly outlierDetection?: OutlierDetection;
   /** For metric labels: the Service behind the cluster. */
   readonly service?: {
@@ -211,8 +250,14 @@ export interface Cluster {
 
 export type BalancerPolicy =
   | { readonly kind: "least-request" }
+  /** Least request, weighed by how long answers take. Heddle's own: Envoy has none. */
+  | { readonly kind: "peak-ewma" }
   | { readonly kind: "round-robin" }
-  | { readonly kind: "random" };
+  | { readonly kind: "random" }
+  /** Consistent hashing by the route's hash keys. */
+  | { readonly kind: "ring-hash"; readonly minimumRingSize: number }
+  /** `tableSize` is prime. */
+  | { readonly kind: "maglev"; readonly tableSize: number };
 
 export interface UpstreamTls {
   readonly certificate: string;
@@ -229,14 +274,38 @@ export interface CircuitBreakers {
   readonly maxPendingRequests?: number;
   readonly maxRequests?: number;
   readonly maxRetries?: number;
+  /** Retries under way, as a part of the requests under way; undefined: the proxy's own budget. */
+  readonly retryBudget?: { readonly percent: number; readonly minConcurrency: number };
 }
 
+/** A host's weight grows from `minPercent` to all of it over the window: `(elapsed / window) ^ (1 / aggression)`. */
+export interface SlowStart {
+  readonly windowMs: number;
+  readonly aggression: number;
+  readonly minPercent: number;
+}
+
+/** Consecutive failures of a kind eject a host; 0 is off. */
 export interface OutlierDetection {
   readonly consecutive5xx: number;
   readonly consecutiveGatewayErrors: number;
+  /** Failures to connect and resets count by themselves, and not as 5xx, where this is given. */
+  readonly consecutiveLocalOrigin?: number;
+  /** The statuses that are failures; undefined: 500 and above. */
+  readonly failureStatuses?: readonly number[];
+  /** Ejects hosts whose success rate is so many standard deviations below the mean of all. */
+  readonly successRate?: OutlierStatistics & { readonly deviations: number };
+  /** Ejects hosts of whose requests this part or more failed. */
+  readonly failurePercentage?: OutlierStatistics & { readonly percent: number };
   readonly intervalMs: number;
   readonly baseEjectionMs: number;
   readonly maxEjectionPercent: number;
+}
+
+/** Per interval: fewer requests say nothing of a host, fewer such hosts nothing of all. */
+export interface OutlierStatistics {
+  readonly minimumHosts: number;
+  readonly minimumRequests: number;
 }
 
 export interface ClusterEndpoints {

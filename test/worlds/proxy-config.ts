@@ -2,9 +2,12 @@
 
 import fc from "fast-check";
 import type {
+  BalancerPolicy,
   Cluster,
   ClusterEndpoints,
+  Cors,
   FilterChain,
+  HashKey,
   HeaderEdit,
   HeaderMatch,
   Listener,
@@ -70,6 +73,36 @@ const retry = fc.record({
   maxBackoffMs: fc.integer({ min: 1, max: 10_000 }),
 });
 
+const hashKey: fc.Arbitrary<HashKey> = fc.oneof(
+  fc.record({ kind: fc.constantFrom("header" as const, "query" as const), name }),
+  fc.record({ kind: fc.constant("source-ip" as const) }),
+  fc.record(
+    { kind: fc.constant("cookie" as const), name, path: text, ttlMs: ms },
+    { requiredKeys: ["kind", "name"] },
+  ),
+);
+
+const cors: fc.Arbitrary<Cors> = fc.record(
+  {
+    origins: fc.array(stringMatch, { maxLength: 2 }),
+    methods: fc.array(name, { maxLength: 2 }),
+    headers: fc.array(name, { maxLength: 2 }),
+    exposedHeaders: fc.array(name, { maxLength: 2 }),
+    maxAgeMs: fc.integer({ min: 0, max: 86_400 }).map((seconds) => seconds * 1000),
+    allowsCredentials: fc.boolean(),
+    forwardsUnmatchedPreflights: fc.boolean(),
+  },
+  {
+    requiredKeys: [
+      "origins",
+      "methods",
+      "headers",
+      "exposedHeaders",
+      "forwardsUnmatchedPreflights",
+    ],
+  },
+);
+
 const action: fc.Arbitrary<RouteAction> = fc.oneof(
   fc.record(
     {
@@ -78,7 +111,9 @@ const action: fc.Arbitrary<RouteAction> = fc.oneof(
       timeoutMs: ms,
       retry,
       prefixRewrite: text,
+      regexRewrite: fc.record({ pattern: regex, substitution: text }),
       hostRewrite: text,
+      hash: fc.array(hashKey, { minLength: 1, maxLength: 2 }),
     },
     { requiredKeys: ["kind", "clusters", "timeoutMs"] },
   ),
@@ -93,6 +128,11 @@ const action: fc.Arbitrary<RouteAction> = fc.oneof(
     },
     { requiredKeys: ["kind", "status"] },
   ),
+  fc.record({
+    kind: fc.constant("redirect" as const),
+    status: fc.constant(302),
+    prefixRewrite: text,
+  }),
   fc.record({
     kind: fc.constant("respond" as const),
     status: fc.integer({ min: 200, max: 599 }),
@@ -120,6 +160,7 @@ const route: fc.Arbitrary<Route> = fc.record(
     ),
     action,
     ...edits,
+    cors,
     fault: fc.record(
       {
         delay: fc.record({ percent, fixedMs: ms }),
@@ -266,6 +307,24 @@ const listener: fc.Arbitrary<Listener> = fc.record(
   },
 );
 
+const balancer: fc.Arbitrary<BalancerPolicy> = fc.oneof(
+  fc.record({
+    kind: fc.constantFrom(
+      "least-request" as const,
+      "peak-ewma" as const,
+      "round-robin" as const,
+      "random" as const,
+    ),
+  }),
+  fc.record({
+    kind: fc.constant("ring-hash" as const),
+    minimumRingSize: fc.integer({ min: 1, max: 100_000 }),
+  }),
+  fc.record({ kind: fc.constant("maglev" as const), tableSize: fc.constantFrom(251, 65_537) }),
+);
+
+const outlierStatistics = { minimumHosts: count, minimumRequests: count };
+
 const cluster: fc.Arbitrary<Cluster> = fc
   .record(
     {
@@ -275,9 +334,15 @@ const cluster: fc.Arbitrary<Cluster> = fc
         kind: fc.constantFrom("eds" as const, "original-destination" as const, "none" as const),
       }),
       connectTimeoutMs: ms,
-      balancer: fc.record({
-        kind: fc.constantFrom("least-request" as const, "round-robin" as const, "random" as const),
+      balancer,
+      slowStart: fc.record({
+        windowMs: fc.integer({ min: 1, max: 60_000 }),
+        aggression: fc.double({ min: 0.1, max: 4, noNaN: true }),
+        minPercent: fc.integer({ min: 1, max: 100 }),
       }),
+      panicPercent: fc.integer({ min: 1, max: 100 }),
+      idleTimeoutMs: ms,
+      maxRequestsPerConnection: fc.integer({ min: 1, max: 1_000 }),
       tls: fc.record({
         ...mutualTls,
         sni: name,
@@ -290,16 +355,46 @@ const cluster: fc.Arbitrary<Cluster> = fc
       }),
       protocol: fc.constantFrom("http/2" as const, "downstream" as const),
       circuitBreakers: fc.record(
-        { maxConnections: count, maxPendingRequests: count, maxRequests: count, maxRetries: count },
+        {
+          maxConnections: count,
+          maxPendingRequests: count,
+          maxRequests: count,
+          maxRetries: count,
+          retryBudget: fc.record({
+            percent: fc.integer({ min: 0, max: 100 }),
+            minConcurrency: count,
+          }),
+        },
         maybe,
       ),
-      outlierDetection: fc.record({
-        consecutive5xx: fc.integer({ min: 0, max: 100 }),
-        consecutiveGatewayErrors: fc.integer({ min: 0, max: 100 }),
-        intervalMs: ms,
-        baseEjectionMs: ms,
-        maxEjectionPercent: fc.integer({ min: 0, max: 100 }),
-      }),
+      outlierDetection: fc.record(
+        {
+          consecutive5xx: fc.integer({ min: 0, max: 100 }),
+          consecutiveGatewayErrors: fc.integer({ min: 0, max: 100 }),
+          consecutiveLocalOrigin: fc.integer({ min: 0, max: 100 }),
+          failureStatuses: fc.array(fc.integer({ min: 100, max: 599 }), { maxLength: 3 }),
+          successRate: fc.record({
+            ...outlierStatistics,
+            deviations: fc.integer({ min: 0, max: 5_000 }).map((thousandths) => thousandths / 1000),
+          }),
+          failurePercentage: fc.record({
+            ...outlierStatistics,
+            percent: fc.integer({ min: 0, max: 100 }),
+          }),
+          intervalMs: ms,
+          baseEjectionMs: ms,
+          maxEjectionPercent: fc.integer({ min: 0, max: 100 }),
+        },
+        {
+          requiredKeys: [
+            "consecutive5xx",
+            "consecutiveGatewayErrors",
+            "intervalMs",
+            "baseEjectionMs",
+            "maxEjectionPercent",
+          ],
+        },
+      ),
       service: fc.record(
         { namespace: name, name, host: name, port, subset: name },
         { requiredKeys: ["namespace", "name", "host", "port"] },
@@ -316,12 +411,14 @@ const cluster: fc.Arbitrary<Cluster> = fc
       ],
     },
   )
-  // An original-destination cluster has no balancer of its own.
-  .map((cluster) =>
-    cluster.discovery.kind === "original-destination"
-      ? { ...cluster, balancer: { kind: "round-robin" as const } }
-      : cluster,
-  );
+  .map(({ slowStart, ...cluster }) => {
+    // An original-destination cluster has no balancer of its own, and not all balancers know slow start.
+    const isOriginal = cluster.discovery.kind === "original-destination";
+    if (isOriginal) return { ...cluster, balancer: { kind: "round-robin" as const } };
+    const { kind } = cluster.balancer;
+    const isSlow = kind === "least-request" || kind === "round-robin" || kind === "peak-ewma";
+    return slowStart !== undefined && isSlow ? { ...cluster, slowStart } : cluster;
+  });
 
 const endpoints: fc.Arbitrary<ClusterEndpoints> = fc.record({
   cluster: name,

@@ -20,22 +20,30 @@ export interface HttpRoute {
   readonly route?: readonly HttpRouteDestination[];
   readonly redirect?: {
     readonly uri?: string;
+    readonly prefixRewrite?: string;
     readonly authority?: string;
     readonly scheme?: string;
     readonly port?: number;
+    readonly derivePort?: "FROM_PROTOCOL_DEFAULT" | "FROM_REQUEST_PORT";
     readonly redirectCode?: number;
   };
   readonly directResponse?: {
     readonly status: number;
     readonly body?: { readonly string?: string };
   };
-  readonly rewrite?: { readonly uri?: string; readonly authority?: string };
+  readonly rewrite?: {
+    readonly uri?: string;
+    readonly authority?: string;
+    readonly uriRegexRewrite?: { readonly match?: string; readonly rewrite?: string };
+  };
   readonly timeout?: string;
   readonly retries?: {
     readonly attempts?: number;
     readonly perTryTimeout?: string;
     readonly retryOn?: string;
+    readonly backoff?: string;
   };
+  readonly corsPolicy?: CorsPolicy;
   readonly fault?: {
     readonly delay?: {
       readonly percentage?: { readonly value: number };
@@ -49,6 +57,18 @@ export interface HttpRoute {
     };
   };
   readonly headers?: { readonly request?: HeaderOperations; readonly response?: HeaderOperations };
+}
+
+export interface CorsPolicy {
+  /** Deprecated: exact origins. */
+  readonly allowOrigin?: readonly string[];
+  readonly allowOrigins?: readonly StringMatch[];
+  readonly allowMethods?: readonly string[];
+  readonly allowHeaders?: readonly string[];
+  readonly exposeHeaders?: readonly string[];
+  readonly maxAge?: string;
+  readonly allowCredentials?: boolean;
+  readonly unmatchedPreflights?: "UNSPECIFIED" | "FORWARD" | "IGNORE";
 }
 
 export interface HeaderOperations {
@@ -116,21 +136,52 @@ export interface DestinationRule extends Resource {
 }
 
 export interface TrafficPolicy {
-  readonly loadBalancer?: { readonly simple?: string };
+  readonly loadBalancer?: LoadBalancer;
   readonly connectionPool?: {
     readonly tcp?: { readonly maxConnections?: number; readonly connectTimeout?: string };
     readonly http?: {
       readonly http1MaxPendingRequests?: number;
       readonly http2MaxRequests?: number;
       readonly maxRetries?: number;
+      readonly maxRequestsPerConnection?: number;
+      readonly idleTimeout?: string;
     };
   };
+  readonly retryBudget?: { readonly percent?: number; readonly minRetryConcurrency?: number };
   readonly outlierDetection?: {
     readonly consecutive5xxErrors?: number;
     readonly consecutiveGatewayErrors?: number;
+    readonly consecutiveLocalOriginFailures?: number;
+    readonly splitExternalLocalOriginErrors?: boolean;
+    readonly minHealthPercent?: number;
+    readonly outlierDetectionHttpErrorCodes?: readonly number[];
     readonly interval?: string;
     readonly baseEjectionTime?: string;
     readonly maxEjectionPercent?: number;
   };
   readonly tls?: { readonly mode?: "DISABLE" | "SIMPLE" | "MUTUAL" | "ISTIO_MUTUAL" };
+}
+
+export interface LoadBalancer {
+  readonly simple?: string;
+  readonly consistentHash?: ConsistentHash;
+  readonly warmup?: {
+    readonly duration: string;
+    readonly minimumPercent?: number;
+    readonly aggression?: number;
+  };
+  /** Deprecated: `warmup.duration`. */
+  readonly warmupDurationSecs?: string;
+}
+
+/** One of the first four says what is hashed. */
+export interface ConsistentHash {
+  readonly httpHeaderName?: string;
+  readonly httpCookie?: { readonly name: string; readonly path?: string; readonly ttl?: string };
+  readonly useSourceIp?: boolean;
+  readonly httpQueryParameterName?: string;
+  readonly ringHash?: { readonly minimumRingSize?: number };
+  readonly maglev?: { readonly tableSize?: number };
+  /** Deprecated: `ringHash.minimumRingSize`. */
+  readonly minimumRingSize?: number;
 }

@@ -164,7 +164,7 @@ const cases: readonly Case[] = [
     "a DestinationRule",
     "DestinationRule",
     "{host: a, subsets: [{name: v1}, {name: v1}], trafficPolicy: {loadBalancer: {simple: FASTEST}, outlierDetection: {maxEjectionPercent: 101}}}",
-    'error spec.trafficPolicy.loadBalancer.simple: must be one of UNSPECIFIED, LEAST_CONN, RANDOM, PASSTHROUGH, ROUND_ROBIN, LEAST_REQUEST, got "FASTEST"',
+    'error spec.trafficPolicy.loadBalancer.simple: must be one of UNSPECIFIED, LEAST_CONN, RANDOM, PASSTHROUGH, ROUND_ROBIN, LEAST_REQUEST, PEAK_EWMA, got "FASTEST"',
     "error spec.trafficPolicy.outlierDetection.maxEjectionPercent: must be 0..100, got 101",
     'error spec.subsets[1].name: must be unique, got "v1"',
   ],

@@ -8,7 +8,13 @@
 
 import type { Pod, Service } from "../../api/k8s/core.ts";
 import { clusterDomain, serviceHost } from "../../model/names.ts";
-import type { Cluster, ProxyConfig, ProxyNode, RetryPolicy } from "../../model/proxy-config.ts";
+import type {
+  BalancerPolicy,
+  Cluster,
+  ProxyConfig,
+  ProxyNode,
+  RetryPolicy,
+} from "../../model/proxy-config.ts";
 import { sidecarOf } from "../explain/pods.ts";
 import { compileProxy } from "../mesh/compile-proxy.ts";
 import { walkOutbound } from "../mesh/walk.ts";
@@ -34,11 +40,25 @@ export function deploymentOf(
   return {
     service: `${namespace}/${name}`,
     replicas: readyEndpoints(world, service),
-    balancing: cluster?.balancer.kind ?? "least-request",
+    balancing: balancingOf(cluster?.balancer),
     clients: Math.max(1, pods.length),
     retries: retriesOfDead(retry),
     ...(cluster?.outlierDetection === undefined ? {} : { outliers: cluster.outlierDetection }),
   };
+}
+
+/** To a model, keys are chance; and peak-EWMA looks at load as least request does. */
+function balancingOf(balancer: BalancerPolicy | undefined): Deployment["balancing"] {
+  switch (balancer?.kind) {
+    case "ring-hash":
+    case "maglev":
+      return "random";
+    case "peak-ewma":
+    case undefined:
+      return "least-request";
+    default:
+      return balancer?.kind ?? "least-request";
+  }
 }
 
 function callsFor(pod: Pod, callers: ReadonlySet<string>): boolean {

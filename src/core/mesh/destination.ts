@@ -6,6 +6,7 @@
  */
 
 import type { Destination, VirtualService } from "../../api/istio/networking.ts";
+import type { HashKey } from "../../model/proxy-config.ts";
 import { namespaceOf } from "../registry/workloads.ts";
 import { missingSubset } from "./clusters.ts";
 import type { ProxyContext } from "./context.ts";
@@ -13,6 +14,7 @@ import { ruleFor } from "./destination-rules.ts";
 import { resolveHost } from "./host.ts";
 import { outboundCluster } from "./names.ts";
 import { type MeshPort, type MeshService, serviceOfHost } from "./services.ts";
+import { hashKeys } from "./traffic-policy.ts";
 
 export interface DestinationPlace {
   readonly rules: VirtualService;
@@ -48,6 +50,18 @@ export function destinationCluster(
     requireSubset(context, place, service, port, destination.subset);
   }
   return name;
+}
+
+/** What consistent hashing goes by at this destination: its DestinationRule's, or its subset's own. */
+export function hashOf(
+  context: ProxyContext,
+  { host, subset }: Destination,
+  place: Pick<DestinationPlace, "rules">,
+): readonly HashKey[] {
+  const service = serviceOfHost(context.world, resolveHost(host, namespaceOf(place.rules)));
+  const rule = service && ruleFor(context.world, context.namespace, service);
+  const named = rule?.subsets.find(({ name }) => name === subset);
+  return hashKeys(named === undefined ? rule?.policy : named.policy);
 }
 
 function requireSubset(

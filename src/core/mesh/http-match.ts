@@ -85,7 +85,7 @@ function headers(
 }
 
 /** An empty match means: present, with whatever value. */
-function stringMatch(written: Written): StringMatch {
+export function stringMatch(written: Written): StringMatch {
   if (written.exact !== undefined) return { kind: "exact", value: written.exact };
   if (written.prefix !== undefined) return { kind: "prefix", value: written.prefix };
   if (written.regex !== undefined) return { kind: "regex", value: written.regex };

@@ -5,6 +5,7 @@
  */
 
 import type {
+  CorsPolicy,
   HeaderOperations,
   HttpRoute,
   HttpRouteDestination,
@@ -12,7 +13,9 @@ import type {
 } from "../../api/istio/networking.ts";
 import { durationMs } from "../../api/validate/duration.ts";
 import type {
+  Cors,
   Fault,
+  HashKey,
   HeaderEdit,
   Route,
   RouteAction,
@@ -21,8 +24,14 @@ import type {
 } from "../../model/proxy-config.ts";
 import { objectKey } from "../registry/world.ts";
 import type { ProxyContext } from "./context.ts";
-import { destinationCluster } from "./destination.ts";
-import { appliesTo, everyRequest, matchesEverything, routeMatch } from "./http-match.ts";
+import { destinationCluster, hashOf } from "./destination.ts";
+import {
+  appliesTo,
+  everyRequest,
+  matchesEverything,
+  routeMatch,
+  stringMatch,
+} from "./http-match.ts";
 import { retryPolicy } from "./retry.ts";
 
 /** Routes for requests that the proxy sends to `listenPort`. */
@@ -42,6 +51,7 @@ export function httpRoutes(
         action: actionOf(context, rule, place),
         ...editsOf(rule.headers),
         ...faultOf(rule),
+        ...(rule.corsPolicy === undefined ? {} : { cors: corsOf(rule.corsPolicy) }),
       });
       if (matchesEverything(match)) return routes;
     }
@@ -50,7 +60,7 @@ export function httpRoutes(
 }
 
 /** Where nobody wrote routes: straight to the Service, with Istio's default retries. */
-export function defaultRoute(cluster: string): Route {
+export function defaultRoute(cluster: string, hash: readonly HashKey[] = []): Route {
   return {
     name: "default",
     match: everyRequest,
@@ -59,6 +69,7 @@ export function defaultRoute(cluster: string): Route {
       clusters: [{ cluster, weight: 100 }],
       timeoutMs: 0,
       ...retryPolicy(undefined),
+      ...(hash.length === 0 ? {} : { hash }),
     },
   };
 }
@@ -89,12 +100,15 @@ function nameOf(rules: VirtualService, rule: HttpRoute, match: string | undefine
 
 function actionOf(context: ProxyContext, rule: HttpRoute, place: Place): RouteAction {
   if (rule.redirect !== undefined) {
-    const { uri, authority, scheme, port, redirectCode } = rule.redirect;
+    const { uri, prefixRewrite, authority, scheme, redirectCode, derivePort } = rule.redirect;
+    // The request's own port is that of the listener; a port by the scheme is none in the URL.
+    const port = derivePort === "FROM_REQUEST_PORT" ? place.listenPort : rule.redirect.port;
     return {
       kind: "redirect",
       status: redirectCode ?? 301,
       ...(authority === undefined ? {} : { host: authority }),
       ...(uri === undefined ? {} : { path: uri }),
+      ...(prefixRewrite === undefined ? {} : { prefixRewrite }),
       ...(scheme === undefined ? {} : { scheme }),
       ...(port === undefined ? {} : { port }),
     };
@@ -103,13 +117,44 @@ function actionOf(context: ProxyContext, rule: HttpRoute, place: Place): RouteAc
     const { status, body } = rule.directResponse;
     return { kind: "respond", status, body: body?.string ?? "" };
   }
+  const hash = (rule.route ?? []).flatMap((to) => hashOf(context, to.destination, place));
   return {
     kind: "forward",
     clusters: clustersOf(context, rule.route ?? [], place),
     timeoutMs: durationMs(rule.timeout ?? "") ?? 0,
     ...retryPolicy(rule.retries),
-    ...(rule.rewrite?.uri === undefined ? {} : { prefixRewrite: rule.rewrite.uri }),
+    ...rewriteOf(rule.rewrite),
+    ...(hash.length === 0 ? {} : { hash }),
     ...(rule.rewrite?.authority === undefined ? {} : { hostRewrite: rule.rewrite.authority }),
+  };
+}
+
+function rewriteOf(
+  rewrite: HttpRoute["rewrite"],
+): Pick<Extract<RouteAction, { kind: "forward" }>, "prefixRewrite" | "regexRewrite"> {
+  const { uri, uriRegexRewrite } = rewrite ?? {};
+  if (uri !== undefined) return { prefixRewrite: uri };
+  if (uriRegexRewrite?.match === undefined) return {};
+  const { match, rewrite: substitution = "" } = uriRegexRewrite;
+  return { regexRewrite: { pattern: match, substitution } };
+}
+
+/** An empty list of what is allowed allows nothing. */
+function corsOf(policy: CorsPolicy): Cors {
+  const maxAgeMs = durationMs(policy.maxAge ?? "");
+  return {
+    origins: [
+      ...(policy.allowOrigins ?? []).map(stringMatch),
+      ...(policy.allowOrigin ?? []).map((value) => ({ kind: "exact" as const, value })),
+    ],
+    methods: policy.allowMethods ?? [],
+    headers: policy.allowHeaders ?? [],
+    exposedHeaders: policy.exposeHeaders ?? [],
+    ...(maxAgeMs === undefined ? {} : { maxAgeMs }),
+    ...(policy.allowCredentials === undefined
+      ? {}
+      : { allowsCredentials: policy.allowCredentials }),
+    forwardsUnmatchedPreflights: policy.unmatchedPreflights !== "IGNORE",
   };
 }
 

@@ -328,6 +328,40 @@ describe("a VirtualService", () => {
     });
   });
 
+  test("shares with origins, rewrites by expression, and redirects by prefix", () => {
+    const world = both(`
+    - match: [{ uri: { prefix: /old } }]
+      redirect: { prefixRewrite: /new, derivePort: FROM_REQUEST_PORT }
+    - rewrite: { uriRegexRewrite: { match: "^/a/(.*)$", rewrite: '/\\1' } }
+      corsPolicy:
+        allowOrigins: [{ exact: "https://a.example" }]
+        allowMethods: [GET]
+        maxAge: 1h
+        unmatchedPreflights: IGNORE
+      retries: { attempts: 1, backoff: 100ms }
+      route: [{ destination: { host: cart } }]`);
+    const { value } = compileFor(world, "shop/web");
+    const at = (path: string) => walkOutbound(value, expanded({ path })).route;
+    assert.deepEqual(at("/old/x")?.action, {
+      kind: "redirect",
+      status: 301,
+      prefixRewrite: "/new",
+      port: 80,
+    });
+    const route = at("/a/b");
+    assert.ok(route?.action.kind === "forward");
+    assert.deepEqual(route.action.regexRewrite, { pattern: "^/a/(.*)$", substitution: "/\\1" });
+    assert.equal(route.action.retry?.baseBackoffMs, 100);
+    assert.deepEqual(route.cors, {
+      origins: [{ kind: "exact", value: "https://a.example" }],
+      methods: ["GET"],
+      headers: [],
+      exposedHeaders: [],
+      maxAgeMs: 3_600_000,
+      forwardsUnmatchedPreflights: false,
+    });
+  });
+
   test("turns retries off with no attempts", () => {
     const world = both(`
     - retries: { attempts: 0 }
@@ -456,6 +490,57 @@ describe("a DestinationRule", () => {
       baseEjectionMs: 30_000,
       maxEjectionPercent: 10,
     });
+  });
+
+  test("sets every pool limit, retry budget, detector and threshold that it names", () => {
+    const { cluster } = clusterWith(
+      `
+      host: cart
+      trafficPolicy:
+        loadBalancer: { simple: LEAST_REQUEST, warmup: { duration: 30s, minimumPercent: 5 } }
+        connectionPool: { http: { idleTimeout: 20s, maxRequestsPerConnection: 100 } }
+        retryBudget: { percent: 30 }
+        outlierDetection:
+          splitExternalLocalOriginErrors: true
+          consecutiveLocalOriginFailures: 4
+          outlierDetectionHttpErrorCodes: [429, 503]
+          minHealthPercent: 40`.replaceAll("\n", "\n  "),
+    );
+    assert.deepEqual(cluster?.slowStart, { windowMs: 30_000, aggression: 1, minPercent: 5 });
+    assert.equal(cluster?.idleTimeoutMs, 20_000);
+    assert.equal(cluster?.maxRequestsPerConnection, 100);
+    assert.equal(cluster?.panicPercent, 40);
+    assert.deepEqual(cluster?.circuitBreakers, {
+      retryBudget: { percent: 30, minConcurrency: 3 },
+    });
+    assert.equal(cluster?.outlierDetection?.consecutiveLocalOrigin, 4);
+    assert.deepEqual(cluster?.outlierDetection?.failureStatuses, [429, 503]);
+  });
+
+  test("with consistent hashing tells clusters how, and their routes by what", () => {
+    const hashing = (hash: string) => {
+      const rule = `
+kind: DestinationRule
+metadata: { name: cart }
+spec: { host: cart, trafficPolicy: { loadBalancer: { consistentHash: ${hash} } } }
+`;
+      const { value } = compileFor(meshWorld(shop, rule), "shop/web");
+      const { route } = walkOutbound(value, expanded({}));
+      const balancer = value.clusters.find(({ name }) => name === cart)?.balancer;
+      return [balancer, route?.action.kind === "forward" ? route.action.hash : undefined];
+    };
+    assert.deepEqual(hashing("{ httpHeaderName: x-user }"), [
+      { kind: "ring-hash", minimumRingSize: 1_024 },
+      [{ kind: "header", name: "x-user" }],
+    ]);
+    assert.deepEqual(
+      hashing("{ httpCookie: { name: sid, ttl: 0s }, maglev: { tableSize: 251 } }"),
+      [{ kind: "maglev", tableSize: 251 }, [{ kind: "cookie", name: "sid", ttlMs: 0 }]],
+    );
+    assert.deepEqual(hashing("{ useSourceIp: true, ringHash: { minimumRingSize: 9 } }"), [
+      { kind: "ring-hash", minimumRingSize: 9 },
+      [{ kind: "source-ip" }],
+    ]);
   });
 
   test("with DISABLE speaks plain text, with ISTIO_MUTUAL mesh TLS to everybody", () => {

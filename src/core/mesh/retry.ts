@@ -38,9 +38,15 @@ export function retryPolicy(written: HttpRoute["retries"]): { readonly retry?: R
       attempts,
       perTryTimeoutMs: durationMs(written.perTryTimeout ?? "") ?? 0,
       ...conditions(written.retryOn),
-      ...backoff,
+      ...backoffOf(written.backoff),
     },
   };
+}
+
+/** The longest wait is ten times the first, as Envoy has it. */
+function backoffOf(written: string | undefined): typeof backoff {
+  const base = durationMs(written ?? "");
+  return base === undefined ? backoff : { baseBackoffMs: base, maxBackoffMs: base * 10 };
 }
 
 /** `503` among the conditions is a status code to retry on. */

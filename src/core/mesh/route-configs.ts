@@ -11,11 +11,13 @@ import type { Route, RouteConfig, VirtualHost } from "../../model/proxy-config.t
 import { compareText } from "../registry/world.ts";
 import { endpointCluster, visibleServices } from "./clusters.ts";
 import type { ProxyContext } from "./context.ts";
+import { ruleFor } from "./destination-rules.ts";
 import { resolveHost } from "./host.ts";
 import { defaultRoute, httpRoutes } from "./http-routes.ts";
 import { endpointHost, outboundCluster, passthroughCluster } from "./names.ts";
 import { isHttp } from "./protocol.ts";
 import type { MeshPort, MeshService } from "./services.ts";
+import { hashKeys } from "./traffic-policy.ts";
 import { hostRules, rulesFor } from "./virtual-services.ts";
 
 export function outboundRoutes(context: ProxyContext): readonly RouteConfig[] {
@@ -80,7 +82,9 @@ function serviceRoutes(
 ): readonly Route[] {
   const rules = rulesFor(hostRules(context.world, context.namespace), service.host);
   if (rules?.spec.http !== undefined) return httpRoutes(context, rules, port.port);
-  return [defaultRoute(outboundCluster(port.port, undefined, service.host))];
+  const rule = ruleFor(context.world, context.namespace, service);
+  const cluster = outboundCluster(port.port, undefined, service.host);
+  return [defaultRoute(cluster, hashKeys(rule?.policy))];
 }
 
 /** Pods of a headless Service by their own names, so that a member of a StatefulSet is reached and not just any. */

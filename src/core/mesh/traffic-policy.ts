@@ -6,7 +6,9 @@ import type {
   BalancerPolicy,
   CircuitBreakers,
   Cluster,
+  HashKey,
   OutlierDetection,
+  SlowStart,
 } from "../../model/proxy-config.ts";
 
 /** Istio's, for every connection that a proxy opens. */
@@ -14,22 +16,41 @@ const connectTimeoutMs = 10_000;
 
 export type TrafficSettings = Pick<
   Cluster,
-  "discovery" | "connectTimeoutMs" | "balancer" | "circuitBreakers" | "outlierDetection"
+  | "discovery"
+  | "connectTimeoutMs"
+  | "balancer"
+  | "slowStart"
+  | "circuitBreakers"
+  | "idleTimeoutMs"
+  | "maxRequestsPerConnection"
+  | "panicPercent"
+  | "outlierDetection"
 >;
 
 export function trafficSettings(policy: TrafficPolicy | undefined): TrafficSettings {
   const { tcp, http } = policy?.connectionPool ?? {};
   const outliers = outlierDetection(policy);
+  const slow = slowStart(policy);
+  const idleTimeoutMs = durationMs(http?.idleTimeout ?? "");
+  const perConnection = http?.maxRequestsPerConnection ?? 0;
+  const panicPercent = policy?.outlierDetection?.minHealthPercent ?? 0;
   return {
     discovery: { kind: simpleOf(policy) === "PASSTHROUGH" ? "original-destination" : "eds" },
     connectTimeoutMs: durationMs(tcp?.connectTimeout ?? "") ?? connectTimeoutMs,
     balancer: balancer(policy),
-    circuitBreakers: breakers({
-      maxConnections: tcp?.maxConnections,
-      maxPendingRequests: http?.http1MaxPendingRequests,
-      maxRequests: http?.http2MaxRequests,
-      maxRetries: http?.maxRetries,
-    }),
+    ...(slow === undefined ? {} : { slowStart: slow }),
+    circuitBreakers: {
+      ...breakers({
+        maxConnections: tcp?.maxConnections,
+        maxPendingRequests: http?.http1MaxPendingRequests,
+        maxRequests: http?.http2MaxRequests,
+        maxRetries: http?.maxRetries,
+      }),
+      ...retryBudget(policy),
+    },
+    ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }),
+    ...(perConnection === 0 ? {} : { maxRequestsPerConnection: perConnection }),
+    ...(panicPercent === 0 ? {} : { panicPercent }),
     ...(outliers === undefined ? {} : { outlierDetection: outliers }),
   };
 }
@@ -38,22 +59,74 @@ function simpleOf(policy: TrafficPolicy | undefined): string {
   return policy?.loadBalancer?.simple ?? "UNSPECIFIED";
 }
 
+/** Istio's sizes: a ring of at least 1 024 points, a Maglev table of 65 537 slots. */
 function balancer(policy: TrafficPolicy | undefined): BalancerPolicy {
+  const hash = policy?.loadBalancer?.consistentHash;
+  if (hash?.maglev !== undefined) {
+    return { kind: "maglev", tableSize: hash.maglev.tableSize ?? 65_537 };
+  }
+  if (hash !== undefined) {
+    const size = hash.ringHash?.minimumRingSize ?? hash.minimumRingSize ?? 0;
+    return { kind: "ring-hash", minimumRingSize: size === 0 ? 1_024 : size };
+  }
   switch (simpleOf(policy)) {
     case "ROUND_ROBIN":
     case "PASSTHROUGH":
       return { kind: "round-robin" };
     case "RANDOM":
       return { kind: "random" };
+    case "PEAK_EWMA":
+      return { kind: "peak-ewma" };
     default:
       return { kind: "least-request" };
   }
 }
 
+/** What a request's hash is made of; nothing where the policy does not hash. */
+export function hashKeys(policy: TrafficPolicy | undefined): readonly HashKey[] {
+  const hash = policy?.loadBalancer?.consistentHash;
+  if (hash?.httpHeaderName !== undefined) return [{ kind: "header", name: hash.httpHeaderName }];
+  if (hash?.httpQueryParameterName !== undefined) {
+    return [{ kind: "query", name: hash.httpQueryParameterName }];
+  }
+  if (hash?.useSourceIp === true) return [{ kind: "source-ip" }];
+  if (hash?.httpCookie === undefined) return [];
+  const { name, path, ttl } = hash.httpCookie;
+  const ttlMs = ttl === undefined ? undefined : (durationMs(ttl) ?? 0);
+  return [
+    {
+      kind: "cookie",
+      name,
+      ...(path === undefined ? {} : { path }),
+      ...(ttlMs === undefined ? {} : { ttlMs }),
+    },
+  ];
+}
+
+/** Envoy knows it for these two balancers. */
+function slowStart(policy: TrafficPolicy | undefined): SlowStart | undefined {
+  const { warmup, warmupDurationSecs } = policy?.loadBalancer ?? {};
+  const windowMs = durationMs(warmup?.duration ?? warmupDurationSecs ?? "") ?? 0;
+  const { kind } = balancer(policy);
+  if (windowMs === 0 || (kind !== "least-request" && kind !== "round-robin")) return undefined;
+  return {
+    windowMs,
+    aggression: warmup?.aggression ?? 1,
+    minPercent: warmup?.minimumPercent ?? 10,
+  };
+}
+
+function retryBudget(policy: TrafficPolicy | undefined): Pick<CircuitBreakers, "retryBudget"> {
+  const given = policy?.retryBudget;
+  if (given === undefined) return {};
+  const { percent = 20, minRetryConcurrency = 3 } = given;
+  return { retryBudget: { percent, minConcurrency: minRetryConcurrency } };
+}
+
 /** Zero means no limit in Istio's API. */
 function breakers(
   limits: {
-    readonly [K in keyof CircuitBreakers]-?: number | undefined;
+    readonly [K in Exclude<keyof CircuitBreakers, "retryBudget">]: number | undefined;
   },
 ): CircuitBreakers {
   return Object.fromEntries(
@@ -67,6 +140,12 @@ function outlierDetection(policy: TrafficPolicy | undefined): OutlierDetection |
   return {
     consecutive5xx: given.consecutive5xxErrors ?? 5,
     consecutiveGatewayErrors: given.consecutiveGatewayErrors ?? 0,
+    ...(given.splitExternalLocalOriginErrors === true
+      ? { consecutiveLocalOrigin: given.consecutiveLocalOriginFailures ?? 5 }
+      : {}),
+    ...(given.outlierDetectionHttpErrorCodes === undefined
+      ? {}
+      : { failureStatuses: given.outlierDetectionHttpErrorCodes }),
     intervalMs: durationMs(given.interval ?? "") ?? 10_000,
     baseEjectionMs: durationMs(given.baseEjectionTime ?? "") ?? 30_000,
     maxEjectionPercent: given.maxEjectionPercent ?? 10,

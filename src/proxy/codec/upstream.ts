@@ -30,6 +30,8 @@ export class HttpUpstream implements Reader, UpstreamLeg {
   readonly host: Host;
   /** It has carried an exchange before. */
   isReused = false;
+  /** Exchanges that it was given. */
+  served = 0;
   /** When it became idle. */
   idleSince = 0;
   state: State = "connecting";
@@ -114,6 +116,7 @@ export class HttpUpstream implements Reader, UpstreamLeg {
   /** Gives the connection to an exchange, which writes its request now. */
   start(exchange: Exchange): void {
     this.state = "busy";
+    this.served++;
     this.#exchange = exchange;
     this.#hasHead = this.#isRequestSent = this.#mayStay = this.#hasContinued = false;
     exchange.onConnection(this);

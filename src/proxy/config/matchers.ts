@@ -109,12 +109,15 @@ export function compileText(match: StringMatch): TextMatcher {
   }
 }
 
-/** RE2's `(?i)` at the start becomes the flag; both ends are anchored. */
-export function compileRegex(source: string, ignoreCase: boolean): RegExp {
+/** RE2's `(?i)` at the start becomes the flag. Both ends are anchored, but where all matches `anywhere` are wanted. */
+export function compileRegex(source: string, ignoreCase: boolean, where?: "anywhere"): RegExp {
   const leading = source.startsWith("(?i)");
   const body = leading ? source.slice(4) : source;
   try {
-    return new RegExp(`^(?:${body})$`, ignoreCase || leading ? "is" : "s");
+    const flags = ignoreCase || leading ? "is" : "s";
+    return where === "anywhere"
+      ? new RegExp(body, `${flags}g`)
+      : new RegExp(`^(?:${body})$`, flags);
   } catch (cause) {
     throw new MeshError("proxy.config.regex", `compile regular expression "${source}"`, {
       cause,
@@ -219,7 +222,7 @@ function not(matcher: Matcher): Matcher {
   return (subject) => !matcher(subject);
 }
 
-function queryParameter(query: string, name: string): string | undefined {
+export function queryParameter(query: string, name: string): string | undefined {
   if (query === "") return undefined;
   return new URLSearchParams(query).get(name) ?? undefined;
 }

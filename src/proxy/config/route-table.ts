@@ -6,6 +6,7 @@
 
 import type { Cluster, Route, RouteConfig, WeightedCluster } from "../../model/proxy-config.ts";
 import type { Environment } from "../environment.ts";
+import { cors } from "../filter/cors.ts";
 import { fault } from "../filter/fault.ts";
 import { redirect } from "../filter/redirect.ts";
 import { respond } from "../filter/respond.ts";
@@ -86,12 +87,16 @@ function heaviestOf({ action }: Route, clusters: FindCluster): ClusterRuntime | 
 function handlerOf(route: Route, clusters: FindCluster, environment: Environment): Handler {
   const { action } = route;
   const faults = route.fault === undefined ? undefined : fault(route.fault, environment);
+  const sharing = route.cors === undefined ? undefined : cors(route.cors);
   const edit = compileEdits([route.responseHeaders]);
-  if (action.kind === "redirect") return stack([faults], redirect(action, edit));
-  if (action.kind === "respond") return stack([faults], respond(action, edit));
+  if (action.kind === "redirect") {
+    return stack([sharing, faults], redirect(action, route.match.path, edit));
+  }
+  if (action.kind === "respond") return stack([sharing, faults], respond(action, edit));
   const destinations = action.clusters.map((to) => destinationOf(route, to, clusters));
   return stack(
     [
+      sharing, // outside of faults: a page may read why its request was aborted
       faults, // before anything that costs: an aborted request reaches nobody
       timeout(action.timeoutMs, environment), // covers every try below
       action.retry === undefined ? undefined : retries(action.retry, environment),

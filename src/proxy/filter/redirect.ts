@@ -1,20 +1,27 @@
 /** Sends the client elsewhere: the request's own URL with the parts replaced that the route names. */
 
-import type { RouteAction } from "../../model/proxy-config.ts";
+import type { PathMatch, RouteAction } from "../../model/proxy-config.ts";
 import type { CompiledEdit } from "../config/header-edits.ts";
+import { compileRewrite } from "../config/path-rewrite.ts";
 import type { Exchange } from "../stack/exchange.ts";
 import type { Handler } from "../stack/handler.ts";
 
 type Redirect = Extract<RouteAction, { kind: "redirect" }>;
 
-export function redirect(action: Redirect, edit: CompiledEdit | undefined): Handler {
+export function redirect(
+  action: Redirect,
+  match: PathMatch,
+  edit: CompiledEdit | undefined,
+): Handler {
+  const rewrite = compileRewrite(match, false, action);
   return (exchange) => {
-    const fields = `location: ${locationFor(action, exchange)}\r\n${edit?.lines ?? ""}`;
+    const path = action.path ?? rewrite?.(exchange.path) ?? exchange.path;
+    const fields = `location: ${locationFor(action, path, exchange)}\r\n${edit?.lines ?? ""}`;
     exchange.respond(action.status, "-", "", "direct_response", fields);
   };
 }
 
-function locationFor(action: Redirect, exchange: Exchange): string {
+function locationFor(action: Redirect, path: string, exchange: Exchange): string {
   const scheme = action.scheme ?? "http";
   const given = /^(.*?)(?::(\d+))?$/.exec(exchange.authority);
   const host = action.host ?? given?.[1] ?? exchange.authority;
@@ -23,7 +30,6 @@ function locationFor(action: Redirect, exchange: Exchange): string {
   const port = action.port === undefined ? kept : String(action.port);
   const isDefault = port === (scheme === "https" ? "443" : "80");
   const authority = port === undefined || isDefault ? host : `${host}:${port}`;
-  const path = action.path ?? exchange.path;
   const query = path.includes("?") ? "" : exchange.query;
   // Nothing of the request may end the line.
   return `${scheme}://${authority}${path}${query}`.replace(/[\r\n]/g, "");

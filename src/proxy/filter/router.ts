@@ -7,7 +7,7 @@
  */
 
 import { randomUUID } from "node:crypto";
-import type { PathMatch, RouteAction, RouteMatch } from "../../model/proxy-config.ts";
+import type { RouteAction, RouteMatch } from "../../model/proxy-config.ts";
 import {
   chunkedLine,
   keptFields,
@@ -16,11 +16,12 @@ import {
   requestDrops,
   upgradeRequestDrops,
 } from "../codec/heads.ts";
-import { compileRegex } from "../config/matchers.ts";
+import { compileRewrite } from "../config/path-rewrite.ts";
 import type { Destination } from "../config/route-table.ts";
 import type { Environment } from "../environment.ts";
 import type { Exchange } from "../stack/exchange.ts";
 import type { Handler } from "../stack/handler.ts";
+import { hashKey } from "./hash-key.ts";
 
 type Forward = Extract<RouteAction, { kind: "forward" }>;
 
@@ -35,8 +36,10 @@ export function router(
   environment: Environment,
 ): Handler {
   const choose = chooser(destinations, environment);
-  const rewrite = rewriter(forwarding);
-  const { hostRewrite } = forwarding.action;
+  const { path, ignoreCase = false } = forwarding.match;
+  const rewrite = compileRewrite(path, ignoreCase, forwarding.action);
+  const { hostRewrite, hash } = forwarding.action;
+  const key = hash === undefined || hash.length === 0 ? undefined : hashKey(hash);
   return (exchange) => {
     const destination = choose();
     const cluster = destination?.cluster;
@@ -45,8 +48,9 @@ export function router(
       return;
     }
     exchange.cluster = cluster;
-    exchange.responseEdit = destination.responseEdit;
+    exchange.editResponse(destination.responseEdit);
     exchange.attempt = attempt;
+    key?.(exchange);
     exchange.outgoing = compose(exchange, destination, rewrite, hostRewrite);
     attempt(exchange);
   };
@@ -54,13 +58,13 @@ export function router(
 
 /** One try: a host of the exchange's cluster, and a connection to it. */
 function attempt(exchange: Exchange): void {
-  const { cluster, peer } = exchange;
+  const { cluster, peer, hashKey } = exchange;
   if (cluster === undefined) return;
   if (!cluster.mayRequest()) {
     exchange.onFailure("overflow");
     return;
   }
-  const host = cluster.pick(peer.destinationAddress, peer.destinationPort, exchange.tried);
+  const host = cluster.pick(peer.destinationAddress, peer.destinationPort, exchange.tried, hashKey);
   if (host === undefined) {
     exchange.onFailure("no-host");
     return;
@@ -121,25 +125,4 @@ function chooser(
     }
     return destinations.at(-1);
   };
-}
-
-/** Replaces what the route matched by the rewrite's value; a matched expression stands for the whole path. */
-function rewriter(forwarding: Forwarding): ((path: string) => string) | undefined {
-  const { prefixRewrite } = forwarding.action;
-  if (prefixRewrite === undefined) return undefined;
-  const match: PathMatch = forwarding.match.path;
-  switch (match.kind) {
-    case "prefix":
-      return (path) => ensureRooted(`${prefixRewrite}${path.slice(match.value.length)}`);
-    case "exact":
-      return () => prefixRewrite;
-    case "regex": {
-      const expression = compileRegex(match.value, forwarding.match.ignoreCase === true);
-      return (path) => ensureRooted(path.replace(expression, () => prefixRewrite));
-    }
-  }
-}
-
-function ensureRooted(path: string): string {
-  return path.startsWith("/") ? path : `/${path}`;
 }

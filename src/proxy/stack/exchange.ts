@@ -80,6 +80,8 @@ export class Exchange implements Subject {
   cluster: ClusterRuntime | undefined = undefined;
   host: Host | undefined = undefined;
   responseEdit: CompiledEdit | undefined = undefined;
+  /** Complete lines that the sidecar's own answers to this request carry. */
+  localFields = "";
   attempt: Attempt | undefined = undefined;
   retries: RetryDecision | undefined = undefined;
   deadline: Timeout | undefined = undefined;
@@ -93,6 +95,10 @@ export class Exchange implements Subject {
   /** Changes whenever an attempt begins or ends: what was started for an earlier one is not ours any more. */
   epoch = 0;
   tried: Host[] | undefined = undefined;
+  /** When the present attempt began; only where its cluster measures latency. */
+  triedAt = 0;
+  /** What consistent hashing picks by. */
+  hashKey: number | undefined = undefined;
 
   /** The outcome, for metrics and log. Status 0: the client left before there was one. */
   status = 0;
@@ -166,6 +172,21 @@ export class Exchange implements Subject {
     }
     if (name === "host") return this.authority;
     return findField(this.head, this.text, name);
+  }
+
+  editResponse(edit: CompiledEdit | undefined): void {
+    if (this.responseEdit === undefined) this.responseEdit = edit;
+    else if (edit !== undefined) this.addResponseLines(edit.lines, [...edit.dropped]);
+  }
+
+  /** Puts complete lines, each with its CRLF, into the answer, and takes the fields named (lower case) out of it. */
+  addResponseLines(lines: string, dropped: readonly string[] = []): void {
+    const edit = this.responseEdit;
+    this.responseEdit = {
+      dropped: new Set([...(edit?.dropped ?? []), ...dropped]),
+      lines: (edit?.lines ?? "") + lines,
+      authority: edit?.authority,
+    };
   }
 
   /** Calls `tell` once the exchange is over. */
@@ -245,7 +266,10 @@ export class Exchange implements Subject {
     this.epoch++;
     this.#isAttempting = true;
     host.active++;
-    if (this.cluster !== undefined) this.cluster.activeRequests++;
+    if (this.cluster !== undefined) {
+      this.cluster.activeRequests++;
+      if (this.cluster.measuresLatency) this.triedAt = this.downstream.environment.now();
+    }
     if (this.perTry !== undefined)
       this.downstream.environment.wheel.arm(this.perTry, this.perTryMs);
   }
@@ -320,7 +344,9 @@ export class Exchange implements Subject {
   ): boolean {
     // How a call of gRPC went is said at its end, which is here where there is no body.
     if (this.isGrpc && isDone) this.#noteGrpcStatus(findField(head, text, "grpc-status"));
-    if (!this.isGrpc || isDone || head.status !== 200) this.host?.report(this.outcome(head.status));
+    if (!this.isGrpc || isDone || head.status !== 200) {
+      this.host?.report(this.outcome(head.status), this.triedAt);
+    }
     if (this.retries?.afterHead(this, head, text) === true) return false;
     if (this.isRetryLimited) this.flag = "URX";
     this.status = head.status;
@@ -338,7 +364,7 @@ export class Exchange implements Subject {
     this.upstream = undefined;
     if (this.isGrpc && trailers !== "") {
       this.#noteGrpcStatus(lineValue(trailers, "grpc-status"));
-      this.host?.report(this.outcome(this.status));
+      this.host?.report(this.outcome(this.status), this.triedAt);
     }
     this.downstream.writeResponseEnd(this, trailers);
     this.#end();
@@ -441,7 +467,7 @@ export class Exchange implements Subject {
     else {
       this.status = status;
       this.hasResponse = true;
-      this.downstream.writeLocal(this, status, body, fields);
+      this.downstream.writeLocal(this, status, body, fields + this.localFields);
     }
     this.#end();
   }

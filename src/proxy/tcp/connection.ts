@@ -12,6 +12,7 @@ import type { LiveConnection } from "../listen/connections.ts";
 import type { Runtime } from "../listen/runtime.ts";
 import type { Peer } from "../peer.ts";
 import type { ResponseFlag } from "../stack/outcome.ts";
+import { hashText } from "../upstream/balancer/hash.ts";
 import type { ClusterRuntime } from "../upstream/cluster.ts";
 import type { Host } from "../upstream/host.ts";
 import { Tunnel } from "./tunnel.ts";
@@ -76,6 +77,7 @@ export class TcpConnection implements Reader, LiveConnection {
       peer.destinationAddress,
       peer.destinationPort,
       this.#tried.length > 0 ? this.#tried : undefined,
+      hashText(peer.sourceAddress), // there is nothing else to hash
     );
     if (host === undefined || this.#tried.includes(host)) {
       this.#reachNobody(cluster, "UH", "no healthy upstream");

@@ -89,7 +89,7 @@ export function cluster(name: string, more: Partial<Cluster> = {}): Cluster {
     name,
     direction: "outbound",
     discovery: { kind: "eds" },
-    connectTimeoutMs: 1_000,
+    connectTimeoutMs: 10_000, // Istio's; shorter ones fail tests on a busy machine
     balancer: { kind: "least-request" },
     circuitBreakers: {},
     ...more,

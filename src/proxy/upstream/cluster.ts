@@ -11,9 +11,11 @@ import type { Cluster, Endpoint } from "../../model/proxy-config.ts";
 import type { ConnectTlsOptions } from "../codec/sockets.ts";
 import type { Environment } from "../environment.ts";
 import type { Exchange } from "../stack/exchange.ts";
+import { mix } from "./balancer/hash.ts";
 import { createPicker, type Picker } from "./balancer/picker.ts";
 import { Host } from "./host.ts";
 import { OutlierDetector } from "./outlier.ts";
+import { warmth } from "./slow-start.ts";
 
 /** TLS towards a cluster's endpoints. `identity` changes when old connections must not be used any more. */
 export interface ClusterTls extends ConnectTlsOptions {
@@ -26,6 +28,11 @@ export interface ClusterTls extends ConnectTlsOptions {
  */
 const retryShare = 0.2;
 const minRetries = 16;
+
+const maxPicks = 5;
+/** How finely weights grow in slow start: steps a window, and how long one lasts at least. */
+const warmUpSteps = 20;
+const minStepMs = 100;
 
 export class ClusterRuntime {
   readonly name: string;
@@ -51,6 +58,10 @@ export class ClusterRuntime {
 
   #hosts = new Map<string, Host>();
   #picker: Picker<Host>;
+  /** Some host may only be picked while it has nothing to do. */
+  #hasProbation = false;
+  /** When weights have grown enough for another picker; 0: they do not grow. */
+  #repickAt = 0;
   #review: NodeJS.Timeout | undefined;
 
   constructor(config: Cluster, environment: Environment, introduction: string) {
@@ -59,6 +70,10 @@ export class ClusterRuntime {
     this.environment = environment;
     this.introduction = introduction;
     this.#picker = createPicker<Host>(config.balancer, [], environment.random);
+  }
+
+  get measuresLatency(): boolean {
+    return this.config.balancer.kind === "peak-ewma";
   }
 
   get hosts(): readonly Host[] {
@@ -113,8 +128,28 @@ export class ClusterRuntime {
   }
 
   #repick(): void {
-    const usable = [...this.#hosts.values()].filter((host) => !host.isEjected);
-    this.#picker = createPicker(this.config.balancer, usable, this.environment.random);
+    const { balancer, panicPercent = 0 } = this.config;
+    const all = this.hosts;
+    const fit = all.filter((host) => !host.isEjected);
+    const usable = fit.length * 100 < panicPercent * all.length ? all : fit;
+    this.#hasProbation = usable.some((host) => host.health.isOnProbation);
+    this.#warmUp(usable);
+    this.#picker = createPicker(balancer, usable, this.environment.random);
+  }
+
+  /** Weights as they are now. While some still grow there is a new picker now and then, made when one is asked. */
+  #warmUp(hosts: readonly Host[]): void {
+    const { slowStart, balancer } = this.config;
+    this.#repickAt = 0;
+    const isHashing = balancer.kind === "ring-hash" || balancer.kind === "maglev";
+    const now = this.environment.now();
+    for (const host of hosts) {
+      // Consistent hashing would move keys with every step.
+      host.warmth = slowStart === undefined || isHashing ? 1 : warmth(slowStart, now - host.since);
+      if (host.warmth < 1 && slowStart !== undefined) {
+        this.#repickAt = now + Math.max(minStepMs, slowStart.windowMs / warmUpSteps);
+      }
+    }
   }
 
   #scheduleReviews(): void {
@@ -125,8 +160,16 @@ export class ClusterRuntime {
     this.#review.unref();
   }
 
-  /** A host for one more request or tunnel to `address:port`. Undefined: there is none that may be used. */
-  pick(address: string, port: number, avoid: readonly Host[] | undefined): Host | undefined {
+  /**
+   * A host for one more request or tunnel to `address:port`; `key` is what consistent hashing goes by. Undefined: there
+   * is none that may be used.
+   */
+  pick(
+    address: string,
+    port: number,
+    avoid: readonly Host[] | undefined,
+    key?: number,
+  ): Host | undefined {
     switch (this.config.discovery.kind) {
       case "none":
         return undefined;
@@ -135,11 +178,14 @@ export class ClusterRuntime {
       case "eds":
         break;
     }
-    if (avoid === undefined) return this.#picker.pick();
-    // Istio's previous-hosts predicate: up to five picks for one that has not been tried; then any will do.
-    let host = this.#picker.pick();
-    for (let i = 1; i < 5 && host !== undefined && avoid.includes(host); i++) {
-      host = this.#picker.pick();
+    if (this.#repickAt !== 0 && this.environment.now() >= this.#repickAt) this.#repick();
+    let host = this.#picker.pick(key);
+    if (avoid === undefined && !this.#hasProbation) return host;
+    // Istio's previous-hosts predicate: up to five picks for one that has not been tried; then any will do. A key's next
+    // choices are the same in every sidecar, too.
+    for (let i = 1; i < maxPicks && host !== undefined; i++) {
+      if (avoid?.includes(host) !== true && !host.isBeingTried) break;
+      host = this.#picker.pick(key === undefined ? undefined : mix(key + i));
     }
     return host;
   }
@@ -187,8 +233,11 @@ export class ClusterRuntime {
 
   /** Whether one more retry fits the budget; retries must not multiply the load that made them necessary. */
   mayRetry(): boolean {
-    const budget = Math.max(minRetries, Math.floor(this.activeRequests * retryShare));
-    const limit = Math.min(budget, this.config.circuitBreakers.maxRetries ?? Infinity);
+    const { retryBudget, maxRetries = Infinity } = this.config.circuitBreakers;
+    const share = retryBudget === undefined ? retryShare : retryBudget.percent / 100;
+    const least = retryBudget === undefined ? minRetries : retryBudget.minConcurrency;
+    const budget = Math.max(least, Math.floor(this.activeRequests * share));
+    const limit = Math.min(budget, maxRetries);
     return this.activeRetries < limit;
   }
 
@@ -202,7 +251,7 @@ export class ClusterRuntime {
   }
 
   sweep(now: number): void {
-    const since = now - this.environment.limits.upstreamIdleMs;
+    const since = now - (this.config.idleTimeoutMs ?? this.environment.limits.upstreamIdleMs);
     for (const host of this.#hosts.values()) {
       host.sweep(since);
       if (host.connections === 0) this.onHostUnused(host);

@@ -18,7 +18,8 @@ import type { Exchange } from "../stack/exchange.ts";
 import type { Failure } from "../stack/outcome.ts";
 import { Timeout } from "../timer-wheel.ts";
 import type { ClusterRuntime } from "./cluster.ts";
-import type { HostHealth } from "./outlier.ts";
+import { HostRecord } from "./host-record.ts";
+import { type HostHealth, healthy } from "./outlier.ts";
 
 export class Host {
   readonly cluster: ClusterRuntime;
@@ -31,12 +32,11 @@ export class Host {
   isRemoved = false;
   /** Metric series already bound for this host, by the one who binds them. */
   series: unknown = undefined;
-  readonly health: HostHealth = {
-    consecutive5xx: 0,
-    consecutiveGatewayErrors: 0,
-    ejections: 0,
-    ejectedUntil: 0,
-  };
+  readonly health: HostHealth = healthy();
+  readonly record: HostRecord = new HostRecord();
+  /** When it became known, and the part of its weight that it has by now. */
+  readonly since: number;
+  warmth = 1;
   readonly #idle: HttpUpstream[] = [];
   /** All connections of HTTP/2, busy ones too: they are shared. */
   readonly #shared: Http2Upstream[] = [];
@@ -46,10 +46,28 @@ export class Host {
     this.endpoint = endpoint;
     this.address = endpoint.address;
     this.port = endpoint.port;
+    this.since = cluster.environment.now();
+  }
+
+  get key(): string {
+    return `${this.address}:${this.port}`;
   }
 
   get weight(): number {
-    return this.endpoint.weight;
+    return this.endpoint.weight * this.warmth;
+  }
+
+  get strain(): number {
+    return this.record.isFailing ? this.record.strain(this.cluster.environment.now()) : 1;
+  }
+
+  get latencyMs(): number {
+    return this.record.latencyMs;
+  }
+
+  /** It is being tried after an ejection, and its one request is under way. */
+  get isBeingTried(): boolean {
+    return this.health.isOnProbation && this.active > 0;
   }
 
   get isEjected(): boolean {
@@ -122,7 +140,9 @@ export class Host {
 
   /** The connection carries nothing and may carry more. */
   release(connection: HttpUpstream): void {
-    if (this.isRemoved || connection.generation !== this.cluster.generation) {
+    const { maxRequestsPerConnection = Infinity } = this.cluster.config;
+    const isWornOut = connection.served >= maxRequestsPerConnection;
+    if (this.isRemoved || isWornOut || connection.generation !== this.cluster.generation) {
       connection.close();
       return;
     }
@@ -263,12 +283,24 @@ export class Host {
 
   // ---- health ----------------------------------------------------------------------------------
 
-  report(status: number): void {
-    if (this.cluster.outliers !== undefined) this.cluster.outliers.onStatus(this, status);
+  /** An answer's head. `startedAt`: when its request was sent. */
+  report(status: number, startedAt: number): void {
+    const { cluster, record } = this;
+    if (cluster.outliers !== undefined) cluster.outliers.onStatus(this, status);
+    if (cluster.measuresLatency) {
+      const now = cluster.environment.now();
+      record.noteLatency(now - startedAt, now);
+    }
+    // 501 and 505 are about the request.
+    const isFailure = status >= 500 && status !== 501 && status !== 505;
+    if (isFailure) record.noteFailure(cluster.environment.now());
+    else if (record.isFailing) record.noteSuccess(cluster.environment.now());
   }
 
   reportFailure(failure: Failure): void {
     this.cluster.outliers?.onFailure(this, failure);
+    if (failure === "overflow" || failure === "no-host") return;
+    this.record.noteFailure(this.cluster.environment.now());
   }
 
   // ---- endings ---------------------------------------------------------------------------------

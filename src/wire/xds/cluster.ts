@@ -3,15 +3,12 @@
  *
  * Mesh TLS is spoken towards endpoints whose metadata says so (`tlsMode: istio`), plain text towards the others: the
  * two transport socket matches below. Breakers that are not set travel as the largest number, as Istio writes them.
+ * How requests are spread, and who is taken out, have files of their own (balancer.ts, outlier-detection.ts).
  * An original-destination cluster has no balancer of its own (`CLUSTER_PROVIDED`); it reads back as round robin.
  */
 
-import type {
-  BalancerPolicy,
-  CircuitBreakers,
-  Cluster,
-  OutlierDetection,
-} from "../../model/proxy-config.ts";
+import type { CircuitBreakers, Cluster } from "../../model/proxy-config.ts";
+import { decodeBalancer, decodeSlowStart, encodeBalancer, peakEwma } from "./balancer.ts";
 import {
   decodeDuration,
   encodeDuration,
@@ -31,6 +28,7 @@ import {
   RawBuffer,
 } from "./gen/messages.ts";
 import { adsSource } from "./network-filter.ts";
+import { decodeOutliers, encodeOutliers } from "./outlier-detection.ts";
 import type { EncodedResource } from "./resources.ts";
 import { decodeResource, encodeResource, typeUrls } from "./resources.ts";
 import type { JsonObject } from "./struct.ts";
@@ -49,16 +47,19 @@ export function encodeCluster(cluster: Cluster): EncodedResource {
       ? { edsClusterConfig: { edsConfig: adsSource, serviceName: cluster.name } }
       : {}),
     connectTimeout: encodeDuration(cluster.connectTimeoutMs),
-    lbPolicy: isOriginal ? LbPolicy.CLUSTER_PROVIDED : balancerPolicies[cluster.balancer.kind],
+    ...(isOriginal
+      ? { lbPolicy: LbPolicy.CLUSTER_PROVIDED }
+      : encodeBalancer(cluster.balancer, cluster.slowStart)),
     circuitBreakers: { thresholds: [encodeBreakers(cluster.circuitBreakers)] },
     ...given(
       "outlierDetection",
       cluster.outlierDetection && encodeOutliers(cluster.outlierDetection),
     ),
-    // Istio's: never send to hosts that were ejected, however few are left.
-    ...(cluster.outlierDetection === undefined
+    // Istio's: never send to hosts that were ejected, however few are left, unless a threshold is written.
+    ...(cluster.outlierDetection === undefined && cluster.panicPercent === undefined
       ? {}
-      : { commonLbConfig: { healthyPanicThreshold: { value: 0 } } }),
+      : { commonLbConfig: { healthyPanicThreshold: { value: cluster.panicPercent ?? 0 } } }),
+    ...given("commonHttpProtocolOptions", encodeConnectionLife(cluster)),
     ...given("transportSocketMatches", cluster.tls && encodeSockets(cluster.tls)),
     metadata: encodeMetadata(cluster),
     ...given("typedExtensionProtocolOptions", encodeProtocol(cluster.protocol)),
@@ -69,6 +70,7 @@ export function decodeCluster(resource: EncodedResource): Cluster {
   const message = decodeResource(ClusterMessage, resource);
   const path = `Cluster ${resource.name}`;
   const { istio, heddle } = message.metadata?.filterMetadata ?? {};
+  const own = decodeStruct(heddle);
   const kind = decodeDiscovery(message, path);
   const service = decodeService(decodeStruct(istio));
   const outliers = message.outlierDetection;
@@ -76,13 +78,23 @@ export function decodeCluster(resource: EncodedResource): Cluster {
   const tlsPath = `${path}.transport_socket_matches[${meshSocket}].transport_socket`;
   return {
     name: required(message.name, `${path}.name`),
-    direction: textAt(decodeStruct(heddle), "direction") === "inbound" ? "inbound" : "outbound",
+    direction: textAt(own, "direction") === "inbound" ? "inbound" : "outbound",
     discovery: { kind },
     connectTimeoutMs: decodeDuration(message.connectTimeout) ?? 5000,
-    balancer: decodeBalancer(message.lbPolicy ?? 0, path),
+    balancer: decodeBalancer(message, textAt(own, "balancer"), path),
+    ...given("slowStart", decodeSlowStart(message)),
     ...given("tls", meshTls && decodeUpstreamTls(meshTls.transportSocket, tlsPath)),
     circuitBreakers: decodeBreakers(message.circuitBreakers?.thresholds?.[0]),
-    ...given("outlierDetection", outliers && decodeOutliers(outliers)),
+    ...given("panicPercent", message.commonLbConfig?.healthyPanicThreshold?.value || undefined),
+    ...given("idleTimeoutMs", decodeDuration(message.commonHttpProtocolOptions?.idleTimeout)),
+    ...given(
+      "maxRequestsPerConnection",
+      message.commonHttpProtocolOptions?.maxRequestsPerConnection?.value,
+    ),
+    ...given(
+      "outlierDetection",
+      outliers && decodeOutliers(outliers, numbersAt(own, "failure_statuses")),
+    ),
     ...given("service", service),
     ...given("protocol", decodeProtocol(message, path)),
   };
@@ -136,24 +148,24 @@ function decodeDiscovery(message: wire.Cluster, path: string): Cluster["discover
   throw invalid(`${path}.type`, `want EDS, ORIGINAL_DST or STATIC without endpoints`);
 }
 
-const balancerPolicies = {
-  "least-request": LbPolicy.LEAST_REQUEST,
-  "round-robin": LbPolicy.ROUND_ROBIN,
-  random: LbPolicy.RANDOM,
-} as const;
+type HttpLife = Pick<Cluster, "idleTimeoutMs" | "maxRequestsPerConnection">;
 
-function decodeBalancer(policy: number, path: string): BalancerPolicy {
-  switch (policy) {
-    case LbPolicy.LEAST_REQUEST:
-      return { kind: "least-request" };
-    case LbPolicy.RANDOM:
-      return { kind: "random" };
-    case LbPolicy.ROUND_ROBIN:
-    case LbPolicy.CLUSTER_PROVIDED:
-      return { kind: "round-robin" };
-    default:
-      throw invalid(`${path}.lb_policy`, `balancer ${policy} is not supported`);
-  }
+function encodeConnectionLife(cluster: HttpLife): wire.CommonHttpOptions | undefined {
+  const { idleTimeoutMs, maxRequestsPerConnection: requests } = cluster;
+  if (idleTimeoutMs === undefined && requests === undefined) return undefined;
+  return {
+    ...given(
+      "idleTimeout",
+      idleTimeoutMs === undefined ? undefined : encodeDuration(idleTimeoutMs),
+    ),
+    ...given("maxRequestsPerConnection", requests === undefined ? undefined : { value: requests }),
+  };
+}
+
+function numbersAt(object: JsonObject, key: string): readonly number[] | undefined {
+  const list = object[key];
+  if (!Array.isArray(list)) return undefined;
+  return list.filter((item): item is number => typeof item === "number");
 }
 
 function encodeBreakers(breakers: CircuitBreakers): wire.Thresholds {
@@ -162,6 +174,13 @@ function encodeBreakers(breakers: CircuitBreakers): wire.Thresholds {
     maxPendingRequests: { value: breakers.maxPendingRequests ?? unlimited },
     maxRequests: { value: breakers.maxRequests ?? unlimited },
     maxRetries: { value: breakers.maxRetries ?? unlimited },
+    ...given(
+      "retryBudget",
+      breakers.retryBudget && {
+        budgetPercent: { value: breakers.retryBudget.percent },
+        minRetryConcurrency: { value: breakers.retryBudget.minConcurrency },
+      },
+    ),
   };
 }
 
@@ -176,39 +195,18 @@ function decodeBreakers(thresholds: wire.Thresholds | undefined): CircuitBreaker
     ...given("maxPendingRequests", limit(thresholds?.maxPendingRequests, 1024)),
     ...given("maxRequests", limit(thresholds?.maxRequests, 1024)),
     ...given("maxRetries", limit(thresholds?.maxRetries, 3)),
+    ...given("retryBudget", decodeBudget(thresholds?.retryBudget)),
   };
 }
 
-function encodeOutliers(outliers: OutlierDetection): wire.OutlierDetection {
-  return {
-    consecutive5xx: { value: outliers.consecutive5xx },
-    enforcingConsecutive5xx: { value: outliers.consecutive5xx === 0 ? 0 : 100 },
-    consecutiveGatewayFailure: { value: outliers.consecutiveGatewayErrors },
-    enforcingConsecutiveGatewayFailure: {
-      value: outliers.consecutiveGatewayErrors === 0 ? 0 : 100,
-    },
-    // Istio's: success rates eject nobody.
-    enforcingSuccessRate: { value: 0 },
-    interval: encodeDuration(outliers.intervalMs),
-    baseEjectionTime: encodeDuration(outliers.baseEjectionMs),
-    maxEjectionPercent: { value: outliers.maxEjectionPercent },
-  };
-}
-
-function decodeOutliers(outliers: wire.OutlierDetection): OutlierDetection {
-  return {
-    consecutive5xx:
-      wrappedNumber(outliers.enforcingConsecutive5xx, 100) === 0
-        ? 0
-        : wrappedNumber(outliers.consecutive5xx, 5),
-    consecutiveGatewayErrors:
-      wrappedNumber(outliers.enforcingConsecutiveGatewayFailure, 0) === 0
-        ? 0
-        : wrappedNumber(outliers.consecutiveGatewayFailure, 5),
-    intervalMs: decodeDuration(outliers.interval) ?? 10_000,
-    baseEjectionMs: decodeDuration(outliers.baseEjectionTime) ?? 30_000,
-    maxEjectionPercent: wrappedNumber(outliers.maxEjectionPercent, 10),
-  };
+/** Envoy's defaults where a part is not said. */
+function decodeBudget(budget: wire.RetryBudget | undefined): CircuitBreakers["retryBudget"] {
+  return (
+    budget && {
+      percent: budget.budgetPercent === undefined ? 20 : (budget.budgetPercent.value ?? 0),
+      minConcurrency: wrappedNumber(budget.minRetryConcurrency, 3),
+    }
+  );
 }
 
 function encodeSockets(tls: NonNullable<Cluster["tls"]>): wire.TransportSocketMatch[] {
@@ -239,12 +237,16 @@ function encodeMetadata(cluster: Cluster): wire.Metadata {
           default_original_port: service.port,
           ...given("subset", service.subset),
         };
+  const statuses = cluster.outlierDetection?.failureStatuses;
+  const own: JsonObject = {
+    ...(cluster.direction === "inbound" ? { direction: "inbound" } : {}),
+    ...(cluster.balancer.kind === "peak-ewma" ? { balancer: peakEwma } : {}),
+    ...given("failure_statuses", statuses && [...statuses]),
+  };
   return {
     filterMetadata: {
       ...(service === undefined ? {} : { istio: encodeStruct(istio) }),
-      ...(cluster.direction === "inbound"
-        ? { heddle: encodeStruct({ direction: "inbound" }) }
-        : {}),
+      ...(Object.keys(own).length === 0 ? {} : { heddle: encodeStruct(own) }),
     },
   };
 }

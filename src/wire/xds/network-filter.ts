@@ -6,6 +6,7 @@
  */
 
 import type { Direction, FilterChain, NetworkFilter, Rbac } from "../../model/proxy-config.ts";
+import { corsFilterName } from "./cors.ts";
 import {
   decodeDuration,
   encodeDuration,
@@ -19,6 +20,7 @@ import {
 import type * as wire from "./gen/message-types.ts";
 import {
   ApiVersion,
+  CorsFilter,
   ForwardClientCert,
   HttpConnectionManager,
   HttpFault,
@@ -91,6 +93,8 @@ function encodeHttp(filter: HttpFilters, direction: Direction): wire.Filter {
           name: "envoy.filters.http.rbac",
           typedConfig: pack(HttpRbac, { rules: encodeRbac(rules) }),
         })),
+        // What these do stands at the routes; an Envoy runs only what is listed.
+        { name: corsFilterName, typedConfig: pack(CorsFilter, {}) },
         { name: "envoy.filters.http.fault", typedConfig: pack(HttpFault, {}) },
         { name: "envoy.filters.http.router", typedConfig: pack(Router, {}) },
       ],
@@ -111,7 +115,7 @@ function decodeHttp(manager: wire.HttpConnectionManager, path: string): HttpFilt
     const any = filter.typedConfig;
     if (isPacked(any, HttpRbac)) {
       rbac.push(decodeRbac(unpack(HttpRbac, any, at).rules, `${at}.rules`));
-    } else if (!isPacked(any, Router) && !isPacked(any, HttpFault)) {
+    } else if (![Router, HttpFault, CorsFilter].some((known) => isPacked(any, known))) {
       throw invalid(at, `cannot run a filter of type "${any?.typeUrl ?? ""}"`);
     }
   }

@@ -5,7 +5,12 @@
  * `weighted_clusters`.
  */
 
-import type { RetryPolicy, RouteAction, WeightedCluster } from "../../model/proxy-config.ts";
+import type {
+  HashKey,
+  RetryPolicy,
+  RouteAction,
+  WeightedCluster,
+} from "../../model/proxy-config.ts";
 import {
   decodeDuration,
   encodeDuration,
@@ -17,7 +22,9 @@ import {
 } from "./field.ts";
 import type * as wire from "./gen/message-types.ts";
 import { PreviousHostsPredicate, RedirectCode } from "./gen/messages.ts";
+import { decodeHashKey, encodeHashKey } from "./hash-policy.ts";
 import { decodeEdits, encodeEdits } from "./header-edit.ts";
+import { checked } from "./string-match.ts";
 
 type Forward = Extract<RouteAction, { kind: "forward" }>;
 type Redirect = Extract<RouteAction, { kind: "redirect" }>;
@@ -64,7 +71,9 @@ function encodeForward(action: Forward): wire.RouteAction {
     timeout: encodeDuration(action.timeoutMs),
     ...given("retryPolicy", action.retry && encodeRetry(action.retry)),
     ...given("prefixRewrite", action.prefixRewrite),
+    ...given("regexRewrite", action.regexRewrite && encodeRegexRewrite(action.regexRewrite)),
     ...given("hostRewriteLiteral", action.hostRewrite),
+    ...given("hashPolicy", action.hash?.map(encodeHashKey)),
   };
 }
 
@@ -86,8 +95,34 @@ function decodeForward(action: wire.RouteAction, path: string): Forward {
     ...given("retry", retry && decodeRetry(retry)),
     // Proto3 keeps no difference between an empty rewrite and none.
     ...given("prefixRewrite", action.prefixRewrite || undefined),
+    ...given("regexRewrite", decodeRegexRewrite(action.regexRewrite, `${path}.regex_rewrite`)),
     ...given("hostRewrite", action.hostRewriteLiteral),
+    ...given("hash", decodeHash(action.hashPolicy ?? [], `${path}.hash_policy`)),
   };
+}
+
+function decodeHash(
+  policies: readonly wire.HashPolicy[],
+  path: string,
+): readonly HashKey[] | undefined {
+  if (policies.length === 0) return undefined;
+  return policies.map((policy, index) => decodeHashKey(policy, `${path}[${index}]`));
+}
+
+type RegexRewrite = NonNullable<Forward["regexRewrite"]>;
+
+function encodeRegexRewrite({ pattern, substitution }: RegexRewrite): wire.RegexMatchAndSubstitute {
+  return { pattern: { googleRe2: {}, regex: pattern }, substitution };
+}
+
+function decodeRegexRewrite(
+  rewrite: wire.RegexMatchAndSubstitute | undefined,
+  path: string,
+): RegexRewrite | undefined {
+  if (rewrite === undefined) return undefined;
+  const at = `${path}.pattern.regex`;
+  const pattern = checked(required(rewrite.pattern?.regex, at), at);
+  return { pattern, substitution: rewrite.substitution ?? "" };
 }
 
 function encodeWeighted(cluster: WeightedCluster): wire.ClusterWeight {
@@ -155,6 +190,7 @@ function encodeRedirect(action: Redirect): wire.RedirectAction {
     responseCode: code[1],
     ...given("hostRedirect", action.host),
     ...given("pathRedirect", action.path),
+    ...given("prefixRewrite", action.prefixRewrite),
     ...given("schemeRedirect", action.scheme),
     ...given("portRedirect", action.port),
   };
@@ -167,6 +203,7 @@ function decodeRedirect(redirect: wire.RedirectAction): Redirect {
     status: code?.[0] ?? 301,
     ...given("host", redirect.hostRedirect || undefined),
     ...given("path", redirect.pathRedirect || undefined),
+    ...given("prefixRewrite", redirect.prefixRewrite || undefined),
     ...given("scheme", redirect.schemeRedirect || undefined),
     ...given("port", redirect.portRedirect || undefined),
   };

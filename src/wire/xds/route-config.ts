@@ -7,10 +7,11 @@ import type {
   RouteMatch,
   VirtualHost,
 } from "../../model/proxy-config.ts";
+import { corsFilterName, decodeCors, encodeCors } from "./cors.ts";
 import { decodeFault, encodeFault, faultFilterName } from "./fault.ts";
 import { given, invalid, pack, required, unpack, wrappedBool } from "./field.ts";
 import type * as wire from "./gen/message-types.ts";
-import { HttpFault, RouteConfiguration } from "./gen/messages.ts";
+import { CorsPolicy, HttpFault, RouteConfiguration } from "./gen/messages.ts";
 import { decodeEdits, encodeEdits } from "./header-edit.ts";
 import type { EncodedResource } from "./resources.ts";
 import { decodeResource, encodeResource, typeUrls } from "./resources.ts";
@@ -76,20 +77,27 @@ function decodeVirtualHost(host: wire.VirtualHost, path: string): VirtualHost {
 const originPrefix = "/apis/networking.istio.io/v1/namespaces/";
 
 function encodeRoute(route: Route): wire.Route {
-  const fault = route.fault && encodeFault(route.fault);
+  const { fault, cors } = route;
+  const perFilter = {
+    ...given(faultFilterName, fault && pack(HttpFault, encodeFault(fault))),
+    ...given(corsFilterName, cors && pack(CorsPolicy, encodeCors(cors))),
+  };
+  const hasFilters = Object.keys(perFilter).length > 0;
   return {
     name: route.name,
     match: encodeMatch(route.match),
     ...encodeAction(route.action),
     ...encodeEdits(route),
     ...given("metadata", route.origin === undefined ? undefined : encodeOrigin(route.origin)),
-    ...given("typedPerFilterConfig", fault && { [faultFilterName]: pack(HttpFault, fault) }),
+    ...given("typedPerFilterConfig", hasFilters ? perFilter : undefined),
   };
 }
 
 function decodeRoute(route: wire.Route, path: string): Route {
   const fault = route.typedPerFilterConfig?.[faultFilterName];
   const at = `${path}.typed_per_filter_config[${faultFilterName}]`;
+  const cors = route.typedPerFilterConfig?.[corsFilterName];
+  const corsAt = `${path}.typed_per_filter_config[${corsFilterName}]`;
   return {
     name: route.name ?? "",
     ...given("origin", decodeOrigin(route.metadata)),
@@ -97,6 +105,7 @@ function decodeRoute(route: wire.Route, path: string): Route {
     action: decodeAction(route, path),
     ...decodeEdits(route, path),
     ...given("fault", fault && decodeFault(unpack(HttpFault, fault, at), at)),
+    ...given("cors", cors && decodeCors(unpack(CorsPolicy, cors, corsAt), corsAt)),
   };
 }
 

@@ -16,6 +16,17 @@ import {
 
 type Given = Readonly<Record<string, unknown>>;
 
+/** A Maglev table of another size could never be filled. */
+const primeSize: Check = (value, at) => {
+  integer(1, 5_000_011)(value, at);
+  if (typeof value !== "number" || !Number.isInteger(value)) return;
+  for (let divisor = 2; divisor * divisor <= value; divisor++) {
+    if (value % divisor !== 0) continue;
+    at.error(`must be a prime, got ${value}`);
+    return;
+  }
+};
+
 const consistentHash: Check = refine<Given>(
   record({
     httpHeaderName: nonEmpty,
@@ -23,7 +34,7 @@ const consistentHash: Check = refine<Given>(
     useSourceIp: boolean,
     httpQueryParameterName: nonEmpty,
     ringHash: record({ minimumRingSize: integer(0) }),
-    maglev: record({ tableSize: integer(0) }),
+    maglev: record({ tableSize: primeSize }),
     minimumRingSize: integer(0),
   }),
   (value, at) => {
@@ -46,6 +57,7 @@ const loadBalancer: Check = refine<Given>(
       "PASSTHROUGH",
       "ROUND_ROBIN",
       "LEAST_REQUEST",
+      "PEAK_EWMA", // Heddle's own
     ),
     consistentHash,
     localityLbSetting: anything,

@@ -2,38 +2,56 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { seededRandom } from "../../../base/random.ts";
 import type { BalancerPolicy } from "../../../model/proxy-config.ts";
+import { hashText } from "./hash.ts";
 import { createPicker } from "./picker.ts";
 
 interface Host {
-  readonly name: string;
+  readonly key: string;
   readonly weight: number;
   active: number;
+  strain: number;
+  latencyMs: number;
 }
 
 const hosts = (...weights: readonly number[]): Host[] =>
-  weights.map((weight, index) => ({ name: `h${index}`, weight, active: 0 }));
+  weights.map((weight, index) => ({
+    key: `10.0.0.${index}:80`,
+    weight,
+    active: 0,
+    strain: 1,
+    latencyMs: 10,
+  }));
 
 /** How often each host is picked in `count` picks. */
 function shares(policy: BalancerPolicy, candidates: readonly Host[], count: number): number[] {
   const picker = createPicker(policy, candidates, seededRandom(42));
   const picked = new Map<string, number>();
   for (let i = 0; i < count; i++) {
-    const name = picker.pick()?.name ?? "";
-    picked.set(name, (picked.get(name) ?? 0) + 1);
+    const key = picker.pick()?.key ?? "";
+    picked.set(key, (picked.get(key) ?? 0) + 1);
   }
-  return candidates.map(({ name }) => picked.get(name) ?? 0);
+  return candidates.map(({ key }) => picked.get(key) ?? 0);
 }
 
-for (const kind of ["least-request", "round-robin", "random"] as const) {
-  describe(`the ${kind} balancer`, () => {
+const policies: readonly BalancerPolicy[] = [
+  { kind: "least-request" },
+  { kind: "peak-ewma" },
+  { kind: "round-robin" },
+  { kind: "random" },
+  { kind: "ring-hash", minimumRingSize: 16_384 },
+  { kind: "maglev", tableSize: 65_537 },
+];
+
+for (const policy of policies) {
+  describe(`the ${policy.kind} balancer`, () => {
     test("has nobody to pick of nobody, and picks the only one", () => {
-      assert.equal(createPicker({ kind }, [], seededRandom(1)).pick(), undefined);
-      assert.equal(createPicker({ kind }, hosts(0), seededRandom(1)).pick(), undefined);
-      assert.deepEqual(shares({ kind }, hosts(1), 5), [5]);
+      assert.equal(createPicker(policy, [], seededRandom(1)).pick(), undefined);
+      assert.equal(createPicker(policy, hosts(0), seededRandom(1)).pick(), undefined);
+      assert.deepEqual(shares(policy, hosts(1), 5), [5]);
     });
 
     test("picks in proportion to weights, and never a host without any", () => {
-      const [a = 0, b = 0, c = 0, d = 0] = shares({ kind }, hosts(1, 2, 3, 0), 6_000);
+      const [a = 0, b = 0, c = 0, d = 0] = shares(policy, hosts(1, 2, 3, 0), 6_000);
       assert.equal(d, 0);
       for (const [share, wanted] of [
         [a, 1_000],
@@ -42,6 +60,54 @@ for (const kind of ["least-request", "round-robin", "random"] as const) {
       ] as const) {
         assert(Math.abs(share - wanted) < 200, `${share} picks, want about ${wanted}`);
       }
+    });
+  });
+}
+
+const keys = Array.from({ length: 20_000 }, (_, index) => hashText(`user-${index}`));
+const assigned = (policy: BalancerPolicy, candidates: readonly Host[]): readonly string[] => {
+  const picker = createPicker(policy, candidates, seededRandom(1));
+  return keys.map((key) => picker.pick(key)?.key ?? "");
+};
+/** The share of keys that are somewhere else now. */
+const moved = (before: readonly string[], after: readonly string[]): number =>
+  before.filter((host, index) => host !== after[index]).length / before.length;
+
+for (const policy of policies.slice(4)) {
+  describe(`consistent hashing by ${policy.kind}`, () => {
+    const ten = hosts(1, 1, 1, 1, 1, 1, 1, 1, 1, 1);
+
+    test("sends a key to the same host, in whichever order the hosts are listed", () => {
+      assert.deepEqual(assigned(policy, ten), assigned(policy, ten.toReversed()));
+    });
+
+    test("spreads keys evenly", () => {
+      const counts = Map.groupBy(assigned(policy, ten), (host) => host);
+      for (const [host, { length }] of counts) {
+        const share = (length / keys.length) * 10;
+        assert(share > 0.85 && share < 1.15, `${host} has ${share} of its fair share`);
+      }
+      assert.equal(counts.size, 10);
+    });
+
+    test("moves a leaving host's keys, and few others", () => {
+      const before = assigned(policy, ten);
+      const gone = ten[3]?.key;
+      const after = assigned(
+        policy,
+        ten.filter(({ key }) => key !== gone),
+      );
+      const others = before.filter((host, index) => host !== gone && host !== after[index]).length;
+      // A ring moves nobody else's. Maglev's paper measures a few percent.
+      const most = policy.kind === "ring-hash" ? 0 : 0.05 * keys.length;
+      assert(others <= most, `${others} keys of hosts that stayed have moved`);
+    });
+
+    test("moves about one key in eleven when an eleventh host comes", () => {
+      const eleven = hosts(1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1);
+      const share = moved(assigned(policy, ten), assigned(policy, eleven));
+      const most = policy.kind === "ring-hash" ? 0.11 : 0.14;
+      assert(share > 0.07 && share < most, `${share} of the keys have moved`);
     });
   });
 }
@@ -59,5 +125,25 @@ describe("least request", () => {
     if (busy !== undefined) busy.active = 10;
     const [first = 0] = shares({ kind: "least-request" }, candidates, 1_600);
     assert(first < 150, `${first} picks of the busy host`); // both draws must hit it: 1 in 16
+  });
+
+  test("is not drawn to a host that fails at once and so has nothing under way", () => {
+    const candidates = hosts(1, 1, 1, 1);
+    for (const host of candidates) host.active = 3;
+    const [failing] = candidates;
+    if (failing !== undefined) [failing.active, failing.strain] = [0, 10];
+    const [first = 0] = shares({ kind: "least-request" }, candidates, 1_600);
+    assert(first < 150, `${first} picks of the failing host`);
+  });
+});
+
+describe("peak-EWMA", () => {
+  test("prefers the host that answers sooner, however little the slow one has to do", () => {
+    const candidates = hosts(1, 1, 1, 1);
+    const [slow] = candidates;
+    for (const host of candidates) host.active = 2;
+    if (slow !== undefined) [slow.active, slow.latencyMs] = [0, 200];
+    const [first = 0] = shares({ kind: "peak-ewma" }, candidates, 1_600);
+    assert(first < 150, `${first} picks of the slow host`);
   });
 });

@@ -2,23 +2,34 @@
  * Choosing a host: an immutable picker over the hosts that may be used, swapped whenever that list changes.
  *
  * Whoever picks never waits and never sees half a change. Load is read from the hosts themselves (`active`), so a new
- * picker starts with what the old one knew.
+ * picker starts with what the old one knew. Consistent hashing (ring-hash.ts, maglev.ts) picks by the request's key instead.
  */
 
 import { unreachable } from "../../../base/error.ts";
 import type { Random } from "../../../base/random.ts";
 import type { BalancerPolicy } from "../../../model/proxy-config.ts";
+import { maglev } from "./maglev.ts";
+import { ringHash } from "./ring-hash.ts";
 
 /** What a balancer sees of a host. */
 export interface Candidate {
+  /** What consistent hashing knows it by: the same wherever it is known. */
+  readonly key: string;
   readonly weight: number;
   /** Requests and tunnels under way. */
   readonly active: number;
+  /**
+   * What one more request costs there, against 1 where nothing fails: a host that fails at once has nothing under way,
+   * and would draw all traffic to itself.
+   */
+  readonly strain: number;
+  /** Milliseconds that answers take, the slow ones remembered (peak-EWMA). */
+  readonly latencyMs: number;
 }
 
 export interface Picker<C extends Candidate> {
-  /** Undefined when there is nobody to pick. */
-  pick(): C | undefined;
+  /** `key`: the request's hash, where there is one. Undefined when there is nobody to pick. */
+  pick(key?: number): C | undefined;
 }
 
 export function createPicker<C extends Candidate>(
@@ -34,6 +45,12 @@ export function createPicker<C extends Candidate>(
   switch (policy.kind) {
     case "least-request":
       return { pick: () => lessLoaded(draw(), draw()) };
+    case "peak-ewma":
+      return { pick: () => faster(draw(), draw()) };
+    case "ring-hash":
+      return ringHash(usable, policy.minimumRingSize, () => random() * 2 ** 32);
+    case "maglev":
+      return maglev(usable, policy.tableSize, () => random() * 2 ** 32);
     case "round-robin":
       return roundRobin(usable, random);
     case "random":
@@ -45,7 +62,16 @@ export function createPicker<C extends Candidate>(
 
 /** Power of two choices: nearly as good as the least loaded of all, for the price of two draws. */
 function lessLoaded<C extends Candidate>(a: C, b: C): C {
-  return b.active < a.active ? b : a;
+  return loadOf(b) < loadOf(a) ? b : a;
+}
+
+function loadOf(host: Candidate): number {
+  return (host.active + 1) * host.strain;
+}
+
+/** The same by the time that a request is likely to take: what is under way, times how long each takes (Finagle's). */
+function faster<C extends Candidate>(a: C, b: C): C {
+  return b.latencyMs * loadOf(b) < a.latencyMs * loadOf(a) ? b : a;
 }
 
 /** Draws a host with a probability proportional to its weight. */

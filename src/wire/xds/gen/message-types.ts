@@ -455,9 +455,61 @@ export interface RouteAction {
   readonly cluster?: string | undefined;
   readonly weightedClusters?: WeightedCluster | undefined;
   readonly prefixRewrite?: string | undefined;
+  readonly regexRewrite?: RegexMatchAndSubstitute | undefined;
   readonly hostRewriteLiteral?: string | undefined;
   readonly timeout?: Duration | undefined;
   readonly retryPolicy?: RetryPolicy | undefined;
+  readonly hashPolicy?: readonly HashPolicy[] | undefined;
+}
+
+/** envoy.type.matcher.v3.RegexMatchAndSubstitute */
+export interface RegexMatchAndSubstitute {
+  readonly pattern?: RegexMatcher | undefined;
+  readonly substitution?: string | undefined;
+}
+
+/** envoy.config.route.v3.RouteAction.HashPolicy */
+export interface HashPolicy {
+  readonly header?: HashHeader | undefined;
+  readonly cookie?: HashCookie | undefined;
+  readonly connectionProperties?: HashConnection | undefined;
+  readonly queryParameter?: HashQuery | undefined;
+}
+
+/** envoy.config.route.v3.RouteAction.HashPolicy.Header */
+export interface HashHeader {
+  readonly headerName?: string | undefined;
+}
+
+/** envoy.config.route.v3.RouteAction.HashPolicy.Cookie */
+export interface HashCookie {
+  readonly name?: string | undefined;
+  readonly ttl?: Duration | undefined;
+  readonly path?: string | undefined;
+}
+
+/** envoy.config.route.v3.RouteAction.HashPolicy.ConnectionProperties */
+export interface HashConnection {
+  readonly sourceIp?: boolean | undefined;
+}
+
+/** envoy.config.route.v3.RouteAction.HashPolicy.QueryParameter */
+export interface HashQuery {
+  readonly name?: string | undefined;
+}
+
+/** envoy.extensions.filters.http.cors.v3.Cors */
+export type CorsFilter = Readonly<Record<never, never>>;
+
+/** envoy.extensions.filters.http.cors.v3.CorsPolicy */
+export interface CorsPolicy {
+  readonly allowOriginStringMatch?: readonly StringMatcher[] | undefined;
+  readonly allowMethods?: string | undefined;
+  readonly allowHeaders?: string | undefined;
+  readonly exposeHeaders?: string | undefined;
+  readonly maxAge?: string | undefined;
+  readonly allowCredentials?: BoolValue | undefined;
+  readonly forwardNotMatchingPreflights?: BoolValue | undefined;
 }
 
 /** envoy.config.route.v3.WeightedCluster */
@@ -505,6 +557,7 @@ export type PreviousHostsPredicate = Readonly<Record<never, never>>;
 export interface RedirectAction {
   readonly hostRedirect?: string | undefined;
   readonly pathRedirect?: string | undefined;
+  readonly prefixRewrite?: string | undefined;
   readonly schemeRedirect?: string | undefined;
   readonly portRedirect?: number | undefined;
   readonly responseCode?: number | undefined;
@@ -529,6 +582,11 @@ export interface Cluster {
   readonly transportSocketMatches?: readonly TransportSocketMatch[] | undefined;
   readonly commonLbConfig?: CommonLbConfig | undefined;
   readonly metadata?: Metadata | undefined;
+  readonly ringHashLbConfig?: RingHashLbConfig | undefined;
+  readonly maglevLbConfig?: MaglevLbConfig | undefined;
+  readonly leastRequestLbConfig?: LeastRequestLbConfig | undefined;
+  readonly roundRobinLbConfig?: RoundRobinLbConfig | undefined;
+  readonly commonHttpProtocolOptions?: CommonHttpOptions | undefined;
   readonly typedExtensionProtocolOptions?: Readonly<Record<string, Any>> | undefined;
 }
 
@@ -585,6 +643,57 @@ export interface Thresholds {
   readonly maxPendingRequests?: UInt32Value | undefined;
   readonly maxRequests?: UInt32Value | undefined;
   readonly maxRetries?: UInt32Value | undefined;
+  readonly retryBudget?: RetryBudget | undefined;
+}
+
+/** envoy.config.cluster.v3.CircuitBreakers.Thresholds.RetryBudget */
+export interface RetryBudget {
+  readonly budgetPercent?: Percent | undefined;
+  readonly minRetryConcurrency?: UInt32Value | undefined;
+}
+
+/** envoy.config.cluster.v3.Cluster.RingHashLbConfig */
+export interface RingHashLbConfig {
+  readonly minimumRingSize?: UInt64Value | undefined;
+}
+
+/** envoy.config.cluster.v3.Cluster.MaglevLbConfig */
+export interface MaglevLbConfig {
+  readonly tableSize?: UInt64Value | undefined;
+}
+
+/** google.protobuf.UInt64Value */
+export interface UInt64Value {
+  readonly value?: number | undefined;
+}
+
+/** envoy.config.cluster.v3.Cluster.LeastRequestLbConfig */
+export interface LeastRequestLbConfig {
+  readonly slowStartConfig?: SlowStartConfig | undefined;
+}
+
+/** envoy.config.cluster.v3.Cluster.RoundRobinLbConfig */
+export interface RoundRobinLbConfig {
+  readonly slowStartConfig?: SlowStartConfig | undefined;
+}
+
+/** envoy.config.cluster.v3.Cluster.SlowStartConfig */
+export interface SlowStartConfig {
+  readonly slowStartWindow?: Duration | undefined;
+  readonly aggression?: RuntimeDouble | undefined;
+  readonly minWeightPercent?: Percent | undefined;
+}
+
+/** envoy.config.core.v3.RuntimeDouble */
+export interface RuntimeDouble {
+  readonly defaultValue?: number | undefined;
+  readonly runtimeKey?: string | undefined;
+}
+
+/** envoy.config.core.v3.HttpProtocolOptions */
+export interface CommonHttpOptions {
+  readonly idleTimeout?: Duration | undefined;
+  readonly maxRequestsPerConnection?: UInt32Value | undefined;
 }
 
 /** envoy.config.cluster.v3.OutlierDetection */
@@ -597,6 +706,16 @@ export interface OutlierDetection {
   readonly interval?: Duration | undefined;
   readonly baseEjectionTime?: Duration | undefined;
   readonly maxEjectionPercent?: UInt32Value | undefined;
+  readonly successRateMinimumHosts?: UInt32Value | undefined;
+  readonly successRateRequestVolume?: UInt32Value | undefined;
+  readonly successRateStdevFactor?: UInt32Value | undefined;
+  readonly splitExternalLocalOriginErrors?: boolean | undefined;
+  readonly consecutiveLocalOriginFailure?: UInt32Value | undefined;
+  readonly enforcingConsecutiveLocalOriginFailure?: UInt32Value | undefined;
+  readonly failurePercentageThreshold?: UInt32Value | undefined;
+  readonly enforcingFailurePercentage?: UInt32Value | undefined;
+  readonly failurePercentageMinimumHosts?: UInt32Value | undefined;
+  readonly failurePercentageRequestVolume?: UInt32Value | undefined;
 }
 
 /** envoy.config.endpoint.v3.ClusterLoadAssignment */

@@ -505,9 +505,55 @@ export const RouteAction: MessageType<t.RouteAction> = message("envoy.config.rou
   [1, "cluster", "string", "optional"],
   [3, "weightedClusters", "message", "optional", () => WeightedCluster],
   [5, "prefixRewrite", "string", "plain"],
+  [32, "regexRewrite", "message", "optional", () => RegexMatchAndSubstitute],
   [6, "hostRewriteLiteral", "string", "optional"],
   [8, "timeout", "message", "optional", () => Duration],
   [9, "retryPolicy", "message", "optional", () => RetryPolicy],
+  [15, "hashPolicy", "message", "many", () => HashPolicy],
+]);
+
+export const RegexMatchAndSubstitute: MessageType<t.RegexMatchAndSubstitute> = message("envoy.type.matcher.v3.RegexMatchAndSubstitute", [
+  [1, "pattern", "message", "optional", () => RegexMatcher],
+  [2, "substitution", "string", "plain"],
+]);
+
+export const HashPolicy: MessageType<t.HashPolicy> = message("envoy.config.route.v3.RouteAction.HashPolicy", [
+  [1, "header", "message", "optional", () => HashHeader],
+  [2, "cookie", "message", "optional", () => HashCookie],
+  [3, "connectionProperties", "message", "optional", () => HashConnection],
+  [5, "queryParameter", "message", "optional", () => HashQuery],
+]);
+
+export const HashHeader: MessageType<t.HashHeader> = message("envoy.config.route.v3.RouteAction.HashPolicy.Header", [
+  [1, "headerName", "string", "plain"],
+]);
+
+export const HashCookie: MessageType<t.HashCookie> = message("envoy.config.route.v3.RouteAction.HashPolicy.Cookie", [
+  [1, "name", "string", "plain"],
+  [2, "ttl", "message", "optional", () => Duration],
+  [3, "path", "string", "plain"],
+]);
+
+export const HashConnection: MessageType<t.HashConnection> = message("envoy.config.route.v3.RouteAction.HashPolicy.ConnectionProperties", [
+  [1, "sourceIp", "bool", "plain"],
+]);
+
+export const HashQuery: MessageType<t.HashQuery> = message("envoy.config.route.v3.RouteAction.HashPolicy.QueryParameter", [
+  [1, "name", "string", "plain"],
+]);
+
+export const CorsFilter: MessageType<t.CorsFilter> = message("envoy.extensions.filters.http.cors.v3.Cors", [
+
+]);
+
+export const CorsPolicy: MessageType<t.CorsPolicy> = message("envoy.extensions.filters.http.cors.v3.CorsPolicy", [
+  [1, "allowOriginStringMatch", "message", "many", () => StringMatcher],
+  [2, "allowMethods", "string", "plain"],
+  [3, "allowHeaders", "string", "plain"],
+  [4, "exposeHeaders", "string", "plain"],
+  [5, "maxAge", "string", "plain"],
+  [6, "allowCredentials", "message", "optional", () => BoolValue],
+  [10, "forwardNotMatchingPreflights", "message", "optional", () => BoolValue],
 ]);
 
 export const WeightedCluster: MessageType<t.WeightedCluster> = message("envoy.config.route.v3.WeightedCluster", [
@@ -550,6 +596,7 @@ export const PreviousHostsPredicate: MessageType<t.PreviousHostsPredicate> = mes
 export const RedirectAction: MessageType<t.RedirectAction> = message("envoy.config.route.v3.RedirectAction", [
   [1, "hostRedirect", "string", "plain"],
   [2, "pathRedirect", "string", "optional"],
+  [5, "prefixRewrite", "string", "optional"],
   [7, "schemeRedirect", "string", "optional"],
   [8, "portRedirect", "uint32", "plain"],
   [3, "responseCode", "enum", "plain"],
@@ -572,6 +619,11 @@ export const Cluster: MessageType<t.Cluster> = message("envoy.config.cluster.v3.
   [43, "transportSocketMatches", "message", "many", () => TransportSocketMatch],
   [27, "commonLbConfig", "message", "optional", () => CommonLbConfig],
   [25, "metadata", "message", "optional", () => Metadata],
+  [23, "ringHashLbConfig", "message", "optional", () => RingHashLbConfig],
+  [52, "maglevLbConfig", "message", "optional", () => MaglevLbConfig],
+  [37, "leastRequestLbConfig", "message", "optional", () => LeastRequestLbConfig],
+  [56, "roundRobinLbConfig", "message", "optional", () => RoundRobinLbConfig],
+  [29, "commonHttpProtocolOptions", "message", "optional", () => CommonHttpOptions],
   [36, "typedExtensionProtocolOptions", "message", "map", () => Any],
 ]);
 
@@ -622,6 +674,48 @@ export const Thresholds: MessageType<t.Thresholds> = message("envoy.config.clust
   [3, "maxPendingRequests", "message", "optional", () => UInt32Value],
   [4, "maxRequests", "message", "optional", () => UInt32Value],
   [5, "maxRetries", "message", "optional", () => UInt32Value],
+  [8, "retryBudget", "message", "optional", () => RetryBudget],
+]);
+
+export const RetryBudget: MessageType<t.RetryBudget> = message("envoy.config.cluster.v3.CircuitBreakers.Thresholds.RetryBudget", [
+  [1, "budgetPercent", "message", "optional", () => Percent],
+  [2, "minRetryConcurrency", "message", "optional", () => UInt32Value],
+]);
+
+export const RingHashLbConfig: MessageType<t.RingHashLbConfig> = message("envoy.config.cluster.v3.Cluster.RingHashLbConfig", [
+  [1, "minimumRingSize", "message", "optional", () => UInt64Value],
+]);
+
+export const MaglevLbConfig: MessageType<t.MaglevLbConfig> = message("envoy.config.cluster.v3.Cluster.MaglevLbConfig", [
+  [1, "tableSize", "message", "optional", () => UInt64Value],
+]);
+
+export const UInt64Value: MessageType<t.UInt64Value> = message("google.protobuf.UInt64Value", [
+  [1, "value", "uint64", "plain"],
+]);
+
+export const LeastRequestLbConfig: MessageType<t.LeastRequestLbConfig> = message("envoy.config.cluster.v3.Cluster.LeastRequestLbConfig", [
+  [3, "slowStartConfig", "message", "optional", () => SlowStartConfig],
+]);
+
+export const RoundRobinLbConfig: MessageType<t.RoundRobinLbConfig> = message("envoy.config.cluster.v3.Cluster.RoundRobinLbConfig", [
+  [1, "slowStartConfig", "message", "optional", () => SlowStartConfig],
+]);
+
+export const SlowStartConfig: MessageType<t.SlowStartConfig> = message("envoy.config.cluster.v3.Cluster.SlowStartConfig", [
+  [1, "slowStartWindow", "message", "optional", () => Duration],
+  [2, "aggression", "message", "optional", () => RuntimeDouble],
+  [3, "minWeightPercent", "message", "optional", () => Percent],
+]);
+
+export const RuntimeDouble: MessageType<t.RuntimeDouble> = message("envoy.config.core.v3.RuntimeDouble", [
+  [1, "defaultValue", "double", "plain"],
+  [2, "runtimeKey", "string", "plain"],
+]);
+
+export const CommonHttpOptions: MessageType<t.CommonHttpOptions> = message("envoy.config.core.v3.HttpProtocolOptions", [
+  [1, "idleTimeout", "message", "optional", () => Duration],
+  [6, "maxRequestsPerConnection", "message", "optional", () => UInt32Value],
 ]);
 
 export const OutlierDetection: MessageType<t.OutlierDetection> = message("envoy.config.cluster.v3.OutlierDetection", [
@@ -633,6 +727,16 @@ export const OutlierDetection: MessageType<t.OutlierDetection> = message("envoy.
   [2, "interval", "message", "optional", () => Duration],
   [3, "baseEjectionTime", "message", "optional", () => Duration],
   [4, "maxEjectionPercent", "message", "optional", () => UInt32Value],
+  [7, "successRateMinimumHosts", "message", "optional", () => UInt32Value],
+  [8, "successRateRequestVolume", "message", "optional", () => UInt32Value],
+  [9, "successRateStdevFactor", "message", "optional", () => UInt32Value],
+  [12, "splitExternalLocalOriginErrors", "bool", "plain"],
+  [13, "consecutiveLocalOriginFailure", "message", "optional", () => UInt32Value],
+  [14, "enforcingConsecutiveLocalOriginFailure", "message", "optional", () => UInt32Value],
+  [16, "failurePercentageThreshold", "message", "optional", () => UInt32Value],
+  [17, "enforcingFailurePercentage", "message", "optional", () => UInt32Value],
+  [19, "failurePercentageMinimumHosts", "message", "optional", () => UInt32Value],
+  [20, "failurePercentageRequestVolume", "message", "optional", () => UInt32Value],
 ]);
 
 export const ClusterLoadAssignment: MessageType<t.ClusterLoadAssignment> = message("envoy.config.endpoint.v3.ClusterLoadAssignment", [
