@@ -1,0 +1,57 @@
+/** A WebSocket client as browsers have it, unmodified, through a sidecar to a server. */
+
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import { describe, test } from "node:test";
+import { Harness } from "./testing/harness.ts";
+
+/** RFC 6455 §4.2.2. */
+const handshakeText = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/** Greets, and sends every short text frame back. */
+function echo(harness: Harness): Promise<number> {
+  return harness.tcpApp((socket) => {
+    socket.once("data", (head) => {
+      const key = /sec-websocket-key: (.*)\r\n/i.exec(head.toString("latin1"))?.[1] ?? "";
+      const accept = createHash("sha1")
+        .update(key + handshakeText)
+        .digest("base64");
+      socket.write(
+        `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`,
+      );
+      socket.write(frame(Buffer.from("welcome")));
+      socket.on("data", (bytes) => {
+        const isClose = ((bytes[0] ?? 0) & 0x0f) === 8;
+        if (isClose) socket.end(Buffer.from([0x88, 0]));
+        else socket.write(frame(unmasked(bytes)));
+      });
+    });
+  });
+}
+
+function frame(text: Buffer): Buffer {
+  return Buffer.concat([Buffer.from([0x81, text.length]), text]);
+}
+
+function unmasked(bytes: Buffer): Buffer {
+  const mask = bytes.subarray(2, 6);
+  return Buffer.from(bytes.subarray(6).map((byte, index) => byte ^ (mask[index % 4] ?? 0)));
+}
+
+describe("a WebSocket", () => {
+  test("opens, carries messages both ways, and closes", async () => {
+    await using harness = new Harness();
+    const { port } = await harness.toPorts([await echo(harness)]);
+    const socket = new WebSocket(`ws://127.0.0.1:${port}/chat`);
+    const messages: string[] = [];
+    const closed = once(socket, "close");
+    socket.addEventListener("message", ({ data }) => {
+      messages.push(`${data}`);
+      if (messages.length === 1) socket.send("hello");
+      else socket.close();
+    });
+    await closed;
+    assert.deepEqual(messages, ["welcome", "hello"]);
+  });
+});
