@@ -21,7 +21,7 @@ function echo(harness: Harness): Promise<number> {
         `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`,
       );
       socket.write(frame(Buffer.from("welcome")));
-      socket.on("data", (bytes) => {
+      socket.on("data", (bytes: Buffer) => {
         const isClose = ((bytes[0] ?? 0) & 0x0f) === 8;
         if (isClose) socket.end(Buffer.from([0x88, 0]));
         else socket.write(frame(unmasked(bytes)));
