@@ -162,15 +162,19 @@ function bringUp(
   const routesLoopback =
     wanted.routesLoopback === link.routesLoopback ? undefined : wanted.routesLoopback;
   const changes = [mtu, mac, routesLoopback];
-  const noOwnAddress = !link.up && hasIpv6();
   if (link.up && changes.every((change) => change === undefined)) return;
+  if (!link.up && hasIpv6()) {
+    // By itself: in one request the kernel would bring the link up first, and give it an address then.
+    doing("link", `keep link ${link.name} without an address of its own`, () =>
+      socket.request(changeLink(link.index, { noOwnAddress: true })),
+    );
+  }
   doing("link", `set link ${link.name} up`, () =>
     socket.request(
       changeLink(link.index, {
         up: true,
         ...(mtu === undefined ? {} : { mtu }),
         ...(mac === undefined ? {} : { mac }),
-        ...(noOwnAddress ? { noOwnAddress } : {}),
         ...(routesLoopback === undefined ? {} : { routesLoopback }),
       }),
     ),
