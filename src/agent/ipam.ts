@@ -46,6 +46,8 @@ export class Ipam {
   readonly #parts: IpamParts;
   readonly #plan: AddressBlocks;
   readonly #used: Set<string>;
+  /** Given to pods that asked for them by name. */
+  readonly #named = new Set<string>();
   /** On their way back to the plan: not given any more. */
   #leaving: readonly Cidr[] = [];
   /** Parts that were idle at the last look, as `block part`. */
@@ -116,8 +118,9 @@ export class Ipam {
       if (!this.#used.delete(address)) continue;
       this.#parts.cooling.add(address);
       // Claimed for a pod that asked for it by name: the pod may want it on another node next.
+      const named = this.#named.delete(address);
       const alone = this.held.some((part) => renderCidr(part) === renderCidr(hostCidr(address)));
-      if (alone) void this.#giveBackAlone(address);
+      if (named && alone) void this.#giveBackAlone(address);
     }
   }
 
@@ -159,7 +162,10 @@ export class Ipam {
           { fault: "user", retryable: true },
         );
       }
-      if (this.#isHeld(address) && this.#takeOne(address)) return address;
+      if (this.#isHeld(address) && this.#takeOne(address)) {
+        this.#named.add(address);
+        return address;
+      }
       if (attempt > 0) break;
       await this.#plan.claimAddress(address);
     }
