@@ -5,6 +5,9 @@
  * (S = D − max(A, previous D)); with several, requests that found a free one were served at once, and their responses
  * are service times; where no limit was seen, all are. What remains, the wait, is the model's to say.
  *
+ * A request that finds the worker idle takes one hop more than its service: to the application and back. That of one
+ * that waited is over before it is served. So the two groups' means differ by the hop, which is no time of the worker.
+ *
  * What callers see beyond that (network, two proxies, TLS) is taken quantile by quantile from the same window, since both
  * ends measured the same requests: it is small, and has a tail of its own.
  *
@@ -12,7 +15,7 @@
  * prediction than 1 if it is only noise. So service counts as exponential, and arrivals as Poisson, until refuted.
  */
 
-import { quantileMs } from "../../base/log-histogram.ts";
+import { lowerMs, quantileMs } from "../../base/log-histogram.ts";
 import type { FittedService, ForecastLatency } from "../../model/forecast.ts";
 import type { ReplicatedDemand } from "../queueing/replicas.ts";
 import type { Deployment } from "./deployment.ts";
@@ -92,9 +95,9 @@ function fitServed(
   deployment: Deployment,
 ): FittedModel {
   const workers = inferWorkers(served.found);
-  const service = serviceTimes(served, workers);
-  const arrivalScv = arrivalScvOf(served, deployment);
   const added = addedBy(served, seen);
+  const service = serviceTimes(served, workers, added.meanMs);
+  const arrivalScv = arrivalScvOf(served, deployment);
   const requestsPerSecond = served.requests / seconds;
   const common = {
     seenBy: seen.by,
@@ -103,7 +106,7 @@ function fitServed(
     serviceMs: service.meanMs,
     serviceScv: service.scv,
     arrivalScv,
-    overheadMs: added.meanMs,
+    overheadMs: added.meanMs + service.hopMs,
     requests: served.requests,
     windowSeconds: seconds,
   };
@@ -135,15 +138,20 @@ function fitServed(
     workers: count,
     utilisation: (requestsPerSecond * service.meanMs) / 1000 / (replicas * count),
   };
-  return { kind: "fitted", model: { kind: "queue", demand, added }, fitted, notes };
+  const all = { meanMs: added.meanMs + service.hopMs, at: (q: number) => added.at(q) + service.hopMs };
+  return { kind: "fitted", model: { kind: "queue", demand, added: all }, fitted, notes };
 }
 
-/** Mean and SCV of the time that a request keeps a worker. */
-function serviceTimes(
-  served: Served,
-  workers: Workers,
-): { readonly meanMs: number; readonly scv: number } {
-  const { requests, responseSumMs, serviceSumMs, serviceSquareSumMs2, found } = served;
+/** The time that a request keeps a worker, and what it takes to get there. */
+interface ServiceTimes {
+  readonly meanMs: number;
+  readonly scv: number;
+  /** To the application and back. */
+  readonly hopMs: number;
+}
+
+function serviceTimes(served: Served, workers: Workers, usualHopMs: number): ServiceTimes {
+  const { requests, responseSumMs, found } = served;
   switch (workers.kind) {
     case "unlimited": {
       const squares = found.reduce((sum, [, , squareSumMs2]) => sum + squareSumMs2, 0);
@@ -156,21 +164,51 @@ function serviceTimes(
           atOnce.reduce((total, counts) => total + counts[part], 0);
         return momentsOf(sum(0), sum(1), sum(2));
       }
-      return momentsOf(requests, serviceSumMs, serviceSquareSumMs2);
+      return ofOneWorker(served, usualHopMs);
     case "unknown":
-      return momentsOf(requests, serviceSumMs, serviceSquareSumMs2);
+      return ofOneWorker(served, usualHopMs);
   }
 }
 
-function momentsOf(
-  count: number,
-  sum: number,
-  squareSum: number,
-): { readonly meanMs: number; readonly scv: number } {
+function ofOneWorker(served: Served, usualHopMs: number): ServiceTimes {
+  const { requests, serviceSumMs, serviceSquareSumMs2, found } = served;
+  const [idle, idleSumMs] = found[0] ?? [0, 0, 0];
+  const hopMs = hopOf(served, usualHopMs);
+  return {
+    ...momentsOf(
+      requests,
+      serviceSumMs - idle * hopMs,
+      serviceSquareSumMs2 - 2 * hopMs * idleSumMs + idle * hopMs * hopMs,
+    ),
+    hopMs,
+  };
+}
+
+/**
+ * The difference of the two groups' means is exact for constant service and noisy for others. So it is weighed, by its
+ * precision, against what a hop between two processes of this pair usually takes; and it is no longer than the shortest
+ * response.
+ */
+function hopOf(served: Served, usualHopMs: number): number {
+  const { requests, serviceSumMs, serviceSquareSumMs2, found, responses } = served;
+  const [idle, idleSumMs, idleSquareMs2] = found[0] ?? [0, 0, 0];
+  const waited = requests - idle;
+  if (idle < 2 || waited < 2) return 0;
+  const idleMs = idleSumMs / idle;
+  const waitedMs = (serviceSumMs - idleSumMs) / waited;
+  const variance =
+    (idleSquareMs2 / idle - idleMs ** 2) / idle +
+    ((serviceSquareSumMs2 - idleSquareMs2) / waited - waitedMs ** 2) / waited;
+  const measured = 1 / Math.max(variance, 1e-6);
+  const usual = 1 / Math.max(usualHopMs ** 2, 1e-6);
+  const hopMs = ((idleMs - waitedMs) * measured + usualHopMs * usual) / (measured + usual);
+  return Math.min(Math.max(0, hopMs), lowerMs(responses[0]?.[0] ?? 0));
+}
+
+function momentsOf(count: number, sum: number, squareSum: number): ServiceTimes {
   const meanMs = Math.max(sum / count, 0.001); // a service without any time would have no model
   const scv = Math.max(0, squareSum / count / (meanMs * meanMs) - 1);
-  if (scv < constantScv) return { meanMs, scv: 0 };
-  return { meanMs, scv: oneUnlessRefuted(scv, count) };
+  return { meanMs, scv: scv < constantScv ? 0 : oneUnlessRefuted(scv, count), hopMs: 0 };
 }
 
 function oneUnlessRefuted(scv: number, count: number): number {
