@@ -11,8 +11,8 @@
  * What callers see beyond that (network, two proxies, TLS) is taken quantile by quantile from the same window, since both
  * ends measured the same requests: it is small, and has a tail of its own.
  *
- * Estimates of variability are noisy (the SCV of n exponential times is off by 2/√n), and an SCV of 0.9 makes no better
- * prediction than 1 if it is only noise. So service counts as exponential, and arrivals as Poisson, until refuted.
+ * Estimates of variability are noisy: the SCV of n exponential times is off by 2/√n. So arrivals count as Poisson until
+ * that is refuted, and the SCV of service is drawn towards 1 as far as its own noise suggests.
  */
 
 import { lowerMs, quantileMs } from "../../base/log-histogram.ts";
@@ -62,6 +62,8 @@ export interface Unknown {
 const fewestRequests = 20;
 /** Errors of the estimate within which an SCV counts as 1. */
 const errorsAllowed = 2.5;
+/** How far from 1 the SCV of a service that is called exponential may well be, as its work has constant parts. */
+const usualDistance = 0.15;
 /** Below it, a spread of a tenth, times count as constant but for the noise of measuring. */
 const constantScv = 0.01;
 
@@ -134,11 +136,14 @@ function fitServed(
   };
   const fitted = {
     ...common,
-    model: nameOf(replicas, count, balancing, arrivalScv, service.scv),
+    model: nameOf(deployment, count, arrivalScv, service.scv),
     workers: count,
     utilisation: (requestsPerSecond * service.meanMs) / 1000 / (replicas * count),
   };
-  const all = { meanMs: added.meanMs + service.hopMs, at: (q: number) => added.at(q) + service.hopMs };
+  const all = {
+    meanMs: added.meanMs + service.hopMs,
+    at: (q: number) => added.at(q) + service.hopMs,
+  };
   return { kind: "fitted", model: { kind: "queue", demand, added: all }, fitted, notes };
 }
 
@@ -208,7 +213,12 @@ function hopOf(served: Served, usualHopMs: number): number {
 function momentsOf(count: number, sum: number, squareSum: number): ServiceTimes {
   const meanMs = Math.max(sum / count, 0.001); // a service without any time would have no model
   const scv = Math.max(0, squareSum / count / (meanMs * meanMs) - 1);
-  return { meanMs, scv: scv < constantScv ? 0 : oneUnlessRefuted(scv, count), hopMs: 0 };
+  return { meanMs, scv: scv < constantScv ? 0 : drawnToOne(scv, count), hopMs: 0 };
+}
+
+function drawnToOne(scv: number, count: number): number {
+  const noise = (4 * scv * scv) / count;
+  return 1 + ((scv - 1) * usualDistance ** 2) / (usualDistance ** 2 + noise);
 }
 
 function oneUnlessRefuted(scv: number, count: number): number {
@@ -240,16 +250,15 @@ function addedBy(served: Served, seen: Seen): Added {
   };
 }
 
-/** In Kendall's notation, for people. */
+/** In Kendall's notation, for people: M for what is close to exponential. */
 function nameOf(
-  replicas: number,
+  { replicas, balancing }: Deployment,
   workers: number,
-  balancing: string,
   arrivalScv: number,
   serviceScv: number,
 ): string {
   const arrivals = arrivalScv === 1 ? "M" : "G";
-  const service = serviceScv === 0 ? "D" : serviceScv === 1 ? "M" : "G";
+  const service = serviceScv === 0 ? "D" : Math.abs(serviceScv - 1) < usualDistance ? "M" : "G";
   const one = `${arrivals}/${service}/${workers}`;
   return replicas === 1 ? one : `${replicas} × ${one} ${balancing}`;
 }

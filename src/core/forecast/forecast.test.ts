@@ -159,7 +159,7 @@ describe("a fit to live traffic", () => {
       if (fit.kind !== "fitted") continue;
       const what = `${workers} workers at ${rps}/s`;
       assert.equal(fit.fitted.workers, workers, what);
-      assert.equal(fit.fitted.serviceScv, scv, what);
+      assert.ok(Math.abs(fit.fitted.serviceScv - scv) < 0.15, what);
       assert.equal(fit.fitted.arrivalScv, 1, what);
       near(fit.fitted.serviceMs, meanMs, 0.06, what);
       near(fit.fitted.overheadMs, overheadMs, 0.01, what);

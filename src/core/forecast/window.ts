@@ -14,6 +14,7 @@ import {
 } from "../../base/log-histogram.ts";
 import type { ForecastLatency } from "../../model/forecast.ts";
 import type { EdgeCounts, FoundCounts, ServingCounts } from "../../model/observation.ts";
+import { sumFound } from "../traffic/sum.ts";
 
 export interface ServiceWindow {
   /** Instants, ms since the epoch. */
@@ -70,20 +71,8 @@ export function servedIn({ serving }: ServiceWindow): Served {
     gapSquareSumMs2: sum(({ gapSquareSumMs2 }) => gapSquareSumMs2),
     serviceSumMs: sum(({ serviceSumMs }) => serviceSumMs),
     serviceSquareSumMs2: sum(({ serviceSquareSumMs2 }) => serviceSquareSumMs2),
-    found: foundBy(serving),
+    found: sumFound(serving.map(({ found }) => found)),
   };
-}
-
-function foundBy(serving: readonly ServingCounts[]): FoundCounts[] {
-  const levels = Math.max(0, ...serving.map(({ found }) => found.length));
-  return Array.from({ length: levels }, (_, level): FoundCounts => {
-    let total: FoundCounts = [0, 0, 0];
-    for (const { found } of serving) {
-      const [requests, sumMs, squareSumMs2] = found[level] ?? [0, 0, 0];
-      total = [total[0] + requests, total[1] + sumMs, total[2] + squareSumMs2];
-    }
-    return total;
-  });
 }
 
 /** The latency that is predicted, as it was seen. */
