@@ -1,5 +1,5 @@
 /**
- * The commands for people that work with any server: get, apply, delete, explain, proxy-config, top, tap.
+ * The commands for people that work with any server: get, apply, delete, explain, forecast, proxy-config, top, tap.
  *
  * Without `--server` they speak to the lab of this machine (`--lab NAME`), because that is what a checkout has.
  */
@@ -13,6 +13,7 @@ import { type Connection, connectServer, type ServerOptions } from "./connection
 import { untilConverged } from "./converge.ts";
 import { type ExplainFlags, explainAnswer, explainCommand } from "./explain.ts";
 import { checkIpam, renderCheck } from "./ipam.ts";
+import { type ForecastFlags, forecastAnswer, forecastCommand } from "./forecast.ts";
 import { kindCalled } from "./kind-name.ts";
 import { loadManifests } from "./manifests.ts";
 import { type Format, renderObjects } from "./output.ts";
@@ -146,6 +147,16 @@ export function addObjectCommands(program: Command, labs: LabAccess): void {
       print(
         await withServer(flags, ({ client }) => explainAnswer(client, source, destination, flags)),
       );
+    },
+  );
+
+  targeted(forecastCommand(program.command("forecast"))).action(
+    async (service: string, flags: TargetFlags & ForecastFlags) => {
+      const { text, exitCode } = await withServer(flags, ({ transport }) =>
+        forecastAnswer(transport, service, flags),
+      );
+      print(text);
+      process.exitCode = exitCode;
     },
   );
 

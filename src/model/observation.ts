@@ -90,6 +90,24 @@ export interface SidecarObservation {
   readonly startedAt: number;
   readonly edges: readonly EdgeCounts[];
   readonly serving: readonly ServingCounts[];
+  /** The newest few. */
+  readonly losses: readonly EndpointLoss[];
+}
+
+/** An endpoint that failed so often in a row that the source's sidecar ejected it. */
+export interface EndpointLoss {
+  /** `namespace/workload`. */
+  readonly source: QualifiedName;
+  /** `namespace/service`. */
+  readonly service: string;
+  /** `address:port`. */
+  readonly endpoint: string;
+  /** Instant of the first failure of the run. */
+  readonly failedAt: number;
+  readonly ejectedAt: number;
+  readonly failedAttempts: number;
+  /** Requests that failed there for good. */
+  readonly lostRequests: number;
 }
 
 /** Packets that the kernel refused, from NFLOG. */
@@ -173,6 +191,7 @@ export interface NodeReport {
   readonly edges: readonly EdgeCounts[];
   readonly serving: readonly ServingCounts[];
   readonly drops: readonly DropCounts[];
+  readonly losses: readonly EndpointLoss[];
   /** Pods whose sidecars answered, sorted. */
   readonly sidecars: readonly QualifiedName[];
   readonly taps: readonly TapBatch[];

@@ -4,6 +4,7 @@ import type { Log } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
 import type { ProxyNode } from "../model/proxy-config.ts";
 import type { MetricRegistry } from "../telemetry/registry.ts";
+import type { Losses } from "./observe/losses.ts";
 import type { TimerWheel } from "./timer-wheel.ts";
 
 export interface Environment {
@@ -19,6 +20,7 @@ export interface Environment {
   readonly log: Log;
   readonly wheel: TimerWheel;
   readonly metrics: MetricRegistry;
+  readonly losses: Losses;
   readonly node: ProxyNode;
   readonly trustDomain: string;
   readonly limits: ProxyLimits;

@@ -19,6 +19,7 @@ import type { ConfigSource } from "./config/source.ts";
 import { defaultProxyLimits, type Environment, type ProxyLimits } from "./environment.ts";
 import type { OriginalDestination } from "./listen/runtime.ts";
 import { adminServer, listen, metricsServer, readinessServer } from "./observe/admin.ts";
+import { Losses } from "./observe/losses.ts";
 import { Sidecar } from "./sidecar.ts";
 import { TimerWheel } from "./timer-wheel.ts";
 import { warmUp } from "./warm-up.ts";
@@ -139,6 +140,7 @@ export function createSidecar(
     log: deps.log.with({ pod: `${bootstrap.proxy.namespace}/${bootstrap.proxy.pod}` }),
     wheel: new TimerWheel(now),
     metrics: new MetricRegistry(),
+    losses: new Losses(),
     node: bootstrap.proxy,
     trustDomain: bootstrap.trustDomain,
     limits: { ...defaultProxyLimits, ...deps.limits },

@@ -88,7 +88,7 @@ async function read(
   sockets: ReadonlyMap<string, string>,
   readings: Readings,
   connections: Agent,
-): Promise<Pick<NodeReport, "edges" | "serving" | "sidecars">> {
+): Promise<Pick<NodeReport, "edges" | "serving" | "losses" | "sidecars">> {
   const answers = await Promise.all(
     [...sockets].map(async ([socket, pod]) => {
       // One that does not answer is starting or ending; what it counted comes with its next answer.
@@ -104,5 +104,6 @@ async function read(
     edges: sumEdges(moved.flatMap(({ edges }) => edges)),
     serving: sumServing(moved.flatMap(({ serving }) => serving)),
     sidecars: answers.flatMap((each) => (each.observation === undefined ? [] : each.pod)).sort(),
+    losses: moved.flatMap(({ losses }) => losses),
   };
 }

@@ -14,7 +14,7 @@ import {
 } from "../../base/log-histogram.ts";
 import type { ForecastLatency } from "../../model/forecast.ts";
 import type { EdgeCounts, FoundCounts, ServingCounts } from "../../model/observation.ts";
-import { sumFound } from "../traffic/sum.ts";
+import { totalFound } from "../traffic/sum.ts";
 
 export interface ServiceWindow {
   /** Instants, ms since the epoch. */
@@ -71,7 +71,7 @@ export function servedIn({ serving }: ServiceWindow): Served {
     gapSquareSumMs2: sum(({ gapSquareSumMs2 }) => gapSquareSumMs2),
     serviceSumMs: sum(({ serviceSumMs }) => serviceSumMs),
     serviceSquareSumMs2: sum(({ serviceSquareSumMs2 }) => serviceSquareSumMs2),
-    found: sumFound(serving.map(({ found }) => found)),
+    found: totalFound(serving.map(({ found }) => found)),
   };
 }
 

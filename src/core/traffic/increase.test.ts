@@ -13,6 +13,7 @@ function reading(start: string, startedAt: number, requests: number): SidecarObs
       edge("shop/web", "shop/idle", 0, { codes: {} }),
     ],
     serving: [served("shop/web-1", "shop/web", requests)],
+    losses: [],
   };
 }
 

@@ -6,9 +6,14 @@
  */
 
 import { increase } from "../../base/log-histogram.ts";
-import type { EdgeCounts, ServingCounts, SidecarObservation } from "../../model/observation.ts";
+import type {
+  EdgeCounts,
+  EndpointLoss,
+  ServingCounts,
+  SidecarObservation,
+} from "../../model/observation.ts";
 
-export type Increase = Pick<SidecarObservation, "edges" | "serving">;
+export type Increase = Pick<SidecarObservation, "edges" | "serving" | "losses">;
 
 /** The last reading of each sidecar. */
 export class Readings {
@@ -36,11 +41,12 @@ export class Readings {
   }
 }
 
-const nothing: Increase = { edges: [], serving: [] };
+const nothing: Increase = { edges: [], serving: [], losses: [] };
 
 function between(before: Increase, now: Increase): Increase {
   const edges = new Map(before.edges.map((edge) => [edgeKey(edge), edge]));
   const serving = new Map(before.serving.map((each) => [servingKey(each), each]));
+  const losses = new Set(before.losses.map(lossKey));
   return {
     edges: now.edges
       .map((edge) => edgeIncrease(edges.get(edgeKey(edge)), edge))
@@ -48,7 +54,12 @@ function between(before: Increase, now: Increase): Increase {
     serving: now.serving
       .map((each) => servingIncrease(serving.get(servingKey(each)), each))
       .filter(({ requests, inFlightMs, gaps }) => requests > 0 || inFlightMs > 0 || gaps > 0),
+    losses: now.losses.filter((loss) => !losses.has(lossKey(loss))),
   };
+}
+
+function lossKey({ service, endpoint, ejectedAt }: EndpointLoss): string {
+  return `${service} ${endpoint} ${ejectedAt}`;
 }
 
 /** One key for what may be added up. */

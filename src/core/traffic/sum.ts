@@ -63,7 +63,7 @@ export function totalServing([first, ...others]: Some<ServingCounts>): ServingCo
 }
 
 /** Level by level. */
-function totalFound(lists: readonly (readonly FoundCounts[])[]): readonly FoundCounts[] {
+export function totalFound(lists: readonly (readonly FoundCounts[])[]): readonly FoundCounts[] {
   const levels = Math.max(0, ...lists.map(({ length }) => length));
   return Array.from({ length: levels }, (_, level) => {
     const all = lists.map((list) => list[level] ?? noneFound);

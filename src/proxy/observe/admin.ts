@@ -116,6 +116,7 @@ function observation(sidecar: Sidecar): SidecarObservation {
     startedAt: environment.startedAt,
     edges: recorder.edges.counts(),
     serving: recorder.servings.counts(),
+    losses: environment.losses.entries(),
   };
 }
 

@@ -98,6 +98,8 @@ export class Recorder {
       series.responseBytes.observe(exchange.responseBytes);
       this.#edge(bound, exchange.isGrpc)?.request(exchange, durationMs);
       if (taps.isOn) taps.tell(exchange, direction, endsOf(bound));
+      const { host, status } = exchange;
+      if (host !== undefined && (status >= 500 || status === 0)) host.health.lostRequests++;
     };
   }
 

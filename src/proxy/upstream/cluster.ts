@@ -104,7 +104,11 @@ export class ClusterRuntime {
               config.outlierDetection,
               () => this.hosts,
               this.environment.now,
-              () => this.#repick(),
+              (ejected) => {
+                this.#repick();
+                if (ejected !== undefined)
+                  this.environment.losses.ejected(ejected, this.environment);
+              },
             );
       this.#scheduleReviews();
     }

@@ -25,6 +25,10 @@ export interface HostHealth {
   /** 0: not ejected. */
   ejectedUntil: number;
   isOnProbation: boolean;
+  /** When the present run of failures began. */
+  failingSince: number;
+  /** Requests of the present run that failed for good. */
+  lostRequests: number;
 }
 
 export interface Watched {
@@ -52,15 +56,16 @@ export class OutlierDetector<H extends Watched> {
   readonly #now: () => number;
   readonly #onChange: () => void;
   readonly #statuses: ReadonlySet<number> | undefined;
+  readonly #onChange: (ejected?: H) => void;
   /** Ejections ever made. */
   ejectionsTotal = 0;
 
-  /** `onChange` is called when a host becomes usable or unusable. */
+  /** `onChange` is called when a host becomes usable or unusable; with the host, where it was ejected. */
   constructor(
     config: OutlierDetection,
     hosts: () => readonly H[],
     now: () => number,
-    onChange: () => void,
+    onChange: (ejected?: H) => void,
   ) {
     this.#config = config;
     this.#hosts = hosts;
@@ -91,6 +96,9 @@ export class OutlierDetector<H extends Watched> {
     health.consecutive5xx++;
     if (status >= 502 && status <= 504) health.consecutiveGatewayErrors++;
     else health.consecutiveGatewayErrors = 0;
+    this.#fail(host);
+    if (status >= 502 && status <= 504) host.health.consecutiveGatewayErrors++;
+    else host.health.consecutiveGatewayErrors = 0;
     this.#judge(host);
   }
 
@@ -108,6 +116,18 @@ export class OutlierDetector<H extends Watched> {
   }
 
   /** Judges by statistics, and lets those try again whose time is over. Call it once per interval. */
+    this.#fail(host);
+    host.health.consecutiveGatewayErrors++;
+    this.#judge(host);
+  }
+
+  #fail({ health }: H): void {
+    if (health.consecutive5xx++ > 0) return;
+    health.failingSince = this.#now();
+    health.lostRequests = 0;
+  }
+
+  /** Brings back whose time is over. Call it once per interval. */
   review(): void {
     const now = this.#now();
     const hosts = this.#hosts();
@@ -151,6 +171,6 @@ export class OutlierDetector<H extends Watched> {
     health.ejectedUntil =
       this.#now() + Math.min(maxEjectionMs, this.#config.baseEjectionMs * health.ejections);
     this.ejectionsTotal++;
-    this.#onChange();
+    this.#onChange(host);
   }
 }

@@ -21,6 +21,7 @@ import type {
   ServiceView,
   TrafficGraph,
 } from "../../model/observation.ts";
+import { Forecasts } from "../forecast/forecasts.ts";
 import type { WorldSource } from "../world-source.ts";
 import { LiveTaps } from "./taps.ts";
 
@@ -31,6 +32,7 @@ const heardWithinMs = 5_000;
 export class Observatory {
   readonly history: TrafficHistory = new TrafficHistory();
   readonly taps: LiveTaps;
+  readonly forecasts: Forecasts;
   readonly #world: WorldSource;
   readonly #now: () => number;
   readonly #listeners = new Set<() => void>();
@@ -39,11 +41,13 @@ export class Observatory {
     this.#world = world;
     this.#now = now;
     this.taps = new LiveTaps(() => this.#reporting());
+    this.forecasts = new Forecasts(world, this.history, now);
   }
 
   /** False: more nodes report than are kept. */
   take(report: NodeReport): boolean {
     const isTaken = this.history.add(report, this.#now());
+    this.forecasts.take(report.losses);
     for (const tell of this.#listeners) tell();
     return isTaken;
   }

@@ -4,6 +4,7 @@
  * - `POST /heddle/v1/report`: a NodeReport, from that node's own agent and nobody else.
  * - `GET /heddle/v1/graph?seconds=10`, `/heddle/v1/services/NAMESPACE/NAME?seconds=3600`, `/heddle/v1/pods?seconds=10`,
  *   `/heddle/v1/nodes`: views.
+ * - `GET /heddle/v1/forecast/NAMESPACE/NAME`: see forecast/paths.ts.
  * - `GET /heddle/v1/stream?seconds=10`: server-sent events; see event-stream.ts.
  * - `GET /heddle/v1/tap?method=&path=&status=&from=&to=&target=`: requests one by one, a TapEvent a line; see taps.ts.
  */
@@ -15,6 +16,7 @@ import { parseTapFilter } from "../../wire/observation/parse-tap.ts";
 import { badRequest, readBody } from "../api/body.ts";
 import type { ExtensionAnswer, ExtensionRequest } from "../api/handler.ts";
 import type { Answer } from "../api/write.ts";
+import { forecastPath } from "../forecast/paths.ts";
 import type { EventStream } from "./event-stream.ts";
 import type { Observatory } from "./observatory.ts";
 import type { TapWish } from "./taps.ts";
@@ -43,6 +45,8 @@ export function observePaths(
     case "GET /heddle/v1/stream":
       return Promise.resolve(stream.answer(secondsOf(query, graphSeconds)));
   }
+  const forecast = forecastPath(observatory.forecasts, request);
+  if (forecast !== undefined) return Promise.resolve(forecast);
   const [, namespace, name] = /^\/heddle\/v1\/services\/([^/]+)\/([^/]+)$/.exec(pathname) ?? [];
   if (method !== "GET" || namespace === undefined || name === undefined) return undefined;
   return answered((seconds) => {

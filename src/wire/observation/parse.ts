@@ -9,6 +9,7 @@ import { bucketCount, type SparseHistogram } from "../../base/log-histogram.ts";
 import type {
   DropCounts,
   EdgeCounts,
+  EndpointLoss,
   FoundCounts,
   NodeReport,
   ServingCounts,
@@ -22,6 +23,7 @@ export const reportLimits = {
   edges: 2_000,
   serving: 2_000,
   drops: 500,
+  losses: 500,
   sidecars: 2_000,
   taps: 16,
 };
@@ -38,6 +40,7 @@ export function parseObservation(value: unknown): SidecarObservation {
     startedAt: amount(at["startedAt"], "startedAt"),
     edges: list(at["edges"], "edges", reportLimits.edges, edge),
     serving: list(at["serving"], "serving", reportLimits.serving, serving),
+    losses: list(at["losses"], "losses", reportLimits.losses, loss),
   };
 }
 
@@ -56,6 +59,7 @@ export function parseReport(value: unknown): NodeReport {
     edges: list(at["edges"], "edges", reportLimits.edges, edge),
     serving: list(at["serving"], "serving", reportLimits.serving, serving),
     drops: list(at["drops"], "drops", reportLimits.drops, drop),
+    losses: list(at["losses"], "losses", reportLimits.losses, loss),
     sidecars: list(at["sidecars"], "sidecars", reportLimits.sidecars, text),
     taps: list(at["taps"], "taps", reportLimits.taps, tapBatch),
   };
@@ -119,6 +123,20 @@ function drop(value: unknown, path: string): DropCounts {
     reason: text(at["reason"], `${path}.reason`),
     policies: list(at["policies"], `${path}.policies`, 32, text),
     packets: amount(at["packets"], `${path}.packets`),
+  };
+}
+
+function loss(value: unknown, path: string): EndpointLoss {
+  const at = record(value, path);
+  const number = (name: string): number => amount(at[name], `${path}.${name}`);
+  return {
+    source: text(at["source"], `${path}.source`),
+    service: text(at["service"], `${path}.service`),
+    endpoint: text(at["endpoint"], `${path}.endpoint`),
+    failedAt: number("failedAt"),
+    ejectedAt: number("ejectedAt"),
+    failedAttempts: number("failedAttempts"),
+    lostRequests: number("lostRequests"),
   };
 }
 
