@@ -160,7 +160,13 @@ class SidecarModel {
 
   observe(now: number): SidecarObservation {
     const edges = this.#edges.counts();
-    return { start: this.name, startedAt: 1, edges, serving: [this.#serving.counts(now)] };
+    return {
+      start: this.name,
+      startedAt: 1,
+      edges,
+      serving: [this.#serving.counts(now)],
+      losses: [],
+    };
   }
 }
 
