@@ -10,6 +10,7 @@ const benches: Readonly<Record<string, () => Promise<BenchResult>>> = {
   "sidecar-pair": async () => (await import("./sidecar-pair.ts")).run(),
   "grpc-hop": async () => (await import("./grpc-hop.ts")).run(),
   observation: async () => (await import("./observation.ts")).run(),
+  forecast: async () => (await import("./forecast.ts")).run(),
   "cni-add": async () => {
     const result = await (await import("./cni-add.ts")).run();
     const { ours, reference, floor, ratio, ...details } = result;

@@ -96,7 +96,7 @@ export interface SidecarObservation {
 
 /** An endpoint that failed so often in a row that the source's sidecar ejected it. */
 export interface EndpointLoss {
-  /** `namespace/workload`. */
+  /** `namespace/pod` of the caller. */
   readonly source: QualifiedName;
   /** `namespace/service`. */
   readonly service: string;

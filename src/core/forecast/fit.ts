@@ -60,6 +60,8 @@ export interface Unknown {
 }
 
 const fewestRequests = 20;
+/** SCV of the gaps at each of several replicas that least-request alone does not explain. */
+const regularBelow = 0.4;
 /** Errors of the estimate within which an SCV counts as 1. */
 const errorsAllowed = 2.5;
 /** How far from 1 the SCV of a service that is called exponential may well be, as its work has constant parts. */
@@ -235,8 +237,9 @@ function arrivalScvOf(served: Served, { balancing, replicas }: Deployment): numb
   if (replicas > 1 && balancing === "round-robin") return 1;
   const each = Math.max(0, (gapSquareSumMs2 * gaps) / (gapSumMs * gapSumMs) - 1);
   if (oneUnlessRefuted(each, gaps) === 1) return 1;
-  // A balancer that looks at load makes each part a little more regular than a random one: not the callers' doing.
-  if (replicas > 1 && Math.abs(each - 1) < 0.2) return 1;
+  // A balancer that looks at load makes each part more regular than a random one, down to 0.6 for constant service:
+  // not the callers' doing. What is below that comes of regular callers.
+  if (replicas > 1 && balancing === "least-request") return each < regularBelow ? each : 1;
   return Math.max(0, 1 + (each - 1) * replicas);
 }
 

@@ -62,8 +62,7 @@ async function generate(options: LoadOptions): Promise<void> {
     if (underWay === 0) end();
   };
   clock.once("exit", stop);
-  process.once("SIGINT", () => void clock.terminate());
-  process.once("SIGTERM", () => void clock.terminate());
+  for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => void clock.terminate());
   await over;
   agent.destroy();
   const report: LoadReport = {

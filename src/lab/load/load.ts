@@ -17,9 +17,9 @@ export async function loadFromPod(
 ): Promise<LoadReport> {
   const argv = [process.execPath, client, JSON.stringify(options)];
   const child = spawnInPod(paths, pod, undefined, argv, "pipe");
-  // Ctrl-C reaches the client as well, which then reports what it has.
-  const ignore = () => {};
-  process.on("SIGINT", ignore);
+  // Interrupted, the client reports what it has. Ctrl-C reaches it by itself as well; twice is as good as once.
+  const interrupt = () => void child.kill("SIGINT");
+  process.on("SIGINT", interrupt);
   try {
     const ended = new Promise<number | null>((resolve, reject) => {
       child.once("error", reject);
@@ -34,7 +34,7 @@ export async function loadFromPod(
       `send requests from pod ${namespace}/${name}: the client ended with ${code} and no report`,
     );
   } finally {
-    process.off("SIGINT", ignore);
+    process.off("SIGINT", interrupt);
   }
 }
 

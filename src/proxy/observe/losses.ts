@@ -20,10 +20,10 @@ export class Losses {
   ejected(host: Host, environment: Environment): void {
     const { config } = host.cluster;
     if (config.service === undefined) return;
-    const { namespace, workload } = environment.node.workload;
+    const { namespace, pod } = environment.node;
     const ejectedAt = environment.epochMs();
     const known = {
-      source: `${namespace}/${workload}`,
+      source: `${namespace}/${pod}`,
       service: `${config.service.namespace}/${config.service.name}`,
       endpoint: `${host.address}:${host.port}`,
       failedAt: ejectedAt - (environment.now() - host.health.failingSince),
