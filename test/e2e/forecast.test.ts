@@ -1,5 +1,5 @@
 /**
- * Forecasts in a lab: what is said when there is nothing to say, a prediction beside what the client measures, and what
+ * Forecasts in a lab: what is said when there is nothing to say, a prediction beside what is measured, and what
  * deaths of endpoints cost beside what had been predicted.
  *
  * Whoever would replace a dead process is stopped meanwhile (the lab's supervisor, its kubelet): what recovers is outlier
@@ -13,7 +13,7 @@ import { text } from "node:stream/consumers";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { present } from "../../src/base/error.ts";
-import { type LoadReport, sampleQuantile } from "../../src/lab/load/report.ts";
+import type { LoadReport } from "../../src/lab/load/report.ts";
 import type { Forecast } from "../../src/model/forecast.ts";
 import { heddle, projectRoot, skipWithoutRoot, startLab, type TestLab } from "../lab.ts";
 
@@ -61,7 +61,7 @@ describe("a forecast", { skip: skipWithoutRoot }, () => {
     }
   });
 
-  test("fits live traffic, predicts what its client measures, and knows where the queue grows without end", async () => {
+  test("fits live traffic, predicts what its callers see, and knows where the queue grows without end", async () => {
     const load = lab.must(
       ...["load", "queueing/client", "http://deterministic/", "--rps", "60"],
       ...["--poisson", "--for", "30s", "--json"],
@@ -81,12 +81,12 @@ describe("a forecast", { skip: skipWithoutRoot }, () => {
     assert.equal(fitted?.workers, 1);
     // Two replicas of 10 ms; what else runs on the machine may make them slower, and never faster.
     assert.ok(saturationRequestsPerSecond < 205, String(saturationRequestsPerSecond));
-    const latencies = report.samples.filter(([due]) => due > 2_000).map(([, ms]) => ms);
-    const measured = present(sampleQuantile(0.5, latencies), "a median");
-    const predicted = present(asked?.latency?.p50Ms, "a prediction");
+    // By sidecars on both sides: what a client measures by itself holds its own wait for the processor.
+    const measured = present(seen.live, "what is measured now").latency.p50Ms;
+    const predicted = present(asked?.latency, "a prediction").p50Ms;
     assert.ok(
-      Math.abs(predicted - measured) / measured < 0.25,
-      `${predicted}, measured ${measured}`,
+      Math.abs(predicted - measured) / measured < 0.3,
+      `predicted ${predicted}, measured ${measured}`,
     );
 
     const doubled = await forecastOf("queueing/deterministic", "--rps", "x4");
