@@ -30,7 +30,7 @@ export class Losses {
       ejectedAt,
     };
     const settle = new Timeout(() => {
-      const { consecutive5xx: failedAttempts, lostRequests } = host.health;
+      const { failedInRow: failedAttempts, lostRequests } = host.health;
       this.#entries.push({ ...known, failedAttempts, lostRequests });
       if (this.#entries.length > mostKept) this.#entries.shift();
     });

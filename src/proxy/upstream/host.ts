@@ -37,14 +37,6 @@ export class Host {
   /** When it became known, and the part of its weight that it has by now. */
   readonly since: number;
   warmth = 1;
-  readonly health: HostHealth = {
-    consecutive5xx: 0,
-    consecutiveGatewayErrors: 0,
-    ejections: 0,
-    ejectedUntil: 0,
-    failingSince: 0,
-    lostRequests: 0,
-  };
   readonly #idle: HttpUpstream[] = [];
   /** All connections of HTTP/2, busy ones too: they are shared. */
   readonly #shared: Http2Upstream[] = [];

@@ -25,9 +25,9 @@ export interface HostHealth {
   /** 0: not ejected. */
   ejectedUntil: number;
   isOnProbation: boolean;
-  /** When the present run of failures began. */
+  /** The present run of failures of any kind: how many, since when, and the requests that failed for good. */
+  failedInRow: number;
   failingSince: number;
-  /** Requests of the present run that failed for good. */
   lostRequests: number;
 }
 
@@ -45,6 +45,9 @@ export function healthy(): HostHealth {
     ejections: 0,
     ejectedUntil: 0,
     isOnProbation: false,
+    failedInRow: 0,
+    failingSince: 0,
+    lostRequests: 0,
   };
 }
 
@@ -54,9 +57,8 @@ export class OutlierDetector<H extends Watched> {
   readonly #config: OutlierDetection;
   readonly #hosts: () => readonly H[];
   readonly #now: () => number;
-  readonly #onChange: () => void;
-  readonly #statuses: ReadonlySet<number> | undefined;
   readonly #onChange: (ejected?: H) => void;
+  readonly #statuses: ReadonlySet<number> | undefined;
   /** Ejections ever made. */
   ejectionsTotal = 0;
 
@@ -85,6 +87,7 @@ export class OutlierDetector<H extends Watched> {
     health.consecutiveLocalOrigin = 0; // it was reached
     const isFailure = this.#statuses === undefined ? status >= 500 : this.#statuses.has(status);
     if (!isFailure) {
+      health.failedInRow = 0;
       health.consecutive5xx = health.consecutiveGatewayErrors = 0;
       if (health.isOnProbation) {
         health.isOnProbation = false;
@@ -92,13 +95,10 @@ export class OutlierDetector<H extends Watched> {
       }
       return;
     }
-    health.failures++;
+    this.#fail(health);
     health.consecutive5xx++;
     if (status >= 502 && status <= 504) health.consecutiveGatewayErrors++;
     else health.consecutiveGatewayErrors = 0;
-    this.#fail(host);
-    if (status >= 502 && status <= 504) host.health.consecutiveGatewayErrors++;
-    else host.health.consecutiveGatewayErrors = 0;
     this.#judge(host);
   }
 
@@ -106,7 +106,7 @@ export class OutlierDetector<H extends Watched> {
     if (failure === "overflow" || failure === "no-host") return; // ours, not the host's
     const { health } = host;
     health.requests++;
-    health.failures++;
+    this.#fail(health);
     if (this.#config.consecutiveLocalOrigin !== undefined) health.consecutiveLocalOrigin++;
     else {
       health.consecutive5xx++;
@@ -115,19 +115,14 @@ export class OutlierDetector<H extends Watched> {
     this.#judge(host);
   }
 
-  /** Judges by statistics, and lets those try again whose time is over. Call it once per interval. */
-    this.#fail(host);
-    host.health.consecutiveGatewayErrors++;
-    this.#judge(host);
-  }
-
-  #fail({ health }: H): void {
-    if (health.consecutive5xx++ > 0) return;
+  #fail(health: HostHealth): void {
+    health.failures++;
+    if (health.failedInRow++ > 0) return;
     health.failingSince = this.#now();
     health.lostRequests = 0;
   }
 
-  /** Brings back whose time is over. Call it once per interval. */
+  /** Judges by statistics, and lets those try again whose time is over. Call it once per interval. */
   review(): void {
     const now = this.#now();
     const hosts = this.#hosts();
@@ -141,6 +136,7 @@ export class OutlierDetector<H extends Watched> {
       } else if (health.ejectedUntil <= now) {
         health.ejectedUntil = 0;
         health.isOnProbation = true;
+        health.failedInRow = 0;
         health.consecutive5xx = health.consecutiveGatewayErrors = health.consecutiveLocalOrigin = 0;
         changed = true;
       }
@@ -160,7 +156,8 @@ export class OutlierDetector<H extends Watched> {
     if (isOut) this.#eject(host);
   }
 
-  #eject({ health }: H): void {
+  #eject(host: H): void {
+    const { health } = host;
     if (health.ejectedUntil > 0) return;
     const hosts = this.#hosts();
     const ejected = hosts.filter((other) => other.health.ejectedUntil > 0).length;
