@@ -1,20 +1,23 @@
-/** What the two families are called in nft's language, and in the names of our sets. */
+/** What differs between the two families in nft's language, and in the names of our sets: rules take it from here alone. */
 
 import { familyOf, type IpFamily } from "../../base/ip.ts";
 
-export interface FamilyWords {
-  /** Of a packet's header: `ip saddr`. */
-  readonly header: "ip" | "ip6";
-  /** Of an address: `type ipv4_addr`. */
-  readonly type: "ipv4_addr" | "ipv6_addr";
-  /** After the name of a set that both families have. */
+export interface NftFamily {
+  readonly family: IpFamily;
+  /** `ip saddr`, `dnat ip to …`. */
+  readonly keyword: "ip" | "ip6";
+  /** `type ipv4_addr`. */
+  readonly addressType: "ipv4_addr" | "ipv6_addr";
+  /** At the end of the names of sets, maps and chains that both families have. */
   readonly suffix: "" | "6";
 }
 
-export const familyWords: Readonly<Record<IpFamily, FamilyWords>> = {
-  IPv4: { header: "ip", type: "ipv4_addr", suffix: "" },
-  IPv6: { header: "ip6", type: "ipv6_addr", suffix: "6" },
+export const nftFamily: Readonly<Record<IpFamily, NftFamily>> = {
+  IPv4: { family: "IPv4", keyword: "ip", addressType: "ipv4_addr", suffix: "" },
+  IPv6: { family: "IPv6", keyword: "ip6", addressType: "ipv6_addr", suffix: "6" },
 };
+
+export const nftFamilies: readonly NftFamily[] = [nftFamily.IPv4, nftFamily.IPv6];
 
 /** Those of one family. */
 export function ofFamily(family: IpFamily, addresses: readonly string[]): readonly string[] {

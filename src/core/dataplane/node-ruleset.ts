@@ -26,7 +26,7 @@ import { linkPrefix, nftTable, podGateway, podGateways, vxlanLink } from "../../
 import type { NftChain, NftSet, Ruleset } from "../../model/node-state.ts";
 import type { NetworkSettings } from "../../model/node-view.ts";
 import { hasOverlay } from "../topology/overlay.ts";
-import { type FamilyWords, familyWords } from "./families.ts";
+import { type NftFamily, nftFamilies, nftFamily } from "./families.ts";
 import type { HostPortMaps } from "./host-ports.ts";
 import { cidrRange, mergeRanges, renderAddresses } from "./intervals.ts";
 import { logAndDrop } from "./names.ts";
@@ -41,8 +41,8 @@ const fromTheLink = "ip6 saddr { ::, fe80::/10 }";
 const neighbourDiscovery = "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert }";
 
 /** A rule, or several, for each family. */
-function ofBoth(rules: (words: FamilyWords) => string | readonly string[]): readonly string[] {
-  return ipFamilies.flatMap((family) => rules(familyWords[family]));
+function ofBoth(rules: (family: NftFamily) => string | readonly string[]): readonly string[] {
+  return nftFamilies.flatMap(rules);
 }
 
 export function nodeRuleset(
@@ -78,7 +78,7 @@ function admission(settings: NetworkSettings): NftChain {
       ...overlay,
       // Links with host ports carry the node's loopback, one way: what listens there trusts whoever reaches it.
       `ip daddr 127.0.0.0/8 ${logAndDrop({ kind: "admission", reason: "loopback-from-pod" })}`,
-      ...ofBoth(({ header, suffix }) => `iifname . ${header} saddr @attached${suffix} accept`),
+      ...ofBoth(({ keyword, suffix }) => `iifname . ${keyword} saddr @attached${suffix} accept`),
       `iifname @links ${fromTheLink} ${neighbourDiscovery} accept`,
       `iifname @links ${fromTheLink} drop`,
       `iifname @links ${logAndDrop({ kind: "admission", reason: "spoofed-source" })}`,
@@ -113,7 +113,7 @@ function policyHooks(settings: NetworkSettings): readonly NftChain[] {
         "ct state vmap { established : accept, related : accept, invalid : drop }",
         // A pod that reaches itself through a Service: nothing may keep a pod from itself.
         ...ofBoth(
-          ({ header, suffix }) => `${header} saddr . ${header} daddr @hairpin${suffix} accept`,
+          ({ keyword, suffix }) => `${keyword} saddr . ${keyword} daddr @hairpin${suffix} accept`,
         ),
         ...markIdentities,
         "jump from-pod",
@@ -155,9 +155,9 @@ function policyHooks(settings: NetworkSettings): readonly NftChain[] {
   ];
 }
 
-const markIdentities: readonly string[] = ofBoth(({ header, suffix }) => [
-  `meta mark set ${header} saddr map @identity${suffix}`,
-  `ct mark set ${header} daddr map @identity${suffix}`,
+const markIdentities: readonly string[] = ofBoth(({ keyword, suffix }) => [
+  `meta mark set ${keyword} saddr map @identity${suffix}`,
+  `ct mark set ${keyword} daddr map @identity${suffix}`,
 ]);
 
 function postrouting(services: ServiceMaps): NftChain {
@@ -166,15 +166,15 @@ function postrouting(services: ServiceMaps): NftChain {
     hook: "type nat hook postrouting priority srcnat; policy accept;",
     rules: [
       // A pod drops what comes from its own address: the answer must take the way back through here.
-      ...ipFamilies.map((family) => {
-        const { header, suffix } = familyWords[family];
-        return `ct status dnat ${header} saddr . ${header} daddr @hairpin${suffix} snat ${header} to ${podGateways[family]}`;
-      }),
+      ...nftFamilies.map(
+        ({ family, keyword, suffix }) =>
+          `ct status dnat ${keyword} saddr . ${keyword} daddr @hairpin${suffix} snat ${keyword} to ${podGateways[family]}`,
+      ),
       ...services.masquerade,
       `ip saddr 127.0.0.0/8 oifname ${ours} snat ip to ${podGateway}`,
       ...ofBoth(
-        ({ header, suffix }) =>
-          `${header} saddr @masqueraded${suffix} ${header} daddr != @pod-ranges${suffix} oifname != ${ours} masquerade fully-random`,
+        ({ keyword, suffix }) =>
+          `${keyword} saddr @masqueraded${suffix} ${keyword} daddr != @pod-ranges${suffix} oifname != ${ours} masquerade fully-random`,
       ),
     ],
   };
@@ -183,11 +183,11 @@ function postrouting(services: ServiceMaps): NftChain {
 /** All ranges of pods, and those of them whose packets leave with the node's address. */
 function rangeSets({ pools }: NetworkSettings): readonly NftSet[] {
   return ipFamilies.flatMap((family) => {
-    const { type, suffix } = familyWords[family];
+    const { addressType, suffix } = nftFamily[family];
     const own = pools.filter(({ cidr }) => familyOf(cidr.address) === family);
     const setOf = (name: string, of: typeof own): NftSet => ({
       name: `${name}${suffix}`,
-      type: `type ${type}`,
+      type: `type ${addressType}`,
       flags: ["interval"],
       elements: mergeRanges(of.map(({ cidr }) => cidrRange(cidr))).map((range) =>
         renderAddresses(range, family),

@@ -12,7 +12,7 @@ import { vxlanLink } from "../../model/names.ts";
 import type { NftChain, NftMap, NftSet } from "../../model/node-state.ts";
 import type { Attachment, IdentityPolicy, NodeView, WorkloadView } from "../../model/node-view.ts";
 import { hasOverlay } from "../topology/overlay.ts";
-import { familyWords, ofFamily } from "./families.ts";
+import { nftFamily, ofFamily } from "./families.ts";
 import { type Direction, identityMark, policyChain } from "./names.ts";
 import { chainFor, unknownPodChain } from "./policy-chains.ts";
 
@@ -59,19 +59,19 @@ export function podMaps(view: NodeView, attachments: readonly Attachment[]): Pod
 
 /** Who may send from which address, and the pairs that are a pod and itself. */
 function addressSets(family: IpFamily, pods: readonly LocalPod[]): readonly NftSet[] {
-  const { type, suffix } = familyWords[family];
+  const { addressType, suffix } = nftFamily[family];
   const places = pods.flatMap(({ attachment: { hostLink, addresses } }) =>
     ofFamily(family, addresses).map((address) => ({ hostLink, address })),
   );
   return [
     {
       name: `attached${suffix}`,
-      type: `type ifname . ${type}`,
+      type: `type ifname . ${addressType}`,
       elements: places.map(({ hostLink, address }) => `"${hostLink}" . ${address}`),
     },
     {
       name: `hairpin${suffix}`,
-      type: `type ${type} . ${type}`,
+      type: `type ${addressType} . ${addressType}`,
       elements: places.map(({ address }) => `${address} . ${address}`),
     },
   ];
@@ -131,7 +131,7 @@ function identityMap(
   workloads: readonly WorkloadView[],
   pods: readonly LocalPod[],
 ): NftMap {
-  const { type, suffix } = familyWords[family];
+  const { addressType, suffix } = nftFamily[family];
   const known = addressIndex(family, workloads);
   const differing = pods
     .flatMap(({ attachment: { addresses }, identity }) =>
@@ -147,7 +147,7 @@ function identityMap(
     for (const { address, mark } of differing) own.set(address, mark);
     elements = sortedByAddress(own);
   }
-  return { name: `identity${suffix}`, type: `type ${type} : mark`, elements };
+  return { name: `identity${suffix}`, type: `type ${addressType} : mark`, elements };
 }
 
 function identityOf(

@@ -12,7 +12,7 @@
 import { familyOf, type IpFamily, ipFamilies } from "../../base/ip.ts";
 import type { NftChain, NftSet } from "../../model/node-state.ts";
 import type { AllowRule, DirectionPolicy, IdentityPolicy } from "../../model/node-view.ts";
-import { familyWords } from "./families.ts";
+import { nftFamily } from "./families.ts";
 import {
   type AddressRange,
   blockRanges,
@@ -73,8 +73,8 @@ function compile(
   add(`${peerMark} . ${port}`, peerPorts(`${name}-peer-ports`, allow));
   add(port, anyPeerPorts(`${name}-ports`, allow));
   for (const family of ipFamilies) {
-    const { header, suffix } = familyWords[family];
-    const address = `${header} ${peerAddress}`;
+    const { keyword, suffix } = nftFamily[family];
+    const address = `${keyword} ${peerAddress}`;
     add(address, blocks(`${name}-blocks${suffix}`, allow, family));
     add(`${address} . ${port}`, blockPorts(`${name}-block-ports${suffix}`, allow, family));
   }
@@ -134,7 +134,7 @@ function blocks(name: string, rules: readonly AllowRule[], family: IpFamily): Nf
   );
   return {
     name,
-    type: `type ${familyWords[family].type}`,
+    type: `type ${nftFamily[family].addressType}`,
     flags: ["interval"],
     elements: mergeRanges(ranges).map((range) => renderAddresses(range, family)),
   };
@@ -164,7 +164,7 @@ function blockPorts(name: string, rules: readonly AllowRule[], family: IpFamily)
   );
   return {
     name,
-    type: `type ${familyWords[family].type} . inet_proto . inet_service`,
+    type: `type ${nftFamily[family].addressType} . inet_proto . inet_service`,
     flags: ["interval"],
     elements: elements
       .sort((a, b) => (a.range.first < b.range.first ? -1 : a.range.first > b.range.first ? 1 : 0))

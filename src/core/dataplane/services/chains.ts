@@ -22,9 +22,8 @@ import type { Cidr } from "../../../base/ip.ts";
 import { familyOf, renderCidr } from "../../../base/ip.ts";
 import { linkPrefix, serviceLabels } from "../../../model/names.ts";
 import type { NftChain } from "../../../model/node-state.ts";
+import { type NftFamily, nftFamilies } from "../families.ts";
 import { logAndDrop } from "../names.ts";
-import type { NftFamily } from "./families.ts";
-import { nftFamilies } from "./families.ts";
 import { dropFlags, flags, hasFlag, localBit, noteMasquerade, noteService } from "./marks.ts";
 
 export interface ServiceRanges {

@@ -6,7 +6,7 @@
  */
 
 import type { NftChain } from "../../../model/node-state.ts";
-import type { NftFamily } from "./families.ts";
+import type { NftFamily } from "../families.ts";
 
 export type Choice =
   | { readonly kind: "spread"; readonly slots: number }

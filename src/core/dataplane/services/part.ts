@@ -9,8 +9,8 @@
 import { hashText } from "../../../base/hash.ts";
 import { type Cidr, cidrContains, familyOf, renderCidr } from "../../../base/ip.ts";
 import type { EndpointView, ServicePortView, ServiceView } from "../../../model/node-view.ts";
+import { type NftFamily, nftFamilies } from "../families.ts";
 import { type Choice, choiceMark, choiceName, mostStickySlots, refusal } from "./choice-chains.ts";
-import { type NftFamily, nftFamilies } from "./families.ts";
 import { maglevSize, maglevTable } from "./maglev.ts";
 import { flags, groupMark, type PortNumber, renderMark } from "./marks.ts";
 import { type Place, slotsOf, usableEndpoints } from "./usable.ts";
