@@ -1,4 +1,4 @@
-/** Asks one sidecar what it has counted, over the admin socket that the agent keeps for it. */
+/** Asks one sidecar what it has counted, over the admin socket that it opens in the agent's run directory. */
 
 import { Agent, get } from "node:http";
 import { MeshError } from "../../base/error.ts";

@@ -2,13 +2,15 @@
  * Who is calling, and what that one may do.
  *
  * Two sorts. The administrator, who comes over the unix socket that only the server's user can open or has the token
- * that is kept beside it, may do all. A node, by its token, may read everything but Secrets, and write what is its own
+ * that is kept beside it, may do all. A node, by its token, may read all objects but Secrets, and write what is its own
  * to say: its Node, the address blocks it holds, its claims of others', the status of the pods that run on it, and that
  * such a pod is gone. A stolen token speaks for its one node.
  *
  * A node also makes pods for containers of its own that no scheduler placed (Podman's, say), and with a pod comes a
  * service account's identity. So it may do that only in namespaces that are open to it: `default`, and those labelled
  * `heddle.dev/containers: allowed`; the label with any other value closes `default` as well.
+ *
+ * Not here: how a caller is known (dashboard/authenticate.ts), who may use `/heddle/v1/…` (extensions.ts).
  */
 
 import type { AddressBlock } from "../../api/heddle/v1.ts";

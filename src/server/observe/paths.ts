@@ -1,5 +1,5 @@
 /**
- * The paths of live traffic. Agents report, the administrator looks:
+ * The paths of live traffic. Agents report, the administrator looks (who may is said in api/extensions.ts):
  *
  * - `POST /heddle/v1/report`: a NodeReport, from that node's own agent and nobody else.
  * - `GET /heddle/v1/graph?seconds=10`, `/heddle/v1/services/NAMESPACE/NAME?seconds=3600`, `/heddle/v1/pods?seconds=10`,
