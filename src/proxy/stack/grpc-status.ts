@@ -33,7 +33,11 @@ export function httpStatusOf(grpcStatus: string): number {
   return httpStatuses[Number(grpcStatus)] ?? 500;
 }
 
-/** For the statuses that a proxy answers, as gRPC maps them; anything else is 2, UNKNOWN. */
+/**
+ * For the statuses that a proxy answers, as gRPC maps them; anything else is 2, UNKNOWN. But for 504: that map is for clients
+ * that were told no status, and UNAVAILABLE would invite them to try again what has no time left. Envoy says
+ * DEADLINE_EXCEEDED too (since 2026; UNAVAILABLE before), as the called application does where it is first.
+ */
 const codes: Readonly<Record<number, string>> = {
   400: "13", // INTERNAL
   401: "16", // UNAUTHENTICATED
@@ -42,7 +46,7 @@ const codes: Readonly<Record<number, string>> = {
   429: "14", // UNAVAILABLE, as for the gateway errors
   502: "14",
   503: "14",
-  504: "14",
+  504: "4", // DEADLINE_EXCEEDED
 };
 
 export function grpcStatusOf(status: number): string {
