@@ -65,8 +65,13 @@ describe("the log of refused packets", { skip: needsRoot }, () => {
     send(netns, "127.0.0.9", 2, 12_000);
     await read(log, 1);
     send(netns, "127.0.0.9", 3);
-    const after = await read(log, 1);
-    assert.equal(after.at(-1)?.port, 3);
+    // The flood's last batch comes when the kernel's timer ends it: with this packet, or before it.
+    const isHeard = () => log.read().some(({ port }) => port === 3);
+    for (let tries = 0; tries < 500; tries++) {
+      if (isHeard()) return;
+      await delay(20);
+    }
+    assert.fail("nothing is heard of what was refused after the flood");
   });
 
   test("has one reader, and says so to the next", () => {
