@@ -10,7 +10,7 @@
  * service account's identity. So it may do that only in namespaces that are open to it: `default`, and those labelled
  * `heddle.dev/containers: allowed`; the label with any other value closes `default` as well.
  *
- * Not here: how a caller is known (dashboard/authenticate.ts), who may use `/heddle/v1/…` (extensions.ts).
+ * Not here: how a caller is known (server/authenticate.ts), who may use `/heddle/v1/…` (extensions.ts).
  */
 
 import type { AddressBlock } from "../../api/heddle/v1.ts";

@@ -8,7 +8,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Handler } from "../api/handler.ts";
 import { statusOf } from "../api/status.ts";
-import { refuseCrossOrigin } from "./authenticate.ts";
+import { refuseCrossOrigin } from "../authenticate.ts";
 import type { Asset, Bundle } from "./bundle.ts";
 import { type SessionEndpoint, sessionPath } from "./session-endpoint.ts";
 

@@ -3,9 +3,9 @@
 import type { Clock } from "../../base/clock.ts";
 import { type ApiOptions, apiHandler, type Handler } from "../api/handler.ts";
 import type { NodeTokens } from "../api/node-tokens.ts";
+import { callerOf } from "../authenticate.ts";
 import type { DataFolder } from "../data-folder.ts";
 import { keptAdminToken } from "./admin-token.ts";
-import { callerOf } from "./authenticate.ts";
 import { loadBundle } from "./bundle.ts";
 import { dashboardHandler } from "./handler.ts";
 import { sessionCookie, sessionEndpoint } from "./session-endpoint.ts";

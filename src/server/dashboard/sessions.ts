@@ -4,7 +4,7 @@
  * The list is a file, so that a restart of the server signs nobody out, and it holds hashes, so that a stolen copy opens
  * nothing. A session ends at a fixed time after it began, used or not; one more than the bound ends the oldest.
  *
- * Not here: what a session may do (authenticate.ts), cookies (session-endpoint.ts).
+ * Not here: what a session may do (server/authenticate.ts), cookies (session-endpoint.ts).
  */
 
 import { createHash, randomBytes } from "node:crypto";

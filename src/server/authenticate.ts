@@ -7,12 +7,12 @@
  */
 
 import type { IncomingMessage } from "node:http";
-import { MeshError } from "../../base/error.ts";
-import type { Caller } from "../api/caller.ts";
-import type { NodeTokens } from "../api/node-tokens.ts";
-import type { AdminToken } from "./admin-token.ts";
-import type { SessionCookie } from "./session-endpoint.ts";
-import type { Sessions } from "./sessions.ts";
+import { MeshError } from "../base/error.ts";
+import type { Caller } from "./api/caller.ts";
+import type { NodeTokens } from "./api/node-tokens.ts";
+import type { AdminToken } from "./dashboard/admin-token.ts";
+import type { SessionCookie } from "./dashboard/session-endpoint.ts";
+import type { Sessions } from "./dashboard/sessions.ts";
 
 export interface Credentials {
   readonly nodes: NodeTokens;
