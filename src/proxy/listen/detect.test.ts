@@ -23,6 +23,7 @@ describe("detection by first bytes", () => {
     ["*1\r\n$4\r\nPING\r\n", "other"],
     ["PING\r\n", "other"],
     ["get key\r\n", "other"],
+    ["Extra lineGET / HTTP/1.1\r\n", "other"],
     ["\0\0\0\x08\x04\xd2\x16\x2f", "other"],
     ["A".repeat(100), "other"],
   ] as const) {
