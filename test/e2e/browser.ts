@@ -75,7 +75,7 @@ export class TestBrowser implements AsyncDisposable {
 
   async #watched(context: BrowserContext, isQuiet: boolean): Promise<Page> {
     const page = await context.newPage();
-    page.setDefaultTimeout(20_000);
+    page.setDefaultTimeout(40_000);
     if (!isQuiet) return page;
     page.on("pageerror", (error) => this.complaints.push(`${page.url()}: ${error.message}`));
     page.on("console", (message) => {
