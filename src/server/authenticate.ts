@@ -1,8 +1,8 @@
 /**
  * Who a request over the network comes from: a node or the administrator by a bearer token, or a browser by its session.
  *
- * A session is the administrator who looks: it may read, and never write, because a browser sends its cookie whoever
- * made it send the request. For the same reason a request that a page of another origin caused is refused, ports of
+ * A session is a viewer: it may read, and never write, because a browser sends its cookie whoever made it send the
+ * request. For the same reason a request that a page of another origin caused is refused, ports of
  * the same host included, which `SameSite` does not tell apart.
  */
 
@@ -21,7 +21,7 @@ export interface Credentials {
   readonly cookie: SessionCookie;
 }
 
-/** Throws `api.unauthorized`, and `api.forbidden` for what a session may not do. */
+/** Throws `api.unauthorized`, and `api.forbidden` for what another origin's page made a browser ask. */
 export function callerOf(request: IncomingMessage, credentials: Credentials): Caller {
   const { nodes, admin, sessions, cookie } = credentials;
   const token = /^Bearer (\S+)$/.exec(request.headers.authorization ?? "")?.[1];
@@ -35,12 +35,7 @@ export function callerOf(request: IncomingMessage, credentials: Credentials): Ca
   if (session === undefined) throw unauthorized("want a bearer token");
   if (!sessions.accepts(session)) throw unauthorized("the session has ended: sign in again");
   refuseCrossOrigin(request);
-  if (request.method !== "GET") {
-    throw new MeshError("api.forbidden", "a dashboard's session may read, and not write", {
-      fault: "user",
-    });
-  }
-  return { kind: "admin" };
+  return { kind: "viewer" };
 }
 
 /** Throws where the browser says that a page of another origin is behind the request. */

@@ -1,10 +1,11 @@
 /**
  * Who is calling, and what that one may do.
  *
- * Two sorts. The administrator, who comes over the unix socket that only the server's user can open or has the token
- * that is kept beside it, may do all. A node, by its token, may read all objects but Secrets, and write what is its own
- * to say: its Node, the address blocks it holds, its claims of others', the status of the pods that run on it, and that
- * such a pod is gone. A stolen token speaks for its one node.
+ * Three sorts. The administrator, who comes over the unix socket that only the server's user can open or has the token
+ * that is kept beside it, may do all. A viewer, which is a dashboard's session, may read all objects but Secrets. A
+ * node, by its token, may read the same, and write what is its own to say: its Node, the address blocks it holds, its
+ * claims of others', the status of the pods that run on it, and that such a pod is gone. A stolen token speaks for its
+ * one node.
  *
  * A node also makes pods for containers of its own that no scheduler placed (Podman's, say), and with a pod comes a
  * service account's identity. So it may do that only in namespaces that are open to it: `default`, and those labelled
@@ -19,11 +20,14 @@ import { type Resource, titleOf } from "../../api/resource.ts";
 import { MeshError } from "../../base/error.ts";
 import type { Part } from "./objects.ts";
 
-export type Caller = { readonly kind: "admin" } | { readonly kind: "node"; readonly node: string };
+export type Caller =
+  | { readonly kind: "admin" }
+  | { readonly kind: "viewer" }
+  | { readonly kind: "node"; readonly node: string };
 
 /** Throws `api.forbidden` where the caller may not read objects of the kind, and so not write them either. */
 export function checkRead(caller: Caller, kind: string): void {
-  if (caller.kind === "node" && kind === "Secret") throw forbidden(caller.node, "read Secrets");
+  if (caller.kind !== "admin" && kind === "Secret") throw forbidden(caller, "read Secrets");
 }
 
 /** Whether nodes may make pods for their containers in a namespace; undefined: there is no such object. */
@@ -44,6 +48,7 @@ export function checkWrite(
   isOpen = false,
 ): void {
   if (caller.kind === "admin") return;
+  if (caller.kind === "viewer") throw forbidden(caller, "write");
   const { node } = caller;
   const object = next ?? current;
   if (object === undefined) return;
@@ -64,7 +69,7 @@ export function checkWrite(
   })();
   if (!allowed) {
     const verb = deletes ? "delete" : part === "status" ? "write the status of" : "write";
-    throw forbidden(node, `${verb} ${titleOf(object)}`);
+    throw forbidden(caller, `${verb} ${titleOf(object)}`);
   }
 }
 
@@ -102,6 +107,8 @@ function isContainerPod(pod: Resource | undefined, node: string): boolean {
   return isContainers && (pod as Partial<Pod>).spec?.nodeName === node;
 }
 
-function forbidden(node: string, what: string): MeshError {
-  return new MeshError("api.forbidden", `node ${node} may not ${what}`, { fault: "user" });
+/** The refusal of something to somebody who may not do all. */
+export function forbidden(caller: Exclude<Caller, { kind: "admin" }>, what: string): MeshError {
+  const who = caller.kind === "viewer" ? "a dashboard's session" : `node ${caller.node}`;
+  return new MeshError("api.forbidden", `${who} may not ${what}`, { fault: "user" });
 }

@@ -9,13 +9,13 @@
  * - those of live traffic: observe/paths.ts.
  */
 
-import { MeshError } from "../../base/error.ts";
 import type { EventStream } from "../observe/event-stream.ts";
 import type { Observatory } from "../observe/observatory.ts";
 import { observePaths, takeReport } from "../observe/paths.ts";
 import type { ServerWorld } from "../world.ts";
 import type { XdsServer } from "../xds-server.ts";
 import { badRequest, readBody, recordBody } from "./body.ts";
+import { forbidden } from "./caller.ts";
 import type { ExtensionRequest, Extensions } from "./handler.ts";
 import type { NodeTokens } from "./node-tokens.ts";
 import type { Answer } from "./write.ts";
@@ -60,15 +60,15 @@ export function extensions(options: ExtensionOptions): Extensions {
   return (request) => {
     const { method, pathname } = request;
     if (!pathname.startsWith("/heddle/v1/")) return undefined;
-    if (request.caller.kind !== "admin") {
-      const { node } = request.caller;
+    const { caller } = request;
+    if (caller.kind === "node") {
       if (`${method} ${pathname}` === "POST /heddle/v1/report") {
-        return takeReport(options.observatory, node, request.request);
+        return takeReport(options.observatory, caller.node, request.request);
       }
-      throw new MeshError("api.forbidden", `node ${node} may not use ${pathname}`, {
-        fault: "user",
-      });
+      throw forbidden(caller, `use ${pathname}`);
     }
+    if (caller.kind === "viewer" && method !== "GET")
+      throw forbidden(caller, `${method} ${pathname}`);
     switch (`${method} ${pathname}`) {
       case "POST /heddle/v1/node-tokens":
         return nodeToken(options, request);

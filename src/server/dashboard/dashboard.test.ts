@@ -134,7 +134,7 @@ describe("signing in", () => {
 });
 
 describe("a session", () => {
-  test("reads as the administrator and writes nothing", async () => {
+  test("reads all but Secrets, and writes nothing", async () => {
     const cookie = await cookieOf(token);
     assert.equal((await ask("GET", "/api/v1/namespaces", { cookie })).code, 200);
     assert.equal((await ask("GET", session, { cookie })).code, 200);
@@ -148,6 +148,11 @@ describe("a session", () => {
     const nodeToken = await ask("POST", "/heddle/v1/node-tokens", { cookie, ...json }, "{}");
     assert.equal(nodeToken.code, 403);
     assert.equal((await ask("DELETE", "/api/v1/namespaces/default", { cookie })).code, 403);
+    for (const path of ["/api/v1/secrets", "/api/v1/namespaces/default/secrets/any"]) {
+      assert.equal((await ask("GET", path, { cookie })).code, 403, path);
+    }
+    const issued = await ask("POST", "/heddle/v1/node-tokens", { cookie, ...json }, "{}");
+    assert.equal(issued.code, 403);
   });
 
   test("answers nothing that a page of another origin asked for", async () => {
