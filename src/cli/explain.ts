@@ -6,6 +6,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { Resource } from "../api/resource.ts";
 import { MeshError } from "../base/error.ts";
+import { isIp } from "../base/ip.ts";
 import { explain } from "../core/explain/explain.ts";
 import type { Branch, Candidate, Explanation, Step, Verdict } from "../core/explain/explanation.ts";
 import { percent, renderDecider, renderDifference } from "../core/explain/verdict.ts";
@@ -86,14 +87,20 @@ export function parseDestination(text: string): {
   readonly destination: string;
   readonly port?: number;
 } {
+  if (isIp(text)) return { destination: text }; // colons of IPv6 are no ports
   const colon = text.lastIndexOf(":");
-  if (colon < 0) return { destination: text };
+  if (colon < 0 || text.endsWith("]")) return { destination: bare(text) };
   const port = Number(text.slice(colon + 1));
   if (!Number.isInteger(port) || port < 1 || port > 65_535 || colon === 0) {
     const message = `destination "${text}": want NAME or NAME:PORT with a port of 1..65535`;
     throw new MeshError("cli.usage", message, { fault: "user" });
   }
-  return { destination: text.slice(0, colon), port };
+  return { destination: bare(text.slice(0, colon)), port };
+}
+
+/** `[fd00::1]` as URLs have it, without the brackets. */
+function bare(host: string): string {
+  return host.replace(/^\[(.*)\]$/, "$1");
 }
 
 function collectHeader(text: string, before: readonly string[] = []): readonly string[] {

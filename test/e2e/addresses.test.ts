@@ -32,9 +32,8 @@ describe("the addresses of a cluster", { skip: skipWithoutRoot }, () => {
   let lab: TestLab;
 
   before(async () => {
-    // explain answers for IPv4 only, so far.
     const files = [join(projectRoot, "test/e2e/manifests/addresses.yaml")];
-    lab = await startLab({ files, explained: false });
+    lab = await startLab({ files });
   });
   after(async () => {
     if (existsSync(`/run/netns/${extraNetns}`)) execFileSync("ip", ["netns", "delete", extraNetns]);

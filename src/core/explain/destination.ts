@@ -17,7 +17,7 @@ import {
   servicePortsOf,
 } from "../registry/services.ts";
 import { viewFor } from "../registry/view.ts";
-import { addressOf, namespaceOf } from "../registry/workloads.ts";
+import { addressesOf, addressOf, namespaceOf } from "../registry/workloads.ts";
 import { objectKey, objectNamed, objectsOf, type World } from "../registry/world.ts";
 import type { Decider, Step } from "./explanation.ts";
 import { meant } from "./meant.ts";
@@ -71,8 +71,8 @@ function byAddress(world: World, address: string, port: number | undefined): Des
     const rest = { host: address, isName: false, detail };
     return { ...ofService(world, service, rest, entrance.port, [address]), ...(port && { port }) };
   }
-  const pod = objectsOf<Pod>(world, "Pod").find((one) => addressOf(one) === address);
-  if (pod !== undefined) return byPod(pod, port);
+  const pod = objectsOf<Pod>(world, "Pod").find((one) => addressesOf(one).includes(address));
+  if (pod !== undefined) return byPod(pod, port, address);
   if (port === undefined) {
     throw new MeshError("explain.port", `which port of ${address}: want ${address}:PORT`, {
       fault: "user",
@@ -83,8 +83,8 @@ function byAddress(world: World, address: string, port: number | undefined): Des
   return { ...base, port, transport: "TCP" };
 }
 
-function byPod(pod: Pod, port: number | undefined): Destination {
-  const address = addressOf(pod);
+/** `address`: which of its addresses; its primary one unless told. */
+function byPod(pod: Pod, port: number | undefined, address = addressOf(pod)): Destination {
   const key = objectKey(pod);
   if (address === undefined) {
     throw new MeshError("explain.destination", `pod ${key} has no address`, { fault: "user" });

@@ -337,3 +337,38 @@ describe("a question that cannot be understood", () => {
     }
   });
 });
+
+describe("a connection over IPv6", () => {
+  const pod = (name: string, inject: string, last: string) => `
+apiVersion: v1
+kind: Pod
+metadata: { name: ${name}, namespace: six, labels: { app: ${name}, sidecar.istio.io/inject: "${inject}" } }
+spec: { containers: [{ name: main, image: any }] }
+status: { phase: Running, podIP: 10.244.9.${last}, podIPs: [{ ip: 10.244.9.${last} }, { ip: "fd00::${last}" }] }
+`;
+  const closed = `
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: { name: closed, namespace: six }
+spec: { podSelector: { matchLabels: { app: shut } } }
+`;
+  const world = shopWorld(
+    [pod("a", "false", "1"), pod("b", "false", "2"), pod("shut", "false", "3")].join("---"),
+    [pod("meshed", "true", "4"), closed].join("---"),
+  );
+  // from, to, refused at, what is seen
+  const rows = [
+    ["six/a", "fd00::2", undefined, undefined],
+    ["six/a", "FD00:0:0::2", undefined, undefined],
+    ["six/a", "fd00::3", "ingress policy", "times out"],
+    ["six/a", "fd00::4", "capture", "connection refused"],
+    ["six/meshed", "fd00::2", "capture", "connection refused"],
+  ] as const;
+  for (const [source, destination, at, seen] of rows) {
+    test(`from ${source} to ${destination} ${seen ?? "comes through"}`, () => {
+      const { verdict } = explain(world, { source, destination, port: 8080, protocol: "tcp" });
+      const refused = verdict.outcome === "refused" ? verdict : undefined;
+      assert.deepEqual([refused?.at, refused?.seen.kind], [at, seen]);
+    });
+  }
+});

@@ -7,6 +7,8 @@
  */
 
 import type { Pod, Service } from "../../api/k8s/core.ts";
+import { familyOf, type IpFamily } from "../../base/ip.ts";
+import { ports } from "../../model/names.ts";
 import { isHttp, protocolOf } from "../mesh/protocol.ts";
 import type { ConnectionEnd } from "../policy/evaluate.ts";
 import { endpointsOf, servicePortsOf } from "../registry/services.ts";
@@ -68,6 +70,11 @@ function walk(
   if (named.verdict !== undefined)
     return { steps: named.steps, branches: [branchOf(named.verdict)] };
   const isCaptured = isMeshed(source) && destination.transport === "TCP";
+  const uncarried = isCaptured ? meshRefusal(source, destination.addresses, destination.port) : [];
+  const [past] = uncarried;
+  if (past !== undefined) {
+    return { steps: [...named.steps, past.step], branches: [branchOf(past.verdict)] };
+  }
   const way = (isCaptured ? sidecarWay : kernelWay)(world, source, destination, request);
   return {
     steps: [...named.steps, captureStep(world, source, destination, isCaptured), ...way.steps],
@@ -95,6 +102,24 @@ function nameSteps(world: World, source: Pod, destination: Destination): Named {
   }
   if (step.outcome === "pass") return { steps: [step] };
   return { steps: [step], verdict: refusal("name", seen, step) };
+}
+
+/**
+ * Sidecars speak IPv4: in a meshed pod the kernel refuses TCP over IPv6, which would go past its sidecar, but for the
+ * ports at which the sidecar itself answers (dataplane/pod-capture.ts). Empty where it is carried.
+ */
+function meshRefusal(
+  pod: Pod,
+  addresses: readonly string[],
+  port: number,
+): readonly { readonly step: Step; readonly verdict: BranchVerdict }[] {
+  if (addresses.length === 0 || addresses.some((address) => familyOf(address) === "IPv4"))
+    return [];
+  if (port === ports.metrics || port === ports.readiness) return [];
+  const detail = `sidecars speak IPv4: in ${objectKey(pod)}, which has one, TCP over IPv6 is refused`;
+  const step: Step = { step: "capture", outcome: "refuse", by: [], detail };
+  const verdict = refusal("capture", { kind: "connection refused" }, { by: [], detail });
+  return [{ step, verdict }];
 }
 
 function captureStep(
@@ -165,8 +190,11 @@ function arrive(
   const { address, port, mtls } = candidate;
   const destination = podAt(world, address);
   const policies = policySteps(world, {
-    from: endOf(source),
-    to: destination === undefined ? { kind: "address", address } : endOf(destination),
+    from: endOf(source, familyOf(address)),
+    to:
+      destination === undefined
+        ? { kind: "address", address }
+        : endOf(destination, familyOf(address)),
     protocol: transport,
     port,
     source: objectKey(source),
@@ -185,6 +213,8 @@ function arrive(
     const verdict = refusal(step.step, seenConnectFailure(via), { by: [], detail });
     return { steps: [...steps, step], verdict };
   }
+  const [past] = meshRefusal(destination, [address], port);
+  if (past !== undefined) return { steps: [...steps, past.step], verdict: past.verdict };
   const reception = inboundSteps(world, { source, destination, candidate, via, request });
   return {
     steps: [...steps, ...reception.steps],
@@ -196,11 +226,16 @@ function branchOf(verdict: BranchVerdict): Branch {
   return { share: 1, candidates: [], steps: [], verdict };
 }
 
-/** Pods on the host's network are their node to policy. */
-function endOf(pod: Pod): ConnectionEnd {
+/** Pods on the host's network are their node to policy. Without a family: by the pod's primary address. */
+function endOf(pod: Pod, family?: IpFamily): ConnectionEnd {
   return pod.spec.hostNetwork === true
     ? { kind: "address", address: addressOf(pod) ?? "" }
-    : { kind: "pod", namespace: namespaceOf(pod), name: pod.metadata.name };
+    : {
+        kind: "pod",
+        namespace: namespaceOf(pod),
+        name: pod.metadata.name,
+        ...(family === undefined ? {} : { family }),
+      };
 }
 
 /** Undefined where the application does not speak HTTP. */

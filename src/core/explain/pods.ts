@@ -3,14 +3,14 @@
 import type { Pod } from "../../api/k8s/core.ts";
 import { clusterDomain } from "../../model/names.ts";
 import type { Endpoint, ProxyNode } from "../../model/proxy-config.ts";
-import { addressOf, namespaceOf, workloadLabelsOf } from "../registry/workloads.ts";
+import { addressesOf, addressOf, namespaceOf, workloadLabelsOf } from "../registry/workloads.ts";
 import { objectKey, objectsOf, type World } from "../registry/world.ts";
 import type { Candidate } from "./explanation.ts";
 
 /** Of pods on the host's network, which share an address, none. */
 export function podAt(world: World, address: string): Pod | undefined {
   return objectsOf<Pod>(world, "Pod").find(
-    (pod) => pod.spec.hostNetwork !== true && addressOf(pod) === address,
+    (pod) => pod.spec.hostNetwork !== true && addressesOf(pod).includes(address),
   );
 }
 
