@@ -1,7 +1,7 @@
 /**
- * The table that books on queues print to three or four digits (F. Hillier and O. Yu, Queueing Tables and Graphs, 1981; Gross
- * et al., Fundamentals of Queueing Theory), here to ten: from the defining formulas in exact rational arithmetic, made
- * outside of this code base with Python's `fractions`. The models must agree to 1e-6.
+ * Erlang C, M/M/c and Pollaczek–Khinchine, to ten digits: from the defining formulas in exact rational arithmetic, made
+ * outside of this code base with Python's `fractions`, because printed tables have three or four digits. The models must
+ * agree to 1e-6.
  */
 
 import assert from "node:assert/strict";
