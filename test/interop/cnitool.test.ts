@@ -56,7 +56,8 @@ describe("cnitool on Heddle's network", { skip }, () => {
       ["netns", "exec", "after", "busybox", "nc", "-ll", "-p", "80", "-e", "echo", "hello"],
       "/run/d/nc.log",
     );
-    const ask = ["-c", "timeout 2 cat </dev/tcp/127.0.0.1/8081"];
+    // The pod's sidecar waits for a silent client before it takes the server for one that speaks first.
+    const ask = ["-c", "timeout 15 cat </dev/tcp/127.0.0.1/8081"];
     await machine.until(
       "portmap's port",
       async () => (await machine.run("bash", ask)).stdout === "hello\n",
