@@ -33,7 +33,7 @@ export async function run(): Promise<BenchResult> {
       replicas: { type: "string", default: "1,2,4" },
       service: { type: "string", default: "exponential,deterministic" },
       runs: { type: "string", default: "5" },
-      seconds: { type: "string", default: "20" },
+      seconds: { type: "string", default: "120" },
     },
   });
   const results: ScenarioResult[] = [];
