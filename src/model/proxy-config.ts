@@ -146,6 +146,8 @@ export type RouteAction =
       readonly hostRewrite?: string;
       /** What consistent hashing hashes; the first that the request has. */
       readonly hash?: readonly HashKey[];
+      /** Who is sent copies of requests; nobody waits for their answers. */
+      readonly mirrors?: readonly Mirror[];
     }
   | {
       readonly kind: "redirect";
@@ -158,6 +160,12 @@ export type RouteAction =
       readonly port?: number;
     }
   | { readonly kind: "respond"; readonly status: number; readonly body: string };
+
+/** `percent` of the requests, above 0, is copied to the cluster. */
+export interface Mirror {
+  readonly cluster: string;
+  readonly percent: number;
+}
 
 export type HashKey =
   | { readonly kind: "header"; readonly name: string }

@@ -103,6 +103,8 @@ const cors: fc.Arbitrary<Cors> = fc.record(
   },
 );
 
+const percent = fc.integer({ min: 0, max: 1_000_000 }).map((parts) => parts / 10_000);
+
 const action: fc.Arbitrary<RouteAction> = fc.oneof(
   fc.record(
     {
@@ -114,6 +116,7 @@ const action: fc.Arbitrary<RouteAction> = fc.oneof(
       regexRewrite: fc.record({ pattern: regex, substitution: text }),
       hostRewrite: text,
       hash: fc.array(hashKey, { minLength: 1, maxLength: 2 }),
+      mirrors: fc.array(fc.record({ cluster: name, percent }), { minLength: 1, maxLength: 2 }),
     },
     { requiredKeys: ["kind", "clusters", "timeoutMs"] },
   ),
@@ -139,8 +142,6 @@ const action: fc.Arbitrary<RouteAction> = fc.oneof(
     body: fc.string(),
   }),
 );
-
-const percent = fc.integer({ min: 0, max: 1_000_000 }).map((parts) => parts / 10_000);
 
 const route: fc.Arbitrary<Route> = fc.record(
   {

@@ -44,6 +44,15 @@ export interface HttpRoute {
     readonly backoff?: string;
   };
   readonly corsPolicy?: CorsPolicy;
+  readonly mirror?: Destination;
+  readonly mirrorPercentage?: { readonly value: number };
+  /** Deprecated, under both names: `mirrorPercentage`. */
+  readonly mirrorPercent?: number;
+  readonly mirror_percent?: number;
+  readonly mirrors?: readonly {
+    readonly destination: Destination;
+    readonly percentage?: { readonly value: number };
+  }[];
   readonly fault?: {
     readonly delay?: {
       readonly percentage?: { readonly value: number };

@@ -66,6 +66,10 @@ spec:
       route: [{ destination: { host: nowhere } }]
     - match: [{ uri: { exact: /v9 } }]
       route: [{ destination: { host: catalogue.shop.svc.cluster.local, subset: v9 } }]
+    - match: [{ uri: { exact: /copied } }]
+      route: [{ destination: { host: web.shop.svc.cluster.local } }]
+      mirror: { host: catalogue.shop.svc.cluster.local }
+      mirrorPercentage: { value: 5 }
     - match: [{ uri: { exact: /fault } }]
       fault: { abort: { httpStatus: 555, percentage: { value: 25 } } }
       route: [{ destination: { host: web.shop.svc.cluster.local } }]
@@ -269,6 +273,11 @@ describe("routes of a VirtualService", () => {
     assert.equal(verdict.outcome, "answered");
     const route = steps.find(({ step }) => step === "route");
     assert.deepEqual(route?.by.map(renderDecider), ["VirtualService outside/window spec.http[1]"]);
+    const copied = explain(world, { ...question, path: "/copied" });
+    assert.match(
+      copied.steps.find(({ step }) => step === "route")?.detail ?? "",
+      /; 5 % mirrored to outbound\|80\|\|catalogue\.shop\./,
+    );
     assert.match(
       route?.detail ?? "",
       /not spec\.http\[0\]\.match\[0\]\.uri: have \/tea, want prefix "\/shop"/,

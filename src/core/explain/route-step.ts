@@ -47,7 +47,11 @@ export function routeStep(asked: SidecarQuestion, walk: OutboundWalk): RouteOutc
   const takes = `${chosen?.path ?? "spec.http"} takes ${request.method} ${request.path}${skipped}`;
   const { action } = route;
   if (action.kind === "forward") {
-    return { steps: [{ step: "route", outcome: "pass", by, detail: takes }], by, via };
+    const mirrors = (action.mirrors ?? []).map(
+      ({ cluster, percent }) => `; ${percent} % mirrored to ${cluster}`,
+    );
+    const detail = `${takes}${mirrors.join("")}`;
+    return { steps: [{ step: "route", outcome: "pass", by, detail }], by, via };
   }
   const what = action.kind === "redirect" ? "redirects" : "answers by itself";
   const detail = `${takes}, and ${what}: ${action.status}`;

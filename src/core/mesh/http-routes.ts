@@ -17,6 +17,7 @@ import type {
   Fault,
   HashKey,
   HeaderEdit,
+  Mirror,
   Route,
   RouteAction,
   RouteMatch,
@@ -118,6 +119,7 @@ function actionOf(context: ProxyContext, rule: HttpRoute, place: Place): RouteAc
     return { kind: "respond", status, body: body?.string ?? "" };
   }
   const hash = (rule.route ?? []).flatMap((to) => hashOf(context, to.destination, place));
+  const mirrors = mirrorsOf(context, rule, place);
   return {
     kind: "forward",
     clusters: clustersOf(context, rule.route ?? [], place),
@@ -125,6 +127,7 @@ function actionOf(context: ProxyContext, rule: HttpRoute, place: Place): RouteAc
     ...retryPolicy(rule.retries),
     ...rewriteOf(rule.rewrite),
     ...(hash.length === 0 ? {} : { hash }),
+    ...(mirrors.length === 0 ? {} : { mirrors }),
     ...(rule.rewrite?.authority === undefined ? {} : { hostRewrite: rule.rewrite.authority }),
   };
 }
@@ -171,6 +174,29 @@ function clustersOf(
     const cluster = destinationCluster(context, to.destination, { ...place, path });
     return [{ cluster, weight, ...editsOf(to.headers) }];
   });
+}
+
+/** Without a percentage every request is copied; with one of 0, none. */
+function mirrorsOf(context: ProxyContext, rule: HttpRoute, place: Place): readonly Mirror[] {
+  const { mirror, mirrorPercentage, mirrorPercent, mirror_percent, mirrors = [] } = rule;
+  const percent = mirrorPercentage?.value ?? mirrorPercent ?? mirror_percent ?? 100;
+  const written = [
+    ...(mirror === undefined ? [] : [{ destination: mirror, percent, path: "mirror" }]),
+    ...mirrors.map(({ destination, percentage }, index) => ({
+      destination,
+      percent: percentage?.value ?? 100,
+      path: `mirrors[${index}].destination`,
+    })),
+  ];
+  return written
+    .filter((one) => one.percent > 0)
+    .map(({ destination, percent, path }) => ({
+      cluster: destinationCluster(context, destination, {
+        ...place,
+        path: `${place.path}.${path}`,
+      }),
+      percent,
+    }));
 }
 
 interface Edits {

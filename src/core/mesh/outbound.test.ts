@@ -380,6 +380,39 @@ describe("a VirtualService", () => {
     assert.equal(split(meshWorld(shop, exported), { to: "cart.shop" }, "other/guest"), "redirect");
   });
 
+  const mirrors: readonly (readonly [written: string, copies: readonly string[]])[] = [
+    ["mirror: { host: cart, subset: v2 }", ["v2 100"]],
+    ["mirror: { host: cart, subset: v2 }, mirrorPercentage: { value: 2.5 }", ["v2 2.5"]],
+    ["mirror: { host: cart, subset: v2 }, mirror_percent: 7", ["v2 7"]],
+    ["mirror: { host: cart, subset: v2 }, mirrorPercentage: { value: 0 }", []],
+    [
+      "mirrors: [{ destination: { host: cart, subset: v1 }, percentage: { value: 10 } }, { destination: { host: cart, subset: v2 } }]",
+      ["v1 10", "v2 100"],
+    ],
+  ];
+  for (const [written, copies] of mirrors) {
+    test(`with ${written} copies ${copies.join(", ") || "nothing"}`, () => {
+      const world = both(`    - { route: [{ destination: { host: cart } }], ${written} }`);
+      const action = walkOutbound(compileFor(world, "shop/web").value, expanded({})).route?.action;
+      assert.ok(action?.kind === "forward");
+      assert.deepEqual(
+        (action.mirrors ?? []).map(({ cluster, percent }) => `${cluster.split("|")[2]} ${percent}`),
+        copies,
+      );
+    });
+  }
+
+  test("says which mirror leads nowhere", () => {
+    const world = both(
+      "    - { route: [{ destination: { host: cart } }], mirror: { host: gone } }",
+    );
+    const { diagnostics } = compileFor(world, "shop/web");
+    assert.deepEqual(
+      diagnostics.map(({ code, where }) => `${code} ${where}`),
+      ["HEDDLE0101 VirtualService shop/cart spec.http[0].mirror.host"],
+    );
+  });
+
   test("of a more specific host wins; of equals the older", () => {
     const named = (name: string, host: string, uri: string, created: string): string => `
 kind: VirtualService

@@ -119,6 +119,9 @@ function policiesInWords({ action, fault }: Route): readonly string[] {
     const each = perTryTimeoutMs > 0 ? `, ${perTryTimeoutMs} ms each` : "";
     words.push(`up to ${attempts} retries on ${on.join(", ")}${each}`);
   }
+  for (const { cluster, percent } of action.mirrors ?? []) {
+    words.push(`mirrors ${percent} % to ${destinationInWords(cluster)}`);
+  }
   if (action.prefixRewrite !== undefined)
     words.push(`rewrites the path to ${action.prefixRewrite}`);
   if (action.hostRewrite !== undefined) words.push(`rewrites the host to ${action.hostRewrite}`);

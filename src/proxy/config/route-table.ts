@@ -8,6 +8,7 @@ import type { Cluster, Route, RouteConfig, WeightedCluster } from "../../model/p
 import type { Environment } from "../environment.ts";
 import { cors } from "../filter/cors.ts";
 import { fault } from "../filter/fault.ts";
+import { mirroring } from "../filter/mirror.ts";
 import { redirect } from "../filter/redirect.ts";
 import { respond } from "../filter/respond.ts";
 import { retries } from "../filter/retries.ts";
@@ -94,6 +95,8 @@ function handlerOf(route: Route, clusters: FindCluster, environment: Environment
   }
   if (action.kind === "respond") return stack([sharing, faults], respond(action, edit));
   const destinations = action.clusters.map((to) => destinationOf(route, to, clusters));
+  const { mirrors } = action;
+  const copying = mirrors === undefined ? undefined : mirroring(mirrors, clusters, environment);
   return stack(
     [
       sharing, // outside of faults: a page may read why its request was aborted
@@ -101,7 +104,7 @@ function handlerOf(route: Route, clusters: FindCluster, environment: Environment
       timeout(action.timeoutMs, environment), // covers every try below
       action.retry === undefined ? undefined : retries(action.retry, environment),
     ],
-    router(destinations, { match: route.match, action }, environment),
+    router(destinations, { match: route.match, action, mirroring: copying }, environment),
   );
 }
 

@@ -22,12 +22,14 @@ import type { Environment } from "../environment.ts";
 import type { Exchange } from "../stack/exchange.ts";
 import type { Handler } from "../stack/handler.ts";
 import { hashKey } from "./hash-key.ts";
+import { type Mirroring, sendCopies } from "./mirror.ts";
 
 type Forward = Extract<RouteAction, { kind: "forward" }>;
 
 export interface Forwarding {
   readonly match: RouteMatch;
   readonly action: Forward;
+  readonly mirroring: Mirroring | undefined;
 }
 
 export function router(
@@ -39,6 +41,7 @@ export function router(
   const { path, ignoreCase = false } = forwarding.match;
   const rewrite = compileRewrite(path, ignoreCase, forwarding.action);
   const { hostRewrite, hash } = forwarding.action;
+  const { mirroring } = forwarding;
   const key = hash === undefined || hash.length === 0 ? undefined : hashKey(hash);
   return (exchange) => {
     const destination = choose();
@@ -52,7 +55,9 @@ export function router(
     exchange.attempt = attempt;
     key?.(exchange);
     exchange.outgoing = compose(exchange, destination, rewrite, hostRewrite);
+    mirroring?.(exchange);
     attempt(exchange);
+    if (exchange.shadows !== undefined) sendCopies(exchange.shadows, attempt);
   };
 }
 

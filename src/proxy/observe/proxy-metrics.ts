@@ -7,7 +7,8 @@ import type { ClusterRuntime } from "../upstream/cluster.ts";
 const perCluster: readonly {
   readonly name: string;
   readonly help: string;
-  readonly value: (cluster: ClusterRuntime) => number;
+  /** Undefined: there is nothing to say of this cluster. */
+  readonly value: (cluster: ClusterRuntime) => number | undefined;
 }[] = [
   {
     name: "envoy_cluster_upstream_cx_active",
@@ -59,6 +60,16 @@ const perCluster: readonly {
     help: "Endpoints that outlier detection holds back.",
     value: (cluster) => cluster.hosts.filter((host) => host.isEjected).length,
   },
+  {
+    name: "heddle_proxy_mirror_sent_total",
+    help: "Copies of requests that were sent to the cluster as a mirror.",
+    value: ({ mirrored }) => mirrored.sentTotal || undefined,
+  },
+  {
+    name: "heddle_proxy_mirror_dropped_total",
+    help: "Copies that were not made or given up, because the mirror was too slow.",
+    value: ({ mirrored }) => mirrored.droppedTotal || undefined,
+  },
 ];
 
 export function collectProxyMetrics(metrics: MetricRegistry, runtime: Runtime): void {
@@ -87,7 +98,8 @@ export function collectProxyMetrics(metrics: MetricRegistry, runtime: Runtime): 
     refused.with().set(runtime.connections.refusedTotal);
     for (const cluster of runtime.tables.clusters.values()) {
       for (const { family, value } of families) {
-        family.with({ cluster_name: cluster.name }).set(value(cluster));
+        const now = value(cluster);
+        if (now !== undefined) family.with({ cluster_name: cluster.name }).set(now);
       }
     }
   });

@@ -29,6 +29,7 @@ import type { Head } from "./head.ts";
 import type { DownstreamLeg, UpstreamLeg } from "./legs.ts";
 import type { Failure, ResponseFlag } from "./outcome.ts";
 import { replyFor } from "./outcome.ts";
+import type { Shadow } from "./shadow.ts";
 
 /** What is kept for a retry. Linkerd's limit. */
 const maxKeptBytes = 64 * 1024;
@@ -97,6 +98,8 @@ export class Exchange implements Subject {
   tried: Host[] | undefined = undefined;
   /** When the present attempt began; only where its cluster measures latency. */
   triedAt = 0;
+  /** Copies of it on their way to mirrors. */
+  shadows: Shadow[] | undefined = undefined;
   /** What consistent hashing picks by. */
   hashKey: number | undefined = undefined;
 
@@ -216,6 +219,28 @@ export class Exchange implements Subject {
     this.#firstEnd = end;
   }
 
+  /** The request again, as far as it has come, for a leg of its own. Only before `settle`, as everything in place. */
+  copyFor(leg: DownstreamLeg): Exchange {
+    const copy = new Exchange(
+      leg,
+      this.head,
+      this.text,
+      { path: this.path, query: this.query, authority: this.targetAuthority },
+      this.authority,
+      this.startedAt,
+    );
+    copy.isGrpc = this.isGrpc;
+    copy.sensitive = this.sensitive;
+    copy.requestTrailers = this.requestTrailers;
+    copy.isRequestDone = this.isRequestDone;
+    copy.#firstBytes = this.#firstBytes;
+    copy.#firstStart = this.#firstStart;
+    copy.#firstEnd = this.#firstEnd;
+    copy.#kept = this.#kept?.slice();
+    copy.#keptBytes = this.#keptBytes;
+    return copy;
+  }
+
   /** The handler returned: what it left in place is copied. */
   settle(): void {
     const bytes = this.#firstBytes;
@@ -227,7 +252,10 @@ export class Exchange implements Subject {
   onRequestBody(bytes: Buffer, start: number, end: number, isDone: boolean): void {
     this.isRequestDone = isDone;
     this.requestBytes += end - start;
-    const { upstream } = this;
+    const { upstream, shadows } = this;
+    if (shadows !== undefined) {
+      for (const shadow of shadows) shadow.onBody(bytes, start, end, isDone, this.requestTrailers);
+    }
     if (upstream === undefined || this.#keepsBody) this.#keep(bytes, start, end);
     if (upstream === undefined) {
       this.downstream.pause();

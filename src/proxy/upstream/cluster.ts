@@ -53,6 +53,12 @@ export class ClusterRuntime {
   retriesTotal = 0;
   overflowsTotal = 0;
   isRemoved = false;
+  /** Copies of requests that were meant for others. Dropped: not made, or given up. */
+  readonly mirrored: { underWay: number; sentTotal: number; droppedTotal: number } = {
+    underWay: 0,
+    sentTotal: 0,
+    droppedTotal: 0,
+  };
   /** Metric series already bound for requests that reached no host. */
   series: unknown = undefined;
 

@@ -1,9 +1,9 @@
-/** Injected faults, as the per-route configuration of Envoy's fault filter. Percentages keep four decimals. */
+/** Injected faults, as the per-route configuration of Envoy's fault filter. */
 
 import type { Fault } from "../../model/proxy-config.ts";
 import { decodeDuration, encodeDuration, given, required } from "./field.ts";
 import type * as wire from "./gen/message-types.ts";
-import { DenominatorType } from "./gen/messages.ts";
+import { decodePercent, encodePercent } from "./percent.ts";
 
 export const faultFilterName = "envoy.filters.http.fault";
 
@@ -44,20 +44,4 @@ export function decodeFault(fault: wire.HttpFault, path: string): Fault {
       },
     ),
   };
-}
-
-/** What one percent is in units of each denominator. */
-const unitsPerPercent: Readonly<Record<number, number>> = {
-  [DenominatorType.HUNDRED]: 1,
-  [DenominatorType.TEN_THOUSAND]: 100,
-  [DenominatorType.MILLION]: 10_000,
-};
-
-function encodePercent(percent: number): wire.FractionalPercent {
-  return { numerator: Math.round(percent * 10_000), denominator: DenominatorType.MILLION };
-}
-
-function decodePercent(percent: wire.FractionalPercent | undefined): number {
-  const units = unitsPerPercent[percent?.denominator ?? 0] ?? 1;
-  return (percent?.numerator ?? 0) / units;
 }

@@ -7,6 +7,7 @@
 
 import type {
   HashKey,
+  Mirror,
   RetryPolicy,
   RouteAction,
   WeightedCluster,
@@ -24,6 +25,7 @@ import type * as wire from "./gen/message-types.ts";
 import { PreviousHostsPredicate, RedirectCode } from "./gen/messages.ts";
 import { decodeHashKey, encodeHashKey } from "./hash-policy.ts";
 import { decodeEdits, encodeEdits } from "./header-edit.ts";
+import { decodePercent, encodePercent } from "./percent.ts";
 import { checked } from "./string-match.ts";
 
 type Forward = Extract<RouteAction, { kind: "forward" }>;
@@ -74,6 +76,7 @@ function encodeForward(action: Forward): wire.RouteAction {
     ...given("regexRewrite", action.regexRewrite && encodeRegexRewrite(action.regexRewrite)),
     ...given("hostRewriteLiteral", action.hostRewrite),
     ...given("hashPolicy", action.hash?.map(encodeHashKey)),
+    ...given("requestMirrorPolicies", action.mirrors?.map(encodeMirror)),
   };
 }
 
@@ -98,7 +101,27 @@ function decodeForward(action: wire.RouteAction, path: string): Forward {
     ...given("regexRewrite", decodeRegexRewrite(action.regexRewrite, `${path}.regex_rewrite`)),
     ...given("hostRewrite", action.hostRewriteLiteral),
     ...given("hash", decodeHash(action.hashPolicy ?? [], `${path}.hash_policy`)),
+    ...given(
+      "mirrors",
+      decodeMirrors(action.requestMirrorPolicies ?? [], `${path}.request_mirror_policies`),
+    ),
   };
+}
+
+function encodeMirror({ cluster, percent }: Mirror): wire.RequestMirrorPolicy {
+  return { cluster, runtimeFraction: { defaultValue: encodePercent(percent) } };
+}
+
+/** Without a fraction every request is meant. */
+function decodeMirrors(
+  policies: readonly wire.RequestMirrorPolicy[],
+  path: string,
+): readonly Mirror[] | undefined {
+  const mirrors = policies.map(({ cluster, runtimeFraction: fraction }, index) => ({
+    cluster: required(cluster, `${path}[${index}].cluster`),
+    percent: fraction === undefined ? 100 : decodePercent(fraction.defaultValue),
+  }));
+  return mirrors.length === 0 ? undefined : mirrors;
 }
 
 function decodeHash(

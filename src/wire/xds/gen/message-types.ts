@@ -460,6 +460,13 @@ export interface RouteAction {
   readonly timeout?: Duration | undefined;
   readonly retryPolicy?: RetryPolicy | undefined;
   readonly hashPolicy?: readonly HashPolicy[] | undefined;
+  readonly requestMirrorPolicies?: readonly RequestMirrorPolicy[] | undefined;
+}
+
+/** envoy.config.route.v3.RouteAction.RequestMirrorPolicy */
+export interface RequestMirrorPolicy {
+  readonly cluster?: string | undefined;
+  readonly runtimeFraction?: RuntimeFractionalPercent | undefined;
 }
 
 /** envoy.type.matcher.v3.RegexMatchAndSubstitute */

@@ -510,6 +510,12 @@ export const RouteAction: MessageType<t.RouteAction> = message("envoy.config.rou
   [8, "timeout", "message", "optional", () => Duration],
   [9, "retryPolicy", "message", "optional", () => RetryPolicy],
   [15, "hashPolicy", "message", "many", () => HashPolicy],
+  [30, "requestMirrorPolicies", "message", "many", () => RequestMirrorPolicy],
+]);
+
+export const RequestMirrorPolicy: MessageType<t.RequestMirrorPolicy> = message("envoy.config.route.v3.RouteAction.RequestMirrorPolicy", [
+  [1, "cluster", "string", "plain"],
+  [3, "runtimeFraction", "message", "optional", () => RuntimeFractionalPercent],
 ]);
 
 export const RegexMatchAndSubstitute: MessageType<t.RegexMatchAndSubstitute> = message("envoy.type.matcher.v3.RegexMatchAndSubstitute", [
