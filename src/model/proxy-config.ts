@@ -239,6 +239,8 @@ export interface Cluster {
   /** Hosts that came lately get less at first; for balancers that go by weight. */
   readonly slowStart?: SlowStart;
   readonly circuitBreakers: CircuitBreakers;
+  /** Requests are shared out to localities by their weights, and then within the locality. */
+  readonly isLocalityWeighted?: true;
   /** Where a smaller part of the hosts is usable, all are used, ejected ones too: spreading errors beats overload. */
   readonly panicPercent?: number;
   /** Pooled connections without a request are closed after this long; undefined: the proxy's own limit. */
@@ -318,7 +320,17 @@ export interface OutlierStatistics {
 
 export interface ClusterEndpoints {
   readonly cluster: string;
+  /** Those of one priority and locality stand together. */
   readonly endpoints: readonly Endpoint[];
+  /** So much of a priority must be healthy, times this, for all of its traffic to stay; undefined: 140. */
+  readonly overprovisioningPercent?: number;
+}
+
+/** A place as Kubernetes' labels name it; empty where nobody says. */
+export interface Locality {
+  readonly region: string;
+  readonly zone: string;
+  readonly subZone: string;
 }
 
 export interface Endpoint {
@@ -327,6 +339,13 @@ export interface Endpoint {
   readonly weight: number;
   /** The endpoint has a sidecar: speak mesh TLS to it. */
   readonly tls: boolean;
+  readonly locality?: Locality;
+  /** The lowest come first; higher ones where not enough of those are healthy. Undefined: 0. */
+  readonly priority?: number;
+  /** Share of its locality beside the others of its priority, where the cluster is weighted so; undefined: 1. */
+  readonly localityWeight?: number;
+  /** Whoever knows says that it is not to be used. */
+  readonly isUnhealthy?: true;
   /** For metric labels. */
   readonly workload?: WorkloadLabels;
 }

@@ -182,6 +182,68 @@ describe("a backend that flaps", () => {
   });
 });
 
+describe("backends of two priorities", () => {
+  test("share the load as the first ones fail, and give it back as they recover", async () => {
+    await using harness = new Harness();
+    const { ports, behaviours, served } = await backends(harness, 6);
+    const near = ports.slice(0, 4);
+    const settings: Partial<Cluster> = {
+      balancer: { kind: "round-robin" },
+      outlierDetection: { ...outlierDetection, baseEjectionMs: 60_000 },
+    };
+    const { port, sidecar } = await harness.outbound(
+      [virtualHost(["*"], [route(forward("app"))])],
+      {
+        clusters: [cluster("app", settings)],
+        endpoints: [
+          {
+            cluster: "app",
+            endpoints: ports.map((one) => endpoint(one, near.includes(one) ? {} : { priority: 1 })),
+          },
+        ],
+      },
+      { random: seededRandom(7) },
+    );
+    const shares = async (count: number) => {
+      const before = [...served];
+      for (let i = 0; i < count; i++) await request(port);
+      const gained = served.map((total, index) => total - (before[index] ?? 0));
+      return [gained.slice(0, 4), gained.slice(4)].map((some) => some.reduce((a, b) => a + b, 0));
+    };
+    assert.deepEqual(await shares(40), [40, 0]);
+    const hosts = sidecar.tables.clusters.get("app")?.hosts ?? [];
+    const ejected = () => hosts.filter((host) => host.isEjected).length;
+    behaviours[0] = behaviours[1] = "failing";
+    while (ejected() < 2) await request(port);
+    const [half = 0] = await shares(200); // 2 of 4, times 1.4: seven tenths stay
+    assert(Math.abs(half - 140) < 25, `${half} of 200 stayed`);
+    behaviours[2] = behaviours[3] = "failing";
+    while (ejected() < 4) await request(port);
+    assert.deepEqual(await shares(40), [0, 40]);
+    behaviours.fill("good");
+    for (const host of hosts) if (host.isEjected) host.health.ejectedUntil = 1; // long ago
+    while (hosts.some((host) => host.health.isOnProbation || host.isEjected)) {
+      await request(port);
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    assert.deepEqual(await shares(40), [40, 0]);
+  });
+
+  test("of which one is said to be unhealthy do without it", async () => {
+    await using harness = new Harness();
+    const { ports, served } = await backends(harness, 2);
+    const [sick = 0, well = 0] = ports;
+    const { port } = await harness.outbound([virtualHost(["*"], [route(forward("app"))])], {
+      clusters: [cluster("app")],
+      endpoints: [
+        { cluster: "app", endpoints: [endpoint(sick, { isUnhealthy: true }), endpoint(well)] },
+      ],
+    });
+    for (let i = 0; i < 10; i++) assert.equal((await request(port)).body, "1");
+    assert.equal(served[0], 0);
+  });
+});
+
 describe("the panic threshold", () => {
   test("brings ejected backends back when too few are left", async () => {
     await using harness = new Harness();

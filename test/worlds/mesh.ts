@@ -22,6 +22,8 @@ interface PodNotation {
   readonly ready?: boolean;
   /** `<hostname>.<subdomain>`, as a StatefulSet's pods have. */
   readonly hostname?: string;
+  /** `node-1` unless given. */
+  readonly node?: string;
 }
 
 interface ServiceNotation {
@@ -31,6 +33,7 @@ interface ServiceNotation {
   readonly ports: Readonly<Record<string, number | string>>;
   readonly headless?: boolean;
   readonly annotations?: Readonly<Record<string, string>>;
+  readonly trafficDistribution?: NonNullable<Service["spec"]["trafficDistribution"]>;
 }
 
 /**
@@ -94,7 +97,7 @@ function podOf(qualified: string, notation: PodNotation, index: number): Pod {
     kind: "Pod",
     metadata: { namespace, name, uid: `uid-${name}`, labels: notation.labels ?? { app: name } },
     spec: {
-      nodeName: "node-1",
+      nodeName: notation.node ?? "node-1",
       serviceAccountName: notation.account ?? name,
       ...(hostname === undefined ? {} : { hostname }),
       ...(subdomain === undefined ? {} : { subdomain }),
@@ -110,7 +113,7 @@ function podOf(qualified: string, notation: PodNotation, index: number): Pod {
 
 function serviceOf(qualified: string, notation: ServiceNotation, index: number): Service {
   const [namespace = "", name = ""] = qualified.split("/");
-  const { annotations } = notation;
+  const { annotations, trafficDistribution } = notation;
   return {
     apiVersion: "v1",
     kind: "Service",
@@ -118,6 +121,7 @@ function serviceOf(qualified: string, notation: ServiceNotation, index: number):
     spec: {
       clusterIP: notation.headless === true ? "None" : `10.96.0.${index}`,
       selector: notation.selector ?? { app: name },
+      ...(trafficDistribution === undefined ? {} : { trafficDistribution }),
       ports: Object.entries(notation.ports).map(([portName, written]) => {
         const [port, targetPort] = `${written}`.split(">").map(Number);
         return {

@@ -341,6 +341,7 @@ const cluster: fc.Arbitrary<Cluster> = fc
         aggression: fc.double({ min: 0.1, max: 4, noNaN: true }),
         minPercent: fc.integer({ min: 1, max: 100 }),
       }),
+      isLocalityWeighted: fc.constant(true as const),
       panicPercent: fc.integer({ min: 1, max: 100 }),
       idleTimeoutMs: ms,
       maxRequestsPerConnection: fc.integer({ min: 1, max: 1_000 }),
@@ -421,28 +422,44 @@ const cluster: fc.Arbitrary<Cluster> = fc
     return slowStart !== undefined && isSlow ? { ...cluster, slowStart } : cluster;
   });
 
-const endpoints: fc.Arbitrary<ClusterEndpoints> = fc.record({
-  cluster: name,
-  endpoints: fc.array(
-    fc.record(
-      {
-        address,
-        port,
-        weight: fc.integer({ min: 1, max: 1000 }),
-        tls: fc.boolean(),
-        workload: fc.record({
-          namespace: name,
-          workload: name,
-          app: name,
-          version: name,
-          serviceAccount: name,
-        }),
-      },
-      { requiredKeys: ["address", "port", "weight", "tls"] },
+const place = fc.record(
+  {
+    locality: fc.record({ region: fc.string(), zone: fc.string(), subZone: fc.string() }),
+    priority: fc.integer({ min: 1, max: 128 }),
+    localityWeight: fc.integer({ min: 2, max: 1_000 }),
+  },
+  maybe,
+);
+
+const endpoints: fc.Arbitrary<ClusterEndpoints> = fc.record(
+  {
+    cluster: name,
+    endpoints: fc.array(
+      fc
+        .record(
+          {
+            address,
+            port,
+            weight: fc.integer({ min: 1, max: 1000 }),
+            tls: fc.boolean(),
+            workload: fc.record({
+              namespace: name,
+              workload: name,
+              app: name,
+              version: name,
+              serviceAccount: name,
+            }),
+            isUnhealthy: fc.constant(true as const),
+          },
+          { requiredKeys: ["address", "port", "weight", "tls"] },
+        )
+        .chain((endpoint) => place.map((where) => ({ ...endpoint, ...where }))),
+      { maxLength: 3 },
     ),
-    { maxLength: 3 },
-  ),
-});
+    overprovisioningPercent: fc.integer({ min: 100, max: 300 }),
+  },
+  { requiredKeys: ["cluster", "endpoints"] },
+);
 
 function sorted<T>(items: fc.Arbitrary<T>, key: (item: T) => string): fc.Arbitrary<T[]> {
   return fc

@@ -174,6 +174,7 @@ export interface TrafficPolicy {
 export interface LoadBalancer {
   readonly simple?: string;
   readonly consistentHash?: ConsistentHash;
+  readonly localityLbSetting?: LocalityLbSetting;
   readonly warmup?: {
     readonly duration: string;
     readonly minimumPercent?: number;
@@ -181,6 +182,17 @@ export interface LoadBalancer {
   };
   /** Deprecated: `warmup.duration`. */
   readonly warmupDurationSecs?: string;
+}
+
+/** Percents by locality: `region/zone/subzone`, the last parts may be left out, `*` is any. */
+export type LocalityShares = Readonly<Record<string, number>>;
+
+export interface LocalityLbSetting {
+  readonly enabled?: boolean;
+  readonly distribute?: readonly { readonly from?: string; readonly to?: LocalityShares }[];
+  /** Regions. */
+  readonly failover?: readonly { readonly from?: string; readonly to?: string }[];
+  readonly failoverPriority?: readonly string[];
 }
 
 /** One of the first four says what is hashed. */

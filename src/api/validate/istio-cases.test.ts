@@ -95,6 +95,28 @@ describe("Istio's validation table", { skip: absent("conformance/istio-validatio
   }
 });
 
+describe("Istio's table of locality settings", {
+  skip: absent("conformance/istio-validation"),
+}, () => {
+  test("agrees", () => {
+    const path = `${shared}conformance/istio-validation/cases.json`;
+    const tables: readonly Table[] = JSON.parse(readFileSync(path, "utf8"));
+    const table = tables.find((one) => one.test === "TestValidateLocalityLbSetting");
+    assert.ok(table !== undefined && table.cases.length > 5);
+    for (const { name, in: localityLbSetting, outlier, err, warn } of table.cases) {
+      const [kind, spec] = rule({ loadBalancer: { localityLbSetting }, outlierDetection: outlier });
+      const metadata = { name: "case", namespace: "default" };
+      const issues = validateObject({ apiVersion: apiVersions[kind], kind, metadata, spec });
+      const has = (severity: string) => issues.some((issue) => issue.severity === severity);
+      assert.deepEqual(
+        [has("error"), has("warning")],
+        [err, warn],
+        `${name}: ${issues.map(renderIssue).join("; ")}`,
+      );
+    }
+  });
+});
+
 describe("Istio's custom resources", { skip: absent("conformance/istio-api-crd-tests") }, () => {
   const folder = `${shared}conformance/istio-api-crd-tests/`;
   for (const file of ["authz", "destinationrule", "peerauth"]) {

@@ -2,7 +2,7 @@
 
 import type { DestinationRule, VirtualService } from "../../api/istio/networking.ts";
 import type { Service } from "../../api/k8s/core.ts";
-import type { Cluster } from "../../model/proxy-config.ts";
+import type { Cluster, Endpoint } from "../../model/proxy-config.ts";
 import { ruleFor } from "../mesh/destination-rules.ts";
 import { resolveHost } from "../mesh/host.ts";
 import { serviceOfHost } from "../mesh/services.ts";
@@ -62,7 +62,7 @@ export function clusterPart(
     step: "endpoints",
     outcome: "pass",
     by: [{ kind: "Service", name: objectKey(service), path: "spec.selector" }],
-    detail: `${ready} of ${ready + others.length} ready${unready}`,
+    detail: `${ready} of ${ready + others.length} ready${unready}${nearestFirst(endpoints)}`,
   };
   const request = requestTo(asked, walk, name);
   return {
@@ -75,6 +75,23 @@ export function clusterPart(
       ...(request === undefined ? {} : { request }),
     },
   };
+}
+
+/** `; nearest first: 2 in eu/a, then 1 in us/a`, where there is an order. */
+function nearestFirst(endpoints: readonly Endpoint[]): string {
+  const levels = Map.groupBy(endpoints, ({ priority = 0 }) => priority);
+  if (levels.size < 2) return "";
+  const words = [...levels.entries()]
+    .sort(([a], [b]) => a - b)
+    .map(([, members]) => {
+      const places = new Set(
+        members.map(({ locality }) =>
+          [locality?.region, locality?.zone, locality?.subZone].filter(Boolean).join("/"),
+        ),
+      );
+      return `${members.length} in ${[...places].map((place) => place || "no place").join(", ")}`;
+    });
+  return `; nearest first: ${words.join(", then ")}`;
 }
 
 function requestTo(

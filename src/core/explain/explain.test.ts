@@ -134,6 +134,25 @@ describe("an allowed request", () => {
     );
   });
 
+  test("says who is nearest, where that counts", () => {
+    const places = ["node-1 a", "node-2 b"].map((text) => {
+      const [name, zone] = text.split(" ");
+      return `
+kind: Node
+metadata: { name: ${name}, namespace: "", labels: { topology.kubernetes.io/region: eu, topology.kubernetes.io/zone: ${zone} } }
+`;
+    });
+    const ejecting = `
+kind: DestinationRule
+metadata: { name: cart, namespace: shop }
+spec: { host: cart, trafficPolicy: { outlierDetection: {} } }
+`;
+    const world = shopWorld(ejecting, ...places);
+    const { branches } = explain(world, { source: "web", destination: "cart" });
+    const step = branches[0]?.steps.find(({ step }) => step === "endpoints");
+    assert.match(step?.detail ?? "", /; nearest first: 1 in eu\/a, then 1 in eu\/b$/);
+  });
+
   test("has a branch for each weighted subset, with the DestinationRule that defines it", () => {
     const { branches, verdict } = explain(shop, { source: "web", destination: "catalogue" });
     assert.equal(verdict.outcome, "allowed");

@@ -1,8 +1,8 @@
 /**
  * Outbound clusters and their endpoints: each Service's port, each of its subsets.
  *
- * What a Service's clusters look like depends on the client's namespace alone (which DestinationRule it sees), so they
- * are made once per namespace, and all proxies of a namespace share them.
+ * What a Service's clusters look like depends on the client's namespace (which DestinationRule it sees) and, where
+ * rules go by places, on where it is; they are made once for each, and proxies share them.
  *
  * Mesh TLS is automatic: spoken to the endpoints that take it. DISABLE turns it off, ISTIO_MUTUAL demands it of every
  * endpoint. A mode that the proxy does not speak yet gives a cluster without endpoints: plain text where TLS was asked
@@ -15,7 +15,9 @@ import { spiffeId, trustDomain } from "../../model/names.ts";
 import type { Cluster, ClusterEndpoints, Endpoint, UpstreamTls } from "../../model/proxy-config.ts";
 import { type Labels, matchesLabels } from "../registry/selector.ts";
 import type { World } from "../registry/world.ts";
+import { anywhere, type ClientPlace } from "./client-place.ts";
 import { type ClientRule, ruleFor, type Subset } from "./destination-rules.ts";
+import { arrange, arrangementFor, isLocalityWeighted } from "./locality.ts";
 import { memoizedByKinds } from "./memo.ts";
 import {
   certificateSecret,
@@ -42,20 +44,25 @@ export interface OutboundClusters {
   readonly notes: readonly Diagnostic[];
 }
 
-/** Everything that proxies of the namespace may talk to. */
-export function outboundClusters(world: World, clientNamespace: string): OutboundClusters {
-  const known = byNamespace(world);
-  const before = known.get(clientNamespace);
+/** Everything that proxies of the namespace may talk to, those at this place. */
+export function outboundClusters(
+  world: World,
+  clientNamespace: string,
+  place: ClientPlace,
+): OutboundClusters {
+  const known = byClient(world);
+  const key = `${clientNamespace} ${place.key}`;
+  const before = known.get(key);
   if (before !== undefined) return before;
-  const made = makeAll(world, clientNamespace);
-  known.set(clientNamespace, made);
+  const made = makeAll(world, clientNamespace, place);
+  known.set(key, made);
   return made;
 }
 
 /** What clusters depend on. */
 export const clusterKinds: readonly string[] = [...serviceKinds, "DestinationRule"];
 
-const byNamespace = memoizedByKinds(clusterKinds, () => new Map<string, OutboundClusters>());
+const byClient = memoizedByKinds(clusterKinds, () => new Map<string, OutboundClusters>());
 
 export function visibleServices(world: World, clientNamespace: string): readonly MeshService[] {
   return meshServices(world).filter((service) =>
@@ -71,12 +78,15 @@ export function missingSubset(
 ): readonly [Cluster, ClusterEndpoints] {
   const name = outboundCluster(port.port, subset, service.host);
   return [
-    { ...clusterOf(service, port, { name: subset, labels: {}, policy: undefined }), name },
+    {
+      ...clusterOf(service, port, { name: subset, labels: {}, policy: undefined }, anywhere),
+      name,
+    },
     { cluster: name, endpoints: [] },
   ];
 }
 
-function makeAll(world: World, clientNamespace: string): OutboundClusters {
+function makeAll(world: World, clientNamespace: string, place: ClientPlace): OutboundClusters {
   const clusters: Cluster[] = [];
   const endpoints: ClusterEndpoints[] = [];
   const notes: Diagnostic[] = [];
@@ -86,13 +96,16 @@ function makeAll(world: World, clientNamespace: string): OutboundClusters {
     const whole: Subset = { name: "", labels: {}, policy: rule?.policy };
     for (const port of service.ports) {
       for (const subset of [whole, ...(rule?.subsets ?? [])]) {
-        clusters.push(clusterOf(service, port, subset));
-        endpoints.push(endpointsOf(service, port, subset, port.endpoints));
+        clusters.push(clusterOf(service, port, subset, place));
+        endpoints.push(endpointsOf(service, port, subset, port.endpoints, place));
       }
       for (const endpoint of service.isHeadless ? port.endpoints : []) {
         const name = endpointCluster(service, port, endpoint);
-        clusters.push({ ...clusterOf(service, port, whole), name });
-        endpoints.push({ ...endpointsOf(service, port, whole, [endpoint]), cluster: name });
+        clusters.push({ ...clusterOf(service, port, whole, anywhere), name });
+        endpoints.push({
+          ...endpointsOf(service, port, whole, [endpoint], anywhere),
+          cluster: name,
+        });
       }
     }
   }
@@ -108,13 +121,20 @@ export function endpointCluster(
   return outboundCluster(port.port, undefined, endpointHost(service, endpoint));
 }
 
-function clusterOf(service: MeshService, port: MeshPort, subset: Subset): Cluster {
+function clusterOf(
+  service: MeshService,
+  port: MeshPort,
+  subset: Subset,
+  place: ClientPlace,
+): Cluster {
   const name = subset.name === "" ? undefined : subset.name;
+  const arrangement = arrangementFor(subset.policy, service, place);
   const mode = tlsMode(subset.policy);
   return {
     name: outboundCluster(port.port, name, service.host),
     direction: "outbound",
     ...trafficSettings(subset.policy),
+    ...(isLocalityWeighted(arrangement) ? { isLocalityWeighted: true } : {}),
     ...clusterProtocol(port.protocol),
     ...(mode === "DISABLE" ? {} : { tls: meshTls(service, port, name) }),
     service: {
@@ -145,17 +165,19 @@ function endpointsOf(
   port: MeshPort,
   subset: Subset,
   all: readonly MeshEndpoint[],
+  place: ClientPlace,
 ): ClusterEndpoints {
   const mode = tlsMode(subset.policy);
   const members = mode === "unsupported" ? [] : all.filter((one) => isIn(one.labels, subset));
   return {
     cluster: outboundCluster(port.port, subset.name, service.host),
-    endpoints: members.map(
-      (endpoint): Endpoint => ({
+    endpoints: arrange(members, arrangementFor(subset.policy, service, place), place).map(
+      ([endpoint, placing]): Endpoint => ({
         address: endpoint.address,
         port: endpoint.port,
         weight: 1,
         tls: mode === "ISTIO_MUTUAL" || (mode === "auto" && endpoint.takesMeshTls),
+        ...placing,
         ...(endpoint.workload === undefined ? {} : { workload: endpoint.workload }),
       }),
     ),

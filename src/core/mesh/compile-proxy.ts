@@ -12,6 +12,7 @@ import type { Pod } from "../../api/k8s/core.ts";
 import type { Compiled } from "../../base/compiled.ts";
 import type { Cluster, ProxyConfig, ProxyNode } from "../../model/proxy-config.ts";
 import { compareText, objectNamed, type World } from "../registry/world.ts";
+import { placeOf } from "./client-place.ts";
 import { ProxyContext } from "./context.ts";
 import { inbound } from "./inbound.ts";
 import { blackHoleCluster, passthroughCluster } from "./names.ts";
@@ -23,7 +24,7 @@ export function compileProxy(world: World, proxy: ProxyNode): Compiled<ProxyConf
   const labels = pod.metadata.labels ?? {};
   const context = new ProxyContext(world, namespace, labels);
   const own = inbound(context, pod, proxy);
-  const shared = outboundPart(world, namespace, labels);
+  const shared = outboundPart(world, namespace, labels, placeOf(world, pod));
   return {
     value: {
       listeners: sorted([own.listener, ...shared.listeners], ({ name }) => name),

@@ -1,6 +1,6 @@
 /**
  * The outbound side of a sidecar's configuration, which all pods of a namespace share: where a request goes depends on
- * who calls only where some VirtualService asks for the caller's labels.
+ * who calls only where some VirtualService asks for the caller's labels, and on where from only where rules go by places.
  */
 
 import type { VirtualService } from "../../api/istio/networking.ts";
@@ -9,6 +9,7 @@ import { canonicalJson } from "../../base/json.ts";
 import type { ProxyConfig } from "../../model/proxy-config.ts";
 import type { Labels } from "../registry/selector.ts";
 import { objectsOf, type World } from "../registry/world.ts";
+import type { ClientPlace } from "./client-place.ts";
 import { clusterKinds, outboundClusters } from "./clusters.ts";
 import { ProxyContext } from "./context.ts";
 import { memoizedByKinds } from "./memo.ts";
@@ -20,11 +21,17 @@ export interface OutboundPart extends ProxyConfig {
   readonly notes: readonly Diagnostic[];
 }
 
-export function outboundPart(world: World, namespace: string, labels: Labels): OutboundPart {
+export function outboundPart(
+  world: World,
+  namespace: string,
+  labels: Labels,
+  place: ClientPlace,
+): OutboundPart {
   const asks = asksForCallers(objectsOf<VirtualService>(world, "VirtualService"));
-  const key = asks ? `${namespace} ${canonicalJson(labels)}` : namespace;
+  const caller = asks ? `${namespace} ${canonicalJson(labels)}` : namespace;
+  const key = `${caller} ${place.key}`;
   const known = byCaller(world);
-  const part = known.get(key) ?? make(world, namespace, labels);
+  const part = known.get(key) ?? make(world, namespace, labels, place);
   known.set(key, part);
   return part;
 }
@@ -34,11 +41,11 @@ const byCaller = memoizedByKinds(
   () => new Map<string, OutboundPart>(),
 );
 
-function make(world: World, namespace: string, labels: Labels): OutboundPart {
+function make(world: World, namespace: string, labels: Labels, place: ClientPlace): OutboundPart {
   const context = new ProxyContext(world, namespace, labels);
   const listeners = outboundListeners(context);
   const routes = outboundRoutes(context);
-  const shared = outboundClusters(world, namespace);
+  const shared = outboundClusters(world, namespace, place);
   const extra = [...context.extraClusters.values()];
   return {
     listeners,

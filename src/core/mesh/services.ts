@@ -35,6 +35,7 @@ export interface MeshService {
   /** Undefined for headless Services, and until one is given. */
   readonly clusterIp?: string;
   readonly isHeadless: boolean;
+  readonly trafficDistribution?: NonNullable<Service["spec"]["trafficDistribution"]>;
   readonly exportTo?: readonly string[];
   readonly ports: readonly MeshPort[];
 }
@@ -57,6 +58,7 @@ export interface MeshEndpoint {
   readonly takesMeshTls: boolean;
   /** The first label of its own DNS name, where it has one. */
   readonly hostname?: string;
+  readonly node?: string;
   readonly workload?: WorkloadLabels;
 }
 
@@ -94,6 +96,7 @@ function meshService(
 ): MeshService {
   const namespace = namespaceOf(service);
   const { name, annotations } = service.metadata;
+  const { trafficDistribution } = service.spec;
   const clusterIp = clusterIpOf(service);
   const exported = annotations?.["networking.istio.io/exportTo"];
   return {
@@ -102,6 +105,7 @@ function meshService(
     host: serviceHost(namespace, name),
     ...(clusterIp === undefined ? {} : { clusterIp }),
     isHeadless: isHeadless(service),
+    ...(trafficDistribution === undefined ? {} : { trafficDistribution }),
     ...(exported === undefined ? {} : { exportTo: exported.split(",").map((part) => part.trim()) }),
     ports: servicePortsOf(service)
       .filter((port) => port.protocol === "TCP")
@@ -131,9 +135,14 @@ function meshEndpoint(
   endpoint: ServiceEndpoint,
   modes: Map<string, WorkloadModes>,
 ): MeshEndpoint {
-  const { address, port, hostname } = endpoint;
+  const { address, port, hostname, node } = endpoint;
   const pod = podOf(world, endpoint);
-  const base = { address, port, ...(hostname === undefined ? {} : { hostname }) };
+  const base = {
+    address,
+    port,
+    ...(hostname === undefined ? {} : { hostname }),
+    ...(node === undefined ? {} : { node }),
+  };
   if (pod === undefined) return { ...base, labels: {}, takesMeshTls: false };
   const key = endpoint.pod ?? "";
   const known = modes.get(key) ?? modesOf(world, namespaceOf(pod), pod.metadata.labels ?? {});

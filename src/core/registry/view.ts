@@ -18,6 +18,7 @@ import { holdings } from "../ipam/claims.ts";
 import { compilePolicies } from "../policy/compile.ts";
 import { vtepMac } from "../topology/hardware-address.ts";
 import { underlayOf } from "../topology/underlay.ts";
+import { zoneLabel } from "./localities.ts";
 import { serviceView } from "./service-view.ts";
 import { networkSettings } from "./settings.ts";
 import {
@@ -68,9 +69,6 @@ function sharedPart(world: World): SharedPart {
   }
   return shared;
 }
-
-/** Where a node is, for clients that prefer what is near. */
-export const zoneLabel = "topology.kubernetes.io/zone";
 
 /** Nodes that have an address; one without cannot be reached and has no pods yet. */
 function nodePeers(world: World): readonly NodePeer[] {

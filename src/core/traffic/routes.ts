@@ -9,6 +9,7 @@ import type { Service } from "../../api/k8s/core.ts";
 import { serviceHost } from "../../model/names.ts";
 import type { RouteView } from "../../model/observation.ts";
 import type { Route, RouteMatch, StringMatch, WeightedCluster } from "../../model/proxy-config.ts";
+import { anywhere } from "../mesh/client-place.ts";
 import { outboundPart } from "../mesh/outbound-part.ts";
 import { namespaceOf } from "../registry/workloads.ts";
 import type { World } from "../registry/world.ts";
@@ -16,7 +17,7 @@ import type { World } from "../registry/world.ts";
 export function routesTo(world: World, service: Service): readonly RouteView[] {
   const namespace = namespaceOf(service);
   const host = serviceHost(namespace, service.metadata.name);
-  const { routes } = outboundPart(world, namespace, {});
+  const { routes } = outboundPart(world, namespace, {}, anywhere);
   const views = routes.flatMap((table) =>
     table.virtualHosts
       .filter(({ domains }) => domains.some((domain) => domain === host || isPortOf(domain, host)))

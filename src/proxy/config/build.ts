@@ -24,7 +24,7 @@ import { serving } from "../filter/serving.ts";
 import type { Recorder } from "../observe/recorder.ts";
 import { introduce } from "../peer-introduction.ts";
 import { stack } from "../stack/handler.ts";
-import { ClusterRuntime, type ClusterTls } from "../upstream/cluster.ts";
+import { ClusterRuntime, type ClusterTls, type Members } from "../upstream/cluster.ts";
 import { compileRbac } from "./matchers.ts";
 import { RouteTable } from "./route-table.ts";
 import type { ProxySnapshot } from "./source.ts";
@@ -56,7 +56,7 @@ export function prepare(
 
   const clusters = new Map<string, ClusterRuntime>();
   const updates: (() => void)[] = [];
-  const endpoints = new Map(config.endpoints.map((entry) => [entry.cluster, entry.endpoints]));
+  const endpoints = new Map(config.endpoints.map((entry) => [entry.cluster, entry]));
   for (const cluster of config.clusters) {
     const runtime =
       before?.clusters.get(cluster.name) ?? new ClusterRuntime(cluster, environment, introduction);
@@ -65,7 +65,7 @@ export function prepare(
     );
     checkCluster(cluster);
     clusters.set(cluster.name, runtime);
-    updates.push(() => runtime.update(cluster, endpoints.get(cluster.name) ?? [], tls));
+    updates.push(() => runtime.update(cluster, endpoints.get(cluster.name) ?? nobody, tls));
   }
 
   const routeTables = new Map<string, RouteTable>();
@@ -158,6 +158,8 @@ export function prepare(
     };
   }
 }
+
+const nobody: Members = { endpoints: [] };
 
 /** Envoy's default for TCP proxying. */
 const defaultTcpIdleMs = 3_600_000;

@@ -11,6 +11,7 @@ import type { SidecarObservation } from "../../model/observation.ts";
 import { renderText, textContentType } from "../../telemetry/exposition.ts";
 import { parseTapFilter } from "../../wire/observation/parse-tap.ts";
 import type { Sidecar } from "../sidecar.ts";
+import type { Host } from "../upstream/host.ts";
 
 interface Whole {
   readonly status: number;
@@ -152,7 +153,9 @@ function clusters(sidecar: Sidecar): unknown {
       connections: host.connections,
       idle: host.idleConnections,
       requestsActive: host.active,
-      healthy: !host.isEjected,
+      healthy: host.isUsable,
+      priority: host.priority,
+      locality: host.locality,
       workload: host.endpoint.workload ?? null,
     })),
   }));
@@ -166,12 +169,20 @@ function clustersText(sidecar: Sidecar): string {
       lines.push(`${prefix}::cx_active::${host.connections}`);
       lines.push(`${prefix}::rq_active::${host.active}`);
       lines.push(`${prefix}::weight::${host.weight}`);
-      lines.push(
-        `${prefix}::health_flags::${host.isEjected ? "/failed_outlier_check" : "healthy"}`,
-      );
+      lines.push(`${prefix}::health_flags::${healthFlags(host)}`);
+      lines.push(`${prefix}::priority::${host.priority}`);
     }
   }
   return lines.map((line) => `${line}\n`).join("");
+}
+
+/** Envoy's names. */
+function healthFlags(host: Host): string {
+  const flags = [
+    host.isEjected ? "/failed_outlier_check" : "",
+    host.endpoint.isUnhealthy === true ? "/failed_eds_health" : "",
+  ];
+  return flags.join("") || "healthy";
 }
 
 function listeners(sidecar: Sidecar): string {

@@ -53,7 +53,7 @@ const perCluster: readonly {
   {
     name: "envoy_cluster_membership_healthy",
     help: "Endpoints that may be picked.",
-    value: (cluster) => cluster.hosts.filter((host) => !host.isEjected).length,
+    value: (cluster) => cluster.hosts.filter((host) => host.isUsable).length,
   },
   {
     name: "envoy_cluster_outlier_detection_ejections_active",

@@ -7,15 +7,19 @@
  * busy ones are not reused; new certificates alone change nothing for connections that exist.
  */
 
-import type { Cluster, Endpoint } from "../../model/proxy-config.ts";
+import type { Cluster, ClusterEndpoints, Endpoint } from "../../model/proxy-config.ts";
 import type { ConnectTlsOptions } from "../codec/sockets.ts";
 import type { Environment } from "../environment.ts";
 import type { Exchange } from "../stack/exchange.ts";
 import { mix } from "./balancer/hash.ts";
+import { levelPicker } from "./balancer/levels.ts";
 import { createPicker, type Picker } from "./balancer/picker.ts";
 import { Host } from "./host.ts";
 import { OutlierDetector } from "./outlier.ts";
 import { warmth } from "./slow-start.ts";
+
+/** What a cluster is told of its endpoints. */
+export type Members = Pick<ClusterEndpoints, "endpoints" | "overprovisioningPercent">;
 
 /** TLS towards a cluster's endpoints. `identity` changes when old connections must not be used any more. */
 export interface ClusterTls extends ConnectTlsOptions {
@@ -29,6 +33,7 @@ export interface ClusterTls extends ConnectTlsOptions {
 const retryShare = 0.2;
 const minRetries = 16;
 
+const defaultOverprovisioning = 140; // Envoy's
 const maxPicks = 5;
 /** How finely weights grow in slow start: steps a window, and how long one lasts at least. */
 const warmUpSteps = 20;
@@ -69,6 +74,7 @@ export class ClusterRuntime {
   /** When weights have grown enough for another picker; 0: they do not grow. */
   #repickAt = 0;
   #review: NodeJS.Timeout | undefined;
+  #overprovisioningPercent = defaultOverprovisioning;
 
   constructor(config: Cluster, environment: Environment, introduction: string) {
     this.name = config.name;
@@ -93,9 +99,14 @@ export class ClusterRuntime {
   }
 
   /** Takes a new configuration over in one step. */
-  update(config: Cluster, endpoints: readonly Endpoint[], tls: ClusterTls | undefined): void {
+  update(
+    config: Cluster,
+    { endpoints, overprovisioningPercent = defaultOverprovisioning }: Members,
+    tls: ClusterTls | undefined,
+  ): void {
     const before = this.config;
     this.config = config;
+    this.#overprovisioningPercent = overprovisioningPercent;
     if (this.tls?.identity !== tls?.identity) {
       this.generation++;
       for (const host of this.#hosts.values()) host.closeIdle();
@@ -138,13 +149,20 @@ export class ClusterRuntime {
   }
 
   #repick(): void {
-    const { balancer, panicPercent = 0 } = this.config;
+    const { balancer, panicPercent = 0, isLocalityWeighted = false } = this.config;
+    const { random } = this.environment;
     const all = this.hosts;
-    const fit = all.filter((host) => !host.isEjected);
+    const fit = all.filter((host) => host.isUsable);
+    this.#hasProbation = fit.some((host) => host.health.isOnProbation);
+    this.#warmUp(all);
+    if (isLocalityWeighted || all.some(({ priority }) => priority > 0)) {
+      const overprovisioningPercent = this.#overprovisioningPercent;
+      const levelling = { overprovisioningPercent, panicPercent, isLocalityWeighted };
+      this.#picker = levelPicker(balancer, all, levelling, random);
+      return;
+    }
     const usable = fit.length * 100 < panicPercent * all.length ? all : fit;
-    this.#hasProbation = usable.some((host) => host.health.isOnProbation);
-    this.#warmUp(usable);
-    this.#picker = createPicker(balancer, usable, this.environment.random);
+    this.#picker = createPicker(balancer, usable, random);
   }
 
   /** Weights as they are now. While some still grow there is a new picker now and then, made when one is asked. */

@@ -9,7 +9,7 @@
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { selfSource } from "../../model/names.ts";
-import type { Endpoint } from "../../model/proxy-config.ts";
+import type { Endpoint, Locality } from "../../model/proxy-config.ts";
 import { Http2Upstream } from "../codec/http2/upstream.ts";
 import { type ConnectTlsOptions, connectPlain, connectWithTls } from "../codec/sockets.ts";
 import { type Reader, Transport } from "../codec/transport.ts";
@@ -20,6 +20,8 @@ import { Timeout } from "../timer-wheel.ts";
 import type { ClusterRuntime } from "./cluster.ts";
 import { HostRecord } from "./host-record.ts";
 import { type HostHealth, healthy } from "./outlier.ts";
+
+const nowhere: Locality = { region: "", zone: "", subZone: "" };
 
 export class Host {
   readonly cluster: ClusterRuntime;
@@ -72,6 +74,24 @@ export class Host {
 
   get isEjected(): boolean {
     return this.health.ejectedUntil > 0;
+  }
+
+  /** Nothing that is known speaks against sending it a request. */
+  get isUsable(): boolean {
+    return this.health.ejectedUntil === 0 && this.endpoint.isUnhealthy !== true;
+  }
+
+  get priority(): number {
+    return this.endpoint.priority ?? 0;
+  }
+
+  get locality(): string {
+    const { region, zone, subZone } = this.endpoint.locality ?? nowhere;
+    return `${region}/${zone}/${subZone}`;
+  }
+
+  get localityWeight(): number {
+    return this.endpoint.localityWeight ?? 1;
   }
 
   get idleConnections(): number {

@@ -8,8 +8,8 @@
 import type { EndpointSlice, Node, Pod, Service } from "../../api/k8s/core.ts";
 import type { Resource } from "../../api/resource.ts";
 import { sameJson } from "../../base/json.ts";
+import { zoneLabel } from "../../core/registry/localities.ts";
 import { serviceNameLabel, weightsAnnotation } from "../../core/registry/services.ts";
-import { zoneLabel } from "../../core/registry/view.ts";
 import { namespaceOf } from "../../core/registry/workloads.ts";
 import { objectsOf } from "../../core/registry/world.ts";
 import { endpointSlicesFor } from "../../core/services/endpoint-slices.ts";

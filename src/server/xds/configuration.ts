@@ -8,6 +8,7 @@
 
 import type { Pod } from "../../api/k8s/core.ts";
 import type { Diagnostic } from "../../base/compiled.ts";
+import { placesKey } from "../../core/mesh/client-place.ts";
 import { compileProxy } from "../../core/mesh/compile-proxy.ts";
 import { viewFor } from "../../core/registry/view.ts";
 import { objectNamed, type World } from "../../core/registry/world.ts";
@@ -50,7 +51,7 @@ export interface Configuration {
 
 export class Configurations {
   readonly #agents = new Family(nodeKinds);
-  readonly #sidecars = new Family(meshKinds);
+  readonly #sidecars = new Family(meshKinds, placesKey);
 
   /** Undefined for a sidecar whose pod is gone: it keeps what it has for as long as it lives. */
   for(client: Client, world: World): Configuration | undefined {
@@ -78,12 +79,15 @@ export class Configurations {
 /** Clients whose configurations depend on the same kinds. */
 class Family {
   readonly #kinds: readonly string[];
+  readonly #aspect: (world: World) => string;
   readonly #values = new SharedValues();
   readonly #known = new Map<string, { readonly world: World; readonly made: Configuration }>();
   #world: World | undefined;
 
-  constructor(kinds: readonly string[]) {
+  /** `aspect`: what they depend on of other kinds, as a text that changes with it. */
+  constructor(kinds: readonly string[], aspect: (world: World) => string = () => "") {
     this.#kinds = kinds;
+    this.#aspect = aspect;
   }
 
   get(key: string, world: World, make: (values: SharedValues) => Configuration): Configuration {
@@ -104,7 +108,10 @@ class Family {
 
   /** Worlds share the maps of kinds that did not change between them. */
   #isSame(before: World, after: World): boolean {
-    return this.#kinds.every((kind) => before.objects.get(kind) === after.objects.get(kind));
+    return (
+      this.#kinds.every((kind) => before.objects.get(kind) === after.objects.get(kind)) &&
+      this.#aspect(before) === this.#aspect(after)
+    );
   }
 }
 

@@ -55,10 +55,7 @@ export function encodeCluster(cluster: Cluster): EncodedResource {
       "outlierDetection",
       cluster.outlierDetection && encodeOutliers(cluster.outlierDetection),
     ),
-    // Istio's: never send to hosts that were ejected, however few are left, unless a threshold is written.
-    ...(cluster.outlierDetection === undefined && cluster.panicPercent === undefined
-      ? {}
-      : { commonLbConfig: { healthyPanicThreshold: { value: cluster.panicPercent ?? 0 } } }),
+    ...given("commonLbConfig", encodeCommonBalancing(cluster)),
     ...given("commonHttpProtocolOptions", encodeConnectionLife(cluster)),
     ...given("transportSocketMatches", cluster.tls && encodeSockets(cluster.tls)),
     metadata: encodeMetadata(cluster),
@@ -85,6 +82,9 @@ export function decodeCluster(resource: EncodedResource): Cluster {
     ...given("slowStart", decodeSlowStart(message)),
     ...given("tls", meshTls && decodeUpstreamTls(meshTls.transportSocket, tlsPath)),
     circuitBreakers: decodeBreakers(message.circuitBreakers?.thresholds?.[0]),
+    ...(message.commonLbConfig?.localityWeightedLbConfig === undefined
+      ? {}
+      : { isLocalityWeighted: true }),
     ...given("panicPercent", message.commonLbConfig?.healthyPanicThreshold?.value || undefined),
     ...given("idleTimeoutMs", decodeDuration(message.commonHttpProtocolOptions?.idleTimeout)),
     ...given(
@@ -97,6 +97,20 @@ export function decodeCluster(resource: EncodedResource): Cluster {
     ),
     ...given("service", service),
     ...given("protocol", decodeProtocol(message, path)),
+  };
+}
+
+/** Istio's: never send to hosts that were ejected, however few are left, unless a threshold is written. */
+function encodeCommonBalancing({
+  outlierDetection,
+  panicPercent,
+  isLocalityWeighted,
+}: Cluster): wire.CommonLbConfig | undefined {
+  const hasThreshold = outlierDetection !== undefined || panicPercent !== undefined;
+  if (!hasThreshold && isLocalityWeighted === undefined) return undefined;
+  return {
+    ...(hasThreshold ? { healthyPanicThreshold: { value: panicPercent ?? 0 } } : {}),
+    ...(isLocalityWeighted === true ? { localityWeightedLbConfig: {} } : {}),
   };
 }
 

@@ -1,14 +1,19 @@
 /**
- * The endpoints of a cluster.
+ * The endpoints of a cluster, by priority and locality.
  *
  * An endpoint with a sidecar is marked for the cluster's TLS socket; its workload travels in Istio's form
  * (`workload;namespace;app;version;cluster`), which Envoy's Istio filters read as well.
  */
 
-import type { ClusterEndpoints, Endpoint, WorkloadLabels } from "../../model/proxy-config.ts";
-import { given, required, wrappedNumber } from "./field.ts";
+import type {
+  ClusterEndpoints,
+  Endpoint,
+  Locality,
+  WorkloadLabels,
+} from "../../model/proxy-config.ts";
+import { given, invalid, required, wrappedNumber } from "./field.ts";
 import type * as wire from "./gen/message-types.ts";
-import { ClusterLoadAssignment } from "./gen/messages.ts";
+import { ClusterLoadAssignment, HealthStatus } from "./gen/messages.ts";
 import type { EncodedResource } from "./resources.ts";
 import { decodeResource, encodeResource, typeUrls } from "./resources.ts";
 import { decodeStruct, encodeStruct, textAt } from "./struct.ts";
@@ -16,18 +21,14 @@ import { decodeStruct, encodeStruct, textAt } from "./struct.ts";
 const socketKey = "envoy.transport_socket_match";
 
 export function encodeEndpoints(endpoints: ClusterEndpoints): EncodedResource {
-  const { cluster } = endpoints;
+  const { cluster, overprovisioningPercent: factor } = endpoints;
   return encodeResource(typeUrls.endpoints, cluster, ClusterLoadAssignment, {
     clusterName: cluster,
-    endpoints:
-      endpoints.endpoints.length === 0
-        ? []
-        : [
-            {
-              lbEndpoints: endpoints.endpoints.map(encodeEndpoint),
-              loadBalancingWeight: { value: 1 },
-            },
-          ],
+    endpoints: neighbourhoods(endpoints.endpoints).map(encodeLocality),
+    ...given(
+      "policy",
+      factor === undefined ? undefined : { overprovisioningFactor: { value: factor } },
+    ),
   });
 }
 
@@ -37,11 +38,67 @@ export function decodeEndpoints(resource: EncodedResource): ClusterEndpoints {
   return {
     cluster: required(message.clusterName, `${path}.cluster_name`),
     endpoints: (message.endpoints ?? []).flatMap((locality, at) =>
-      (locality.lbEndpoints ?? []).map((endpoint, index) =>
-        decodeEndpoint(endpoint, `${path}.endpoints[${at}].lb_endpoints[${index}]`),
-      ),
+      decodeLocality(locality, `${path}.endpoints[${at}]`),
     ),
+    ...given("overprovisioningPercent", message.policy?.overprovisioningFactor?.value),
   };
+}
+
+/** Runs of endpoints that share priority and locality. */
+function neighbourhoods(endpoints: readonly Endpoint[]): readonly (readonly Endpoint[])[] {
+  const runs: Endpoint[][] = [];
+  let last: string | undefined;
+  for (const endpoint of endpoints) {
+    const { region, zone, subZone } = endpoint.locality ?? nowhere;
+    const hasLocality = endpoint.locality !== undefined;
+    const key = JSON.stringify([
+      endpoint.priority ?? 0,
+      hasLocality,
+      region,
+      zone,
+      subZone,
+      endpoint.localityWeight,
+    ]);
+    if (key === last) runs.at(-1)?.push(endpoint);
+    else runs.push([endpoint]);
+    last = key;
+  }
+  return runs;
+}
+
+const nowhere: Locality = { region: "", zone: "", subZone: "" };
+
+function encodeLocality(members: readonly Endpoint[]): wire.LocalityLbEndpoints {
+  const [first] = members;
+  return {
+    ...given("locality", first?.locality),
+    lbEndpoints: members.map(encodeEndpoint),
+    loadBalancingWeight: { value: first?.localityWeight ?? 1 },
+    ...given("priority", first?.priority),
+  };
+}
+
+function decodeLocality(group: wire.LocalityLbEndpoints, path: string): readonly Endpoint[] {
+  const { locality, priority = 0 } = group;
+  // Envoy's limit, too; one level is made for each number up to the highest.
+  if (priority > 128) throw invalid(`${path}.priority`, `want 0 to 128, got ${priority}`);
+  const weight = wrappedNumber(group.loadBalancingWeight, 1);
+  const place = {
+    ...given(
+      "locality",
+      locality && {
+        region: locality.region ?? "",
+        zone: locality.zone ?? "",
+        subZone: locality.subZone ?? "",
+      },
+    ),
+    ...given("priority", priority === 0 ? undefined : priority),
+    ...given("localityWeight", weight === 1 ? undefined : weight),
+  };
+  return (group.lbEndpoints ?? []).map((endpoint, index) => ({
+    ...decodeEndpoint(endpoint, `${path}.lb_endpoints[${index}]`),
+    ...place,
+  }));
 }
 
 function encodeEndpoint(endpoint: Endpoint): wire.LbEndpoint {
@@ -53,6 +110,7 @@ function encodeEndpoint(endpoint: Endpoint): wire.LbEndpoint {
     endpoint: {
       address: { socketAddress: { address: endpoint.address, portValue: endpoint.port } },
     },
+    ...(endpoint.isUnhealthy === true ? { healthStatus: HealthStatus.UNHEALTHY } : {}),
     metadata: { filterMetadata },
     loadBalancingWeight: { value: endpoint.weight },
   };
@@ -66,8 +124,21 @@ function decodeEndpoint(endpoint: wire.LbEndpoint, path: string): Endpoint {
     port: socket?.portValue ?? 0,
     weight: wrappedNumber(endpoint.loadBalancingWeight, 1),
     tls: textAt(decodeStruct(socketMatch), "tlsMode") === "istio",
+    ...(isUsable(endpoint.healthStatus) ? {} : { isUnhealthy: true }),
     ...given("workload", decodeWorkload(istio)),
   };
+}
+
+/** Envoy's reading: degraded is worse than healthy, and better than nothing; here both are used. */
+function isUsable(status: number | undefined): boolean {
+  switch (status ?? HealthStatus.UNKNOWN) {
+    case HealthStatus.UNHEALTHY:
+    case HealthStatus.DRAINING:
+    case HealthStatus.TIMEOUT:
+      return false;
+    default:
+      return true;
+  }
 }
 
 function encodeWorkload(labels: WorkloadLabels): wire.Struct {

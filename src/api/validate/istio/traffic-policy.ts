@@ -1,5 +1,6 @@
 /** What a DestinationRule says of traffic: balancing, connections, outliers, TLS. */
 
+import type { TrafficPolicy } from "../../istio/networking.ts";
 import { duration } from "../duration.ts";
 import { type Check, refine } from "../schema/check.ts";
 import { list, record } from "../schema/record.ts";
@@ -13,6 +14,7 @@ import {
   portNumber,
   text,
 } from "../schema/scalar.ts";
+import { localityLbSetting } from "./locality.ts";
 
 type Given = Readonly<Record<string, unknown>>;
 
@@ -60,7 +62,7 @@ const loadBalancer: Check = refine<Given>(
       "PEAK_EWMA", // Heddle's own
     ),
     consistentHash,
-    localityLbSetting: anything,
+    localityLbSetting,
     zoneAwareLbSetting: anything,
     warmup: record({
       "duration!": duration(),
@@ -166,17 +168,25 @@ const tls: Check = refine<Given>(
 
 const perPort = { loadBalancer, connectionPool, outlierDetection, tls };
 
-export const trafficPolicy: Check = record({
-  ...perPort,
-  portLevelSettings: list(record({ ...perPort, port: record({ number: portNumber }) })),
-  proxyProtocol: record({ version: oneOf("V1", "V2") }),
-  retryBudget: record({
-    percent: number(0, 100),
-    minRetryConcurrency: integer(0),
-    budgetInterval: duration(),
+export const trafficPolicy: Check = refine<TrafficPolicy>(
+  record({
+    ...perPort,
+    portLevelSettings: list(record({ ...perPort, port: record({ number: portNumber }) })),
+    proxyProtocol: record({ version: oneOf("V1", "V2") }),
+    retryBudget: record({
+      percent: number(0, 100),
+      minRetryConcurrency: integer(0),
+      budgetInterval: duration(),
+    }),
+    tunnel: record({ protocol: text(), "targetHost!": nonEmpty, "targetPort!": portNumber }),
   }),
-  tunnel: record({ protocol: text(), "targetHost!": nonEmpty, "targetPort!": portNumber }),
-});
+  ({ loadBalancer, outlierDetection }, at) => {
+    const { failover, failoverPriority } = loadBalancer?.localityLbSetting ?? {};
+    if (outlierDetection || !(failover ?? failoverPriority)) return;
+    at.field("outlierDetection").warning("is required for failover to take effect");
+  },
+  ["loadBalancer"],
+);
 
 function exclusive(
   value: Given,

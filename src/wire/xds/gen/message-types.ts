@@ -630,7 +630,11 @@ export interface EdsClusterConfig {
 /** envoy.config.cluster.v3.Cluster.CommonLbConfig */
 export interface CommonLbConfig {
   readonly healthyPanicThreshold?: Percent | undefined;
+  readonly localityWeightedLbConfig?: LocalityWeightedLbConfig | undefined;
 }
+
+/** envoy.config.cluster.v3.Cluster.CommonLbConfig.LocalityWeightedLbConfig */
+export type LocalityWeightedLbConfig = Readonly<Record<never, never>>;
 
 /** envoy.config.cluster.v3.Cluster.TransportSocketMatch */
 export interface TransportSocketMatch {
@@ -729,17 +733,33 @@ export interface OutlierDetection {
 export interface ClusterLoadAssignment {
   readonly clusterName?: string | undefined;
   readonly endpoints?: readonly LocalityLbEndpoints[] | undefined;
+  readonly policy?: LoadPolicy | undefined;
+}
+
+/** envoy.config.endpoint.v3.ClusterLoadAssignment.Policy */
+export interface LoadPolicy {
+  readonly overprovisioningFactor?: UInt32Value | undefined;
 }
 
 /** envoy.config.endpoint.v3.LocalityLbEndpoints */
 export interface LocalityLbEndpoints {
+  readonly locality?: Locality | undefined;
   readonly lbEndpoints?: readonly LbEndpoint[] | undefined;
   readonly loadBalancingWeight?: UInt32Value | undefined;
+  readonly priority?: number | undefined;
+}
+
+/** envoy.config.core.v3.Locality */
+export interface Locality {
+  readonly region?: string | undefined;
+  readonly zone?: string | undefined;
+  readonly subZone?: string | undefined;
 }
 
 /** envoy.config.endpoint.v3.LbEndpoint */
 export interface LbEndpoint {
   readonly endpoint?: EnvoyEndpoint | undefined;
+  readonly healthStatus?: number | undefined;
   readonly metadata?: Metadata | undefined;
   readonly loadBalancingWeight?: UInt32Value | undefined;
 }

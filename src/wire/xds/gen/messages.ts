@@ -52,6 +52,16 @@ export const DiscoveryType = {
   ORIGINAL_DST: 4,
 } as const;
 
+/** envoy.config.core.v3.HealthStatus */
+export const HealthStatus = {
+  UNKNOWN: 0,
+  HEALTHY: 1,
+  UNHEALTHY: 2,
+  DRAINING: 3,
+  TIMEOUT: 4,
+  DEGRADED: 5,
+} as const;
+
 /** envoy.config.cluster.v3.Cluster.LbPolicy */
 export const LbPolicy = {
   ROUND_ROBIN: 0,
@@ -663,6 +673,11 @@ export const EdsClusterConfig: MessageType<t.EdsClusterConfig> = message("envoy.
 
 export const CommonLbConfig: MessageType<t.CommonLbConfig> = message("envoy.config.cluster.v3.Cluster.CommonLbConfig", [
   [1, "healthyPanicThreshold", "message", "optional", () => Percent],
+  [3, "localityWeightedLbConfig", "message", "optional", () => LocalityWeightedLbConfig],
+]);
+
+export const LocalityWeightedLbConfig: MessageType<t.LocalityWeightedLbConfig> = message("envoy.config.cluster.v3.Cluster.CommonLbConfig.LocalityWeightedLbConfig", [
+
 ]);
 
 export const TransportSocketMatch: MessageType<t.TransportSocketMatch> = message("envoy.config.cluster.v3.Cluster.TransportSocketMatch", [
@@ -748,15 +763,29 @@ export const OutlierDetection: MessageType<t.OutlierDetection> = message("envoy.
 export const ClusterLoadAssignment: MessageType<t.ClusterLoadAssignment> = message("envoy.config.endpoint.v3.ClusterLoadAssignment", [
   [1, "clusterName", "string", "plain"],
   [2, "endpoints", "message", "many", () => LocalityLbEndpoints],
+  [4, "policy", "message", "optional", () => LoadPolicy],
+]);
+
+export const LoadPolicy: MessageType<t.LoadPolicy> = message("envoy.config.endpoint.v3.ClusterLoadAssignment.Policy", [
+  [3, "overprovisioningFactor", "message", "optional", () => UInt32Value],
 ]);
 
 export const LocalityLbEndpoints: MessageType<t.LocalityLbEndpoints> = message("envoy.config.endpoint.v3.LocalityLbEndpoints", [
+  [1, "locality", "message", "optional", () => Locality],
   [2, "lbEndpoints", "message", "many", () => LbEndpoint],
   [3, "loadBalancingWeight", "message", "optional", () => UInt32Value],
+  [5, "priority", "uint32", "plain"],
+]);
+
+export const Locality: MessageType<t.Locality> = message("envoy.config.core.v3.Locality", [
+  [1, "region", "string", "plain"],
+  [2, "zone", "string", "plain"],
+  [3, "subZone", "string", "plain"],
 ]);
 
 export const LbEndpoint: MessageType<t.LbEndpoint> = message("envoy.config.endpoint.v3.LbEndpoint", [
   [1, "endpoint", "message", "optional", () => EnvoyEndpoint],
+  [2, "healthStatus", "enum", "plain"],
   [3, "metadata", "message", "optional", () => Metadata],
   [4, "loadBalancingWeight", "message", "optional", () => UInt32Value],
 ]);
