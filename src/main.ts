@@ -75,7 +75,10 @@ async function runNamesProcess(words: readonly string[]): Promise<void> {
   const text = { type: "string", default: "" } as const;
   const { values } = parseArgs({
     args: [...words],
-    options: { address: text, port: text, control: text, tag: text, upstream: text },
+    options: {
+      ...{ address: text, port: text, control: text, tag: text, upstream: text },
+      predecessor: text,
+    },
   });
   const [{ runNames }, { parseServers }, { systemClock }, log] = await Promise.all([
     import("./agent/dns/main.ts"),
@@ -84,11 +87,15 @@ async function runNamesProcess(words: readonly string[]): Promise<void> {
     processLog(),
   ]);
   flushCompileCache();
-  const { address, port, control, tag, upstream } = values;
+  const { address, port, control, tag, upstream, predecessor } = values;
   const upstreams = upstream === "" ? [] : parseServers(upstream);
+  const replaces = predecessor === "" ? {} : { predecessor: Number(predecessor) };
+  // Only a replacement takes the time to load the FFI.
+  const shareSockets =
+    predecessor === "" ? () => ({}) : (await import("./kernel/shared-sockets.ts")).shareSockets;
   await runNames(
-    { address, port: Number(port), control, tag, upstreams },
-    { clock: systemClock, random: Math.random, log },
+    { address, port: Number(port), control, tag, upstreams, ...replaces },
+    { clock: systemClock, random: Math.random, log, shareSockets },
     endOfProcess(),
   );
   process.exit(); // nothing is left to do, whatever still holds the event loop

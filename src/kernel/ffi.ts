@@ -72,6 +72,9 @@ export interface Libc {
   mount(source: string, target: string, flags: number): void;
   unmount(target: string, flags: number): void;
   closeOnExec(fd: number): void;
+  pidfdOpen(pid: number): number;
+  /** A descriptor of this process for what another has as `fd`; closed on exec. */
+  pidfdGetfd(pidfd: number, fd: number): number;
   /** A file in memory. */
   memfd(name: string): number;
   close(fd: number): void;
@@ -107,6 +110,7 @@ function bindLibc(): Libc {
   const bind = library.func("int bind(int, const void *, uint32_t)");
   const send = library.func("int64_t send(int, const void *, size_t, int)");
   const recv = library.func("int64_t recv(int, void *, size_t, int)");
+  const syscall = library.func("long syscall(long, long, long, long)");
   const setsockopt = library.func("int setsockopt(int, int, int, const void *, uint32_t)");
   const getsockopt = library.func("int getsockopt(int, int, int, void *, void *)");
   const setns = library.func("int setns(int, int)");
@@ -131,12 +135,17 @@ function bindLibc(): Libc {
     unshare: (kind) => void checked(unshare(kind)),
     mount: (source, target, flags) => void checked(mount(source, target, "none", flags, null)),
     unmount: (target, flags) => void checked(unmount(target, flags)),
+    pidfdOpen: (pid) => checked(Number(syscall(SYS_pidfd_open, pid, 0, 0))),
+    pidfdGetfd: (pidfd, fd) => checked(Number(syscall(SYS_pidfd_getfd, pidfd, fd, 0))),
     closeOnExec: (fd) => void checked(fcntl(fd, F_SETFD, FD_CLOEXEC)),
     memfd: (name) => checked(memfd(name, MFD_CLOEXEC)),
     close: closeSync,
   };
 }
 
+/** The same on every architecture; glibc has had names for them only since 2.36. */
+const SYS_pidfd_open = 434;
+const SYS_pidfd_getfd = 438;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
 const MFD_CLOEXEC = 1;

@@ -7,12 +7,13 @@ import fc from "fast-check";
 import { parseCidr } from "../../base/ip.ts";
 import { createLog } from "../../base/log.ts";
 import { nameTable } from "../../core/dns/name-table.ts";
+import { shareSockets } from "../../kernel/shared-sockets.ts";
 import type { NodeView } from "../../model/node-view.ts";
 import { decodeMessage } from "../../wire/dns/decode.ts";
 import { encodeMessage } from "../../wire/dns/encode.ts";
 import { type DnsMessage, type DnsRecord, recordTypes } from "../../wire/dns/message.ts";
 import { answerQuery } from "./answer.ts";
-import { type NameServer, serveNames } from "./server.ts";
+import { type NameServer, type SharedSockets, serveNames } from "./server.ts";
 import { readFrames, writeFrame } from "./stream-frames.ts";
 import { forwardTo, type Upstream } from "./upstream.ts";
 
@@ -196,6 +197,35 @@ describe("on its sockets the name server", () => {
     assert.equal(broken, 1);
   });
 
+  test("is replaced by one that goes on with its sockets, and not one lookup is lost", async () => {
+    let server = await serve({});
+    const { port } = server;
+    const ends: PromiseLike<void>[] = [];
+    const question = query("cart.shop.svc.cluster.local", recordTypes.A);
+    const stream = connect(port, "127.0.0.1");
+    let streamed = 0;
+    readFrames(stream, () => streamed++);
+    const asked: Promise<DnsMessage>[] = [];
+    for (let replacement = 0; replacement < 20; replacement++) {
+      for (let i = 0; i < 20; i++) {
+        asked.push(overUdp(server, question));
+        if (i % 5 === 0) asked.push(overTcp(server, question));
+        writeFrame(stream, encodeMessage(question));
+        if (i % 4 === 0) await new Promise((done) => setImmediate(done));
+      }
+      const shared = shareSockets(process.pid, "127.0.0.1", port);
+      assert.deepEqual(Object.keys(shared), ["udp", "tcp"]);
+      const next = await serve({ shared });
+      ends.push(server[Symbol.asyncDispose]());
+      server = next;
+    }
+    const answers = await Promise.all(asked);
+    assert.equal(answers.filter(({ responseCode }) => responseCode === 0).length, 20 * 24);
+    while (streamed < 20 * 20) await once(stream, "data");
+    stream.end();
+    await Promise.all([...ends, server[Symbol.asyncDispose]()]);
+  });
+
   test("answers server failure when the upstream is silent", async () => {
     const upstream: Upstream = { resolve: () => Promise.reject(new Error("silent")) };
     await using server = await serve({ upstream });
@@ -228,6 +258,7 @@ const many = nameTable({
 function serve(options: {
   readonly table?: () => ReturnType<typeof nameTable>;
   readonly upstream?: Upstream;
+  readonly shared?: SharedSockets;
 }): Promise<NameServer> {
   return serveNames({ address: "127.0.0.1", port: 0, table: () => table, log, ...options });
 }

@@ -3,7 +3,7 @@
  * the newest view.
  *
  * One that an earlier agent left is adopted; one that was started otherwise (another version, other upstreams) is
- * replaced: the new one listens on the same port and has all names before the old one is asked to retire.
+ * replaced: the new one has all names, and the sockets of the old one, before that is asked to retire.
  */
 
 import { spawn } from "node:child_process";
@@ -86,7 +86,7 @@ async function adoptOrStart(
       return adopted;
     }
   }
-  const running = await start(options, tag, deps, signal);
+  const running = await start(options, tag, process, deps, signal);
   if (before === undefined || process === undefined) return running;
   await replace(process, before, socket, deps, signal);
   return running;
@@ -95,11 +95,13 @@ async function adoptOrStart(
 async function start(
   { command, runDir }: KeeperOptions,
   tag: string,
+  predecessor: ProcessId | undefined,
   deps: KeeperDeps,
   signal: AbortSignal,
 ): Promise<RunningProcess> {
   const socket = controlSocket(runDir);
-  const [file, ...args] = [...command, "--control", socket, "--tag", tag];
+  const after = predecessor === undefined ? [] : ["--predecessor", `${predecessor.pid}`];
+  const [file, ...args] = [...command, "--control", socket, "--tag", tag, ...after];
   const output = openSync(join(runDir, "names.log"), "a", 0o600);
   const child = spawn(present(file, "the name server's command"), args, {
     detached: true,

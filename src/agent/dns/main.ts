@@ -4,8 +4,9 @@
  *
  * The agent starts it, tells it the names of each view (control.ts), and its successors adopt it. It listens when it has
  * its first names: a resolver that is told nothing asks again, one that is told "server failure" gives up; so that
- * nobody waits for ever it listens after ten seconds without any, too. A replacement shares the port with the one
- * before until it has the same names, so there is no moment in which nobody listens.
+ * nobody waits for ever it listens after ten seconds without any, too. A replacement goes on with the very sockets of
+ * the one before, once it has the same names, so there is no moment in which nobody listens and nothing that is lost;
+ * where the kernel does not let it have them it shares the port.
  */
 
 import { backoffMs } from "../../base/backoff.ts";
@@ -20,7 +21,7 @@ import { MetricRegistry } from "../../telemetry/registry.ts";
 import { serveControl } from "./control.ts";
 import { dnsMetrics } from "./metrics.ts";
 import { type NamesUpdate, updated } from "./names-update.ts";
-import { serveNames } from "./server.ts";
+import { type SharedSockets, serveNames } from "./server.ts";
 import { forwardTo, type UpstreamServer } from "./upstream.ts";
 
 export interface NamesOptions {
@@ -30,6 +31,8 @@ export interface NamesOptions {
   readonly control: string;
   /** Servers for names outside the cluster, in the order in which they are asked; none: there are no such names. */
   readonly upstreams: readonly UpstreamServer[];
+  /** The process that this one replaces. */
+  readonly predecessor?: number;
   /** Given back to agents, who compare it with how they would start one. */
   readonly tag: string;
 }
@@ -38,6 +41,8 @@ export interface NamesDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  /** What a process has bound to an address and port. */
+  readonly shareSockets: (pid: number, address: string, port: number) => SharedSockets;
 }
 
 const listenRetry = { baseMs: 20, maxMs: 1_000 };
@@ -74,14 +79,17 @@ export async function runNames(
   await Promise.race([named.promise, deps.clock.sleep(firstNamesWithinMs, signal).catch(() => {})]);
   const table = (): NameTable | undefined =>
     known === undefined ? undefined : nameTable(known.view);
-  const { address, port, upstreams } = options;
+  const { address, port, upstreams, predecessor } = options;
   const upstream = upstreams.length === 0 ? {} : { upstream: forwardTo(upstreams, deps.clock) };
   const metrics = dnsMetrics(registry);
   for (let attempt = 0; !signal.aborted; attempt++) {
     try {
+      // Tried once: if they are of no use, sockets of its own may be.
+      const isSharing = predecessor !== undefined && attempt === 0;
       const server = await serveNames({
         address,
         port,
+        shared: isSharing ? deps.shareSockets(predecessor, address, port) : {},
         table,
         metrics,
         log: deps.log,

@@ -22,11 +22,19 @@ import type { Upstream } from "./upstream.ts";
 export interface NameServerOptions {
   readonly address: string;
   readonly port: number;
+  /** Sockets that are bound already, by the server before this one. */
+  readonly shared?: SharedSockets;
   /** Names of the newest view; undefined before the first. */
   readonly table: () => NameTable | undefined;
   readonly upstream?: Upstream;
   readonly metrics?: DnsMetrics;
   readonly log: Log;
+}
+
+/** Descriptors. */
+export interface SharedSockets {
+  readonly udp?: number;
+  readonly tcp?: number;
 }
 
 export interface NameServer extends AsyncDisposable {
@@ -43,21 +51,24 @@ const lastAnswersMs = 3_000;
 /** Listens on both; throws MeshError `dns.listen` where the address is not there or taken. */
 export async function serveNames(options: NameServerOptions): Promise<NameServer> {
   const resolve = resolver(options);
-  // The port is shared while one name server replaces another.
+  const { shared = {} } = options;
+  // Where a server that replaces another cannot have its sockets, both share the port for a while.
   const udp = createSocket({ type: "udp4", recvBufferSize: 1024 * 1024, reusePort: true });
   const pending = new Set<Promise<void>>();
+  const follow = (work: Promise<void>) => {
+    const followed = work.finally(() => pending.delete(followed));
+    pending.add(followed);
+  };
   const onQuery = async (bytes: Buffer, from: RemoteInfo) => {
     const answer = await resolve(bytes, (query) => (query === undefined ? 512 : udpLimit(query)));
     if (answer === undefined) return;
     await new Promise<void>((sent) => udp.send(answer, from.port, from.address, () => sent()));
   };
-  udp.on("message", (bytes, from) => {
-    const work = onQuery(bytes, from).finally(() => pending.delete(work));
-    pending.add(work);
-  });
+  udp.on("message", (bytes, from) => follow(onQuery(bytes, from)));
   await listening(options, (done, failed) => {
     udp.once("error", failed);
-    udp.bind({ address: options.address, port: options.port }, done);
+    const { address, port } = options;
+    udp.bind(shared.udp === undefined ? { address, port } : { fd: shared.udp }, done);
   });
   udp.on("error", (error) => options.log.warn("name server's socket", { error: error.message }));
   const port = udp.address().port;
@@ -69,16 +80,18 @@ export async function serveNames(options: NameServerOptions): Promise<NameServer
     socket.on("error", () => undefined);
     socket.setTimeout(idleMs, () => socket.destroy());
     readFrames(socket, (bytes) => {
-      void resolve(bytes, () => 65_535).then((answer) => {
+      const answered = resolve(bytes, () => 65_535).then((answer) => {
         if (answer !== undefined && socket.writable) writeFrame(socket, answer);
       });
+      follow(answered);
     });
   });
   tcp.maxConnections = maxConnections;
   try {
     await listening(options, (done, failed) => {
       tcp.once("error", failed);
-      tcp.listen({ port, host: options.address, reusePort: true }, done);
+      const fresh = { port, host: options.address, reusePort: true };
+      tcp.listen(shared.tcp === undefined ? fresh : { fd: shared.tcp }, done);
     });
   } catch (error) {
     udp.close();
@@ -87,20 +100,29 @@ export async function serveNames(options: NameServerOptions): Promise<NameServer
   return {
     port,
     async [Symbol.asyncDispose]() {
+      const isClosed = new Promise<void>((done) => tcp.close(() => done()));
       // What the kernel has handed over by now is read in this turn of the loop.
       await new Promise((done) => setImmediate(done));
-      const late = AbortSignal.timeout(lastAnswersMs);
-      await Promise.race([
-        Promise.all(pending),
-        new Promise((done) => late.addEventListener("abort", done, { once: true })),
-      ]);
+      const late = after(lastAnswersMs);
+      while (pending.size > 0 && !late.signal.aborted) {
+        await Promise.race([Promise.all(pending), late.reached]);
+      }
+      // In the turn in which nothing is unanswered: what comes next stays in the kernel's queue, for who shares it.
+      udp.close();
+      // Whoever has a connection open may ask again until it has been idle for long.
+      await Promise.race([isClosed, after(idleMs + lastAnswersMs).reached]);
       for (const socket of open) socket.destroy();
-      await Promise.all([
-        new Promise<void>((done) => udp.close(done)),
-        new Promise((done) => tcp.close(done)),
-      ]);
+      await isClosed;
     },
   };
+}
+
+function after(ms: number): { readonly signal: AbortSignal; readonly reached: Promise<void> } {
+  const signal = AbortSignal.timeout(ms);
+  const reached = new Promise<void>((resolve) => {
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+  return { signal, reached };
 }
 
 interface Answered {
