@@ -140,11 +140,11 @@ export class Dataplane {
     let steps = 0;
     try {
       try {
-        steps = this.#bring(wanted.value, this.#applied ?? this.#driver.observe());
+        steps = this.#bring(wanted.value, this.#applied ?? this.#observe(wanted.value));
       } catch (error) {
         // A transaction fails when a signal arrives in it, or when somebody changed what is ours: look, and try once.
         this.#log.warn("kernel refused a plan, asking what it has", { error: renderError(error) });
-        steps = this.#bring(wanted.value, this.#driver.observe());
+        steps = this.#bring(wanted.value, this.#observe(wanted.value));
       }
       this.#stale.forget(view);
       this.#report(start, steps);
@@ -152,6 +152,10 @@ export class Dataplane {
       this.#report(start, steps, renderError(error));
       throw error;
     }
+  }
+
+  #observe(wanted: NodeState): NodeState {
+    return this.#driver.observe(wanted.ruleset);
   }
 
   /** Number of steps that it took. */

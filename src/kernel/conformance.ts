@@ -8,6 +8,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { podGateway } from "../model/names.ts";
 import type { NodeState, PodInterface, Step, VethSpec, VxlanSpec } from "../model/node-state.ts";
+import { renderRuleset } from "../model/ruleset-text.ts";
 import type { KernelDriver } from "./driver.ts";
 
 export interface KernelUnderTest {
@@ -278,6 +279,15 @@ export function describeKernelDriver(
       const sysctl = { key: "net/ipv4/ip_forward", value: "1" };
       applyTwice(driver, [{ kind: "sysctl", sysctl }]);
       assert.deepEqual(driver.observe().sysctls, [sysctl]);
+    });
+
+    on("tells how far the table is the expected one, where one is expected", ({ driver }) => {
+      const ruleset = { table: "heddle", sets: [], maps: [], chains: [{ name: "x", rules: [] }] };
+      assert.equal(driver.observe(ruleset).ruleset, undefined);
+      const text = renderRuleset(ruleset);
+      driver.apply([{ kind: "nft", text, leadsTo: ruleset, isWhole: true }]);
+      assert.equal(driver.observe(ruleset).ruleset, ruleset);
+      assert.equal(driver.observe().ruleset, undefined);
     });
 
     on("commits nftables transactions", ({ driver }) => {

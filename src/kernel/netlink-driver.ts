@@ -28,6 +28,7 @@ import { NETLINK_NETFILTER, NETLINK_ROUTE, NetlinkSocket } from "./netlink-socke
 import { inNetns, inNetnsOf, netnsInode, openNetns, openOwnNetns } from "./netns.ts";
 import { NftContext } from "./nftables.ts";
 import { observeOurs } from "./observe.ts";
+import { OwnTable } from "./own-table.ts";
 import { differencesOf, withSocketIn } from "./pod-interface.ts";
 import { missingOf } from "./ruleset-check.ts";
 import { readSysctl, writeSysctl } from "./sysctl.ts";
@@ -42,6 +43,7 @@ export function openKernelDriver(): KernelDriver {
   const probe = probeFeatures(route, nft);
   const made = new Map<string, VethSpec>();
   const settings = new Set<string>();
+  const table = new OwnTable(nft, netfilter);
 
   const remover = new LinkRemover(route, () => atHome(() => new NetlinkSocket(NETLINK_ROUTE)));
 
@@ -50,10 +52,12 @@ export function openKernelDriver(): KernelDriver {
   return {
     features: probe.features,
 
-    observe(): NodeState {
+    observe(expected): NodeState {
+      const ruleset = expected === undefined ? undefined : table.observe(expected);
       return {
         sysctls: atHome(() => observeSysctls(settings)),
         ...observeOurs(route, made),
+        ...(ruleset === undefined ? {} : { ruleset }),
       };
     },
 
@@ -158,7 +162,7 @@ export function openKernelDriver(): KernelDriver {
     switch (step.kind) {
       case "nft":
         requireFeature(probe, "nftables");
-        nft.run(step.text);
+        table.change(step);
         break;
       case "sysctl":
         atHome(() => writeSysctl(step.sysctl));

@@ -117,6 +117,21 @@ export function createNetns(path: string): void {
   }
 }
 
+/** Runs `fn`, synchronously, in a namespace that nobody else is in and that goes with the last socket opened there. */
+export function inFreshNetns<T>(fn: () => T): T {
+  const home = openSync(own, "r");
+  try {
+    libc().unshare(CLONE_NEWNET);
+    try {
+      return fn();
+    } finally {
+      returnHome(home);
+    }
+  } finally {
+    closeSync(home);
+  }
+}
+
 /** Unpins a namespace: it goes with its last process and socket. Deleting an absent one is success. */
 export function deleteNetns(path: string): void {
   try {

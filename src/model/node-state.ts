@@ -15,7 +15,7 @@ export interface NodeState {
   readonly routes: readonly RouteSpec[];
   readonly neighbours: readonly NeighbourSpec[];
   readonly forwarding: readonly ForwardingSpec[];
-  /** Undefined only in observed states: the table is never read back, so what is there is unknown. */
+  /** Undefined only in observed states: there is no table, or what is there was not asked. */
   readonly ruleset?: Ruleset;
 }
 
@@ -139,7 +139,15 @@ export interface NftChain {
 export type Plan = readonly Step[];
 
 export type Step =
-  | { readonly kind: "nft" /** One transaction. */; readonly text: string }
+  | {
+      readonly kind: "nft";
+      /** One transaction. */
+      readonly text: string;
+      /** What the table is after it, if it was before what the plan was made against. */
+      readonly leadsTo?: Ruleset;
+      /** Whatever it was before. */
+      readonly isWhole?: true;
+    }
   | { readonly kind: "sysctl"; readonly sysctl: Sysctl }
   | { readonly kind: "link-add"; readonly link: LinkSpec }
   | { readonly kind: "link-delete"; readonly name: string }

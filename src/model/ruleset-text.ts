@@ -29,7 +29,8 @@ export function renderRulesetRemoval(table: string): string {
   return `add table inet ${table}\ndelete table inet ${table}\n`;
 }
 
-function renderTable(ruleset: Ruleset): string {
+/** The table's block: adds to what is there. */
+export function renderTable(ruleset: Ruleset): string {
   const blocks = [
     ...ruleset.sets.map(renderSet),
     ...ruleset.maps.map(renderMap),

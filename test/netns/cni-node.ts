@@ -67,7 +67,7 @@ export class CniNode implements AsyncDisposable {
       run("ip", "link", "set", "eth0", "up");
     });
     enterNetns(host);
-    const node = await startFakeNode({ driver: openKernelDriver(), ...options });
+    const node = await startFakeNode({ openDriver: openKernelDriver, ...options });
     return new CniNode(node, outside, made);
   }
 

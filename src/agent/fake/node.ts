@@ -18,7 +18,7 @@ import { parseCidr } from "../../base/ip.ts";
 import { createLog } from "../../base/log.ts";
 import type { KernelDriver } from "../../kernel/driver.ts";
 import { createFakeKernel, type FakeKernel } from "../../kernel/fake/fake-driver.ts";
-import type { AddressingView, NodeView, WorkloadView } from "../../model/node-view.ts";
+import type { AddressingView, NodeView, ServiceView, WorkloadView } from "../../model/node-view.ts";
 import { type CniReply, decodeReply, encodeInvocation } from "../../wire/cni/frame.ts";
 import type { ViewSnapshot } from "../deps.ts";
 import { nameServerState } from "../dns/control.ts";
@@ -48,8 +48,8 @@ export interface FakeNode extends AsyncDisposable {
   readonly verdicts: readonly string[];
   /** Log lines, parsed. */
   readonly lines: readonly { readonly event: string }[];
-  /** The next view: exactly these pods. */
-  showPods(pods: readonly FakePod[]): void;
+  /** The next view: exactly these pods and Services. */
+  showPods(pods: readonly FakePod[], services?: readonly ServiceView[]): void;
   /** A namespace, as a path. */
   makeNetns(): string;
   readonly cniSocket: string;
@@ -63,8 +63,8 @@ export interface FakeNode extends AsyncDisposable {
 }
 
 export interface FakeNodeOptions extends Partial<AgentOptions> {
-  /** A real one instead of the fake; then namespaces must be real as well. */
-  readonly driver?: KernelDriver;
+  /** Opens a real one for each agent instead of the fake; then namespaces must be real as well. */
+  readonly openDriver?: () => KernelDriver;
   readonly createNetns?: (path: string) => void;
   readonly podCidr?: string;
   /** Where an earlier one lived, to be its successor. */
@@ -89,7 +89,7 @@ export async function startFakeNode(given: FakeNodeOptions = {}): Promise<FakeNo
   };
   const podCidr = given.podCidr ?? "10.244.0.0/24";
   const kernel = createFakeKernel();
-  const driver = given.driver ?? kernel;
+  const openDriver = given.openDriver ?? (() => kernel);
   const objects = fakeObjects();
   const network: Network = {
     apiVersion: "heddle.dev/v1",
@@ -111,6 +111,7 @@ export async function startFakeNode(given: FakeNodeOptions = {}): Promise<FakeNo
   const start = async (): Promise<void> => {
     starts++;
     stop = new AbortController();
+    const driver = openDriver();
     running = runAgent(
       options,
       {
@@ -136,7 +137,7 @@ export async function startFakeNode(given: FakeNodeOptions = {}): Promise<FakeNo
         },
       },
       stop.signal,
-    );
+    ).finally(() => driver.close());
     await listening(isStarted, running);
   };
 
@@ -147,12 +148,12 @@ export async function startFakeNode(given: FakeNodeOptions = {}): Promise<FakeNo
     verdicts,
     lines,
     cniSocket: join(options.runDir, "cni.sock"),
-    showPods(pods) {
+    showPods(pods, services = []) {
       const name = `${++version}`;
       for (const pod of pods) ensurePod(objects, pod, options.node);
       views.set({
         version: name,
-        view: viewOf(pods, options, podCidr, objects),
+        view: { ...viewOf(pods, options, podCidr, objects), services },
         accept: () => void verdicts.push(`${name} accepted`),
         reject: (error) => void verdicts.push(`${name} rejected: ${error}`),
       });

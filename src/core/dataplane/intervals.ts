@@ -5,7 +5,14 @@
  * that fill them again. Everything here works on closed ranges.
  */
 
-import { addressBits, type Cidr, type IpFamily, parseIp, renderIp } from "../../base/ip.ts";
+import {
+  addressBits,
+  type Cidr,
+  familyOf,
+  type IpFamily,
+  parseIp,
+  renderIp,
+} from "../../base/ip.ts";
 import type { PortRange } from "../../model/node-view.ts";
 
 /** Of ports, as numbers, or of addresses, as bigints. */
@@ -101,6 +108,11 @@ export function renderAddresses({ first, last }: AddressRange, family: IpFamily)
   return isPrefix
     ? `${text(first)}/${addressBits[family] - hostBits}`
     : `${text(first)}-${text(last)}`;
+}
+
+/** A block as nft shows it: a whole address without its length. */
+export function renderBlock(block: Cidr): string {
+  return renderAddresses(cidrRange(block), familyOf(block.address));
 }
 
 /** `tcp . 80`, `udp . 0-65535` …: merged for each protocol, protocols in order. */

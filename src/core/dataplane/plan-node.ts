@@ -3,7 +3,7 @@
  *
  * Policy and admission come first, in one nft transaction, so that no link ever exists that they do not cover; what
  * is no longer wanted goes last. What is right already is left alone: planning from a state to itself gives no step.
- * The ruleset is never read back, so an observed state without one means "unknown", and the table is replaced.
+ * An observed state without a ruleset means that there is no table, or one of which nothing is known: it is replaced.
  */
 
 import { renderCidr } from "../../base/ip.ts";
@@ -67,13 +67,16 @@ export function planNode(wanted: NodeState, observed: NodeState): Plan {
   ];
 }
 
-function rulesetSteps(wanted: NodeState, observed: NodeState): readonly Step[] {
-  if (wanted.ruleset === undefined) return [];
-  const text =
-    observed.ruleset === undefined
-      ? renderRuleset(wanted.ruleset)
-      : renderRulesetChange(observed.ruleset, wanted.ruleset);
-  return text === undefined ? [] : [{ kind: "nft", text }];
+function rulesetSteps(
+  { ruleset: wanted }: NodeState,
+  { ruleset: observed }: NodeState,
+): readonly Step[] {
+  if (wanted === undefined) return [];
+  if (observed === undefined) {
+    return [{ kind: "nft", text: renderRuleset(wanted), leadsTo: wanted, isWhole: true }];
+  }
+  const text = renderRulesetChange(observed, wanted);
+  return text === undefined ? [] : [{ kind: "nft", text, leadsTo: wanted }];
 }
 
 interface Difference<T> {

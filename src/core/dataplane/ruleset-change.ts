@@ -4,11 +4,12 @@
  * Order inside the transaction follows references: new chains, sets and maps first (empty), then rules, then elements
  * (old ones go before new ones come, since a key may change its value), last what nothing refers to any more. Sets of
  * intervals that changed are emptied and filled: they are small, and nft compares ranges with those it is about to
- * delete. A changed declaration (type, flags, hook) replaces the whole table, still in one transaction.
+ * delete. A changed declaration (type, flags, hook) has everything made anew, still in one transaction, but for maps
+ * that packets fill and whose own declaration stayed: what they remember is nobody's to make again.
  */
 
 import type { NftChain, NftMap, NftSet, Ruleset } from "../../model/node-state.ts";
-import { renderRuleset } from "../../model/ruleset-text.ts";
+import { renderRuleset, renderTable } from "../../model/ruleset-text.ts";
 
 /** Undefined where both are equal. */
 export function renderRulesetChange(before: Ruleset, after: Ruleset): string | undefined {
@@ -17,12 +18,11 @@ export function renderRulesetChange(before: Ruleset, after: Ruleset): string | u
   const sets = match(before.sets, after.sets);
   const maps = match(before.maps, after.maps);
   const redeclared =
-    before.table !== after.table ||
     chains.kept.some(({ old, now }) => old.hook !== now.hook) ||
     [...sets.kept, ...maps.kept].some(({ old, now }) => declaration(old) !== declaration(now));
-  if (redeclared) return renderRuleset(after);
-
+  if (before.table !== after.table) return renderRuleset(after);
   const table = `inet ${after.table}`;
+  if (redeclared) return renderRebuild(before, after);
   const rewritten = chains.kept.filter(({ old, now }) => !sameRules(old, now));
   const lines = [
     ...chains.added.map((chain) => `add chain ${table} ${chain.name}${hookOf(chain)}`),
@@ -42,6 +42,26 @@ export function renderRulesetChange(before: Ruleset, after: Ruleset): string | u
     ...sets.removed.map((set) => `delete set ${table} ${set.name}`),
   ];
   return lines.length === 0 ? undefined : `${lines.join("\n")}\n`;
+}
+
+/** Rules go first, then elements (some name chains), then what held them. */
+function renderRebuild(before: Ruleset, after: Ruleset): string {
+  const table = `inet ${after.table}`;
+  const wanted = new Map(after.maps.map((map) => [map.name, declaration(map)]));
+  const maps = before.maps.filter(
+    (map) => !isFilledByPackets(map) || wanted.get(map.name) !== declaration(map),
+  );
+  const lines = [
+    `flush table ${table}`,
+    ...maps.flatMap(({ name }) => [`flush map ${table} ${name}`, `delete map ${table} ${name}`]),
+    ...before.sets.map(({ name }) => `delete set ${table} ${name}`),
+    ...before.chains.map(({ name }) => `delete chain ${table} ${name}`),
+  ];
+  return `${lines.join("\n")}\n${renderTable(after)}`;
+}
+
+function isFilledByPackets(map: NftMap): boolean {
+  return map.flags?.includes("dynamic") === true;
 }
 
 interface Matched<T> {

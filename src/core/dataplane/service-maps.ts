@@ -9,10 +9,11 @@
  */
 
 import type { Diagnostic } from "../../base/compiled.ts";
-import { type Cidr, familyOf, hostCidr, renderCidr } from "../../base/ip.ts";
+import { type Cidr, familyOf, hostCidr } from "../../base/ip.ts";
 import type { NftChain, NftMap, NftSet } from "../../model/node-state.ts";
 import type { NodeView } from "../../model/node-view.ts";
 import { type NftFamily, nftFamilies } from "./families.ts";
+import { renderBlock } from "./intervals.ts";
 import { masqueradeRules, serviceChains } from "./services/chains.ts";
 import { choiceChain, choiceMark, choiceName, refusal } from "./services/choice-chains.ts";
 import { ServiceJoiner } from "./services/joined.ts";
@@ -111,19 +112,12 @@ function nodeAddresses(
     name: `node-addresses${suffix}`,
     type: `type ${addressType}`,
     flags: ["interval"],
-    elements: cidrs.filter(({ address }) => familyOf(address) === family).map(shown),
+    elements: cidrs.filter(({ address }) => familyOf(address) === family).map(renderBlock),
   };
 }
 
 /** An IPv6 loopback address cannot leave the node, even translated: the kernel has no setting for it. */
 const loopback: Cidr = { address: "127.0.0.0", prefixLength: 8 };
-
-/** nft shows a whole prefix as its address. */
-function shown(cidr: Cidr): string {
-  return hostCidr(cidr.address).prefixLength === cidr.prefixLength
-    ? cidr.address
-    : renderCidr(cidr);
-}
 
 const none: ReadonlyMap<string, string> = new Map();
 

@@ -2,7 +2,7 @@
  * A kernel in memory: a KernelDriver that passes the conformance suite of the real one.
  *
  * For tests of whatever sits above: everything that was asked of it can be read back, pods' namespaces are declared
- * with `addNetns`, and `failOn` has a step refused. It understands no nftables: it keeps the texts.
+ * with `addNetns`, and `failOn` has a step refused. It understands no nftables: it keeps the texts, and takes a plan's word for where they lead.
  */
 
 import { MeshError, unreachable } from "../../base/error.ts";
@@ -54,6 +54,7 @@ export function createFakeKernel(): FakeKernel {
   const connections = new Set<string>();
   const machineLinks: HostLink[] = [];
   const steps: Step[] = [];
+  let ruleset: Ruleset | undefined;
   let refuse: ((step: Step) => string | undefined) | undefined;
 
   const needLink = (object: string, what: string, link: string): void => {
@@ -80,7 +81,7 @@ export function createFakeKernel(): FakeKernel {
     machineLinks,
     steps,
 
-    observe(): NodeState {
+    observe(expected): NodeState {
       return {
         sysctls: sorted(sysctls).map(([key, value]) => ({ key, value })),
         links: sorted(links).flatMap(([name, link]) => (name === "lo" ? [] : [link])),
@@ -88,6 +89,7 @@ export function createFakeKernel(): FakeKernel {
         routes: sorted(routes).map(([, route]) => route),
         neighbours: sorted(neighbours).map(([, neighbour]) => neighbour),
         forwarding: sorted(forwarding).map(([, entry]) => entry),
+        ...(expected === undefined || ruleset === undefined ? {} : { ruleset }),
       };
     },
 
@@ -151,6 +153,7 @@ export function createFakeKernel(): FakeKernel {
     switch (step.kind) {
       case "nft":
         transactions.push(step.text);
+        ruleset = step.leadsTo;
         break;
       case "sysctl":
         sysctls.set(step.sysctl.key, step.sysctl.value);

@@ -7,9 +7,10 @@
  */
 
 import { hashText } from "../../../base/hash.ts";
-import { type Cidr, cidrContains, familyOf, renderCidr } from "../../../base/ip.ts";
+import { type Cidr, cidrContains, familyOf } from "../../../base/ip.ts";
 import type { EndpointView, ServicePortView, ServiceView } from "../../../model/node-view.ts";
 import { type NftFamily, nftFamilies } from "../families.ts";
+import { renderBlock } from "../intervals.ts";
 import { type Choice, choiceMark, choiceName, mostStickySlots, refusal } from "./choice-chains.ts";
 import { maglevSize, maglevTable } from "./maglev.ts";
 import { flags, groupMark, type PortNumber, renderMark } from "./marks.ts";
@@ -140,7 +141,7 @@ function* allowedSources(
     if (kind !== "load-balancer" || familyOf(address) !== family.family) continue;
     // A node that has the balancer's address itself asks from it.
     const itself = nodeMayAsk && !ranges.some((range) => cidrContains(range, address));
-    for (const source of [...ranges.map(renderCidr), ...(itself ? [address] : [])]) {
+    for (const source of [...ranges.map(renderBlock), ...(itself ? [address] : [])]) {
       yield [
         `source-ranges${family.suffix}`,
         `${address} . ${protocolOf(port)} . ${port.port} . ${source}`,
