@@ -7,11 +7,18 @@
 import { readFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 import { MeshError } from "../../src/base/error.ts";
+import { projectRoot } from "../lab.ts";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+/** Where the README's pictures are; CI writes them elsewhere and leaves the tree as it is. */
+export const pictures: string =
+  process.env["HEDDLE_PICTURES"] === undefined
+    ? join(projectRoot, "build", "test", "pictures")
+    : join(projectRoot, "docs", "pictures");
 
 export interface View {
   readonly width: number;

@@ -12,16 +12,11 @@ import {
   momentOf,
   phone,
   picture,
+  pictures,
   seriousIssues,
   TestBrowser,
   untilTrue,
 } from "./browser.ts";
-
-/** Where the README's pictures are; CI writes them elsewhere and leaves the tree as it is. */
-const pictures =
-  process.env["HEDDLE_PICTURES"] === undefined
-    ? join(projectRoot, "build", "test", "pictures")
-    : join(projectRoot, "docs", "pictures");
 
 const pages = ["#/graph", "#/services", "#/services/shop/web", "#/nodes", "#/forecast/shop/web"];
 
@@ -204,7 +199,7 @@ describe("the dashboard of a running lab", { skip: skipWithoutRoot }, () => {
     await page.setViewportSize(desktop);
   });
 
-  test("is photographed for the README", async () => {
+  test("is photographed for the README (its forecasts: forecast.test.ts)", async () => {
     await open(page, at("#/graph"));
     await picture(page, join(pictures, "dashboard-graph.png"));
     await open(page, at("#/services/shop/catalogue"));
@@ -212,8 +207,6 @@ describe("the dashboard of a running lab", { skip: skipWithoutRoot }, () => {
     await page.emulateMedia({ colorScheme: "dark" });
     await open(page, at("#/nodes"));
     await picture(page, join(pictures, "dashboard-nodes.png"));
-    await open(page, at("#/forecast/shop/cart?rps=x2"));
-    await picture(page, join(pictures, "dashboard-forecast.png"));
     await page.emulateMedia({ colorScheme: "light" });
   });
 

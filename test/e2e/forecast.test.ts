@@ -8,7 +8,8 @@
  */
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
+import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
@@ -16,6 +17,7 @@ import { present } from "../../src/base/error.ts";
 import type { LoadReport } from "../../src/lab/load/report.ts";
 import type { Forecast } from "../../src/model/forecast.ts";
 import { heddle, projectRoot, skipWithoutRoot, startLab, type TestLab } from "../lab.ts";
+import { desktop, picture, pictures, TestBrowser } from "./browser.ts";
 
 const deaths = 5;
 const tolerated = 2;
@@ -129,6 +131,7 @@ describe("a forecast", { skip: skipWithoutRoot }, () => {
       // Its caller tries it again when the ejection is over; nothing announces that.
       await delay(ejectionMs + reviewMs);
     }
+    await photograph(lab, "killable");
     load.child.kill("SIGINT");
     const report = JSON.parse(await load.printed) as LoadReport;
     const said = JSON.stringify(rounds.map(({ predicted, measured }) => ({ predicted, measured })));
@@ -159,6 +162,21 @@ describe("a forecast", { skip: skipWithoutRoot }, () => {
     assert.ok(report.samples.length > 1_000);
   });
 });
+
+/** The page of a forecast, with its curve, the live point and what deaths cost, as the README shows it. */
+async function photograph(lab: TestLab, service: string): Promise<void> {
+  execFileSync("sh", [join(projectRoot, "scripts", "dashboard.sh")]);
+  await using browser = await TestBrowser.start();
+  const page = await browser.open({ ...desktop, height: 1000, theme: "dark" });
+  const address = present((await lab.status()).dashboard, "address of the dashboard");
+  await page.goto(address);
+  await page.waitForSelector(".card");
+  await page.goto(`${new URL(address).origin}/#/forecast/queueing/${service}?rps=x2`);
+  await page.waitForSelector("text=Prediction’s error so far");
+  await page.waitForSelector("text=Predicted p99");
+  await picture(page, join(pictures, "dashboard-forecast.png"));
+  assert.deepEqual(browser.complaints, []);
+}
 
 /** A load that goes on until it is interrupted. */
 function startLoading(lab: TestLab, url: string, rps: string) {

@@ -25,7 +25,7 @@ export function Judgement({ forecast }: { readonly forecast: Forecast }): ReactE
       {...(judged.length > 0 && { note: `over ${plural(judged.length, "window")}` })}
     >
       {first === undefined || last === undefined || errors === undefined ? (
-        <p className="chart-none">
+        <p className="none-yet">
           No prediction has been judged yet: each is held against the window after it.
         </p>
       ) : (
