@@ -248,6 +248,8 @@ export interface Cluster {
   /** A connection is closed after so many requests; undefined: never for that. */
   readonly maxRequestsPerConnection?: number;
   readonly outlierDetection?: OutlierDetection;
+  /** Endpoints are asked how they are, and not used while they are unwell. */
+  readonly healthCheck?: HealthCheck;
   /** For metric labels: the Service behind the cluster. */
   readonly service?: {
     readonly namespace: string;
@@ -293,6 +295,48 @@ export interface SlowStart {
   readonly windowMs: number;
   readonly aggression: number;
   readonly minPercent: number;
+}
+
+/** One check of each endpoint every interval; the first decides at once. */
+export interface HealthCheck {
+  readonly probe: HealthProbe;
+  readonly timeoutMs: number;
+  readonly intervalMs: number;
+  /** While nobody uses the cluster; undefined: 60 s. */
+  readonly noTrafficIntervalMs?: number;
+  /** While the endpoint is unwell; undefined: as always. */
+  readonly unhealthyIntervalMs?: number;
+  /** The first check waits up to so long, the others so much longer than their interval. */
+  readonly initialJitterMs?: number;
+  readonly jitterMs?: number;
+  readonly jitterPercent?: number;
+  /** So many failures in a row make an endpoint unwell, so many successes well. */
+  readonly unhealthyThreshold: number;
+  readonly healthyThreshold: number;
+}
+
+export type HealthProbe =
+  | {
+      readonly kind: "http";
+      readonly path: string;
+      /** Undefined: the Service's. */
+      readonly host?: string;
+      readonly method: "GET" | "HEAD" | "OPTIONS";
+      readonly headers: readonly (readonly [name: string, value: string])[];
+      /** Empty: 200. */
+      readonly expected: readonly StatusRange[];
+      /** Failures that count one by one; any other unexpected status makes the endpoint unwell at once. */
+      readonly retriable: readonly StatusRange[];
+    }
+  /** Bytes in hexadecimal. What comes back must have all of `receive` in it, in order. */
+  | { readonly kind: "tcp"; readonly send: string; readonly receive: readonly string[] }
+  /** grpc.health.v1; the cluster must speak HTTP/2. */
+  | { readonly kind: "grpc"; readonly service: string; readonly authority?: string };
+
+/** Both included. */
+export interface StatusRange {
+  readonly from: number;
+  readonly to: number;
 }
 
 /** Consecutive failures of a kind eject a host; 0 is off. */

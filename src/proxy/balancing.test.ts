@@ -113,6 +113,41 @@ describe("a backend that fails at once", () => {
   });
 });
 
+describe("a backend that fails in no time beside others that work", () => {
+  /** Of 400 requests, 16 at a time, to three backends that take 5 ms and one that fails at once. */
+  const drawn = async (settings: Partial<Cluster>) => {
+    await using harness = new Harness();
+    let failures = 0;
+    const failing = await harness.app((_, res) => {
+      failures++;
+      res.writeHead(503).end();
+    });
+    const good: number[] = [];
+    for (let i = 0; i < 3; i++) {
+      good.push(await harness.app((_, res) => setTimeout(() => res.end("ok"), 5)));
+    }
+    const balancer = { kind: "least-request" as const };
+    const { port } = await toCluster(harness, [failing, ...good], { balancer, ...settings });
+    let left = 400;
+    const client = async () => {
+      while (left-- > 0) await request(port);
+    };
+    await Promise.all(Array.from({ length: 16 }, client));
+    return failures;
+  };
+
+  test("draws less than its share, by its weight alone", async () => {
+    const failures = await drawn({});
+    assert(failures < 80, `${failures} of 400, a fair share is 100`);
+  });
+
+  test("draws next to nothing where outlier detection takes it out", async () => {
+    const ejecting = { ...outlierDetection, baseEjectionMs: 60_000 };
+    const failures = await drawn({ outlierDetection: ejecting });
+    assert(failures <= 3 + 16, `${failures} of 400: three in a row, and those under way`);
+  });
+});
+
 describe("a backend that never answers", () => {
   test("is retried elsewhere after the per-try timeout, and ejected", async () => {
     await using harness = new Harness();

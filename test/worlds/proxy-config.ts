@@ -10,6 +10,8 @@ import type {
   HashKey,
   HeaderEdit,
   HeaderMatch,
+  HealthCheck,
+  HealthProbe,
   Listener,
   NetworkFilter,
   Permission,
@@ -324,6 +326,52 @@ const balancer: fc.Arbitrary<BalancerPolicy> = fc.oneof(
   fc.record({ kind: fc.constant("maglev" as const), tableSize: fc.constantFrom(251, 65_537) }),
 );
 
+const statusRanges = fc.array(
+  fc
+    .tuple(fc.integer({ min: 100, max: 399 }), fc.integer({ min: 0, max: 100 }))
+    .map(([from, length]) => ({ from, to: from + length })),
+  { maxLength: 2 },
+);
+const hex = fc.constantFrom("00", "50494e47", "ff0a");
+const healthProbe: fc.Arbitrary<HealthProbe> = fc.oneof(
+  fc.record(
+    {
+      kind: fc.constant("http" as const),
+      path: text,
+      host: text,
+      method: fc.constantFrom("GET" as const, "HEAD" as const, "OPTIONS" as const),
+      headers: pairs,
+      expected: statusRanges,
+      retriable: statusRanges,
+    },
+    { requiredKeys: ["kind", "path", "method", "headers", "expected", "retriable"] },
+  ),
+  fc.record({
+    kind: fc.constant("tcp" as const),
+    send: fc.oneof(fc.constant(""), hex),
+    receive: fc.array(hex, { maxLength: 2 }),
+  }),
+  fc.record(
+    { kind: fc.constant("grpc" as const), service: fc.string(), authority: text },
+    { requiredKeys: ["kind", "service"] },
+  ),
+);
+const healthCheck: fc.Arbitrary<HealthCheck> = fc.record(
+  {
+    probe: healthProbe,
+    timeoutMs: ms,
+    intervalMs: fc.integer({ min: 1, max: 60_000 }),
+    noTrafficIntervalMs: ms,
+    unhealthyIntervalMs: ms,
+    initialJitterMs: ms,
+    jitterMs: ms,
+    jitterPercent: fc.integer({ min: 1, max: 100 }),
+    unhealthyThreshold: count,
+    healthyThreshold: count,
+  },
+  { requiredKeys: ["probe", "timeoutMs", "intervalMs", "unhealthyThreshold", "healthyThreshold"] },
+);
+
 const outlierStatistics = { minimumHosts: count, minimumRequests: count };
 
 const cluster: fc.Arbitrary<Cluster> = fc
@@ -397,6 +445,7 @@ const cluster: fc.Arbitrary<Cluster> = fc
           ],
         },
       ),
+      healthCheck,
       service: fc.record(
         { namespace: name, name, host: name, port, subset: name },
         { requiredKeys: ["namespace", "name", "host", "port"] },

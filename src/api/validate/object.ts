@@ -29,6 +29,7 @@ import { dnsLabel, dnsSubdomain } from "./names.ts";
 import { type Check, issuesOf, refine } from "./schema/check.ts";
 import { type Fields, mapOf, record } from "./schema/record.ts";
 import { anything, boolean, oneOf, text } from "./schema/scalar.ts";
+import { destinationRuleAnnotations } from "./traffic-annotations.ts";
 
 interface KindSchema {
   readonly name: Check;
@@ -85,7 +86,11 @@ const schemas: Readonly<Record<string, KindSchema>> = {
   NetworkPolicy: { name: dnsSubdomain, fields: { "spec!": networkPolicySpec } },
   PeerAuthentication: { name: dnsSubdomain, fields: { spec: peerAuthenticationSpec } },
   AuthorizationPolicy: { name: dnsSubdomain, fields: { spec: authorizationPolicySpec } },
-  DestinationRule: { name: dnsSubdomain, fields: { "spec!": destinationRuleSpec } },
+  DestinationRule: {
+    name: dnsSubdomain,
+    fields: { "spec!": destinationRuleSpec },
+    whole: destinationRuleAnnotations,
+  },
   VirtualService: { name: dnsSubdomain, fields: { "spec!": virtualServiceSpec } },
   Gateway: { name: dnsSubdomain, fields: { "spec!": gatewaySpec } },
   Service: { name: dnsLabel, fields: { "spec!": serviceSpec }, whole: serviceAnnotations },

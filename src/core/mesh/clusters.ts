@@ -17,6 +17,7 @@ import { type Labels, matchesLabels } from "../registry/selector.ts";
 import type { World } from "../registry/world.ts";
 import { anywhere, type ClientPlace } from "./client-place.ts";
 import { type ClientRule, ruleFor, type Subset } from "./destination-rules.ts";
+import { healthCheckFor } from "./health-check.ts";
 import { arrange, arrangementFor, isLocalityWeighted } from "./locality.ts";
 import { memoizedByKinds } from "./memo.ts";
 import {
@@ -96,7 +97,11 @@ function makeAll(world: World, clientNamespace: string, place: ClientPlace): Out
     const whole: Subset = { name: "", labels: {}, policy: rule?.policy };
     for (const port of service.ports) {
       for (const subset of [whole, ...(rule?.subsets ?? [])]) {
-        clusters.push(clusterOf(service, port, subset, place));
+        const healthCheck = healthCheckFor(rule, port.protocol);
+        clusters.push({
+          ...clusterOf(service, port, subset, place),
+          ...(healthCheck === undefined ? {} : { healthCheck }),
+        });
         endpoints.push(endpointsOf(service, port, subset, port.endpoints, place));
       }
       for (const endpoint of service.isHeadless ? port.endpoints : []) {

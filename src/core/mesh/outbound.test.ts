@@ -495,6 +495,38 @@ spec:
   });
 });
 
+describe("a DestinationRule with a health check", () => {
+  const checks = (probe: string): readonly string[] => {
+    const rule = `
+kind: DestinationRule
+metadata: { name: all, annotations: { heddle.dev/health-check: '${probe}' } }
+spec: { host: "*.shop.svc.cluster.local" }
+`;
+    return compileFor(meshWorld(shop, rule), "shop/web").value.clusters.flatMap(
+      ({ name, healthCheck }) =>
+        healthCheck === undefined
+          ? []
+          : [
+              `${name.split("|")[3]?.split(".")[0]} ${healthCheck.probe.kind} ${healthCheck.intervalMs}`,
+            ],
+    );
+  };
+
+  test("has it at the ports that can be asked so", () => {
+    assert.deepEqual(checks('{"httpGet":{"path":"/up"},"periodSeconds":3}'), [
+      "cart http 3000",
+      "legacy http 3000",
+    ]);
+    assert.deepEqual(checks('{"tcpSocket":{}}'), [
+      "db tcp 10000",
+      "cart tcp 10000",
+      "legacy tcp 10000",
+    ]);
+    assert.deepEqual(checks('{"grpc":{}}'), []);
+    assert.deepEqual(checks("not JSON"), []);
+  });
+});
+
 describe("a DestinationRule", () => {
   const clusterWith = (spec: string, from = "shop/web", namespace = "shop") => {
     const rule = `kind: DestinationRule\nmetadata: { name: r, namespace: ${namespace} }\nspec: ${spec}`;

@@ -180,6 +180,7 @@ function clustersText(sidecar: Sidecar): string {
 function healthFlags(host: Host): string {
   const flags = [
     host.isEjected ? "/failed_outlier_check" : "",
+    host.checked.isUnwell ? "/failed_active_hc" : "",
     host.endpoint.isUnhealthy === true ? "/failed_eds_health" : "",
   ];
   return flags.join("") || "healthy";

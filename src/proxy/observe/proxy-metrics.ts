@@ -61,6 +61,16 @@ const perCluster: readonly {
     value: (cluster) => cluster.hosts.filter((host) => host.isEjected).length,
   },
   {
+    name: "envoy_cluster_health_check_attempt",
+    help: "Health checks made of endpoints.",
+    value: ({ checks }) => checks?.attemptsTotal,
+  },
+  {
+    name: "envoy_cluster_health_check_failure",
+    help: "Health checks that failed.",
+    value: ({ checks }) => checks?.failuresTotal,
+  },
+  {
     name: "heddle_proxy_mirror_sent_total",
     help: "Copies of requests that were sent to the cluster as a mirror.",
     value: ({ mirrored }) => mirrored.sentTotal || undefined,

@@ -14,6 +14,8 @@ import type { Exchange } from "../stack/exchange.ts";
 import { mix } from "./balancer/hash.ts";
 import { levelPicker } from "./balancer/levels.ts";
 import { createPicker, type Picker } from "./balancer/picker.ts";
+import { HealthChecker } from "./health-check.ts";
+import { unchecked } from "./health-state.ts";
 import { Host } from "./host.ts";
 import { OutlierDetector } from "./outlier.ts";
 import { warmth } from "./slow-start.ts";
@@ -74,6 +76,7 @@ export class ClusterRuntime {
   /** When weights have grown enough for another picker; 0: they do not grow. */
   #repickAt = 0;
   #review: NodeJS.Timeout | undefined;
+  #checker: HealthChecker | undefined;
   #overprovisioningPercent = defaultOverprovisioning;
 
   constructor(config: Cluster, environment: Environment, introduction: string) {
@@ -113,6 +116,7 @@ export class ClusterRuntime {
     }
     this.tls = tls;
     if (config.discovery.kind === "eds") this.#replaceHosts(endpoints);
+    this.#checkHealth(before);
     if (this.outliers === undefined || !sameOutliers(before, config)) {
       this.outliers =
         config.outlierDetection === undefined
@@ -178,6 +182,29 @@ export class ClusterRuntime {
         this.#repickAt = now + Math.max(minStepMs, slowStart.windowMs / warmUpSteps);
       }
     }
+  }
+
+  #checkHealth(before: Cluster): void {
+    const { healthCheck } = this.config;
+    const isSame = JSON.stringify(before.healthCheck) === JSON.stringify(healthCheck);
+    if (this.#checker === undefined || !isSame) {
+      this.#checker?.stop();
+      this.#checker = healthCheck && new HealthChecker(this, healthCheck, () => this.#repick());
+      if (healthCheck === undefined) for (const host of this.hosts) host.checked = unchecked;
+    }
+    this.#checker?.watch(this.hosts);
+  }
+
+  /** Undefined: endpoints are not checked. */
+  get checks(): { readonly attemptsTotal: number; readonly failuresTotal: number } | undefined {
+    return this.#checker;
+  }
+
+  /** Some request or connection was for it. */
+  get hasBeenUsed(): boolean {
+    if (this.series !== undefined) return true;
+    for (const host of this.#hosts.values()) if (host.series !== undefined) return true;
+    return false;
   }
 
   #scheduleReviews(): void {
@@ -275,6 +302,7 @@ export class ClusterRuntime {
   drain(): void {
     this.isRemoved = true;
     clearInterval(this.#review);
+    this.#checker?.stop();
     for (const host of this.#hosts.values()) host.drain();
   }
 

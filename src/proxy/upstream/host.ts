@@ -18,6 +18,7 @@ import type { Exchange } from "../stack/exchange.ts";
 import type { Failure } from "../stack/outcome.ts";
 import { Timeout } from "../timer-wheel.ts";
 import type { ClusterRuntime } from "./cluster.ts";
+import { type HealthState, unchecked } from "./health-state.ts";
 import { HostRecord } from "./host-record.ts";
 import { type HostHealth, healthy } from "./outlier.ts";
 
@@ -36,6 +37,8 @@ export class Host {
   series: unknown = undefined;
   readonly health: HostHealth = healthy();
   readonly record: HostRecord = new HostRecord();
+  /** What health checks say of it. */
+  checked: HealthState = unchecked;
   /** When it became known, and the part of its weight that it has by now. */
   readonly since: number;
   warmth = 1;
@@ -78,7 +81,8 @@ export class Host {
 
   /** Nothing that is known speaks against sending it a request. */
   get isUsable(): boolean {
-    return this.health.ejectedUntil === 0 && this.endpoint.isUnhealthy !== true;
+    const { health, checked, endpoint } = this;
+    return health.ejectedUntil === 0 && !checked.isUnwell && endpoint.isUnhealthy !== true;
   }
 
   get priority(): number {
@@ -256,6 +260,17 @@ export class Host {
     this.connections--;
     this.active--;
     if (this.connections === 0) this.cluster.onHostUnused(this);
+  }
+
+  /** Opens a connection that is nobody's load and in no pool: for a health check. What ends it, ends it by `onClose`. */
+  connectApart(reader: Reader, onReady: (transport: Transport) => void): Transport {
+    const transport = this.#open(reader, "any");
+    this.#whenReady(
+      transport,
+      () => onReady(transport),
+      () => transport.destroy(),
+    );
+    return transport;
   }
 
   // ---- connecting ------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ import {
   LbPolicy,
   RawBuffer,
 } from "./gen/messages.ts";
+import { decodeHealthChecks, encodeHealthCheck } from "./health-check.ts";
 import { adsSource } from "./network-filter.ts";
 import { decodeOutliers, encodeOutliers } from "./outlier-detection.ts";
 import type { EncodedResource } from "./resources.ts";
@@ -55,6 +56,7 @@ export function encodeCluster(cluster: Cluster): EncodedResource {
       "outlierDetection",
       cluster.outlierDetection && encodeOutliers(cluster.outlierDetection),
     ),
+    ...given("healthChecks", cluster.healthCheck && [encodeHealthCheck(cluster.healthCheck)]),
     ...given("commonLbConfig", encodeCommonBalancing(cluster)),
     ...given("commonHttpProtocolOptions", encodeConnectionLife(cluster)),
     ...given("transportSocketMatches", cluster.tls && encodeSockets(cluster.tls)),
@@ -94,6 +96,10 @@ export function decodeCluster(resource: EncodedResource): Cluster {
     ...given(
       "outlierDetection",
       outliers && decodeOutliers(outliers, numbersAt(own, "failure_statuses")),
+    ),
+    ...given(
+      "healthCheck",
+      decodeHealthChecks(message.healthChecks ?? [], `${path}.health_checks`),
     ),
     ...given("service", service),
     ...given("protocol", decodeProtocol(message, path)),

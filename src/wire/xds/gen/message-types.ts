@@ -585,6 +585,7 @@ export interface Cluster {
   readonly lbPolicy?: number | undefined;
   readonly loadAssignment?: ClusterLoadAssignment | undefined;
   readonly circuitBreakers?: CircuitBreakers | undefined;
+  readonly healthChecks?: readonly HealthCheck[] | undefined;
   readonly outlierDetection?: OutlierDetection | undefined;
   readonly transportSocketMatches?: readonly TransportSocketMatch[] | undefined;
   readonly commonLbConfig?: CommonLbConfig | undefined;
@@ -727,6 +728,57 @@ export interface OutlierDetection {
   readonly enforcingFailurePercentage?: UInt32Value | undefined;
   readonly failurePercentageMinimumHosts?: UInt32Value | undefined;
   readonly failurePercentageRequestVolume?: UInt32Value | undefined;
+}
+
+/** envoy.config.core.v3.HealthCheck */
+export interface HealthCheck {
+  readonly timeout?: Duration | undefined;
+  readonly interval?: Duration | undefined;
+  readonly initialJitter?: Duration | undefined;
+  readonly intervalJitter?: Duration | undefined;
+  readonly intervalJitterPercent?: number | undefined;
+  readonly unhealthyThreshold?: UInt32Value | undefined;
+  readonly healthyThreshold?: UInt32Value | undefined;
+  readonly altPort?: UInt32Value | undefined;
+  readonly httpHealthCheck?: HttpHealthCheck | undefined;
+  readonly tcpHealthCheck?: TcpHealthCheck | undefined;
+  readonly grpcHealthCheck?: GrpcHealthCheck | undefined;
+  readonly noTrafficInterval?: Duration | undefined;
+  readonly unhealthyInterval?: Duration | undefined;
+}
+
+/** envoy.config.core.v3.HealthCheck.HttpHealthCheck */
+export interface HttpHealthCheck {
+  readonly host?: string | undefined;
+  readonly path?: string | undefined;
+  readonly requestHeadersToAdd?: readonly HeaderValueOption[] | undefined;
+  readonly expectedStatuses?: readonly Int64Range[] | undefined;
+  readonly retriableStatuses?: readonly Int64Range[] | undefined;
+  readonly method?: number | undefined;
+}
+
+/** envoy.config.core.v3.HealthCheck.TcpHealthCheck */
+export interface TcpHealthCheck {
+  readonly send?: HealthPayload | undefined;
+  readonly receive?: readonly HealthPayload[] | undefined;
+}
+
+/** envoy.config.core.v3.HealthCheck.GrpcHealthCheck */
+export interface GrpcHealthCheck {
+  readonly serviceName?: string | undefined;
+  readonly authority?: string | undefined;
+}
+
+/** envoy.config.core.v3.HealthCheck.Payload */
+export interface HealthPayload {
+  readonly text?: string | undefined;
+  readonly binary?: Uint8Array | undefined;
+}
+
+/** envoy.type.v3.Int64Range */
+export interface Int64Range {
+  readonly start?: number | undefined;
+  readonly end?: number | undefined;
 }
 
 /** envoy.config.endpoint.v3.ClusterLoadAssignment */

@@ -80,6 +80,20 @@ export const RbacAction = {
   LOG: 2,
 } as const;
 
+/** envoy.config.core.v3.RequestMethod */
+export const RequestMethod = {
+  METHOD_UNSPECIFIED: 0,
+  GET: 1,
+  HEAD: 2,
+  POST: 3,
+  PUT: 4,
+  DELETE: 5,
+  CONNECT: 6,
+  OPTIONS: 7,
+  TRACE: 8,
+  PATCH: 9,
+} as const;
+
 /** envoy.config.route.v3.RedirectAction.RedirectResponseCode */
 export const RedirectCode = {
   MOVED_PERMANENTLY: 0,
@@ -631,6 +645,7 @@ export const Cluster: MessageType<t.Cluster> = message("envoy.config.cluster.v3.
   [6, "lbPolicy", "enum", "plain"],
   [33, "loadAssignment", "message", "optional", () => ClusterLoadAssignment],
   [10, "circuitBreakers", "message", "optional", () => CircuitBreakers],
+  [8, "healthChecks", "message", "many", () => HealthCheck],
   [19, "outlierDetection", "message", "optional", () => OutlierDetection],
   [43, "transportSocketMatches", "message", "many", () => TransportSocketMatch],
   [27, "commonLbConfig", "message", "optional", () => CommonLbConfig],
@@ -758,6 +773,51 @@ export const OutlierDetection: MessageType<t.OutlierDetection> = message("envoy.
   [17, "enforcingFailurePercentage", "message", "optional", () => UInt32Value],
   [19, "failurePercentageMinimumHosts", "message", "optional", () => UInt32Value],
   [20, "failurePercentageRequestVolume", "message", "optional", () => UInt32Value],
+]);
+
+export const HealthCheck: MessageType<t.HealthCheck> = message("envoy.config.core.v3.HealthCheck", [
+  [1, "timeout", "message", "optional", () => Duration],
+  [2, "interval", "message", "optional", () => Duration],
+  [20, "initialJitter", "message", "optional", () => Duration],
+  [3, "intervalJitter", "message", "optional", () => Duration],
+  [18, "intervalJitterPercent", "uint32", "plain"],
+  [4, "unhealthyThreshold", "message", "optional", () => UInt32Value],
+  [5, "healthyThreshold", "message", "optional", () => UInt32Value],
+  [6, "altPort", "message", "optional", () => UInt32Value],
+  [8, "httpHealthCheck", "message", "optional", () => HttpHealthCheck],
+  [9, "tcpHealthCheck", "message", "optional", () => TcpHealthCheck],
+  [11, "grpcHealthCheck", "message", "optional", () => GrpcHealthCheck],
+  [12, "noTrafficInterval", "message", "optional", () => Duration],
+  [14, "unhealthyInterval", "message", "optional", () => Duration],
+]);
+
+export const HttpHealthCheck: MessageType<t.HttpHealthCheck> = message("envoy.config.core.v3.HealthCheck.HttpHealthCheck", [
+  [1, "host", "string", "plain"],
+  [2, "path", "string", "plain"],
+  [6, "requestHeadersToAdd", "message", "many", () => HeaderValueOption],
+  [9, "expectedStatuses", "message", "many", () => Int64Range],
+  [12, "retriableStatuses", "message", "many", () => Int64Range],
+  [13, "method", "enum", "plain"],
+]);
+
+export const TcpHealthCheck: MessageType<t.TcpHealthCheck> = message("envoy.config.core.v3.HealthCheck.TcpHealthCheck", [
+  [1, "send", "message", "optional", () => HealthPayload],
+  [2, "receive", "message", "many", () => HealthPayload],
+]);
+
+export const GrpcHealthCheck: MessageType<t.GrpcHealthCheck> = message("envoy.config.core.v3.HealthCheck.GrpcHealthCheck", [
+  [1, "serviceName", "string", "plain"],
+  [2, "authority", "string", "plain"],
+]);
+
+export const HealthPayload: MessageType<t.HealthPayload> = message("envoy.config.core.v3.HealthCheck.Payload", [
+  [1, "text", "string", "optional"],
+  [2, "binary", "bytes", "optional"],
+]);
+
+export const Int64Range: MessageType<t.Int64Range> = message("envoy.type.v3.Int64Range", [
+  [1, "start", "int64", "plain"],
+  [2, "end", "int64", "plain"],
 ]);
 
 export const ClusterLoadAssignment: MessageType<t.ClusterLoadAssignment> = message("envoy.config.endpoint.v3.ClusterLoadAssignment", [

@@ -1,0 +1,41 @@
+/**
+ * Annotations that say of traffic what no field of Istio's or Kubernetes' kinds can say yet. Values are JSON, in the words
+ * of the field's own APIs (docs/adr/0007).
+ */
+
+import { isRecord } from "../../base/json.ts";
+import type { Resource } from "../resource.ts";
+
+/** Of a DestinationRule: callers check the host's endpoints so. A ServiceProbe. */
+export const healthCheckAnnotation = "heddle.dev/health-check";
+
+/** A Kubernetes probe, asked by callers at the endpoint's own port; defaults are Kubernetes'. */
+export interface ServiceProbe {
+  readonly httpGet?: {
+    readonly path?: string;
+    readonly host?: string;
+    readonly httpHeaders?: readonly { readonly name: string; readonly value: string }[];
+  };
+  readonly tcpSocket?: Readonly<Record<string, never>>;
+  readonly grpc?: { readonly service?: string };
+  readonly periodSeconds?: number;
+  readonly timeoutSeconds?: number;
+  readonly successThreshold?: number;
+  readonly failureThreshold?: number;
+}
+
+/** Parses an annotation that passed validation; undefined where there is none, or nothing that can be read. */
+export function healthCheckOf(object: Resource): ServiceProbe | undefined {
+  return jsonOf(object, healthCheckAnnotation) as ServiceProbe | undefined;
+}
+
+function jsonOf({ metadata }: Resource, name: string): unknown {
+  const text = metadata.annotations?.[name];
+  if (text === undefined) return undefined;
+  try {
+    const value: unknown = JSON.parse(text);
+    return isRecord(value) ? value : undefined;
+  } catch {
+    return undefined; // validation refuses it; what was stored before that is as if it were not there
+  }
+}

@@ -1,0 +1,60 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { renderIssue } from "./issue.ts";
+import { validateObject } from "./object.ts";
+
+const specs: Readonly<Record<string, unknown>> = {
+  DestinationRule: { host: "cart" },
+};
+
+function issues(kind: string, annotation: string, value: string): readonly string[] {
+  const annotations = { [`heddle.dev/${annotation}`]: value };
+  const apiVersion = kind === "Service" ? "v1" : "networking.istio.io/v1";
+  const metadata = { name: "cart", namespace: "shop", annotations };
+  return validateObject({ apiVersion, kind, metadata, spec: specs[kind] }).map(renderIssue);
+}
+
+type Case = readonly [kind: string, annotation: string, value: string, issue?: string];
+
+const cases: readonly Case[] = [
+  ["DestinationRule", "health-check", '{"httpGet":{"path":"/healthz"},"periodSeconds":5}'],
+  ["DestinationRule", "health-check", '{"grpc":{}}'],
+  [
+    "DestinationRule",
+    "health-check",
+    "every 5s",
+    'metadata.annotations["heddle.dev/health-check"]: must be JSON, got "every 5s"',
+  ],
+  [
+    "DestinationRule",
+    "health-check",
+    '{"tcpSocket":{},"grpc":{}}',
+    'metadata.annotations["heddle.dev/health-check"]: must have exactly one of httpGet, tcpSocket, grpc, got tcpSocket, grpc',
+  ],
+  [
+    "DestinationRule",
+    "health-check",
+    '{"httpGet":{"path":"healthz"}}',
+    'metadata.annotations["heddle.dev/health-check"].httpGet.path: must be a path, got "healthz"',
+  ],
+  [
+    "DestinationRule",
+    "health-check",
+    '{"httpGet":{"path":"/"},"periodSeconds":0}',
+    'metadata.annotations["heddle.dev/health-check"].periodSeconds: must be 1..3600, got 0',
+  ],
+  [
+    "DestinationRule",
+    "health-check",
+    '{"httpGet":{"path":"/","port":8080}}',
+    'metadata.annotations["heddle.dev/health-check"].httpGet.port: unknown field',
+  ],
+];
+
+describe("an annotation about traffic", () => {
+  for (const [kind, annotation, value, issue] of cases) {
+    test(`${annotation} of a ${kind}: ${value} ${issue === undefined ? "is fine" : "is refused"}`, () => {
+      assert.deepEqual(issues(kind, annotation, value), issue === undefined ? [] : [issue]);
+    });
+  }
+});

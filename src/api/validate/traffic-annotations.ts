@@ -1,0 +1,59 @@
+/** Annotations whose values are JSON: each says what is wrong with it as a field of a spec would. */
+
+import { healthCheckAnnotation } from "../heddle/traffic-annotations.ts";
+import type { Resource } from "../resource.ts";
+import { headerName } from "./istio/match.ts";
+import { type Check, type Place, refine } from "./schema/check.ts";
+import { list, record } from "./schema/record.ts";
+import { integer, nonEmpty, text } from "./schema/scalar.ts";
+
+const path = text((value) => (/^\/\S*$/.test(value) ? undefined : "must be a path"));
+const headerValue = text((value) => (/^[^\r\n\0]*$/.test(value) ? undefined : "must be one line"));
+const host = text((value) => (/^[\w.:[\]-]+$/.test(value) ? undefined : "must be a host"));
+
+const serviceProbe: Check = refine<Readonly<Record<string, unknown>>>(
+  record({
+    httpGet: record({
+      path,
+      host,
+      httpHeaders: list(record({ "name!": headerName, "value!": headerValue })),
+    }),
+    tcpSocket: record({}),
+    grpc: record({ service: nonEmpty }),
+    periodSeconds: integer(1, 3_600),
+    timeoutSeconds: integer(1, 3_600),
+    successThreshold: integer(1, 1_000),
+    failureThreshold: integer(1, 1_000),
+  }),
+  (value, at) => {
+    const given = ["httpGet", "tcpSocket", "grpc"].filter((key) => value[key]);
+    if (given.length === 1) return;
+    const got = given.length === 0 ? "none" : given.join(", ");
+    at.error(`must have exactly one of httpGet, tcpSocket, grpc, got ${got}`);
+  },
+);
+
+export const destinationRuleAnnotations: (object: unknown, at: Place) => void = jsonAnnotations({
+  [healthCheckAnnotation]: serviceProbe,
+});
+
+function jsonAnnotations(
+  checks: Readonly<Record<string, Check>>,
+): (object: unknown, at: Place) => void {
+  return (object, at) => {
+    const { annotations = {} } = (object as Resource).metadata;
+    for (const [name, check] of Object.entries(checks)) {
+      const written = annotations[name];
+      if (written === undefined) continue;
+      const place = at.field("metadata").field("annotations").entry(name);
+      let value: unknown;
+      try {
+        value = JSON.parse(written);
+      } catch {
+        place.error(`must be JSON, got ${JSON.stringify(written.slice(0, 80))}`);
+        continue;
+      }
+      check(value, place);
+    }
+  };
+}

@@ -1,0 +1,57 @@
+/**
+ * A DestinationRule's health check (an annotation: docs/adr/0007) for the ports that it can be asked at.
+ *
+ * A probe by HTTP is for ports that may speak HTTP, one by gRPC for those that are declared as HTTP/2; bytes fit all. Jitter
+ * keeps a deployment's sidecars from asking in step. A cluster that a sidecar has not used is checked once a minute.
+ */
+
+import { healthCheckOf, type ServiceProbe } from "../../api/heddle/traffic-annotations.ts";
+import type { HealthCheck, HealthProbe } from "../../model/proxy-config.ts";
+import type { ClientRule } from "./destination-rules.ts";
+import type { PortProtocol } from "./protocol.ts";
+
+/** Undefined: nobody asks for one, or it does not fit the port. */
+export function healthCheckFor(
+  rule: ClientRule | undefined,
+  protocol: PortProtocol,
+): HealthCheck | undefined {
+  const asked = rule?.from.map(healthCheckOf).find((probe) => probe !== undefined);
+  const probe = asked && probeAt(asked, protocol);
+  if (asked === undefined || probe === undefined) return undefined;
+  const intervalMs = (asked.periodSeconds ?? 10) * 1_000;
+  return {
+    probe,
+    intervalMs,
+    timeoutMs: (asked.timeoutSeconds ?? 1) * 1_000,
+    healthyThreshold: asked.successThreshold ?? 1,
+    unhealthyThreshold: asked.failureThreshold ?? 3,
+    initialJitterMs: Math.min(intervalMs, 1_000),
+    jitterPercent: 10,
+  };
+}
+
+function probeAt(
+  { httpGet, grpc, tcpSocket }: ServiceProbe,
+  protocol: PortProtocol,
+): HealthProbe | undefined {
+  if (httpGet !== undefined && protocol !== "tcp") {
+    const { path = "/", host, httpHeaders = [] } = httpGet;
+    return {
+      kind: "http",
+      path,
+      ...(host === undefined ? {} : { host }),
+      method: "GET",
+      headers: httpHeaders.map(({ name, value }) => [name, value] as const),
+      // Kubernetes': 200 to 399 are well, everything else counts towards the threshold.
+      expected: [{ from: 200, to: 399 }],
+      retriable: [
+        { from: 100, to: 199 },
+        { from: 400, to: 599 },
+      ],
+    };
+  }
+  if (grpc !== undefined && protocol === "http2") {
+    return { kind: "grpc", service: grpc.service ?? "" };
+  }
+  return tcpSocket === undefined ? undefined : { kind: "tcp", send: "", receive: [] };
+}
