@@ -2,6 +2,7 @@
 
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { createConnection, createServer } from "node:net";
 
 export interface Pinned {
   readonly process: ChildProcess;
@@ -51,6 +52,12 @@ function ticksPerSecond(): number {
   return ticks;
 }
 
+/** Resident memory of a process, in bytes. */
+export function residentBytes(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) * 1024;
+}
+
 function lineOf(child: ChildProcess, name: string): Promise<string> {
   return new Promise((resolve, reject) => {
     let text = "";
@@ -63,4 +70,57 @@ function lineOf(child: ChildProcess, name: string): Promise<string> {
     child.once("error", reject);
     child.once("exit", (code) => reject(new Error(`${name} ended with ${code} before it was up`)));
   });
+}
+
+/** A port of loopback that nobody listens on. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      server.close(() =>
+        resolve(typeof address === "object" && address !== null ? address.port : 0),
+      );
+    });
+  });
+}
+
+/** Waits until somebody takes connections on a port of loopback. */
+export async function untilAccepts(port: number, name: string): Promise<void> {
+  for (let tries = 0; !(await accepts(port)); tries++) {
+    if (tries > 300) throw new Error(`${name} does not listen on port ${port}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+function accepts(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createConnection(port, "127.0.0.1", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.on("error", () => resolve(false));
+  });
+}
+
+/** Debian's package of each command that a bench needs. */
+const packages: Readonly<Record<string, string>> = {
+  wrk: "wrk",
+  haproxy: "haproxy",
+  taskset: "util-linux",
+  h2load: "nghttp2-client",
+};
+
+export function requireCommands(bench: string, commands: readonly string[]): void {
+  const missing = commands.filter((command) => {
+    try {
+      execFileSync("sh", ["-c", `command -v ${command}`], { stdio: "ignore" });
+      return false;
+    } catch {
+      return true;
+    }
+  });
+  if (missing.length === 0) return;
+  const wanted = missing.map((command) => packages[command] ?? command).join(" ");
+  throw new Error(`bench ${bench}: missing Debian packages: ${wanted}`);
 }

@@ -7,6 +7,13 @@
 import type { BenchResult } from "./result.ts";
 
 const benches: Readonly<Record<string, () => Promise<BenchResult>>> = {
+  "http1-hop": async () => (await import("./http1-hop.ts")).run(),
+  "http1-mtls-hop": async () => (await import("./http1-mtls-hop.ts")).run(),
+  "tcp-hop": async () => (await import("./tcp-hop.ts")).run(),
+  "added-latency": async () => (await import("./added-latency.ts")).run(),
+  "idle-connections": async () => (await import("./idle-connections.ts")).run(),
+  "sidecar-memory": async () => (await import("./sidecar-memory.ts")).run(),
+  "config-growth": async () => (await import("./config-growth.ts")).run(),
   "sidecar-pair": async () => (await import("./sidecar-pair.ts")).run(),
   "grpc-hop": async () => (await import("./grpc-hop.ts")).run(),
   observation: async () => (await import("./observation.ts")).run(),

@@ -1,0 +1,90 @@
+/**
+ * What memory does a dedicated sidecar hold?
+ *
+ * The shop on two hosts of a lab, so that sidecars are what agents start: with certificates, a configuration from the
+ * server, and admin sockets. Measured when they are up, and again after each `web` has called `cart` some thousand times.
+ * Resident memory counts the program's own text in full, which all sidecars of a node share; the proportional share
+ * (PSS) divides it among them. Envoy, with one route and no control plane, stands beside it.
+ */
+
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { present } from "../src/base/error.ts";
+import { startLab, type TestLab } from "../test/lab.ts";
+import { medianOf, round } from "./figures.ts";
+import { hopPaths } from "./http-hop.ts";
+import { wrk } from "./load/wrk.ts";
+import { Processes } from "./processes.ts";
+import type { BenchResult } from "./result.ts";
+import { host } from "./sidecars.ts";
+
+const aimMb = 75;
+const requests = 5_000;
+
+interface Memory {
+  readonly residentMb: number;
+  readonly shareMb: number;
+}
+
+export async function run(): Promise<BenchResult> {
+  if (process.getuid?.() !== 0) throw new Error("bench sidecar-memory: needs root");
+  const ours = await inLab();
+  const envoy = await envoyMemory();
+  const worst = Math.max(...ours.used.map(({ residentMb }) => residentMb));
+  const median = (all: readonly Memory[], of: keyof Memory) =>
+    round(medianOf(all.map((memory) => memory[of])));
+  return {
+    bench: "sidecar-memory",
+    unit: "megabytes of resident memory of the largest sidecar, after it has been used",
+    ours: worst,
+    floor: null,
+    rivals: { envoy: envoy.residentMb },
+    ratio: { envoy: round(worst / envoy.residentMb) },
+    growth: [],
+    details: {
+      aimMb,
+      sidecars: ours.used.length,
+      started: {
+        residentMb: median(ours.started, "residentMb"),
+        shareMb: median(ours.started, "shareMb"),
+      },
+      used: { residentMb: median(ours.used, "residentMb"), shareMb: median(ours.used, "shareMb") },
+      envoy,
+    },
+  };
+}
+
+async function inLab(): Promise<{ readonly started: Memory[]; readonly used: Memory[] }> {
+  await using lab = await startLab();
+  const started = await memories(lab);
+  const web = present((await lab.pods("web-"))[0], "pod of web");
+  await lab.must("load", web.name, "http://cart/", "--rps", "1000", "--for", `${requests / 1000}s`);
+  await delay(3_000); // as long as a collector may take to give back what the load has left
+  return { started, used: await memories(lab) };
+}
+
+async function memories(lab: TestLab): Promise<Memory[]> {
+  const { pods } = await lab.status();
+  return pods.flatMap(({ sidecar }) => (sidecar === undefined ? [] : [memoryOf(sidecar)]));
+}
+
+async function envoyMemory(): Promise<Memory> {
+  const folder = mkdtempSync(join(tmpdir(), "heddle-bench-"));
+  await using processes = new Processes();
+  using _folder = { [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }) };
+  const paths = await hopPaths(processes, folder, true, []);
+  const envoy = present(
+    paths.find(({ name }) => name === "envoy"),
+    "Envoy",
+  );
+  await wrk({ port: envoy.port, core: 0, seconds: 2, connections: 16, host });
+  return memoryOf(envoy.counted[0]?.process.pid ?? 0);
+}
+
+function memoryOf(pid: number): Memory {
+  const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
+  const kb = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(rollup)?.[1]);
+  return { residentMb: round((kb("Rss") * 1024) / 1e6), shareMb: round((kb("Pss") * 1024) / 1e6) };
+}
