@@ -4,7 +4,13 @@
  * Each route's filters are stacked here, once, in the order in which a request passes them.
  */
 
-import type { Cluster, Route, RouteConfig, WeightedCluster } from "../../model/proxy-config.ts";
+import type {
+  Cluster,
+  Route,
+  RouteConfig,
+  RouteMatch,
+  WeightedCluster,
+} from "../../model/proxy-config.ts";
 import type { Environment } from "../environment.ts";
 import { cors } from "../filter/cors.ts";
 import { fault } from "../filter/fault.ts";
@@ -17,6 +23,7 @@ import { timeout } from "../filter/timeout.ts";
 import type { Exchange } from "../stack/exchange.ts";
 import { type Handler, stack } from "../stack/handler.ts";
 import type { ClusterRuntime } from "../upstream/cluster.ts";
+import { compileFirstMatch } from "./first-match.ts";
 import { type CompiledEdit, compileEdits } from "./header-edits.ts";
 import { compileRouteMatch, type Matcher } from "./matchers.ts";
 import { compileHosts, type HostTable } from "./virtual-hosts.ts";
@@ -25,6 +32,7 @@ export interface CompiledRoute {
   readonly name: string;
   readonly origin: string | undefined;
   readonly virtualHost: string;
+  readonly match: RouteMatch;
   readonly matches: Matcher;
   readonly handle: Handler;
   /** Where most of its requests go: what one that is ended before its destination was chosen was for. */
@@ -44,22 +52,18 @@ export interface Destination {
 export type FindCluster = (name: Cluster["name"]) => ClusterRuntime | undefined;
 
 export class RouteTable {
-  readonly #hosts: HostTable<readonly CompiledRoute[]>;
+  readonly #hosts: HostTable<(exchange: Exchange) => CompiledRoute | undefined>;
 
   constructor(config: RouteConfig, clusters: FindCluster, environment: Environment) {
     this.#hosts = compileHosts(config.virtualHosts, (host) =>
-      host.routes.map((route) => compileRoute(route, host.name, clusters, environment)),
+      compileFirstMatch(
+        host.routes.map((route) => compileRoute(route, host.name, clusters, environment)),
+      ),
     );
   }
 
   find(exchange: Exchange): CompiledRoute | undefined {
-    const routes = this.#hosts.find(exchange.authority);
-    if (routes === undefined) return undefined;
-    for (let i = 0; i < routes.length; i++) {
-      const route = routes[i];
-      if (route?.matches(exchange)) return route;
-    }
-    return undefined;
+    return this.#hosts.find(exchange.authority)?.(exchange);
   }
 }
 
@@ -73,6 +77,7 @@ function compileRoute(
     name: route.name,
     origin: route.origin,
     virtualHost,
+    match: route.match,
     matches: compileRouteMatch(route.match),
     handle: handlerOf(route, clusters, environment),
     heaviest: heaviestOf(route, clusters),

@@ -5,6 +5,7 @@
 
 import { MeshError } from "../../base/error.ts";
 import type { VirtualHost } from "../../model/proxy-config.ts";
+import { ByLength } from "./by-length.ts";
 
 export interface HostTable<T> {
   find(authority: string): T | undefined;
@@ -15,16 +16,16 @@ export function compileHosts<T>(
   compile: (host: VirtualHost) => T,
 ): HostTable<T> {
   const exact = new Map<string, T>();
-  const suffixes: { readonly text: string; readonly value: T }[] = [];
-  const prefixes: { readonly text: string; readonly value: T }[] = [];
+  const suffixes = new ByLength<T>("end");
+  const prefixes = new ByLength<T>("start");
   let any: T | undefined;
   for (const host of hosts) {
     const value = compile(host);
     for (const written of host.domains) {
       const domain = written.toLowerCase();
       if (domain === "*") any ??= value;
-      else if (domain.startsWith("*")) suffixes.push({ text: domain.slice(1), value });
-      else if (domain.endsWith("*")) prefixes.push({ text: domain.slice(0, -1), value });
+      else if (domain.startsWith("*")) suffixes.at(domain.slice(1), () => value);
+      else if (domain.endsWith("*")) prefixes.at(domain.slice(0, -1), () => value);
       else if (!exact.has(domain)) exact.set(domain, value);
       else {
         throw new MeshError(
@@ -35,15 +36,9 @@ export function compileHosts<T>(
       }
     }
   }
-  // Longest first: the most specific wildcard wins.
-  suffixes.sort((a, b) => b.text.length - a.text.length);
-  prefixes.sort((a, b) => b.text.length - a.text.length);
-
+  // The wildcard stands for at least one character.
   const lookUp = (name: string): T | undefined =>
-    exact.get(name) ??
-    // The wildcard stands for at least one character.
-    suffixes.find(({ text }) => name.length > text.length && name.endsWith(text))?.value ??
-    prefixes.find(({ text }) => name.length > text.length && name.startsWith(text))?.value;
+    exact.get(name) ?? suffixes.longest(name.slice(1)) ?? prefixes.longest(name.slice(0, -1));
 
   return {
     find(authority) {
