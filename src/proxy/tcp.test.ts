@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { once } from "node:events";
+import { on, once } from "node:events";
 import { connect } from "node:net";
 import { describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
@@ -92,6 +92,31 @@ for (const isMutualTls of [false, true]) {
       client.socket.end(sent);
       await client.untilEnd();
       assert.equal(hash.digest("hex"), createHash("sha256").update(sent).digest("hex"));
+    });
+
+    test("keeps apart what many connections carry, little and much in turns", async () => {
+      await using harness = new Harness();
+      const app = await harness.tcpApp((socket) => void socket.pipe(socket));
+      const { port } = await tcpPair(harness, app, isMutualTls);
+      await Promise.all(
+        Array.from({ length: 12 }, async (_, n) => {
+          const socket = connect(port, "127.0.0.1");
+          const pieces = on(socket, "data");
+          const [sent, echoed] = [createHash("sha256"), createHash("sha256")];
+          for (const [turn, bytes] of [10, 600_000, 3, 40_000, 900_000, 1].entries()) {
+            const message = Buffer.alloc(bytes, 16 * n + turn);
+            sent.update(message);
+            socket.write(message);
+            for (let left = bytes; left > 0; ) {
+              const piece: Buffer = (await pieces.next()).value?.[0];
+              echoed.update(piece);
+              left -= piece.length;
+            }
+          }
+          socket.destroy();
+          assert.equal(echoed.digest("hex"), sent.digest("hex"), `connection ${n}`);
+        }),
+      );
     });
   });
 }

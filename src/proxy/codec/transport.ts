@@ -3,7 +3,8 @@
  *
  * Sockets read into one shared buffer (Node's `onread`), which the reader must be done with when its callback returns;
  * that saves a 64 KiB allocation and a copy per read, and was worth 28 % of the CPU per request. Whoever keeps bytes
- * copies them. A tunnel takes a buffer of its own (`ownBuffer`), so that it can hand the very bytes to the other socket.
+ * copies them. A tunnel with much to carry reads into a buffer of its own (`readInto`), so that it can hand the very bytes
+ * to the other socket.
  *
  * Back-pressure, all of it, on the way through a sidecar:
  *
@@ -21,8 +22,10 @@
  *   HTTP/2 data beyond a window   what was read before       the opposite reader           the window opens
  *                                   the source paused
  *   HTTP/2 output of one turn     64 KiB, then it is sent    -                             -
- *   tunnel buffer                 64 KiB per direction       tunnel, while a write of it   write completed
+ *   tunnel's copy of a read       64 KiB per direction       tunnel, while a write of it   write completed
  *                                                              is unfinished
+ *   tunnel's bulk buffer          256 KiB per direction,     the same                      the same
+ *                                   lent while reads fill it
  *
  * Not here: what the bytes mean.
  */
@@ -49,7 +52,6 @@ export interface OnRead {
 }
 
 const readBufferBytes = 64 * 1024;
-const tunnelBufferBytes = 64 * 1024;
 /** Above this many unsent bytes the opposite direction stops reading. */
 const highWaterBytes = 64 * 1024;
 /** Up to here a body rides with its head in one string: one copy, one write (libuv writes 16 KiB without allocating). */
@@ -96,13 +98,12 @@ export class Transport {
     this.socket.on("close", () => this.reader.onClose(this.#error));
   }
 
-  /** Gives this transport a read buffer of its own, in force after one more read. */
-  ownBuffer(): void {
-    if (this.#buffer === sharedBuffer) {
-      this.#buffer = Buffer.allocUnsafeSlow(tunnelBufferBytes);
-    }
+  /** Called in `onBytes`: reads go into this buffer from the next one on; undefined: into the one that all share. */
+  readInto(buffer: Buffer | undefined): void {
+    this.#buffer = buffer ?? sharedBuffer;
   }
 
+  /** The bytes of the present read are not in the memory that all share. */
   get ownsBuffer(): boolean {
     return this.#inUse !== sharedBuffer;
   }

@@ -1,13 +1,20 @@
 /**
  * Two connections joined byte for byte, each direction on its own.
  *
- * A direction reads into a buffer of its own and hands it to the other socket as it is; it stops reading while the write
- * is unfinished, since the buffer is in use, and because the other side is then the slower one. A FIN goes through as a
- * FIN, so protocols that close one direction first work. The tunnel is over when both directions are, or when either
- * connection breaks, in which case the other is broken too.
+ * A direction that carries little reads into the memory that all share and copies what it passes on. Once a read is large it
+ * borrows a bulk buffer, and hands that to the other socket as it is. It stops reading while a write is unfinished, since
+ * the buffer is in use, and because the other side is then the slower one. A FIN goes through as a FIN, so protocols that
+ * close one direction first work. The tunnel is over when both directions are, or when either connection breaks, in which
+ * case the other is broken too.
  */
 
 import type { Reader, Transport } from "../codec/transport.ts";
+import { borrowBulkBuffer, returnBulkBuffer } from "./bulk-buffers.ts";
+
+/** A read of so many bytes makes the next one worth a bulk buffer. */
+const largeReadBytes = 32 * 1024;
+/** TLS hands its bytes out by the record, so that a buffer of this size is all it ever fills. */
+const tlsRecordBytes = 16 * 1024;
 
 export interface TunnelBytes {
   readonly fromDownstreamBytes: number;
@@ -84,19 +91,24 @@ class Direction implements Reader {
   readonly #tunnel: Tunnel;
   readonly #written: () => void;
   #unfinished = 0;
+  #bulk: Buffer | undefined;
+  /** The next read goes elsewhere: the bulk buffer is given back as soon as it has been written. */
+  #isReturning = false;
 
   constructor(from: Transport, to: Transport, tunnel: Tunnel) {
     this.from = from;
     this.#to = to;
     this.#tunnel = tunnel;
     this.#written = () => {
-      if (--this.#unfinished === 0) this.from.resume();
+      if (--this.#unfinished > 0) return;
+      if (this.#isReturning) this.#returnBulk();
+      this.from.resume();
     };
   }
 
   start(): void {
     this.from.reader = this;
-    this.from.ownBuffer();
+    if (this.from.isTls) this.from.readInto(Buffer.allocUnsafeSlow(tlsRecordBytes));
     if (this.#unfinished === 0) this.from.resume();
   }
 
@@ -109,10 +121,26 @@ class Direction implements Reader {
     if (this.#tunnel.isSilent) this.wasFirst = true;
     this.bytes += length;
     this.#tunnel.hasMoved = true;
-    // The first read after the take-over may still be in the shared buffer: then the bytes must be copied.
     this.#write(
       this.from.ownsBuffer ? bytes.subarray(0, length) : Buffer.from(bytes.subarray(0, length)),
     );
+    if (!this.from.isTls) this.#chooseBuffer(length);
+  }
+
+  /** Where the next read goes, by how large this one was. */
+  #chooseBuffer(length: number): void {
+    const isLarge = length >= largeReadBytes;
+    if (isLarge === (this.#bulk !== undefined && !this.#isReturning)) return;
+    this.#isReturning = !isLarge;
+    if (isLarge) this.#bulk ??= borrowBulkBuffer();
+    this.from.readInto(isLarge ? this.#bulk : undefined);
+    if (this.#isReturning && this.#unfinished === 0) this.#returnBulk();
+  }
+
+  #returnBulk(): void {
+    this.#isReturning = false;
+    if (this.#bulk !== undefined) returnBulkBuffer(this.#bulk);
+    this.#bulk = undefined;
   }
 
   #write(bytes: Buffer): void {
@@ -131,6 +159,8 @@ class Direction implements Reader {
   onDrain(): void {}
 
   onClose(error: Error | undefined): void {
+    // A buffer that is still being written is left to the collector.
+    if (this.#unfinished === 0) this.#returnBulk();
     this.#tunnel.onEndClosed(this.#to, error);
   }
 }
