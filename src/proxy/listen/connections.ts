@@ -42,6 +42,9 @@ export class Connections {
     if (this.#live.size === 0) this.#onEmpty?.();
   }
 
+  /** The same, to be handed on: one function for all connections. */
+  readonly forget = (connection: LiveConnection): void => this.delete(connection);
+
   sweep(now: number): void {
     for (const connection of this.#live) connection.sweep(now);
   }

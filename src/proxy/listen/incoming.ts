@@ -12,7 +12,7 @@
 
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
-import { HttpDownstream } from "../codec/downstream.ts";
+import { type ChainLookup, HttpDownstream } from "../codec/downstream.ts";
 import { Http2Downstream } from "../codec/http2/downstream.ts";
 import { acceptTls, adopt, descriptorOf, verifyErrorOf } from "../codec/sockets.ts";
 import { type Reader, Transport } from "../codec/transport.ts";
@@ -320,13 +320,9 @@ export class Incoming implements Reader, LiveConnection {
 
   #startHttp(chain: HttpChain, transport: Transport, peer: Peer): void {
     const runtime = this.#runtime;
-    const listener = this.#listener.name;
-    const lookUp = () => {
-      const now = runtime.tables.chain(listener, chain.name);
-      return now?.kind === "http" ? now : undefined;
-    };
+    const lookUp = chainLookup(runtime, this.#listener.name, chain.name);
     const { connections, environment } = runtime;
-    const leave = (closed: LiveConnection) => connections.delete(closed);
+    const leave = connections.forget;
     const start = (version: HttpVersion, first: Buffer, length: number) => {
       const downstream =
         version === "http/2"
@@ -387,6 +383,17 @@ export class Incoming implements Reader, LiveConnection {
     this.#runtime.environment.wheel.cancel(this.#timeout);
     this.#runtime.connections.delete(this);
   }
+}
+
+/**
+ * The chain of this name in the tables of the moment. Made here and not where a connection is handed over: it lives as
+ * long as the connection, and would keep everything alive that is at hand there.
+ */
+function chainLookup(runtime: Runtime, listener: string, name: string): ChainLookup {
+  return () => {
+    const now = runtime.tables.chain(listener, name);
+    return now?.kind === "http" ? now : undefined;
+  };
 }
 
 const nobody: Reader = { onBytes() {}, onEnd() {}, onDrain() {}, onClose() {} };
