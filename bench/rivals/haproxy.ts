@@ -24,7 +24,8 @@ export interface Started {
 const common = `
 global
   nbthread 1
-  maxconn 40000
+  maxconn 12000
+  no strict-limits
   ssl-default-bind-options ssl-min-ver TLSv1.3
   ssl-default-server-options ssl-min-ver TLSv1.3
 defaults
