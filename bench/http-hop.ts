@@ -45,7 +45,7 @@ export async function measureHop(hop: Hop, options: HopOptions): Promise<BenchRe
   const figures = await inTurns(
     rivals ? paths : paths.slice(0, 2),
     runs,
-    (path) => measure(path, 2),
+    (path) => measure(path, 4),
     (path) => measure(path, seconds),
   );
   return resultOf(hop, figures);

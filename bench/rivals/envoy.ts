@@ -154,7 +154,10 @@ function upstreamTls(tls: EnvoyTls): unknown {
     typed_config: {
       "@type": type("transport_sockets.tls.v3.UpstreamTlsContext"),
       common_tls_context: {
-        tls_params: { tls_minimum_protocol_version: "TLSv1_3" },
+        tls_params: {
+          tls_minimum_protocol_version: "TLSv1_3",
+          tls_maximum_protocol_version: "TLSv1_3", // as a client it stops at 1.2 unless told
+        },
         alpn_protocols: ["http/1.1"],
         tls_certificates: [
           { certificate_chain: file(tls.certificate), private_key: file(tls.key) },
