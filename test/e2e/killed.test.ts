@@ -50,17 +50,25 @@ describe("under steady load", { skip: skipWithoutRoot }, () => {
     assert.equal(shut.code, 28, "policy holds");
   }
 
-  test("a killed agent comes back and no request fails meanwhile", async () => {
-    const killed = present((await lab.status()).nodes[0], "node-1").pid;
-    const running = startLoad(lab, "web", products, "4", "--seconds", "5");
-    await running.ready;
-    process.kill(present(killed, "pid of the agent"), "SIGKILL");
-    await lab.until("another agent serves node-1", async () => {
-      const node = (await lab.status()).nodes[0];
-      return node?.pid !== undefined && node.pid !== killed && node.ready;
-    });
-    const report = await running.report;
-    assert.deepEqual(report.failures, []);
+  test("killed agents come back and no request fails meanwhile, on connections old or new", async () => {
+    const loads = [
+      startLoad(lab, "web", products, "4", "--seconds", "8"),
+      startLoad(lab, "web", products, "1", "--seconds", "8", "--fresh"),
+    ];
+    await Promise.all(loads.map(({ ready }) => ready));
+    for (const index of [0, 1, 0]) {
+      const killed = present((await lab.status()).nodes[index], `node-${index + 1}`).pid;
+      process.kill(present(killed, "pid of the agent"), "SIGKILL");
+      await lab.until(`another agent serves node-${index + 1}`, async () => {
+        const node = (await lab.status()).nodes[index];
+        return node?.pid !== undefined && node.pid !== killed && node.ready;
+      });
+    }
+    for (const { report } of loads) {
+      const { requests, failures } = await report;
+      assert.deepEqual(failures, []);
+      assert.ok(requests > 20, `${requests} requests`);
+    }
     await everythingWorks();
   });
 
