@@ -13,7 +13,7 @@ import { backoffMs } from "../base/backoff.ts";
 import { renderError } from "../base/error.ts";
 import { Scope } from "../base/scope.ts";
 import { Attachments, keyText } from "./attachments.ts";
-import { DeadPods } from "./cni-server/collect.ts";
+import { DeadPods } from "./cni-server/dead-pods.ts";
 import { ContainerPods } from "./cni-server/container-pods.ts";
 import { release } from "./cni-server/delete.ts";
 import { answer } from "./cni-server/dispatch.ts";

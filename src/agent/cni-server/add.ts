@@ -24,7 +24,7 @@ import type { AddressRequest } from "../ipam.ts";
 import type { NodeParts } from "../node-parts.ts";
 import { netnsInode, ownNetnsInode } from "../state/host.ts";
 import type { AttachmentRecord } from "../state/record.ts";
-import { isDead } from "./collect.ts";
+import { isDead } from "./dead-pods.ts";
 import { release } from "./delete.ts";
 import { findPod } from "./find-pod.ts";
 import { requireFreePorts } from "./host-ports.ts";

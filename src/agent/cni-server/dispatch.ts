@@ -17,8 +17,9 @@ import type { NodeParts } from "../node-parts.ts";
 import type { Turns } from "../turns.ts";
 import { add } from "./add.ts";
 import { check } from "./check.ts";
-import { requireReady, unlisted } from "./collect.ts";
+import { unlisted } from "./collect.ts";
 import { del } from "./delete.ts";
+import { requireReady } from "./ready.ts";
 
 export async function answer(
   bytes: Uint8Array,
