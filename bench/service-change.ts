@@ -102,7 +102,13 @@ class Agent {
   constructor(driver: ReturnType<typeof openKernelDriver>, count: number) {
     const silent = { debug() {}, info() {}, warn: fail, error: fail, with: () => silent };
     const clock = { now: () => performance.now(), sleep: () => Promise.resolve() };
-    this.#dataplane = new Dataplane(driver, [], clock, silent);
+    this.#dataplane = new Dataplane({
+      driver,
+      attachments: [],
+      isGone: () => false,
+      clock,
+      log: silent,
+    });
     this.#count = count;
     const resources = encodeNodeView(viewOf(manyServices(count)));
     this.#stage = new Map([...resources].map(([type, named]) => [type, new Map(named)]));

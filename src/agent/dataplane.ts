@@ -6,6 +6,10 @@
  * last is remembered, so that a change costs its difference; after a failure it is forgotten and the kernel is asked
  * what it has. A failed `attach` is taken back before it throws.
  *
+ * A pod's link outlives its namespace's path where a process, such as its sidecar, keeps the namespace alive. Nobody can
+ * look into that any more, and at the path may be another's by now: the link stays as it is until the attachment is
+ * released (cni-server/dead-pods.ts), and nothing else waits for it.
+ *
  * Not here: when (reconcile.ts, cni-server), and what the state is (core/dataplane).
  */
 
@@ -16,7 +20,7 @@ import type { Log } from "../base/log.ts";
 import { compileNode } from "../core/dataplane/compile-node.ts";
 import { planNode } from "../core/dataplane/plan-node.ts";
 import type { KernelDriver } from "../kernel/driver.ts";
-import type { NodeState, PodInterface } from "../model/node-state.ts";
+import type { NodeState, Plan, PodInterface } from "../model/node-state.ts";
 import type { Attachment, NodeView } from "../model/node-view.ts";
 import { Latest } from "./latest.ts";
 import { StaleConnections } from "./stale-connections.ts";
@@ -28,12 +32,23 @@ export interface PlanReport {
   readonly error?: string;
 }
 
+export interface DataplaneParts {
+  readonly driver: KernelDriver;
+  /** Those of before. */
+  readonly attachments: readonly Attachment[];
+  /** Whether the namespace behind a link of ours is no longer at its path. */
+  readonly isGone: (hostLink: string) => boolean;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
 export class Dataplane {
   /** The newest view, for readers that wait for something to appear in it. */
   readonly views: Latest<NodeView> = new Latest();
   /** The state that was brought into the kernel last. */
   readonly inForce: Latest<NodeState> = new Latest();
   readonly #driver: KernelDriver;
+  readonly #isGone: DataplaneParts["isGone"];
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #stale: StaleConnections;
@@ -43,8 +58,9 @@ export class Dataplane {
   #diagnostics: readonly Diagnostic[] = [];
   #lastPlan: PlanReport | undefined;
 
-  constructor(driver: KernelDriver, attachments: readonly Attachment[], clock: Clock, log: Log) {
+  constructor({ driver, attachments, isGone, clock, log }: DataplaneParts) {
     this.#driver = driver;
+    this.#isGone = isGone;
     this.#clock = clock;
     this.#log = log;
     this.#stale = new StaleConnections(driver, log);
@@ -161,12 +177,20 @@ export class Dataplane {
   /** Number of steps that it took. */
   #bring(wanted: NodeState, observed: NodeState): number {
     this.#applied = undefined;
-    const plan = planNode(wanted, observed);
+    const plan = this.#withoutGone(planNode(wanted, observed), observed);
     this.#log.debug("plan", { steps: plan.map((step) => step.kind) });
     this.#driver.apply(plan);
     this.#applied = wanted;
     this.inForce.set(wanted);
     return plan.length;
+  }
+
+  #withoutGone(plan: Plan, observed: NodeState): Plan {
+    const there = new Set(observed.links.map(({ name }) => name));
+    return plan.filter(
+      (step) =>
+        step.kind !== "link-add" || !there.has(step.link.name) || !this.#isGone(step.link.name),
+    );
   }
 
   #report(start: number, steps: number, error?: string): void {

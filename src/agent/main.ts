@@ -13,8 +13,8 @@ import { backoffMs } from "../base/backoff.ts";
 import { renderError } from "../base/error.ts";
 import { Scope } from "../base/scope.ts";
 import { Attachments, keyText } from "./attachments.ts";
-import { DeadPods } from "./cni-server/dead-pods.ts";
 import { ContainerPods } from "./cni-server/container-pods.ts";
+import { DeadPods, isDead } from "./cni-server/dead-pods.ts";
 import { release } from "./cni-server/delete.ts";
 import { answer } from "./cni-server/dispatch.ts";
 import { listenForCni } from "./cni-server/listen.ts";
@@ -107,6 +107,10 @@ function openParts(options: AgentOptions, deps: AgentDeps, joined: Promise<void>
   const pods = records.map((each) => each.attachment);
   const cooling = new Cooling(options.stateDir, bootId, clock);
   const addresses = pods.flatMap((each) => each.addresses);
+  const isGone = (hostLink: string) =>
+    attachments
+      .all()
+      .some((each) => each.attachment.hostLink === hostLink && isDead(each, { bootId }));
   const underlay = new Underlay(options.addresses, () => driver.hostLinks());
   return {
     node: options.node,
@@ -118,7 +122,7 @@ function openParts(options: AgentOptions, deps: AgentDeps, joined: Promise<void>
     attachments,
     joined,
     underlay,
-    dataplane: new Dataplane(driver, pods, clock, log),
+    dataplane: new Dataplane({ driver, attachments: pods, isGone, clock, log }),
     ipam: new Ipam({
       node: options.node,
       objects,

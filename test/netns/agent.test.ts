@@ -216,6 +216,31 @@ describe("an agent on the running kernel", { skip }, () => {
     assert.deepEqual((await node.status()).attachments, []);
   });
 
+  for (const [what, isTaken] of [
+    ["has no path any more", false],
+    ["is not at its path, but another's is", true],
+  ] as const) {
+    test(`adds pods although a dead one's namespace lives on and ${what}`, async () => {
+      node.showPods([{ name: "gone" }, { name: "new" }]);
+      const netns = freshNetns();
+      await added(cni("ADD", "c-gone", "gone", netns));
+      const alive = inNetns(netns, () => spawn("sleep", ["600"]));
+      try {
+        await node.stop();
+        deleteNetns(netns);
+        if (isTaken) createNetns(netns);
+        await node.restart();
+        await added(cni("ADD", "c-new", "new", freshNetns()));
+        assert.equal(ours().links.length, 2);
+        if (isTaken) assert.deepEqual(inNetns(netns, linkNames), ["lo"]);
+      } finally {
+        alive.kill();
+      }
+      for (const id of ["c-gone", "c-new"]) assert.equal((await cni("DEL", id)).exitCode, 0);
+      assert.deepEqual(ours(), { links: [], routes: [] });
+    });
+  }
+
   test("refuses an ADD whose interface is there already and leaves that one alone", async () => {
     node.showPods([{ name: "taken" }]);
     const netns = freshNetns();
@@ -383,6 +408,11 @@ function ours(): { readonly links: readonly string[]; readonly routes: readonly 
     .split("\n")
     .filter((line) => line.includes("dev hd"));
   return { links, routes };
+}
+
+function linkNames(): readonly string[] {
+  const lines = readFileSync("/proc/self/net/dev", "utf8").split("\n");
+  return lines.flatMap((line) => /^ *(\S+):/.exec(line)?.[1] ?? []);
 }
 
 /** The kernel takes a namespace's links away after the namespace. */
