@@ -71,6 +71,8 @@ function encodeForward(action: Forward): wire.RouteAction {
       ? { cluster: only.cluster }
       : { weightedClusters: { clusters: action.clusters.map(encodeWeighted) } }),
     timeout: encodeDuration(action.timeoutMs),
+    // A call of gRPC says how long its caller waits: that holds, and not beyond the route's own timeout (0: none).
+    maxGrpcTimeout: encodeDuration(action.timeoutMs),
     ...given("retryPolicy", action.retry && encodeRetry(action.retry)),
     ...given("prefixRewrite", action.prefixRewrite),
     ...given("regexRewrite", action.regexRewrite && encodeRegexRewrite(action.regexRewrite)),
@@ -135,7 +137,7 @@ function decodeHash(
 type RegexRewrite = NonNullable<Forward["regexRewrite"]>;
 
 function encodeRegexRewrite({ pattern, substitution }: RegexRewrite): wire.RegexMatchAndSubstitute {
-  return { pattern: { googleRe2: {}, regex: pattern }, substitution };
+  return { pattern: { regex: pattern }, substitution };
 }
 
 function decodeRegexRewrite(

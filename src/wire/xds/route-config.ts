@@ -42,6 +42,8 @@ export function encodeRouteConfig(config: RouteConfig): wire.RouteConfiguration 
     virtualHosts: config.virtualHosts.map(encodeVirtualHost),
     // Clusters may come a moment later than the route that names them; a route is not refused for that.
     validateClusters: { value: false },
+    // A host is the same host whatever port a client writes behind it.
+    ignorePortInHostMatching: true,
   };
 }
 
@@ -151,7 +153,7 @@ function encodePath(path: PathMatch): wire.RouteMatch {
     case "exact":
       return { path: path.value };
     case "regex":
-      return { safeRegex: { googleRe2: {}, regex: path.value } };
+      return { safeRegex: { regex: path.value } };
   }
 }
 

@@ -24,9 +24,9 @@ export function encodeStringMatch(match: StringMatch): StringMatcher {
     case "suffix":
       return { suffix: match.value };
     case "regex":
-      return { safeRegex: { googleRe2: {}, regex: match.value } };
+      return { safeRegex: { regex: match.value } };
     case "present":
-      return { safeRegex: { googleRe2: {}, regex: anything } };
+      return { safeRegex: { regex: anything } };
   }
 }
 

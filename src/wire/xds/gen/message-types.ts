@@ -193,12 +193,8 @@ export interface StringMatcher {
 
 /** envoy.type.matcher.v3.RegexMatcher */
 export interface RegexMatcher {
-  readonly googleRe2?: GoogleRe2 | undefined;
   readonly regex?: string | undefined;
 }
-
-/** envoy.type.matcher.v3.RegexMatcher.GoogleRE2 */
-export type GoogleRe2 = Readonly<Record<never, never>>;
 
 /** envoy.type.matcher.v3.PathMatcher */
 export interface PathMatcher {
@@ -399,6 +395,7 @@ export interface RouteConfiguration {
   readonly name?: string | undefined;
   readonly virtualHosts?: readonly VirtualHost[] | undefined;
   readonly validateClusters?: BoolValue | undefined;
+  readonly ignorePortInHostMatching?: boolean | undefined;
 }
 
 /** envoy.config.route.v3.VirtualHost */
@@ -458,6 +455,7 @@ export interface RouteAction {
   readonly regexRewrite?: RegexMatchAndSubstitute | undefined;
   readonly hostRewriteLiteral?: string | undefined;
   readonly timeout?: Duration | undefined;
+  readonly maxGrpcTimeout?: Duration | undefined;
   readonly retryPolicy?: RetryPolicy | undefined;
   readonly hashPolicy?: readonly HashPolicy[] | undefined;
   readonly requestMirrorPolicies?: readonly RequestMirrorPolicy[] | undefined;

@@ -295,12 +295,7 @@ export const StringMatcher: MessageType<t.StringMatcher> = message("envoy.type.m
 ]);
 
 export const RegexMatcher: MessageType<t.RegexMatcher> = message("envoy.type.matcher.v3.RegexMatcher", [
-  [1, "googleRe2", "message", "optional", () => GoogleRe2],
   [2, "regex", "string", "plain"],
-]);
-
-export const GoogleRe2: MessageType<t.GoogleRe2> = message("envoy.type.matcher.v3.RegexMatcher.GoogleRE2", [
-
 ]);
 
 export const PathMatcher: MessageType<t.PathMatcher> = message("envoy.type.matcher.v3.PathMatcher", [
@@ -479,6 +474,7 @@ export const RouteConfiguration: MessageType<t.RouteConfiguration> = message("en
   [1, "name", "string", "plain"],
   [2, "virtualHosts", "message", "many", () => VirtualHost],
   [7, "validateClusters", "message", "optional", () => BoolValue],
+  [14, "ignorePortInHostMatching", "bool", "plain"],
 ]);
 
 export const VirtualHost: MessageType<t.VirtualHost> = message("envoy.config.route.v3.VirtualHost", [
@@ -532,6 +528,7 @@ export const RouteAction: MessageType<t.RouteAction> = message("envoy.config.rou
   [32, "regexRewrite", "message", "optional", () => RegexMatchAndSubstitute],
   [6, "hostRewriteLiteral", "string", "optional"],
   [8, "timeout", "message", "optional", () => Duration],
+  [23, "maxGrpcTimeout", "message", "optional", () => Duration],
   [9, "retryPolicy", "message", "optional", () => RetryPolicy],
   [15, "hashPolicy", "message", "many", () => HashPolicy],
   [30, "requestMirrorPolicies", "message", "many", () => RequestMirrorPolicy],
