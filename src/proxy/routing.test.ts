@@ -150,7 +150,7 @@ describe("an outbound sidecar", () => {
     assert.deepEqual(await outcome("hole", "UH"), [503, "no healthy upstream", 2]);
     const [status, body, counted] = await outcome("refuses", "UF");
     assert.deepEqual([status, counted], [503, 1]);
-    assert.match(String(body), /reset reason: connection failure/);
+    assert.match(String(body), /reset reason: remote connection failure/);
   });
 
   test("sends what is not HTTP, or has no listener, where it was going", async () => {

@@ -257,8 +257,9 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
   /** Answers what is not even a request, and hangs up. */
   #refuseWith(status: number): void {
     this.#isLast = true;
+    const reason = STATUS_CODES[status] ?? "";
     this.transport.writeText(
-      `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n`,
+      `HTTP/1.1 ${status} ${reason}\r\ncontent-length: ${reason.length}\r\ncontent-type: text/plain\r\nconnection: close\r\n\r\n${reason}`,
     );
     this.#linger();
   }

@@ -22,6 +22,21 @@ export const watched: readonly string[] = [
   "x-heddle-peer",
   "content-type",
   "grpc-timeout",
+  // Instructions and notes of proxies, which a client cannot give: Envoy's.
+  "x-envoy-attempt-count",
+  "x-envoy-expected-rq-timeout-ms",
+  "x-envoy-force-trace",
+  "x-envoy-hedge-on-per-try-timeout",
+  "x-envoy-internal",
+  "x-envoy-ip-tags",
+  "x-envoy-max-retries",
+  "x-envoy-retriable-status-codes",
+  "x-envoy-retry-grpc-on",
+  "x-envoy-retry-on",
+  "x-envoy-upstream-alt-stat-name",
+  "x-envoy-upstream-rq-per-try-timeout-ms",
+  "x-envoy-upstream-rq-timeout-alt-response",
+  "x-envoy-upstream-rq-timeout-ms",
 ];
 
 export const ownMark: {
@@ -39,6 +54,10 @@ export const ownMark: {
   contentType: firstOwnMark + 4,
   grpcTimeout: firstOwnMark + 5,
 };
+
+const proxyNotes = watched.flatMap((name, index) =>
+  name.startsWith("x-envoy-") ? [firstOwnMark + index] : [],
+);
 
 const requestNames = new FieldNames(watched);
 const responseNames = new FieldNames([]);
@@ -76,6 +95,7 @@ export const requestDrops: DropTable = dropTable([
   mark.upgrade,
   ownMark.peer,
   ownMark.clientCertificate,
+  ...proxyNotes,
 ]);
 /** The request asks for another protocol, and may. Connection is written anew, with nothing but the upgrade in it. */
 export const upgradeRequestDrops: DropTable = dropTable([
@@ -83,6 +103,7 @@ export const upgradeRequestDrops: DropTable = dropTable([
   mark.disguised,
   ownMark.peer,
   ownMark.clientCertificate,
+  ...proxyNotes,
 ]);
 export const responseDrops: DropTable = dropTable([...hopByHop, mark.upgrade]);
 /** 1xx and 204 have no body and must not claim one (RFC 9110 §8.6, RFC 9112 §6.1). */
@@ -157,6 +178,23 @@ export function findField(head: Head, text: string, name: string): string | unde
     found = found === undefined ? value : `${found},${value}`;
   }
   return found;
+}
+
+/** Whether `takes` takes the value of one of the fields of the name (lower case). */
+export function anyFieldIs(
+  head: Head,
+  text: string,
+  name: string,
+  takes: (value: string) => boolean,
+): boolean {
+  for (let i = 0; i < head.count; i++) {
+    const start = head.slots[i * 4] ?? 0;
+    const end = head.slots[i * 4 + 1] ?? 0;
+    if (end - start !== name.length) continue;
+    if (text.slice(start, end).toLowerCase() !== name) continue;
+    if (takes(fieldValue(head, text, i))) return true;
+  }
+  return false;
 }
 
 /** Takes in what the peer's sidecar says of its workload, once, and only beside a verified certificate. */

@@ -92,6 +92,7 @@ describe("a route's match", () => {
     path,
     query,
     field: (name) => fields[name],
+    anyField: (name, takes) => (fields[name]?.split(" | ") ?? []).some(takes),
     destinationPort: 80,
     sourceAddress: "10.0.0.1",
     principal: undefined,
@@ -133,15 +134,26 @@ describe("a route's match", () => {
     }
   });
 
-  test("reads query parameters as they were meant", () => {
-    const match = compileRouteMatch({
-      path: { kind: "prefix", value: "/" },
-      headers: [],
-      queryParameters: [{ name: "q", match: { kind: "exact", value: "a b" } }],
-    });
+  test("compares query parameters as they are written", () => {
+    const matching = (match: StringMatch) =>
+      compileRouteMatch({
+        path: { kind: "prefix", value: "/" },
+        headers: [],
+        queryParameters: [{ name: "q", match }],
+      });
+    const match = matching({ kind: "exact", value: "a%20b" });
     assert.equal(match(subject("/", {}, "?x=1&q=a%20b")), true);
-    assert.equal(match(subject("/", {}, "?q=ab")), false);
+    assert.equal(match(subject("/", {}, "?x=1&q=a+b")), false);
+    assert.equal(match(subject("/", {}, "?q=c&q=a%20b")), false, "the first counts");
     assert.equal(match(subject("/", {})), false);
+    assert.equal(matching({ kind: "present" })(subject("/", {}, "?q")), true);
+  });
+
+  test("cannot be hidden from by another line of the same field", () => {
+    const fields = { "x-user": "guest | admin" };
+    assert.equal(header({ kind: "exact", value: "admin" })(subject("/", fields)), true);
+    assert.equal(header({ kind: "exact", value: "admin" }, true)(subject("/", fields)), false);
+    assert.equal(header({ kind: "prefix", value: "root" })(subject("/", fields)), false);
   });
 });
 

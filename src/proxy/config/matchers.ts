@@ -25,6 +25,8 @@ export interface Subject {
   readonly query: string;
   /** The value of a field (lower-case name) or pseudo-header; undefined when it is absent. */
   field(name: string): string | undefined;
+  /** Whether `takes` takes one of the field's values, where it comes in several lines. */
+  anyField(name: string, takes: (value: string) => boolean): boolean;
   readonly destinationPort: number;
   readonly sourceAddress: string;
   /** SPIFFE id without its scheme; undefined where there is no verified peer. */
@@ -78,16 +80,11 @@ export function compileHeader(header: HeaderMatch): Matcher {
       : (subject) => subject.field(name) !== undefined;
   }
   const text = compileText(header.match);
-  // Envoy: an absent field does not match, and so matches inverted.
+  // Line by line: a second line beside a forbidden value must not hide it from a rule that denies it (CVE-2026-26308).
+  // An absent field does not match, and so matches inverted.
   return header.invert
-    ? (subject) => {
-        const value = subject.field(name);
-        return value === undefined || !text(value);
-      }
-    : (subject) => {
-        const value = subject.field(name);
-        return value !== undefined && text(value);
-      };
+    ? (subject) => !subject.anyField(name, text)
+    : (subject) => subject.anyField(name, text);
 }
 
 export function compileText(match: StringMatch): TextMatcher {
@@ -222,7 +219,13 @@ function not(matcher: Matcher): Matcher {
   return (subject) => !matcher(subject);
 }
 
+/** As it is written, escapes and all: what Envoy compares and hashes. The first of several; empty without a `=`. */
 export function queryParameter(query: string, name: string): string | undefined {
   if (query === "") return undefined;
-  return new URLSearchParams(query).get(name) ?? undefined;
+  for (const pair of query.slice(1).split("&")) {
+    const equals = pair.indexOf("=");
+    if ((equals < 0 ? pair : pair.slice(0, equals)) !== name) continue;
+    return equals < 0 ? "" : pair.slice(equals + 1);
+  }
+  return undefined;
 }

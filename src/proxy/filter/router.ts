@@ -2,8 +2,9 @@
  * The last handler of a forwarding route: cluster by weight, the head that goes out, then a host and its connection.
  *
  * The head is composed once per exchange, on the handler's own time, while the request's bytes are still in place; every
- * try sends the same head. What is put in: `x-request-id` and `x-forwarded-proto` where they are missing (Envoy's), the
- * verified caller as `x-forwarded-client-cert` on inbound mutual TLS, and the configured edits.
+ * try sends the same head, but for its number. What is put in: `x-request-id` and `x-forwarded-proto` where they are
+ * missing, which try it is, how long the route waits, and what the path and the host were before a rewrite (all Envoy's);
+ * the verified caller as `x-forwarded-client-cert` on inbound mutual TLS; and the configured edits.
  */
 
 import { randomUUID } from "node:crypto";
@@ -39,8 +40,12 @@ export function router(
 ): Handler {
   const choose = chooser(destinations, environment);
   const { path, ignoreCase = false } = forwarding.match;
-  const rewrite = compileRewrite(path, ignoreCase, forwarding.action);
   const { hostRewrite, hash } = forwarding.action;
+  const changes: Changes = {
+    rewrite: compileRewrite(path, ignoreCase, forwarding.action),
+    hostRewrite,
+    notes: `${tryNumber(1)}${expectedWait(forwarding.action)}`,
+  };
   const { mirroring } = forwarding;
   const key = hash === undefined || hash.length === 0 ? undefined : hashKey(hash);
   return (exchange) => {
@@ -54,7 +59,7 @@ export function router(
     exchange.editResponse(destination.responseEdit);
     exchange.attempt = attempt;
     key?.(exchange);
-    exchange.outgoing = compose(exchange, destination, rewrite, hostRewrite);
+    exchange.outgoing = compose(exchange, destination, changes);
     mirroring?.(exchange);
     attempt(exchange);
     if (exchange.shadows !== undefined) sendCopies(exchange.shadows, attempt);
@@ -76,14 +81,37 @@ function attempt(exchange: Exchange): void {
   }
   const isAgain = exchange.host !== undefined;
   exchange.beginAttempt(host);
+  if (isAgain) exchange.outgoing = numbered(exchange.outgoing, exchange.attempts);
   host.serve(exchange, isAgain);
+}
+
+function tryNumber(attempt: number): string {
+  return `x-envoy-attempt-count: ${attempt}\r\n`;
+}
+
+/** The head of a later try. The line is ours: one that came in was dropped. */
+function numbered(outgoing: string, attempt: number): string {
+  return outgoing.replace(/^x-envoy-attempt-count: \d+\r\n/m, tryNumber(attempt));
+}
+
+/** How long this proxy waits for the answer to one try, where it does not wait for ever. */
+function expectedWait({ timeoutMs, retry }: Forward): string {
+  const limits = [timeoutMs, retry?.perTryTimeoutMs ?? 0].filter((ms) => ms > 0);
+  return limits.length === 0 ? "" : `x-envoy-expected-rq-timeout-ms: ${Math.min(...limits)}\r\n`;
+}
+
+/** What a route changes in every head. */
+interface Changes {
+  readonly rewrite: ((path: string) => string) | undefined;
+  readonly hostRewrite: string | undefined;
+  /** Complete lines. */
+  readonly notes: string;
 }
 
 function compose(
   exchange: Exchange,
   destination: Destination,
-  rewrite: ((path: string) => string) | undefined,
-  hostRewrite: string | undefined,
+  { rewrite, hostRewrite, notes }: Changes,
 ): string {
   const { head, text, peer } = exchange;
   const edit = destination.requestEdit;
@@ -98,8 +126,17 @@ function compose(
     : `${exchange.method} ${target} HTTP/1.1\r\n`;
 
   let dropped = edit?.dropped;
+  let originals = "";
   const authority = edit?.authority ?? hostRewrite ?? exchange.targetAuthority;
   if (authority !== undefined) dropped = new Set([...(dropped ?? []), "host"]);
+  if (rewrite !== undefined) {
+    originals += `x-envoy-original-path: ${exchange.path}${exchange.query}\r\n`;
+    dropped = new Set([...(dropped ?? []), "x-envoy-original-path"]);
+  }
+  if (hostRewrite !== undefined) {
+    originals += `x-envoy-original-host: ${exchange.authority}\r\n`;
+    dropped = new Set([...(dropped ?? []), "x-envoy-original-host"]);
+  }
   if (head.nominates) dropped = new Set([...(dropped ?? []), ...nominatedNames(head, text)]);
   const drops = exchange.wantsUpgrade ? upgradeRequestDrops : requestDrops;
   let out = line;
@@ -108,6 +145,7 @@ function compose(
   if (head.isChunked) out += chunkedLine;
   if (head.fieldAt(ownMark.requestId) < 0) out += `x-request-id: ${randomUUID()}\r\n`;
   if (head.fieldAt(ownMark.forwardedProto) < 0) out += "x-forwarded-proto: http\r\n";
+  out += notes + originals;
   if (peer.principal !== undefined) {
     out += `x-forwarded-client-cert: URI=spiffe://${peer.principal}\r\n`;
   }

@@ -408,6 +408,7 @@ function connectionSubject(peer: Peer): Subject {
     path: undefined,
     query: "",
     field: () => undefined,
+    anyField: () => false,
     destinationPort: peer.destinationPort,
     sourceAddress: peer.sourceAddress,
     principal: peer.principal,

@@ -13,7 +13,7 @@
 
 import { mark } from "../../wire/http1/field-names.ts";
 import { lineValue } from "../../wire/http2/lines.ts";
-import { fieldValue, findField } from "../codec/heads.ts";
+import { anyFieldIs, fieldValue, findField } from "../codec/heads.ts";
 import type { Target } from "../codec/target.ts";
 import type { HttpUpstream } from "../codec/upstream.ts";
 import type { CompiledEdit } from "../config/header-edits.ts";
@@ -175,6 +175,14 @@ export class Exchange implements Subject {
     }
     if (name === "host") return this.authority;
     return findField(this.head, this.text, name);
+  }
+
+  anyField(name: string, takes: (value: string) => boolean): boolean {
+    if (name.charCodeAt(0) !== 58 && name !== "host") {
+      return anyFieldIs(this.head, this.text, name, takes);
+    }
+    const value = this.field(name);
+    return value !== undefined && takes(value);
   }
 
   editResponse(edit: CompiledEdit | undefined): void {
@@ -459,7 +467,7 @@ export class Exchange implements Subject {
       }
     }
     if (this.retries?.afterFailure(this, failure) === true) return;
-    const reply = replyFor(failure);
+    const reply = replyFor(failure, this.attempts > 1);
     const flag = this.isRetryLimited ? "URX" : reply.flag;
     this.respond(reply.status, flag, reply.body, `upstream_failure{${failure}}`);
   }

@@ -39,18 +39,32 @@ export interface LocalReply {
   readonly body: string;
 }
 
-const reset = "upstream connect error or disconnect/reset before headers. reset reason:";
-
-const replies: Readonly<Record<Failure, LocalReply>> = {
-  "connect-failure": { status: 503, flag: "UF", body: `${reset} connection failure` },
-  reset: { status: 503, flag: "UC", body: `${reset} connection termination` },
-  refused: { status: 503, flag: "UC", body: `${reset} remote refused stream reset` },
-  overflow: { status: 503, flag: "UO", body: `${reset} overflow` },
-  "no-host": { status: 503, flag: "UH", body: "no healthy upstream" },
-  "per-try-timeout": { status: 504, flag: "UT", body: "upstream request timeout" },
-  "protocol-error": { status: 502, flag: "UPE", body: `${reset} protocol error` },
+/** Why a connection failed, in Envoy's words. */
+const resets: Readonly<Record<Exclude<Failure, "no-host" | "per-try-timeout">, string>> = {
+  "connect-failure": "remote connection failure",
+  reset: "connection termination",
+  refused: "remote refused stream reset",
+  overflow: "overflow",
+  "protocol-error": "protocol error",
 };
 
-export function replyFor(failure: Failure): LocalReply {
-  return replies[failure];
+const replies: Readonly<Record<Failure, Omit<LocalReply, "body">>> = {
+  "connect-failure": { status: 503, flag: "UF" },
+  reset: { status: 503, flag: "UC" },
+  refused: { status: 503, flag: "UC" },
+  overflow: { status: 503, flag: "UO" },
+  "no-host": { status: 503, flag: "UH" },
+  "per-try-timeout": { status: 504, flag: "UT" },
+  "protocol-error": { status: 502, flag: "UPE" },
+};
+
+export function replyFor(failure: Failure, hasRetried = false): LocalReply {
+  return { ...replies[failure], body: bodyFor(failure, hasRetried) };
+}
+
+function bodyFor(failure: Failure, hasRetried: boolean): string {
+  if (failure === "no-host") return "no healthy upstream";
+  if (failure === "per-try-timeout") return "upstream request timeout";
+  const reason = hasRetried ? "retried and the latest reset reason" : "reset reason";
+  return `upstream connect error or disconnect/reset before headers. ${reason}: ${resets[failure]}`;
 }
