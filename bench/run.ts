@@ -18,20 +18,9 @@ const benches: Readonly<Record<string, () => Promise<BenchResult>>> = {
   "grpc-hop": async () => (await import("./grpc-hop.ts")).run(),
   observation: async () => (await import("./observation.ts")).run(),
   forecast: async () => (await import("./forecast.ts")).run(),
-  "cni-add": async () => {
-    const result = await (await import("./cni-add.ts")).run();
-    const { ours, reference, floor, ratio, ...details } = result;
-    return {
-      bench: "cni-add",
-      unit: "milliseconds from exec to result (p50; the ratio is the worse of p50 and p99)",
-      ours: ours.p50Ms,
-      floor: floor.p50Ms,
-      rivals: { reference: reference.p50Ms },
-      ratio: { floor: ratio.floor, reference: Math.max(ratio.p50, ratio.p99) },
-      growth: [],
-      details: { ...details, ours, reference, ratio },
-    };
-  },
+  "cni-add": async () => (await import("./cni-add.ts")).run(),
+  "cni-add-parallel": async () => (await import("./cni-add-parallel.ts")).run(),
+  "pod-to-pod": async () => (await import("./pod-to-pod.ts")).run(),
   "service-path": async () => (await import("./service-path.ts")).run(),
   "services-load": async () => (await import("./services-load.ts")).run(),
   "service-change": async () => (await import("./service-change.ts")).run(),

@@ -1,0 +1,150 @@
+/**
+ * Two pods on two nodes, joined twice: by Heddle, and by hand.
+ *
+ *                 ┌ eth0 ─ node one ═ hdvxlan ═ node two ─ eth0 ┐
+ *     pod client ─┤                                             ├─ pod server
+ *                 └ eth1 ─ bare one ═══ vxlan ═══ bare two ─ eth1 ┘
+ *
+ * Both ways are the same links and routes: a veth pair into a namespace that forwards, a VXLAN device without learning
+ * over a veth pair, and the same at the other end. Heddle's has its whole table in both nodes: policies for both pods,
+ * other pods, and a thousand Services. The one by hand has no table at all.
+ */
+
+import { execFileSync } from "node:child_process";
+import type { AddressBlock } from "../../src/api/heddle/v1.ts";
+import type { Node, Pod } from "../../src/api/k8s/core.ts";
+import type { NetworkPolicy, NetworkPolicyPeer } from "../../src/api/k8s/network-policy.ts";
+import type { Resource } from "../../src/api/resource.ts";
+import { compileNode } from "../../src/core/dataplane/compile-node.ts";
+import { viewFor } from "../../src/core/registry/view.ts";
+import { worldOf } from "../../src/core/registry/world.ts";
+import { ip, type Netns, type TestNetwork, TestNode } from "../../test/netns/dataplane-node.ts";
+import { manyServices } from "../service-views.ts";
+
+const otherServices = 1_000;
+const otherPods = 200;
+
+export interface Ways {
+  readonly client: Netns;
+  readonly server: Netns;
+  /** The server's address by Heddle, and by hand. */
+  readonly heddle: string;
+  readonly byHand: string;
+}
+
+export function joinTwice(network: TestNetwork): Ways {
+  const world = worldOf(objects);
+  const one = new TestNode(network, "one", world);
+  const two = new TestNode(network, "two", world);
+  underlay(one.host, "192.0.2.1", two.host, "192.0.2.2");
+  for (const [name, node] of [
+    ["one", one],
+    ["two", two],
+  ] as const) {
+    const services = manyServices(otherServices);
+    const view = { ...viewFor(world, name), services };
+    const features = { vxlan: true, nftables: true };
+    node.realise(compileNode(view, node.attachments, features).value);
+  }
+  const [client, server] = [one.pod("bench/client"), two.pod("bench/server")];
+  return { client, server, heddle: addresses.server, byHand: byHand(network, client, server) };
+}
+
+const addresses = { client: "10.244.0.1", server: "10.244.0.65" };
+
+function underlay(one: Netns, oneAddress: string, two: Netns, twoAddress: string): void {
+  ip(one, `link add uplink type veth peer name uplink netns ${two.name}`);
+  for (const [netns, address] of [
+    [one, oneAddress],
+    [two, twoAddress],
+  ] as const) {
+    ip(netns, `address add ${address}/24 dev uplink; link set uplink up`);
+  }
+}
+
+/** Answers the server's address. */
+function byHand(network: TestNetwork, client: Netns, server: Netns): string {
+  const ends = [
+    { bare: network.netns(), pod: client, name: "one", number: 1, other: 2 },
+    { bare: network.netns(), pod: server, name: "two", number: 2, other: 1 },
+  ] as const;
+  underlay(ends[0].bare, "192.0.2.1", ends[1].bare, "192.0.2.2");
+  for (const { bare, pod, number, other } of ends) {
+    network.sysctl(bare, "net/ipv4/ip_forward", "1");
+    ip(bare, `link add pod mtu 1450 type veth peer name eth1 netns ${pod.name}`);
+    ip(pod, `address add 198.18.${number}.2/24 dev eth1; link set eth1 up`);
+    ip(
+      bare,
+      `address add 198.18.${number}.1/24 dev pod; link set pod up
+       link add overlay address 02:00:00:00:00:0${number} mtu 1450 type vxlan id 7 dstport 4789 local 192.0.2.${number} nolearning
+       address add 198.18.0.${number}/32 dev overlay; link set overlay up
+       neigh replace 198.18.0.${other} lladdr 02:00:00:00:00:0${other} dev overlay
+       route add 198.18.${other}.0/24 via 198.18.0.${other} dev overlay onlink`,
+    );
+    bridgeTo(bare, `02:00:00:00:00:0${other}`, `192.0.2.${other}`);
+    ip(pod, `route add 198.18.${other}.0/24 via 198.18.${number}.1 dev eth1`);
+  }
+  return "198.18.2.2";
+}
+
+function bridgeTo(netns: Netns, mac: string, remote: string): void {
+  execFileSync("bridge", [
+    ...["-n", netns.name, "fdb", "append", mac],
+    ...["dev", "overlay", "dst", remote, "self", "permanent"],
+  ]);
+}
+
+const objects: readonly Resource[] = [
+  ...nodeObjects("one", "192.0.2.1", "10.244.0.0/26"),
+  ...nodeObjects("two", "192.0.2.2", "10.244.0.64/26"),
+  podOf("client", "one", addresses.client),
+  podOf("server", "two", addresses.server),
+  // Known to both nodes and attached to neither: identities and addresses for the maps.
+  ...Array.from({ length: otherPods }, (_, i) => podOf(`other-${i}`, "three", `10.244.1.${i}`)),
+  policyOf("client", { egress: [{ to: [isApp("server")] }] }),
+  policyOf("server", {
+    ingress: [{ from: [isApp("client")], ports: [{ port: 5001, endPort: 5003 }] }],
+  }),
+];
+
+function nodeObjects(name: string, address: string, cidr: string): readonly Resource[] {
+  const node: Node = {
+    apiVersion: "v1",
+    kind: "Node",
+    metadata: { name },
+    status: { addresses: [{ type: "InternalIP", address }] },
+  };
+  const block: AddressBlock = {
+    apiVersion: "heddle.dev/v1",
+    kind: "AddressBlock",
+    metadata: { name: cidr.replace("/", "-") },
+    spec: { cidr, node: name },
+  };
+  return [node, block];
+}
+
+function podOf(name: string, nodeName: string, podIP: string): Pod {
+  return {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { namespace: "bench", name, uid: name, labels: { app: name } },
+    spec: { nodeName, containers: [] },
+    status: { phase: "Running", podIP },
+  };
+}
+
+function isApp(app: string): NetworkPolicyPeer {
+  return { podSelector: { matchLabels: { app } } };
+}
+
+function policyOf(
+  app: string,
+  rules: Pick<NetworkPolicy["spec"], "ingress" | "egress">,
+): NetworkPolicy {
+  return {
+    apiVersion: "networking.k8s.io/v1",
+    kind: "NetworkPolicy",
+    metadata: { namespace: "bench", name: app },
+    spec: { podSelector: { matchLabels: { app } }, policyTypes: ["Ingress", "Egress"], ...rules },
+  };
+}
