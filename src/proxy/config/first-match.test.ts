@@ -42,6 +42,7 @@ function requestFor(path: string, hasUser: boolean): Subject {
     path,
     query: "",
     field: (name) => (name === "x-user" && hasUser ? "ann" : undefined),
+    anyField: (name, takes) => name === "x-user" && hasUser && takes("ann"),
     destinationPort: 80,
     sourceAddress: "10.0.0.1",
     principal: undefined,
