@@ -71,6 +71,8 @@ export type NetworkFilter =
         | { readonly kind: "inline"; readonly config: RouteConfig };
       /** L7 authorization in order of evaluation: deny before allow. */
       readonly rbac: readonly Rbac[];
+      /** Of all requests together that authorization lets through. */
+      readonly rateLimit?: RateLimit;
     }
   | {
       readonly kind: "tcp";
@@ -103,6 +105,8 @@ export interface Route {
   readonly responseHeaders?: HeaderEdit;
   readonly fault?: Fault;
   readonly cors?: Cors;
+  /** Of the route's requests, in this proxy. */
+  readonly rateLimit?: RateLimit;
 }
 
 export interface RouteMatch {
@@ -214,6 +218,14 @@ export interface RetryPolicy {
   readonly retriableStatusCodes: readonly number[];
   readonly baseBackoffMs: number;
   readonly maxBackoffMs: number;
+}
+
+/** A bucket that starts full. Numbers are requests. */
+export interface RateLimit {
+  /** How many may come at once. */
+  readonly maxTokens: number;
+  readonly tokensPerFill: number;
+  readonly fillIntervalMs: number;
 }
 
 export interface Fault {

@@ -6,6 +6,7 @@ import type { ProxyNode } from "../model/proxy-config.ts";
 import type { MetricRegistry } from "../telemetry/registry.ts";
 import type { Losses } from "./observe/losses.ts";
 import type { TimerWheel } from "./timer-wheel.ts";
+import type { TokenBuckets } from "./token-buckets.ts";
 
 export interface Environment {
   /** Monotonic milliseconds, for durations and timeouts. */
@@ -21,6 +22,7 @@ export interface Environment {
   readonly wheel: TimerWheel;
   readonly metrics: MetricRegistry;
   readonly losses: Losses;
+  readonly buckets: TokenBuckets;
   readonly node: ProxyNode;
   readonly trustDomain: string;
   readonly limits: ProxyLimits;

@@ -22,6 +22,7 @@ import { adminServer, listen, metricsServer, readinessServer } from "./observe/a
 import { Losses } from "./observe/losses.ts";
 import { Sidecar } from "./sidecar.ts";
 import { TimerWheel } from "./timer-wheel.ts";
+import { TokenBuckets } from "./token-buckets.ts";
 import { warmUp } from "./warm-up.ts";
 
 export interface ProxyDependencies {
@@ -141,6 +142,7 @@ export function createSidecar(
     wheel: new TimerWheel(now),
     metrics: new MetricRegistry(),
     losses: new Losses(),
+    buckets: new TokenBuckets(now),
     node: bootstrap.proxy,
     trustDomain: bootstrap.trustDomain,
     limits: { ...defaultProxyLimits, ...deps.limits },

@@ -17,6 +17,7 @@ import type {
   Permission,
   Principal,
   ProxyConfig,
+  RateLimit,
   Rbac,
   Route,
   RouteAction,
@@ -145,6 +146,12 @@ const action: fc.Arbitrary<RouteAction> = fc.oneof(
   }),
 );
 
+const rateLimit: fc.Arbitrary<RateLimit> = fc.record({
+  maxTokens: fc.integer({ min: 1, max: 100_000 }),
+  tokensPerFill: fc.integer({ min: 1, max: 100_000 }),
+  fillIntervalMs: fc.integer({ min: 1, max: 3_600_000 }),
+});
+
 const route: fc.Arbitrary<Route> = fc.record(
   {
     name,
@@ -164,6 +171,7 @@ const route: fc.Arbitrary<Route> = fc.record(
     action,
     ...edits,
     cors,
+    rateLimit,
     fault: fc.record(
       {
         delay: fc.record({ percent, fixedMs: ms }),
@@ -244,15 +252,19 @@ const rbac: fc.Arbitrary<Rbac> = fc.record({
 const rbacs = fc.array(rbac, { maxLength: 2 });
 
 const filter: fc.Arbitrary<NetworkFilter> = fc.oneof(
-  fc.record({
-    kind: fc.constant("http" as const),
-    statPrefix: name,
-    routes: fc.oneof(
-      fc.record({ kind: fc.constant("rds" as const), name }),
-      fc.record({ kind: fc.constant("inline" as const), config: routeConfig }),
-    ),
-    rbac: rbacs,
-  }),
+  fc.record(
+    {
+      kind: fc.constant("http" as const),
+      statPrefix: name,
+      routes: fc.oneof(
+        fc.record({ kind: fc.constant("rds" as const), name }),
+        fc.record({ kind: fc.constant("inline" as const), config: routeConfig }),
+      ),
+      rbac: rbacs,
+      rateLimit,
+    },
+    { requiredKeys: ["kind", "statPrefix", "routes", "rbac"] },
+  ),
   fc.record(
     {
       kind: fc.constant("tcp" as const),

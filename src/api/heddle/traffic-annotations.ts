@@ -9,6 +9,19 @@ import type { Resource } from "../resource.ts";
 /** Of a DestinationRule: callers check the host's endpoints so. A ServiceProbe. */
 export const healthCheckAnnotation = "heddle.dev/health-check";
 
+/**
+ * Of a Service: each pod's sidecar lets so many requests in, from all callers together. Of a VirtualService: each caller's
+ * sidecar sends so many by each of its routes. A RateLimitSetting.
+ */
+export const localRateLimitAnnotation = "heddle.dev/local-rate-limit";
+
+/** So many requests in each interval (`per`, a duration: 1s unless given), and so many at once (`burst`: as many). */
+export interface RateLimitSetting {
+  readonly requests: number;
+  readonly per?: string;
+  readonly burst?: number;
+}
+
 /** A Kubernetes probe, asked by callers at the endpoint's own port; defaults are Kubernetes'. */
 export interface ServiceProbe {
   readonly httpGet?: {
@@ -27,6 +40,11 @@ export interface ServiceProbe {
 /** Parses an annotation that passed validation; undefined where there is none, or nothing that can be read. */
 export function healthCheckOf(object: Resource): ServiceProbe | undefined {
   return jsonOf(object, healthCheckAnnotation) as ServiceProbe | undefined;
+}
+
+/** As `healthCheckOf`. */
+export function localRateLimitOf(object: Resource): RateLimitSetting | undefined {
+  return jsonOf(object, localRateLimitAnnotation) as RateLimitSetting | undefined;
 }
 
 function jsonOf({ metadata }: Resource, name: string): unknown {

@@ -26,10 +26,10 @@ import { podSpec } from "./k8s/pod.ts";
 import { endpointSliceFields, podWeight, serviceAnnotations, serviceSpec } from "./k8s/service.ts";
 import { metadata } from "./metadata.ts";
 import { dnsLabel, dnsSubdomain } from "./names.ts";
-import { type Check, issuesOf, refine } from "./schema/check.ts";
+import { type Check, issuesOf, type Place, refine } from "./schema/check.ts";
 import { type Fields, mapOf, record } from "./schema/record.ts";
 import { anything, boolean, oneOf, text } from "./schema/scalar.ts";
-import { destinationRuleAnnotations } from "./traffic-annotations.ts";
+import { destinationRuleAnnotations, rateLimitAnnotation } from "./traffic-annotations.ts";
 
 interface KindSchema {
   readonly name: Check;
@@ -91,13 +91,22 @@ const schemas: Readonly<Record<string, KindSchema>> = {
     fields: { "spec!": destinationRuleSpec },
     whole: destinationRuleAnnotations,
   },
-  VirtualService: { name: dnsSubdomain, fields: { "spec!": virtualServiceSpec } },
+  VirtualService: {
+    name: dnsSubdomain,
+    fields: { "spec!": virtualServiceSpec },
+    whole: rateLimitAnnotation,
+  },
   Gateway: { name: dnsSubdomain, fields: { "spec!": gatewaySpec } },
-  Service: { name: dnsLabel, fields: { "spec!": serviceSpec }, whole: serviceAnnotations },
+  Service: { name: dnsLabel, fields: { "spec!": serviceSpec }, whole: serviceRules },
   EndpointSlice: { name: dnsSubdomain, fields: endpointSliceFields },
   Deployment: { name: dnsSubdomain, fields: { "spec!": deploymentSpec } },
   Pod: { name: dnsSubdomain, fields: { "spec!": podSpec }, whole: podWeight },
 };
+
+function serviceRules(service: unknown, at: Place): void {
+  serviceAnnotations(service, at);
+  rateLimitAnnotation(service, at);
+}
 
 const checks: ReadonlyMap<string, Check> = new Map(
   Object.entries(schemas).map(([name, schema]) => [name, checkFor(name, schema)]),

@@ -5,6 +5,8 @@ import { validateObject } from "./object.ts";
 
 const specs: Readonly<Record<string, unknown>> = {
   DestinationRule: { host: "cart" },
+  Service: { ports: [{ port: 80 }] },
+  VirtualService: { hosts: ["cart"], http: [{ directResponse: { status: 204 } }] },
 };
 
 function issues(kind: string, annotation: string, value: string): readonly string[] {
@@ -48,6 +50,20 @@ const cases: readonly Case[] = [
     "health-check",
     '{"httpGet":{"path":"/","port":8080}}',
     'metadata.annotations["heddle.dev/health-check"].httpGet.port: unknown field',
+  ],
+  ["Service", "local-rate-limit", '{"requests":100}'],
+  ["VirtualService", "local-rate-limit", '{"requests":10,"per":"1m","burst":3}'],
+  [
+    "Service",
+    "local-rate-limit",
+    '{"requests":0}',
+    'metadata.annotations["heddle.dev/local-rate-limit"].requests: must be 1..1000000, got 0',
+  ],
+  [
+    "VirtualService",
+    "local-rate-limit",
+    '{"per":"1s"}',
+    'metadata.annotations["heddle.dev/local-rate-limit"].requests: is required',
   ],
 ];
 

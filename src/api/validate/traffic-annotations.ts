@@ -1,7 +1,8 @@
 /** Annotations whose values are JSON: each says what is wrong with it as a field of a spec would. */
 
-import { healthCheckAnnotation } from "../heddle/traffic-annotations.ts";
+import { healthCheckAnnotation, localRateLimitAnnotation } from "../heddle/traffic-annotations.ts";
 import type { Resource } from "../resource.ts";
+import { duration } from "./duration.ts";
 import { headerName } from "./istio/match.ts";
 import { type Check, type Place, refine } from "./schema/check.ts";
 import { list, record } from "./schema/record.ts";
@@ -33,8 +34,18 @@ const serviceProbe: Check = refine<Readonly<Record<string, unknown>>>(
   },
 );
 
+const rateLimit: Check = record({
+  "requests!": integer(1, 1_000_000),
+  per: duration(),
+  burst: integer(1, 1_000_000),
+});
+
 export const destinationRuleAnnotations: (object: unknown, at: Place) => void = jsonAnnotations({
   [healthCheckAnnotation]: serviceProbe,
+});
+
+export const rateLimitAnnotation: (object: unknown, at: Place) => void = jsonAnnotations({
+  [localRateLimitAnnotation]: rateLimit,
 });
 
 function jsonAnnotations(

@@ -33,6 +33,7 @@ import {
   routeMatch,
   stringMatch,
 } from "./http-match.ts";
+import { rateLimitOf } from "./rate-limit.ts";
 import { retryPolicy } from "./retry.ts";
 
 /** Routes for requests that the proxy sends to `listenPort`. */
@@ -42,6 +43,7 @@ export function httpRoutes(
   listenPort: number,
 ): readonly Route[] {
   const routes: Route[] = [];
+  const limit = rateLimitOf(rules);
   for (const [index, rule] of (rules.spec.http ?? []).entries()) {
     const place = { rules, path: `spec.http[${index}]`, listenPort };
     for (const { name, match } of matchesOf(context, rule, listenPort)) {
@@ -52,6 +54,7 @@ export function httpRoutes(
         action: actionOf(context, rule, place),
         ...editsOf(rule.headers),
         ...faultOf(rule),
+        ...(limit === undefined ? {} : { rateLimit: limit }),
         ...(rule.corsPolicy === undefined ? {} : { cors: corsOf(rule.corsPolicy) }),
       });
       if (matchesEverything(match)) return routes;

@@ -37,6 +37,31 @@ function policy(spec: string, namespace = "shop", name = "policy"): string {
   return `kind: AuthorizationPolicy\nmetadata: { name: ${name}, namespace: ${namespace} }\nspec: ${spec}`;
 }
 
+describe("a Service with a local rate limit", () => {
+  test("limits its pods' HTTP ports, and no others", () => {
+    const limited = shop.replace(
+      "main: 9000 } }",
+      'main: 9000 }, annotations: { heddle.dev/local-rate-limit: \'{"requests":5,"per":"1m","burst":9}\' } }',
+    );
+    const limits = (pod: string) =>
+      compileFor(meshWorld(limited), pod)
+        .value.listeners.filter(({ direction }) => direction === "inbound")
+        .flatMap(({ filterChains }) => filterChains)
+        .flatMap(({ name, filter }) =>
+          filter.kind === "http" && filter.rateLimit !== undefined
+            ? [`${name} ${Object.values(filter.rateLimit).join(" ")}`]
+            : [],
+        );
+    assert.deepEqual(limits("shop/cart"), [
+      "0.0.0.0_8080-mesh-http 9 5 60000",
+      "0.0.0.0_8080-plain-http 9 5 60000",
+      "0.0.0.0_9000-mesh-http 9 5 60000",
+      "0.0.0.0_9000-plain-http 9 5 60000",
+    ]);
+    assert.deepEqual(limits("shop/web"), []);
+  });
+});
+
 describe("a port's mode", () => {
   const requests: Readonly<Record<string, InboundRequest>> = {
     "mesh TLS with HTTP": { port: 8080, tls: mesh(), http: http() },

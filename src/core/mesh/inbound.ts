@@ -23,6 +23,7 @@ import type {
   Listener,
   NetworkFilter,
   ProxyNode,
+  RateLimit,
 } from "../../model/proxy-config.ts";
 import { servicePortsOf } from "../registry/services.ts";
 import { namespaceOf } from "../registry/workloads.ts";
@@ -48,6 +49,7 @@ import {
   type PortProtocol,
   protocolOf,
 } from "./protocol.ts";
+import { rateLimitOf } from "./rate-limit.ts";
 import { inboundRetry } from "./retry.ts";
 
 export interface Inbound {
@@ -65,8 +67,14 @@ export function inbound(context: ProxyContext, pod: Pod, proxy: ProxyNode): Inbo
     if (!known.has(port)) known.set(port, { protocol: "detect" });
   }
   const served = [...known].sort(([a], [b]) => a - b);
-  const chains = served.flatMap(([port, { protocol }]) =>
-    portChains({ port, protocol, mode: modeOfPort(modes, port), authorization }),
+  const chains = served.flatMap(([port, { protocol, rateLimit }]) =>
+    portChains({
+      port,
+      protocol,
+      mode: modeOfPort(modes, port),
+      authorization,
+      ...(rateLimit === undefined ? {} : { rateLimit }),
+    }),
   );
   const others = portChains({ protocol: "detect", mode: modes.mode, authorization });
   return {
@@ -104,6 +112,8 @@ interface ServedPort {
   readonly protocol: PortProtocol;
   /** The first Service that names the port, for metrics. */
   readonly service?: NonNullable<Cluster["service"]>;
+  /** That Service's. */
+  readonly rateLimit?: RateLimit;
 }
 
 /** Ports of the pod behind some Service, with the protocol that the Service says. */
@@ -116,7 +126,12 @@ function servedPorts(context: ProxyContext, pod: Pod, proxy: ProxyNode): Map<num
     const namespace = namespaceOf(service);
     const host = serviceHost(namespace, name);
     if (before === undefined) {
-      served.set(number, { protocol, service: { namespace, name, host, port: port.port } });
+      const limit = rateLimitOf(service);
+      served.set(number, {
+        protocol,
+        service: { namespace, name, host, port: port.port },
+        ...(limit === undefined ? {} : { rateLimit: limit }),
+      });
     } else if (before.protocol !== protocol) {
       context.note({
         severity: "warning",
@@ -161,6 +176,7 @@ interface PortSettings {
   readonly protocol: PortProtocol;
   readonly mode: EffectiveMode;
   readonly authorization: WorkloadAuthorization;
+  readonly rateLimit?: RateLimit;
 }
 
 function portChains(settings: PortSettings): readonly FilterChain[] {
@@ -275,6 +291,7 @@ function httpFilter(
       },
     },
     rbac,
+    ...(settings.rateLimit === undefined ? {} : { rateLimit: settings.rateLimit }),
   };
 }
 

@@ -402,6 +402,16 @@ describe("a VirtualService", () => {
     });
   }
 
+  test("with a local rate limit has it at each of its routes", () => {
+    const limited = routes("    - route: [{ destination: { host: cart } }]").replace(
+      "name: cart }",
+      `name: cart, annotations: { heddle.dev/local-rate-limit: '{"requests":7}' } }`,
+    );
+    const walk = walkOutbound(compileFor(meshWorld(shop, limited), "shop/web").value, expanded({}));
+    const wanted = { maxTokens: 7, tokensPerFill: 7, fillIntervalMs: 1_000 };
+    assert.deepEqual(walk.route?.rateLimit, wanted);
+  });
+
   test("says which mirror leads nowhere", () => {
     const world = both(
       "    - { route: [{ destination: { host: cart } }], mirror: { host: gone } }",

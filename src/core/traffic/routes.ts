@@ -103,8 +103,12 @@ function valueInWords(match: StringMatch): string {
   }
 }
 
-function policiesInWords({ action, fault }: Route): readonly string[] {
+function policiesInWords({ action, fault, rateLimit }: Route): readonly string[] {
   const words: string[] = [];
+  if (rateLimit !== undefined) {
+    const { tokensPerFill, fillIntervalMs, maxTokens } = rateLimit;
+    words.push(`limits callers to ${tokensPerFill} in ${fillIntervalMs} ms, ${maxTokens} at once`);
+  }
   if (fault?.delay !== undefined) {
     words.push(`delays ${fault.delay.percent} % by ${fault.delay.fixedMs} ms`);
   }

@@ -18,6 +18,7 @@ import type {
 import type { Environment } from "../environment.ts";
 import { accessLog } from "../filter/access-log.ts";
 import { metrics } from "../filter/metrics.ts";
+import { rateLimit } from "../filter/rate-limit.ts";
 import { rbac } from "../filter/rbac.ts";
 import { selectRoute } from "../filter/select-route.ts";
 import { serving } from "../filter/serving.ts";
@@ -53,6 +54,7 @@ export function prepare(
   const { environment } = options;
   const contexts = new TlsContexts(snapshot.secrets, environment.trustDomain, before?.contexts);
   const introduction = introduce(environment.node.workload);
+  environment.buckets.prepare();
 
   const clusters = new Map<string, ClusterRuntime>();
   const updates: (() => void)[] = [];
@@ -86,6 +88,7 @@ export function prepare(
     listeners,
     commit() {
       for (const update of updates) update();
+      environment.buckets.commit();
       for (const [name, runtime] of before?.clusters ?? []) {
         if (!clusters.has(name)) runtime.drain();
       }
@@ -139,11 +142,15 @@ export function prepare(
     const { routes } = filter;
     const table = routes.kind === "inline" ? tableOf(routes.config) : routeTables.get(routes.name);
     const rules = filter.rbac.map(compileRbac);
+    const limit = filter.rateLimit;
+    // Chains of one port, with TLS and without, share a name and so a bucket.
+    const place = `${listener.name} ${filter.statPrefix}`;
     return stack(
       [
         options.accessLog === undefined ? undefined : accessLog(options.accessLog, environment),
         metrics(options.recorder, listener.direction), // sees refusals too
         rules.length > 0 ? rbac(rules, environment) : undefined, // before anything is sent or kept
+        limit === undefined ? undefined : rateLimit(environment.buckets.at(place, limit)),
         listener.direction === "inbound" ? serving(options.recorder.servings) : undefined,
       ],
       selectRoute(table),

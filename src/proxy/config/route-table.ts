@@ -15,13 +15,14 @@ import type { Environment } from "../environment.ts";
 import { cors } from "../filter/cors.ts";
 import { fault } from "../filter/fault.ts";
 import { mirroring } from "../filter/mirror.ts";
+import { rateLimit } from "../filter/rate-limit.ts";
 import { redirect } from "../filter/redirect.ts";
 import { respond } from "../filter/respond.ts";
 import { retries } from "../filter/retries.ts";
 import { router } from "../filter/router.ts";
 import { timeout } from "../filter/timeout.ts";
 import type { Exchange } from "../stack/exchange.ts";
-import { type Handler, stack } from "../stack/handler.ts";
+import { type Filter, type Handler, stack } from "../stack/handler.ts";
 import type { ClusterRuntime } from "../upstream/cluster.ts";
 import { compileFirstMatch } from "./first-match.ts";
 import { type CompiledEdit, compileEdits } from "./header-edits.ts";
@@ -57,7 +58,10 @@ export class RouteTable {
   constructor(config: RouteConfig, clusters: FindCluster, environment: Environment) {
     this.#hosts = compileHosts(config.virtualHosts, (host) =>
       compileFirstMatch(
-        host.routes.map((route) => compileRoute(route, host.name, clusters, environment)),
+        host.routes.map((route, index) => {
+          const place = { table: config.name, virtualHost: host.name, index };
+          return compileRoute(route, place, clusters, environment);
+        }),
       ),
     );
   }
@@ -67,19 +71,26 @@ export class RouteTable {
   }
 }
 
+/** Where in the configuration a route stands. */
+interface RoutePlace {
+  readonly table: string;
+  readonly virtualHost: string;
+  readonly index: number;
+}
+
 function compileRoute(
   route: Route,
-  virtualHost: string,
+  place: RoutePlace,
   clusters: FindCluster,
   environment: Environment,
 ): CompiledRoute {
   return {
     name: route.name,
     origin: route.origin,
-    virtualHost,
+    virtualHost: place.virtualHost,
     match: route.match,
     matches: compileRouteMatch(route.match),
-    handle: handlerOf(route, clusters, environment),
+    handle: handlerOf(route, place, clusters, environment),
     heaviest: heaviestOf(route, clusters),
   };
 }
@@ -90,27 +101,44 @@ function heaviestOf({ action }: Route, clusters: FindCluster): ClusterRuntime | 
   return most === undefined ? undefined : clusters(most.cluster);
 }
 
-function handlerOf(route: Route, clusters: FindCluster, environment: Environment): Handler {
+function handlerOf(
+  route: Route,
+  place: RoutePlace,
+  clusters: FindCluster,
+  environment: Environment,
+): Handler {
   const { action } = route;
+  const limits = limitOf(route, place, environment);
   const faults = route.fault === undefined ? undefined : fault(route.fault, environment);
   const sharing = route.cors === undefined ? undefined : cors(route.cors);
   const edit = compileEdits([route.responseHeaders]);
   if (action.kind === "redirect") {
-    return stack([sharing, faults], redirect(action, route.match.path, edit));
+    return stack([sharing, limits, faults], redirect(action, route.match.path, edit));
   }
-  if (action.kind === "respond") return stack([sharing, faults], respond(action, edit));
+  if (action.kind === "respond") return stack([sharing, limits, faults], respond(action, edit));
   const destinations = action.clusters.map((to) => destinationOf(route, to, clusters));
   const { mirrors } = action;
   const copying = mirrors === undefined ? undefined : mirroring(mirrors, clusters, environment);
   return stack(
     [
       sharing, // outside of faults: a page may read why its request was aborted
+      limits, // what is refused costs nothing more
       faults, // before anything that costs: an aborted request reaches nobody
       timeout(action.timeoutMs, environment), // covers every try below
       action.retry === undefined ? undefined : retries(action.retry, environment),
     ],
     router(destinations, { match: route.match, action, mirroring: copying }, environment),
   );
+}
+
+function limitOf(
+  { name, rateLimit: limit }: Route,
+  { table, virtualHost, index }: RoutePlace,
+  { buckets }: Environment,
+): Filter | undefined {
+  if (limit === undefined) return undefined;
+  // The name, too: a rule that is put in front of others must not take over a bucket.
+  return rateLimit(buckets.at(`${table} ${virtualHost} ${index} ${name}`, limit));
 }
 
 function destinationOf(route: Route, to: WeightedCluster, clusters: FindCluster): Destination {

@@ -102,7 +102,15 @@ export function collectProxyMetrics(metrics: MetricRegistry, runtime: Runtime): 
     help: "Connections refused because there were too many.",
     labels: [],
   });
+  const limited = metrics.gauge({
+    name: "envoy_http_local_rate_limit_rate_limited",
+    help: "Requests refused by a local rate limit.",
+    labels: ["place"],
+  });
   metrics.onCollect(() => {
+    for (const [place, { bucket }] of runtime.environment.buckets.inForce) {
+      limited.with({ place }).set(bucket.refusedTotal);
+    }
     active.with().set(runtime.connections.size);
     total.with().set(runtime.connections.acceptedTotal);
     refused.with().set(runtime.connections.refusedTotal);

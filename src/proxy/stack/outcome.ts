@@ -11,6 +11,7 @@ export type ResponseFlag =
   | "UO"
   | "UT"
   | "URX"
+  | "RL"
   | "UPE"
   | "DC"
   | "DPE"

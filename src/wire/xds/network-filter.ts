@@ -5,7 +5,13 @@
  * WebSocket upgrades, path normalization, and the client certificate header as Istio sets it.
  */
 
-import type { Direction, FilterChain, NetworkFilter, Rbac } from "../../model/proxy-config.ts";
+import type {
+  Direction,
+  FilterChain,
+  NetworkFilter,
+  RateLimit,
+  Rbac,
+} from "../../model/proxy-config.ts";
 import { corsFilterName } from "./cors.ts";
 import {
   decodeDuration,
@@ -25,10 +31,17 @@ import {
   HttpConnectionManager,
   HttpFault,
   HttpRbac,
+  LocalRateLimit,
   NetworkRbac,
   Router,
   TcpProxy,
 } from "./gen/messages.ts";
+import {
+  decodeRateLimit,
+  encodeRateLimit,
+  noRateLimit,
+  rateLimitFilterName,
+} from "./rate-limit.ts";
 import { decodeRbac, encodeRbac } from "./rbac.ts";
 import { decodeRouteConfig, encodeRouteConfig } from "./route-config.ts";
 
@@ -95,6 +108,13 @@ function encodeHttp(filter: HttpFilters, direction: Direction): wire.Filter {
         })),
         // What these do stands at the routes; an Envoy runs only what is listed.
         { name: corsFilterName, typedConfig: pack(CorsFilter, {}) },
+        {
+          name: rateLimitFilterName,
+          typedConfig: pack(
+            LocalRateLimit,
+            filter.rateLimit === undefined ? noRateLimit : encodeRateLimit(filter.rateLimit),
+          ),
+        },
         { name: "envoy.filters.http.fault", typedConfig: pack(HttpFault, {}) },
         { name: "envoy.filters.http.router", typedConfig: pack(Router, {}) },
       ],
@@ -110,11 +130,14 @@ function encodeHttp(filter: HttpFilters, direction: Direction): wire.Filter {
 
 function decodeHttp(manager: wire.HttpConnectionManager, path: string): HttpFilters {
   const rbac: Rbac[] = [];
+  let rateLimit: RateLimit | undefined;
   for (const [index, filter] of (manager.httpFilters ?? []).entries()) {
     const at = `${path}.http_filters[${index}].typed_config`;
     const any = filter.typedConfig;
     if (isPacked(any, HttpRbac)) {
       rbac.push(decodeRbac(unpack(HttpRbac, any, at).rules, `${at}.rules`));
+    } else if (isPacked(any, LocalRateLimit)) {
+      rateLimit = decodeRateLimit(unpack(LocalRateLimit, any, at), at);
     } else if (![Router, HttpFault, CorsFilter].some((known) => isPacked(any, known))) {
       throw invalid(at, `cannot run a filter of type "${any?.typeUrl ?? ""}"`);
     }
@@ -133,6 +156,7 @@ function decodeHttp(manager: wire.HttpConnectionManager, path: string): HttpFilt
             config: decodeRouteConfig(manager.routeConfig, `${path}.route_config`),
           },
     rbac,
+    ...given("rateLimit", rateLimit),
   };
 }
 

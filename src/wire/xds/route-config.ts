@@ -11,8 +11,9 @@ import { corsFilterName, decodeCors, encodeCors } from "./cors.ts";
 import { decodeFault, encodeFault, faultFilterName } from "./fault.ts";
 import { given, invalid, pack, required, unpack, wrappedBool } from "./field.ts";
 import type * as wire from "./gen/message-types.ts";
-import { CorsPolicy, HttpFault, RouteConfiguration } from "./gen/messages.ts";
+import { CorsPolicy, HttpFault, LocalRateLimit, RouteConfiguration } from "./gen/messages.ts";
 import { decodeEdits, encodeEdits } from "./header-edit.ts";
+import { decodeRateLimit, encodeRateLimit, rateLimitFilterName } from "./rate-limit.ts";
 import type { EncodedResource } from "./resources.ts";
 import { decodeResource, encodeResource, typeUrls } from "./resources.ts";
 import { decodeAction, encodeAction } from "./route-action.ts";
@@ -79,10 +80,11 @@ function decodeVirtualHost(host: wire.VirtualHost, path: string): VirtualHost {
 const originPrefix = "/apis/networking.istio.io/v1/namespaces/";
 
 function encodeRoute(route: Route): wire.Route {
-  const { fault, cors } = route;
+  const { fault, cors, rateLimit } = route;
   const perFilter = {
     ...given(faultFilterName, fault && pack(HttpFault, encodeFault(fault))),
     ...given(corsFilterName, cors && pack(CorsPolicy, encodeCors(cors))),
+    ...given(rateLimitFilterName, rateLimit && pack(LocalRateLimit, encodeRateLimit(rateLimit))),
   };
   const hasFilters = Object.keys(perFilter).length > 0;
   return {
@@ -100,6 +102,8 @@ function decodeRoute(route: wire.Route, path: string): Route {
   const at = `${path}.typed_per_filter_config[${faultFilterName}]`;
   const cors = route.typedPerFilterConfig?.[corsFilterName];
   const corsAt = `${path}.typed_per_filter_config[${corsFilterName}]`;
+  const limit = route.typedPerFilterConfig?.[rateLimitFilterName];
+  const limitAt = `${path}.typed_per_filter_config[${rateLimitFilterName}]`;
   return {
     name: route.name ?? "",
     ...given("origin", decodeOrigin(route.metadata)),
@@ -108,6 +112,10 @@ function decodeRoute(route: wire.Route, path: string): Route {
     ...decodeEdits(route, path),
     ...given("fault", fault && decodeFault(unpack(HttpFault, fault, at), at)),
     ...given("cors", cors && decodeCors(unpack(CorsPolicy, cors, corsAt), corsAt)),
+    ...given(
+      "rateLimit",
+      limit && decodeRateLimit(unpack(LocalRateLimit, limit, limitAt), limitAt),
+    ),
   };
 }
 

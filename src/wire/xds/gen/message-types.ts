@@ -341,6 +341,28 @@ export interface FaultAbort {
   readonly percentage?: FractionalPercent | undefined;
 }
 
+/** envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit */
+export interface LocalRateLimit {
+  readonly statPrefix?: string | undefined;
+  readonly tokenBucket?: TokenBucket | undefined;
+  readonly filterEnabled?: RuntimeFractionalPercent | undefined;
+  readonly filterEnforced?: RuntimeFractionalPercent | undefined;
+  readonly descriptors?: readonly LocalRateLimitDescriptor[] | undefined;
+  readonly localRateLimitPerDownstreamConnection?: boolean | undefined;
+}
+
+/** envoy.type.v3.TokenBucket */
+export interface TokenBucket {
+  readonly maxTokens?: number | undefined;
+  readonly tokensPerFill?: UInt32Value | undefined;
+  readonly fillInterval?: Duration | undefined;
+}
+
+/** envoy.extensions.common.ratelimit.v3.LocalRateLimitDescriptor */
+export interface LocalRateLimitDescriptor {
+  readonly tokenBucket?: TokenBucket | undefined;
+}
+
 /** envoy.config.rbac.v3.RBAC */
 export interface Rbac {
   readonly action?: number | undefined;

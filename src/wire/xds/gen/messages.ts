@@ -428,6 +428,25 @@ export const FaultAbort: MessageType<t.FaultAbort> = message("envoy.extensions.f
   [3, "percentage", "message", "optional", () => FractionalPercent],
 ]);
 
+export const LocalRateLimit: MessageType<t.LocalRateLimit> = message("envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit", [
+  [1, "statPrefix", "string", "plain"],
+  [3, "tokenBucket", "message", "optional", () => TokenBucket],
+  [4, "filterEnabled", "message", "optional", () => RuntimeFractionalPercent],
+  [5, "filterEnforced", "message", "optional", () => RuntimeFractionalPercent],
+  [8, "descriptors", "message", "many", () => LocalRateLimitDescriptor],
+  [11, "localRateLimitPerDownstreamConnection", "bool", "plain"],
+]);
+
+export const TokenBucket: MessageType<t.TokenBucket> = message("envoy.type.v3.TokenBucket", [
+  [1, "maxTokens", "uint32", "plain"],
+  [2, "tokensPerFill", "message", "optional", () => UInt32Value],
+  [3, "fillInterval", "message", "optional", () => Duration],
+]);
+
+export const LocalRateLimitDescriptor: MessageType<t.LocalRateLimitDescriptor> = message("envoy.extensions.common.ratelimit.v3.LocalRateLimitDescriptor", [
+  [2, "tokenBucket", "message", "optional", () => TokenBucket],
+]);
+
 export const Rbac: MessageType<t.Rbac> = message("envoy.config.rbac.v3.RBAC", [
   [1, "action", "enum", "plain"],
   [2, "policies", "message", "map", () => RbacPolicy],
