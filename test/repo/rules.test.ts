@@ -27,6 +27,26 @@ describe("the repository", () => {
     assert.deepEqual(bare, []);
   });
 
+  test("imports what the layer table in ARCHITECTURE.md allows, and the linter forbids the rest", () => {
+    const table = layerTable();
+    assert.ok(table.size > 10);
+    for (const path of modules) {
+      const allowed = table.get(layerOf(path));
+      const strangers = importsOf(path).filter(
+        (to) => layerOf(to) !== layerOf(path) && allowed?.has(layerOf(to)) === false,
+      );
+      assert.deepEqual(strangers, [], `${path} imports what its layer may not`);
+    }
+    const linter = read("biome.json");
+    for (const [layer, allowed] of table) {
+      const message = linter.split("\n").find((line) => line.includes(`"${layer} may import`));
+      if (message === undefined) continue; // it may import everything, or is C
+      const names = /may import ([a-z, ]+) only/.exec(message)?.[1]?.split(", ") ?? [];
+      const said = names.filter((name) => name !== "no other layer" && name !== layer);
+      assert.deepEqual(said.sort(), [...allowed].sort(), `${layer} in biome.json`);
+    }
+  });
+
   test("has no import cycle", () => {
     const imports = new Map(modules.map((path) => [path, importsOf(path)]));
     const done = new Set<string>();
@@ -94,6 +114,39 @@ describe("the repository", () => {
     }
   });
 });
+
+/** `base` for src/base/ip.ts; the composition root is a layer of its own, which the table does not have. */
+function layerOf(path: string): string {
+  return path.split("/")[1] ?? "";
+}
+
+/** What each layer may import, by ARCHITECTURE.md. */
+function layerTable(): ReadonlyMap<string, ReadonlySet<string>> {
+  const rows = [
+    ...read("ARCHITECTURE.md").matchAll(/^\| ((?:`[a-z]+`(?:, )?)+) \| .* \| (.*) \|$/gm),
+  ]
+    .map(([, names = "", may = ""]) => ({ layers: wordsOf(names), may }))
+    .filter(({ layers }) => layers.every((layer) => existsSync(join(root, "src", layer))));
+  const all = rows.flatMap(({ layers }) => layers);
+  const table = new Map<string, ReadonlySet<string>>();
+  for (const { layers, may } of rows) {
+    const [plain = "", further] = may.split(" (+ ");
+    const excepted = plain.startsWith("all but ") ? wordsOf(plain.slice(8)) : [];
+    const named = plain.startsWith("all")
+      ? all.filter((layer) => !excepted.includes(layer))
+      : wordsOf(plain);
+    const [added = "", whom = ""] = further?.split(" for ") ?? [];
+    for (const layer of layers) {
+      const more = wordsOf(whom).includes(layer) ? wordsOf(added) : [];
+      table.set(layer, new Set([...named, ...more].filter((name) => name !== layer)));
+    }
+  }
+  return table;
+}
+
+function wordsOf(text: string): readonly string[] {
+  return [...text.matchAll(/[a-z]+/g)].map(([word]) => word).filter((word) => word !== "and");
+}
 
 function importsOf(path: string): readonly string[] {
   const found: string[] = [];
