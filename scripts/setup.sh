@@ -63,6 +63,7 @@ if [ "$mode" != node ]; then
   need util-linux has_command nsenter
   need procps has_command ps
   need curl has_command curl
+  need openssl has_command openssl
   need tcpdump has_command tcpdump
   need conntrack has_command conntrack
   need iputils-ping has_command ping

@@ -36,14 +36,16 @@ async function runProxyProcess(words: readonly string[]): Promise<void> {
   const { parseArgs } = await import("node:util");
   const { values } = parseArgs({
     args: [...words],
-    options: { "assignment-fd": { type: "string" } },
+    options: { "assignment-fd": { type: "string" }, gateway: { type: "boolean" } },
   });
+  if (values.gateway === true) return runGatewayProcess();
   const [
     { runProxy },
     { createXdsSource },
     { enterNetns },
     { dropPrivileges },
     { originalDestination },
+    { writeSysctl },
     { systemClock },
     log,
   ] = await Promise.all([
@@ -52,6 +54,7 @@ async function runProxyProcess(words: readonly string[]): Promise<void> {
     import("./kernel/netns.ts"),
     import("./kernel/privileges.ts"),
     import("./kernel/original-destination.ts"),
+    import("./kernel/sysctl.ts"),
     import("./cli/system-clock.ts"),
     processLog(),
   ]);
@@ -63,11 +66,22 @@ async function runProxyProcess(words: readonly string[]): Promise<void> {
     assignmentFd: Number(values["assignment-fd"] ?? 3),
     enterNetns,
     dropPrivileges,
+    openLowPorts: () => writeSysctl({ key: "net.ipv4.ip_unprivileged_port_start", value: "0" }),
     originalDestination,
     source: ({ proxy, xdsSocket }) =>
       createXdsSource({ ...shared, node: proxy, socket: xdsSocket }),
   });
   process.exit(); // nothing is left to do, whatever still holds the event loop
+}
+
+async function runGatewayProcess(): Promise<void> {
+  const [{ runGatewayContainer }, { systemClock }, log] = await Promise.all([
+    import("./proxy/gateway-container.ts"),
+    import("./cli/system-clock.ts"),
+    processLog(),
+  ]);
+  await runGatewayContainer({ clock: systemClock, log }, endOfProcess());
+  process.exit(); // the clients' sockets are no reason to stay
 }
 
 async function runNamesProcess(words: readonly string[]): Promise<void> {
@@ -161,7 +175,12 @@ function addProcessCommands(program: Command): void {
       const parts = { clock: systemClock, random: Math.random, log, heddle, release: release() };
       await runAgentCommand(flags, parts, endOfProcess());
     });
-  program.command("proxy").description("the sidecar of one pod; started by the agent");
+  program
+    .command("proxy")
+    .description(
+      "the sidecar of one pod, started by the agent; with --gateway, what a gateway's container runs",
+    )
+    .option("--gateway", "watch over the pod's gateway, and drain it in the end");
   program.command("names").description("the name server of one node; started by the agent");
 }
 

@@ -84,7 +84,7 @@ export const kinds: readonly Kind[] = [
     namespaced: true,
     effect: "none",
   },
-  { apiVersions: ["v1"], kind: "Secret", resource: "secrets", namespaced: true, effect: "none" },
+  { apiVersions: ["v1"], kind: "Secret", resource: "secrets", namespaced: true, effect: "acts" },
   {
     apiVersions: ["networking.k8s.io/v1"],
     kind: "NetworkPolicy",
@@ -131,7 +131,7 @@ export const kinds: readonly Kind[] = [
     resource: "gateways",
     shortName: "gw",
     namespaced: true,
-    effect: "none",
+    effect: "acts",
   },
   {
     apiVersions: ["v1"],

@@ -85,6 +85,8 @@ export interface WorkloadView {
   readonly labels: Readonly<Record<string, string>>;
   /** False for a pod that asked for no sidecar (`sidecar.istio.io/inject: "false"`) or that has host networking. */
   readonly meshed: boolean;
+  /** Its proxy is a gateway: it serves the pod's ports itself, and nothing of the pod's is captured. */
+  readonly gateway?: boolean;
   /** Where its addresses are to come from; absent: from the pool `default`, whichever are free. */
   readonly addressing?: AddressingView;
   /** `spec.hostname` and `spec.subdomain`, for the names of stateful pods. */

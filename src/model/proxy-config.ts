@@ -13,6 +13,8 @@ export interface ProxyConfig {
   readonly routes: readonly RouteConfig[];
   readonly clusters: readonly Cluster[];
   readonly endpoints: readonly ClusterEndpoints[];
+  /** What users keep in Secrets, for gateways and for TLS to outside; the mesh's own come from the node. */
+  readonly secrets?: readonly Secret[];
 }
 
 export type Direction = "inbound" | "outbound";
@@ -44,23 +46,38 @@ export interface FilterChain {
   readonly filter: NetworkFilter;
 }
 
-/** All given fields must match; the most specific chain wins, in Envoy's order: port, transport, ALPN. */
+/** All given fields must match; the most specific chain wins, in this order: port, transport, server name, ALPN. */
 export interface FilterChainMatch {
   readonly destinationPort?: number;
   /** By the first bytes: a TLS ClientHello, or anything else. */
   readonly transport?: "tls" | "raw";
+  /** What a ClientHello asks for (SNI): a name, or `*.suffix`. Goes with `transport: "tls"`. */
+  readonly serverNames?: readonly string[];
   /** Detected (`http/1.1`) or negotiated (ALPN) protocols. */
   readonly applicationProtocols?: readonly string[];
 }
 
-/** Mesh TLS: the proxy's own certificate; the peer's is required and must carry a SPIFFE URI of the trust domain. */
+/** How a chain terminates TLS. Secrets by name. */
 export interface DownstreamTls {
   readonly requireClientCertificate: boolean;
   readonly alpn: readonly string[];
-  /** Names of the secrets: certificate and trusted roots. */
   readonly certificate: string;
-  readonly validation: string;
+  /** Roots that clients' certificates are judged by; absent: none is asked for. */
+  readonly validation?: string;
+  /**
+   * Who may come. `mesh`: whoever has one SPIFFE URI of the trust domain, in TLS 1.3. `anyone`: in TLS 1.2, too, and a
+   * certificate, where one is required, must carry one of the names, if there are any.
+   */
+  readonly clients:
+    | { readonly kind: "mesh" }
+    | {
+        readonly kind: "anyone";
+        readonly names: readonly string[];
+        readonly leastVersion: TlsVersion;
+      };
 }
+
+export type TlsVersion = "TLSv1.2" | "TLSv1.3";
 
 export type NetworkFilter =
   | {
@@ -73,6 +90,8 @@ export type NetworkFilter =
       readonly rbac: readonly Rbac[];
       /** Of all requests together that authorization lets through. */
       readonly rateLimit?: RateLimit;
+      /** Clients are not of the mesh: what they say of themselves in `x-forwarded-…` is replaced by what is known. */
+      readonly isEdge?: boolean;
     }
   | {
       readonly kind: "tcp";
@@ -248,6 +267,8 @@ export interface Cluster {
   readonly protocol?: "http/2" | "downstream";
   /** Used towards endpoints that are marked `tls`; the peer must present one of these SPIFFE ids. */
   readonly tls?: UpstreamTls;
+  /** Used towards endpoints that are not marked: TLS that is not the mesh's. */
+  readonly originate?: OriginateTls;
   /** Hosts that came lately get less at first; for balancers that go by weight. */
   readonly slowStart?: SlowStart;
   readonly circuitBreakers: CircuitBreakers;
@@ -290,6 +311,22 @@ export interface UpstreamTls {
   readonly alpn: readonly string[];
   /** Any of these; empty: any identity of the trust domain. */
   readonly subjectAltNames: readonly string[];
+}
+
+/** TLS to servers outside the mesh. */
+export interface OriginateTls {
+  /** Name of the secret that is shown to servers that ask; absent: none is. */
+  readonly certificate?: string;
+  /** Whom servers' certificates are judged by: a secret's roots, the public authorities, or nobody. */
+  readonly trust:
+    | { readonly kind: "secret"; readonly name: string }
+    | { readonly kind: "public" }
+    | { readonly kind: "none" };
+  /** Absent: none is sent. */
+  readonly sni?: string;
+  readonly alpn: readonly string[];
+  /** The server's certificate must carry one of these names. Empty: any that its authority vouches for. */
+  readonly names: readonly string[];
 }
 
 /** Envoy's thresholds; undefined is unlimited, Istio's default. */
@@ -459,7 +496,7 @@ export type Secret =
 
 /** Who a proxy is; sent in its first request and used to compile and to authorise. */
 export interface ProxyNode {
-  /** `sidecar~<pod ip>~<pod>.<namespace>~<namespace>.svc.cluster.local`, Istio's form. */
+  /** Of a gateway `router~…`, of a sidecar `sidecar~<pod ip>~<pod>.<namespace>~<namespace>.svc.cluster.local`, Istio's form. */
   readonly id: string;
   readonly namespace: string;
   readonly pod: string;

@@ -30,6 +30,8 @@ export interface ProxyDependencies {
   /** Moves this process's main thread into a network namespace. */
   readonly enterNetns: (path: string) => void;
   readonly dropPrivileges: (uid: number, gid: number) => void;
+  /** Lets every user of the namespace that was entered listen on ports below 1024. */
+  readonly openLowPorts: () => void;
   readonly originalDestination: OriginalDestination;
   readonly log: Log;
   readonly clock: Clock;
@@ -96,6 +98,7 @@ async function serve(
   ] as const;
   rmSync(bootstrap.adminSocket, { force: true }); // of a predecessor that was killed
   await Promise.all(servers.map(([server, where]) => listen(server, where)));
+  if (isGateway(bootstrap.proxy)) deps.openLowPorts();
   deps.dropPrivileges(uid, uid);
 
   process.once("SIGTERM", stop);
@@ -121,6 +124,11 @@ async function serve(
     server.close();
     server.closeAllConnections();
   }
+}
+
+/** A gateway serves ports of users' choice, long after its rights are given up. */
+function isGateway({ id }: ProxyBootstrap["proxy"]): boolean {
+  return id.startsWith("router~");
 }
 
 /** A sidecar for this bootstrap; nothing listens until its first snapshot. */

@@ -96,9 +96,9 @@ export class Sidecar {
     }
   }
 
-  /** Takes no more connections, lets what is in flight finish for a bounded time, then closes everything. */
-  async drain(): Promise<void> {
-    const { environment, connections, tables } = this.runtime;
+  /** Takes no more connections for good, and lets what is in flight finish for a bounded time. */
+  async drainListeners(): Promise<void> {
+    const { environment, connections } = this.runtime;
     environment.isDraining = true;
     this.#captures.close();
     let timer: NodeJS.Timeout | undefined;
@@ -107,6 +107,12 @@ export class Sidecar {
     });
     await Promise.race([connections.drain(), late]);
     clearTimeout(timer);
+  }
+
+  /** The same, then closes everything. */
+  async drain(): Promise<void> {
+    const { environment, connections, tables } = this.runtime;
+    await this.drainListeners();
     connections.destroy();
     for (const cluster of tables.clusters.values()) cluster.drain();
     clearInterval(this.#sweep);

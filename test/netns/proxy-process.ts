@@ -19,6 +19,7 @@ await runProxy({
   assignmentFd: 3,
   enterNetns,
   dropPrivileges,
+  openLowPorts: () => {},
   originalDestination,
   log: createLog((line) => void process.stderr.write(`${line}\n`), Date.now, "warn"),
   clock: { now: Date.now, sleep: (ms, signal) => sleep(ms, undefined, signal && { signal }) },

@@ -6,6 +6,7 @@ import type {
   Cluster,
   ClusterEndpoints,
   Cors,
+  DownstreamTls,
   FilterChain,
   HashKey,
   HeaderEdit,
@@ -14,6 +15,7 @@ import type {
   HealthProbe,
   Listener,
   NetworkFilter,
+  OriginateTls,
   Permission,
   Principal,
   ProxyConfig,
@@ -278,6 +280,30 @@ const filter: fc.Arbitrary<NetworkFilter> = fc.oneof(
 
 const mutualTls = { alpn: fc.array(name, { maxLength: 2 }), certificate: name, validation: name };
 
+const names = fc.array(name, { maxLength: 2 });
+const clients: fc.Arbitrary<DownstreamTls["clients"]> = fc.oneof(
+  fc.constant({ kind: "mesh" as const }),
+  fc.record({
+    kind: fc.constant("anyone" as const),
+    names,
+    leastVersion: fc.constantFrom("TLSv1.2" as const, "TLSv1.3" as const),
+  }),
+);
+
+const originate: fc.Arbitrary<OriginateTls> = fc.record(
+  {
+    certificate: name,
+    trust: fc.oneof(
+      fc.record({ kind: fc.constant("secret" as const), name }),
+      fc.constant({ kind: "public" as const }),
+    ),
+    sni: name,
+    alpn: names,
+    names,
+  },
+  { requiredKeys: ["trust", "alpn", "names"] },
+);
+
 const filterChain: fc.Arbitrary<FilterChain> = fc.record(
   {
     name,
@@ -285,11 +311,12 @@ const filterChain: fc.Arbitrary<FilterChain> = fc.record(
       {
         destinationPort: port,
         transport: fc.constantFrom("tls" as const, "raw" as const),
+        serverNames: fc.array(name, { minLength: 1, maxLength: 2 }),
         applicationProtocols: fc.array(name, { minLength: 1, maxLength: 2 }),
       },
       maybe,
     ),
-    tls: fc.record({ requireClientCertificate: fc.boolean(), ...mutualTls }),
+    tls: fc.record({ requireClientCertificate: fc.boolean(), ...mutualTls, clients }),
     rbac: rbacs,
     filter,
   },
@@ -405,6 +432,7 @@ const cluster: fc.Arbitrary<Cluster> = fc
       panicPercent: fc.integer({ min: 1, max: 100 }),
       idleTimeoutMs: ms,
       maxRequestsPerConnection: fc.integer({ min: 1, max: 1_000 }),
+      originate,
       tls: fc.record({
         ...mutualTls,
         sni: name,

@@ -23,7 +23,7 @@ import { type CniResult, chainResults, parseResult } from "../../wire/cni/result
 import type { AddressRequest } from "../ipam.ts";
 import type { NodeParts } from "../node-parts.ts";
 import { netnsInode, ownNetnsInode } from "../state/host.ts";
-import type { AttachmentRecord } from "../state/record.ts";
+import type { AttachmentRecord, SidecarRecord } from "../state/record.ts";
 import { isDead } from "./dead-pods.ts";
 import { release } from "./delete.ts";
 import { findPod } from "./find-pod.ts";
@@ -82,9 +82,7 @@ export async function add(
     netnsInode: inode,
     phase: "adding",
     ownsPod,
-    ...(meshed
-      ? { sidecar: { serviceAccount: workload.serviceAccount, labels: workload.labels } }
-      : {}),
+    ...(meshed ? { sidecar: sidecarRecord(workload) } : {}),
   };
   // Nothing waits between this look and the record, so no other ADD can come between.
   requireFreePorts(
@@ -111,7 +109,7 @@ export async function add(
     scope.onFailure(() => sidecars.end(key.containerId));
     signal.throwIfAborted();
     // Not undone, so nothing that waits comes after it: a DEL that overtakes now finds a complete pod.
-    driver.applyRulesetIn(netns, compilePodCapture());
+    if (record.sidecar.gateway !== true) driver.applyRulesetIn(netns, compilePodCapture());
   }
   attachments.update(key, { phase: "added" });
   scope.succeed();
@@ -119,6 +117,10 @@ export async function add(
 
   const result = resultOf(attachment, dataplane.mtu(attachment.hostLink));
   return previous === undefined ? result : chainResults(previous, result);
+}
+
+function sidecarRecord({ serviceAccount, labels, gateway }: WorkloadView): SidecarRecord {
+  return { serviceAccount, labels, ...(gateway === true ? { gateway } : {}) };
 }
 
 /** What the runtime asks for counts before what the pod's own annotations do. */

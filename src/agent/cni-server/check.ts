@@ -45,7 +45,7 @@ export function check(request: Extract<CniRequest, { command: "CHECK" }>, parts:
   }
   faults.push(...rulesetFaults(attachment, parts));
   if (record.sidecar !== undefined) {
-    faults.push(...captureFaults(attachment, parts));
+    if (record.sidecar.gateway !== true) faults.push(...captureFaults(attachment, parts));
     const state = parts.sidecars.get(key.containerId)?.state;
     if (state?.kind !== "ready") faults.push(`sidecar is ${state?.kind ?? "absent"}`);
   }

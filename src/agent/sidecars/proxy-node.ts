@@ -3,16 +3,16 @@
 import { clusterDomain } from "../../model/names.ts";
 import type { Attachment } from "../../model/node-view.ts";
 import type { ProxyNode } from "../../model/proxy-config.ts";
+import type { SidecarRecord } from "../state/record.ts";
 
 export function proxyNodeOf(
   pod: Attachment,
-  serviceAccount: string,
-  labels: Readonly<Record<string, string>>,
+  { serviceAccount, labels, gateway = false }: Omit<SidecarRecord, "process">,
 ): ProxyNode {
   const workload = workloadName(pod.name, labels);
   const [address = ""] = pod.addresses;
   return {
-    id: `sidecar~${address}~${pod.name}.${pod.namespace}~${pod.namespace}.svc.${clusterDomain}`,
+    id: `${gateway ? "router" : "sidecar"}~${address}~${pod.name}.${pod.namespace}~${pod.namespace}.svc.${clusterDomain}`,
     namespace: pod.namespace,
     pod: pod.name,
     address,

@@ -207,7 +207,7 @@ export class Sidecar {
       netns: this.#pod.netns,
       uid: proxyUid,
       bootstrap: {
-        proxy: proxyNodeOf(this.#pod, this.#record.serviceAccount, this.#record.labels),
+        proxy: proxyNodeOf(this.#pod, this.#record),
         xdsSocket: this.#xdsSocket,
         adminSocket: this.adminSocket,
         trustDomain: this.#deps.trustDomain,

@@ -26,6 +26,8 @@ export interface AttachmentRecord {
 export interface SidecarRecord {
   readonly serviceAccount: string;
   readonly labels: Readonly<Record<string, string>>;
+  /** It serves the pod's ports; nothing is captured. */
+  readonly gateway?: boolean;
   /** Undefined until it was given a process. */
   readonly process?: ProcessId;
 }

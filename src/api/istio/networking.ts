@@ -11,6 +11,7 @@ export interface VirtualService extends Resource {
     readonly exportTo?: readonly string[];
     readonly http?: readonly HttpRoute[];
     readonly tcp?: readonly TcpRoute[];
+    readonly tls?: readonly TcpRoute[];
   };
 }
 
@@ -122,12 +123,50 @@ export interface HttpRouteDestination {
   readonly headers?: { readonly request?: HeaderOperations; readonly response?: HeaderOperations };
 }
 
+/** Of `tcp` (by port) and of `tls` (TLS that is not opened here, by the name that it asks for). */
 export interface TcpRoute {
   readonly match?: readonly {
+    /** Of `tls` only. */
+    readonly sniHosts?: readonly string[];
     readonly port?: number;
     readonly sourceLabels?: Readonly<Record<string, string>>;
+    readonly gateways?: readonly string[];
   }[];
   readonly route?: readonly { readonly destination: Destination; readonly weight?: number }[];
+}
+
+export interface Gateway extends Resource {
+  readonly kind: "Gateway";
+  readonly spec: {
+    /** Labels of the pods that are this gateway; empty: all gateways. */
+    readonly selector?: Readonly<Record<string, string>>;
+    readonly servers?: readonly GatewayServer[];
+  };
+}
+
+export interface GatewayServer {
+  readonly port: { readonly number: number; readonly name: string; readonly protocol: string };
+  /** `host`, `namespace/host`, `./host` or `*` + `/host`; the namespace says whose VirtualServices may bind. */
+  readonly hosts: readonly string[];
+  readonly name?: string;
+  readonly tls?: ServerTls;
+}
+
+export interface ServerTls {
+  readonly httpsRedirect?: boolean;
+  readonly mode?:
+    | "PASSTHROUGH"
+    | "SIMPLE"
+    | "MUTUAL"
+    | "OPTIONAL_MUTUAL"
+    | "ISTIO_MUTUAL"
+    | "AUTO_PASSTHROUGH";
+  readonly credentialName?: string;
+  readonly serverCertificate?: string;
+  readonly privateKey?: string;
+  readonly caCertificates?: string;
+  readonly subjectAltNames?: readonly string[];
+  readonly minProtocolVersion?: string;
 }
 
 export interface DestinationRule extends Resource {
@@ -168,7 +207,22 @@ export interface TrafficPolicy {
     readonly baseEjectionTime?: string;
     readonly maxEjectionPercent?: number;
   };
-  readonly tls?: { readonly mode?: "DISABLE" | "SIMPLE" | "MUTUAL" | "ISTIO_MUTUAL" };
+  readonly tls?: ClientTls;
+  /** Settings of one port, in the place of all the others. */
+  readonly portLevelSettings?: readonly (TrafficPolicy & {
+    readonly port?: { readonly number?: number };
+  })[];
+}
+
+export interface ClientTls {
+  readonly mode?: "DISABLE" | "SIMPLE" | "MUTUAL" | "ISTIO_MUTUAL";
+  readonly clientCertificate?: string;
+  readonly privateKey?: string;
+  readonly caCertificates?: string;
+  readonly credentialName?: string;
+  readonly subjectAltNames?: readonly string[];
+  readonly sni?: string;
+  readonly insecureSkipVerify?: boolean;
 }
 
 export interface LoadBalancer {

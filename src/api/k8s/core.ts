@@ -7,6 +7,14 @@ export interface Namespace extends Resource {
   readonly kind: "Namespace";
 }
 
+export interface Secret extends Resource {
+  readonly kind: "Secret";
+  readonly type?: string;
+  /** Base64. */
+  readonly data?: Readonly<Record<string, string>>;
+  readonly stringData?: Readonly<Record<string, string>>;
+}
+
 export interface ServiceAccount extends Resource {
   readonly kind: "ServiceAccount";
 }

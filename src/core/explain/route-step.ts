@@ -4,8 +4,8 @@ import type { VirtualService } from "../../api/istio/networking.ts";
 import { serviceHost } from "../../model/names.ts";
 import { ProxyContext } from "../mesh/context.ts";
 import type { Subject } from "../mesh/evaluate-match.ts";
-import { tcpApplies } from "../mesh/outbound.ts";
 import { serviceOfHost } from "../mesh/services.ts";
+import { tcpApplies } from "../mesh/tcp-routes.ts";
 import { hostRules, rulesFor } from "../mesh/virtual-services.ts";
 import { type OutboundWalk, pathAndQuery } from "../mesh/walk.ts";
 import { namespaceOf } from "../registry/workloads.ts";
@@ -96,7 +96,7 @@ function tcpRoute(asked: SidecarQuestion): RouteOutcome {
   const index =
     port === undefined
       ? -1
-      : (rules?.spec.tcp ?? []).findIndex((route) => tcpApplies(context, route, port));
+      : (rules?.spec.tcp ?? []).findIndex((route) => tcpApplies(context, route, port.port));
   if (rules === undefined || index < 0 || destination.addresses[0] !== service.spec.clusterIP) {
     const detail = "no VirtualService has TCP routes for it: straight to the Service";
     return { steps: [{ step: "route", outcome: "pass", by: [], detail }], by: [], via };

@@ -5,18 +5,19 @@
  * rules go by places, on where it is; they are made once for each, and proxies share them.
  *
  * Mesh TLS is automatic: spoken to the endpoints that take it. DISABLE turns it off, ISTIO_MUTUAL demands it of every
- * endpoint. A mode that the proxy does not speak yet gives a cluster without endpoints: plain text where TLS was asked
- * for would be worse than no answer.
+ * endpoint; SIMPLE and MUTUAL are TLS of the endpoints' own (originate.ts). What cannot be done gives a cluster without
+ * endpoints.
  */
 
-import type { TrafficPolicy } from "../../api/istio/networking.ts";
+import type { DestinationRule, TrafficPolicy } from "../../api/istio/networking.ts";
 import type { Diagnostic } from "../../base/compiled.ts";
 import { spiffeId, trustDomain } from "../../model/names.ts";
 import type { Cluster, ClusterEndpoints, Endpoint, UpstreamTls } from "../../model/proxy-config.ts";
 import { type Labels, matchesLabels } from "../registry/selector.ts";
+import { namespaceOf } from "../registry/workloads.ts";
 import type { World } from "../registry/world.ts";
 import { anywhere, type ClientPlace } from "./client-place.ts";
-import { type ClientRule, ruleFor, type Subset } from "./destination-rules.ts";
+import { ruleFor, type Subset } from "./destination-rules.ts";
 import { healthCheckFor } from "./health-check.ts";
 import { arrange, arrangementFor, isLocalityWeighted } from "./locality.ts";
 import { memoizedByKinds } from "./memo.ts";
@@ -28,6 +29,7 @@ import {
   outboundCluster,
   validationSecret,
 } from "./names.ts";
+import { type Asker, type ClientSecurity, clientSecurity } from "./originate.ts";
 import { clusterProtocol } from "./protocol.ts";
 import {
   type MeshEndpoint,
@@ -80,11 +82,15 @@ export function missingSubset(
   const name = outboundCluster(port.port, subset, service.host);
   return [
     {
-      ...clusterOf(service, port, { name: subset, labels: {}, policy: undefined }, anywhere),
+      ...clusterOf(service, port, nobody(subset), anywhere),
       name,
     },
     { cluster: name, endpoints: [] },
   ];
+}
+
+function nobody(name: string): SecuredSubset {
+  return { name, labels: {}, policy: undefined, security: { kind: "auto" } };
 }
 
 function makeAll(world: World, clientNamespace: string, place: ClientPlace): OutboundClusters {
@@ -93,10 +99,22 @@ function makeAll(world: World, clientNamespace: string, place: ClientPlace): Out
   const notes: Diagnostic[] = [];
   for (const service of visibleServices(world, clientNamespace)) {
     const rule = ruleFor(world, clientNamespace, service);
-    if (rule !== undefined) notes.push(...notesOn(rule));
-    const whole: Subset = { name: "", labels: {}, policy: rule?.policy };
+    const [object] = rule?.from ?? [];
+    const asker: Asker = {
+      namespace: clientNamespace,
+      ruleNamespace: object === undefined ? clientNamespace : namespaceOf(object),
+    };
+    const secured = (subset: Subset, port: MeshPort): SecuredSubset => {
+      const policy = policyOfPort(subset.policy, port);
+      const security = clientSecurity(policy, asker, service, port);
+      if (security.kind === "unable" && object !== undefined) {
+        notes.push(unableNote(object, security, service));
+      }
+      return { ...subset, policy, security };
+    };
     for (const port of service.ports) {
-      for (const subset of [whole, ...(rule?.subsets ?? [])]) {
+      const whole = secured({ name: "", labels: {}, policy: rule?.policy }, port);
+      for (const subset of [whole, ...(rule?.subsets ?? []).map((one) => secured(one, port))]) {
         const healthCheck = healthCheckFor(rule, port.protocol);
         clusters.push({
           ...clusterOf(service, port, subset, place),
@@ -126,22 +144,34 @@ export function endpointCluster(
   return outboundCluster(port.port, undefined, endpointHost(service, endpoint));
 }
 
+/** A subset as one port has it. */
+interface SecuredSubset extends Subset {
+  readonly security: ClientSecurity;
+}
+
+/** What is said of a port holds in the place of what is said of the host, field for field absent or not (Istio's). */
+function policyOfPort(
+  policy: TrafficPolicy | undefined,
+  { port }: MeshPort,
+): TrafficPolicy | undefined {
+  return policy?.portLevelSettings?.find((level) => level.port?.number === port) ?? policy;
+}
+
 function clusterOf(
   service: MeshService,
   port: MeshPort,
-  subset: Subset,
+  subset: SecuredSubset,
   place: ClientPlace,
 ): Cluster {
   const name = subset.name === "" ? undefined : subset.name;
   const arrangement = arrangementFor(subset.policy, service, place);
-  const mode = tlsMode(subset.policy);
   return {
     name: outboundCluster(port.port, name, service.host),
     direction: "outbound",
     ...trafficSettings(subset.policy),
     ...(isLocalityWeighted(arrangement) ? { isLocalityWeighted: true } : {}),
     ...clusterProtocol(port.protocol),
-    ...(mode === "DISABLE" ? {} : { tls: meshTls(service, port, name) }),
+    ...tlsOf(service, port, name, subset.security),
     service: {
       namespace: service.namespace,
       name: service.name,
@@ -150,6 +180,24 @@ function clusterOf(
       ...(name === undefined ? {} : { subset: name }),
     },
   };
+}
+
+function tlsOf(
+  service: MeshService,
+  port: MeshPort,
+  subset: string | undefined,
+  security: ClientSecurity,
+): Pick<Cluster, "tls" | "originate"> {
+  switch (security.kind) {
+    case "auto":
+    case "ISTIO_MUTUAL":
+      return { tls: meshTls(service, port, subset) };
+    case "originate":
+      return { originate: security.tls };
+    case "DISABLE":
+    case "unable":
+      return {};
+  }
 }
 
 function meshTls(service: MeshService, port: MeshPort, subset: string | undefined): UpstreamTls {
@@ -168,12 +216,12 @@ function meshTls(service: MeshService, port: MeshPort, subset: string | undefine
 function endpointsOf(
   service: MeshService,
   port: MeshPort,
-  subset: Subset,
+  subset: SecuredSubset,
   all: readonly MeshEndpoint[],
   place: ClientPlace,
 ): ClusterEndpoints {
-  const mode = tlsMode(subset.policy);
-  const members = mode === "unsupported" ? [] : all.filter((one) => isIn(one.labels, subset));
+  const { kind } = subset.security;
+  const members = kind === "unable" ? [] : all.filter((one) => isIn(one.labels, subset));
   return {
     cluster: outboundCluster(port.port, subset.name, service.host),
     endpoints: arrange(members, arrangementFor(subset.policy, service, place), place).map(
@@ -181,7 +229,7 @@ function endpointsOf(
         address: endpoint.address,
         port: endpoint.port,
         weight: 1,
-        tls: mode === "ISTIO_MUTUAL" || (mode === "auto" && endpoint.takesMeshTls),
+        tls: kind === "ISTIO_MUTUAL" || (kind === "auto" && endpoint.takesMeshTls),
         ...placing,
         ...(endpoint.workload === undefined ? {} : { workload: endpoint.workload }),
       }),
@@ -193,26 +241,15 @@ function isIn(labels: Labels, subset: Subset): boolean {
   return matchesLabels(labels, subset.labels);
 }
 
-type TlsMode = "auto" | "DISABLE" | "ISTIO_MUTUAL" | "unsupported";
-
-function tlsMode(policy: TrafficPolicy | undefined): TlsMode {
-  const mode = policy?.tls?.mode;
-  if (mode === undefined) return "auto";
-  return mode === "DISABLE" || mode === "ISTIO_MUTUAL" ? mode : "unsupported";
-}
-
-function notesOn(rule: ClientRule): Diagnostic[] {
-  return rule.from.flatMap((object) => {
-    const mode = object.spec.trafficPolicy?.tls?.mode;
-    const isUnsupported = mode === "SIMPLE" || mode === "MUTUAL";
-    if (!isUnsupported) return [];
-    return [
-      {
-        severity: "error" as const,
-        code: "HEDDLE0104",
-        where: `${describe(object)} spec.trafficPolicy.tls.mode`,
-        message: `TLS mode ${mode} is not supported yet; requests to ${object.spec.host} get 503`,
-      },
-    ];
-  });
+function unableNote(
+  rule: DestinationRule,
+  { field, reason }: Extract<ClientSecurity, { kind: "unable" }>,
+  service: MeshService,
+): Diagnostic {
+  return {
+    severity: "error",
+    code: "HEDDLE0104",
+    where: `${describe(rule)} spec.trafficPolicy.tls.${field}`,
+    message: `${reason}; requests to ${service.host} get 503`,
+  };
 }

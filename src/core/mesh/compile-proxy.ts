@@ -1,38 +1,58 @@
 /**
- * The configuration of one sidecar in a world: Istio's semantics, lowered to listeners, routes, clusters and endpoints.
+ * The configuration of one proxy in a world: Istio's semantics, lowered to listeners, routes, clusters and endpoints.
  *
  * What the pod is and which labels it has is read in the world, not taken from what the proxy says of itself; only its
  * address is the proxy's word, since a pod's status may not have it yet. What is the same for all proxies of a namespace
  * is made once (outbound-part.ts).
  *
- * Not here: narrowing what a proxy gets to what it uses (Sidecar), gateways, HTTP/2.
+ * Not here: narrowing what a proxy gets to what it uses (Sidecar), and what a gateway serves (gateway/).
  */
 
 import type { Pod } from "../../api/k8s/core.ts";
 import type { Compiled } from "../../base/compiled.ts";
 import type { Cluster, ProxyConfig, ProxyNode } from "../../model/proxy-config.ts";
+import { isGateway } from "../registry/workloads.ts";
 import { compareText, objectNamed, type World } from "../registry/world.ts";
 import { placeOf } from "./client-place.ts";
 import { ProxyContext } from "./context.ts";
+import { compileGateway } from "./gateway/compile-gateway.ts";
 import { inbound } from "./inbound.ts";
 import { blackHoleCluster, passthroughCluster } from "./names.ts";
 import { outboundPart } from "./outbound-part.ts";
+import { usersSecrets } from "./secrets.ts";
 
 export function compileProxy(world: World, proxy: ProxyNode): Compiled<ProxyConfig> {
   const { namespace } = proxy;
   const pod = objectNamed<Pod>(world, "Pod", namespace, proxy.pod) ?? unknownPod(proxy);
   const labels = pod.metadata.labels ?? {};
   const context = new ProxyContext(world, namespace, labels);
-  const own = inbound(context, pod, proxy);
-  const shared = outboundPart(world, namespace, labels, placeOf(world, pod));
+  const { value, diagnostics } = isGateway(pod)
+    ? compileGateway(context, pod, proxy)
+    : compileSidecar(context, pod, proxy);
+  const secrets = usersSecrets(world, value);
   return {
     value: {
-      listeners: sorted([own.listener, ...shared.listeners], ({ name }) => name),
-      routes: shared.routes,
-      clusters: sorted([...own.clusters, ...passthrough, ...shared.clusters], ({ name }) => name),
-      endpoints: sorted(shared.endpoints, ({ cluster }) => cluster),
+      listeners: sorted(value.listeners, ({ name }) => name),
+      routes: value.routes,
+      clusters: sorted([...value.clusters, ...passthrough], ({ name }) => name),
+      endpoints: sorted(value.endpoints, ({ cluster }) => cluster),
+      ...(secrets.length === 0 ? {} : { secrets }),
     },
-    diagnostics: [...shared.notes, ...context.notes],
+    diagnostics,
+  };
+}
+
+function compileSidecar(context: ProxyContext, pod: Pod, proxy: ProxyNode): Compiled<ProxyConfig> {
+  const { world, namespace, labels } = context;
+  const own = inbound(context, pod, proxy);
+  const { notes, ...shared } = outboundPart(world, namespace, labels, placeOf(world, pod));
+  return {
+    value: {
+      ...shared,
+      listeners: [own.listener, ...shared.listeners],
+      clusters: [...own.clusters, ...shared.clusters],
+    },
+    diagnostics: [...notes, ...context.notes],
   };
 }
 

@@ -1,4 +1,4 @@
-/** What compiling one proxy carries along: whose it is, and what was noted on the way. */
+/** What compiling one proxy carries along: whose it is, where its routes are bound, and what was noted on the way. */
 
 import type { Diagnostic } from "../../base/compiled.ts";
 import type { Cluster, ClusterEndpoints } from "../../model/proxy-config.ts";
@@ -11,13 +11,29 @@ export class ProxyContext {
   /** Labels of the proxy's pod. */
   readonly labels: Labels;
   /** Clusters that routes need beyond those that every proxy of the namespace has, by name. */
-  readonly extraClusters: Map<string, readonly [Cluster, ClusterEndpoints]> = new Map();
-  readonly #notes = new Map<string, Diagnostic>();
+  readonly extraClusters: Map<string, readonly [Cluster, ClusterEndpoints]>;
+  /** `namespace/name` of the Gateway whose routes are made; undefined: the mesh's. */
+  readonly gateway: string | undefined;
+  readonly #notes: Map<string, Diagnostic>;
 
-  constructor(world: World, namespace: string, labels: Labels) {
+  constructor(
+    world: World,
+    namespace: string,
+    labels: Labels,
+    binding?: { readonly gateway: string; readonly proxy: ProxyContext },
+  ) {
     this.world = world;
     this.namespace = namespace;
     this.labels = labels;
+    this.gateway = binding?.gateway;
+    this.extraClusters = binding?.proxy.extraClusters ?? new Map();
+    this.#notes = binding === undefined ? new Map() : binding.proxy.#notes;
+  }
+
+  /** The same proxy's, for routes that are bound to the Gateway `namespace/name`. */
+  at(gateway: string): ProxyContext {
+    const { world, namespace, labels } = this;
+    return new ProxyContext(world, namespace, labels, { gateway, proxy: this });
   }
 
   /** The same place is compiled for several ports; what is wrong with it is said once. */

@@ -18,11 +18,29 @@ export function appliesTo(
   listenPort: number,
 ): boolean {
   return (
-    isForMesh(match.gateways) &&
+    isBound(match.gateways, context) &&
     (match.port === undefined || match.port === listenPort) &&
     (match.sourceNamespace === undefined || match.sourceNamespace === context.namespace) &&
     matchesLabels(context.labels, match.sourceLabels ?? {})
   );
+}
+
+/** Absent means the VirtualService's own gateways, of which the one that is being compiled is one by now. */
+export function isBound(
+  gateways: readonly string[] | undefined,
+  { gateway }: Pick<ProxyContext, "gateway">,
+): boolean {
+  if (gateway === undefined) return isForMesh(gateways);
+  if (gateways === undefined || gateways.length === 0) return true;
+  const [namespace = ""] = gateway.split("/");
+  return gateways.some((name) => gatewayNamed(name, namespace) === gateway);
+}
+
+/** `namespace/name` of the Gateway that `name`, `namespace/name` or a full DNS name means. */
+export function gatewayNamed(written: string, namespace: string): string {
+  if (written.includes("/")) return written;
+  const [name = "", owner] = written.split(".");
+  return `${owner ?? namespace}/${name}`;
 }
 
 export const everyRequest: RouteMatch = {

@@ -144,7 +144,8 @@ function servedPorts(context: ProxyContext, pod: Pod, proxy: ProxyNode): Map<num
   return served;
 }
 
-function portsBehindServices(
+/** Ports of the pod that Services lead to, each with the Service's own port. */
+export function portsBehindServices(
   world: World,
   pod: Pod,
   address: string,
@@ -305,6 +306,7 @@ function meshTls(alpn: readonly string[]): DownstreamTls {
     alpn,
     certificate: certificateSecret,
     validation: validationSecret,
+    clients: { kind: "mesh" },
   };
 }
 

@@ -632,12 +632,54 @@ spec: { host: cart, trafficPolicy: { loadBalancer: { consistentHash: ${hash} } }
     );
   });
 
-  test("with a TLS mode that is not spoken sends nothing anywhere, and says so", () => {
-    const simple = clusterWith("{ host: cart, trafficPolicy: { tls: { mode: SIMPLE } } }");
-    assert.deepEqual(simple.endpoints, []);
+  test("with SIMPLE or MUTUAL speaks the endpoints' own TLS, by whatever names they are to have", () => {
+    const originate = (tls: string) =>
+      clusterWith(`{ host: cart, trafficPolicy: { tls: ${tls} } }`).cluster?.originate;
+    assert.deepEqual(originate("{ mode: SIMPLE }"), {
+      trust: { kind: "public" },
+      sni: "cart.shop.svc.cluster.local",
+      alpn: ["h2", "http/1.1"],
+      names: ["cart.shop.svc.cluster.local"],
+    });
+    assert.deepEqual(originate("{ mode: SIMPLE, credentialName: own-ca, sni: a.example }"), {
+      trust: { kind: "secret", name: "kubernetes://shop/own-ca-cacert" },
+      sni: "a.example",
+      alpn: ["h2", "http/1.1"],
+      names: ["a.example"],
+    });
+    const mutual = originate(
+      "{ mode: MUTUAL, credentialName: us, subjectAltNames: [them.example] }",
+    );
     assert.deepEqual(
-      simple.diagnostics.map(({ code }) => code),
-      ["HEDDLE0104"],
+      [mutual?.certificate, mutual?.names],
+      ["kubernetes://shop/us", ["them.example"]],
+    );
+    assert.deepEqual(originate("{ mode: SIMPLE, insecureSkipVerify: true }")?.trust, {
+      kind: "none",
+    });
+  });
+
+  test("whose TLS cannot be done as asked sends nothing anywhere, and says so", () => {
+    const refused = (tls: string) => {
+      const { endpoints, diagnostics } = clusterWith(
+        `{ host: cart, trafficPolicy: { tls: ${tls} } }`,
+      );
+      assert.deepEqual(endpoints, []);
+      return diagnostics.map(({ code }) => code);
+    };
+    const files = "clientCertificate: /c.pem, privateKey: /k.pem";
+    assert.deepEqual(refused(`{ mode: MUTUAL, ${files} }`), ["HEDDLE0104"]);
+    assert.deepEqual(refused("{ mode: SIMPLE, caCertificates: /ca.pem }"), ["HEDDLE0104"]);
+  });
+
+  test("says of one port what holds for it alone", () => {
+    const level = "{ port: { number: 80 }, tls: { mode: SIMPLE } }";
+    const { cluster } = clusterWith(
+      `{ host: cart, trafficPolicy: { loadBalancer: { simple: RANDOM }, portLevelSettings: [${level}] } }`,
+    );
+    assert.deepEqual(
+      [cluster?.balancer.kind, cluster?.originate?.trust.kind],
+      ["least-request", "public"],
     );
   });
 

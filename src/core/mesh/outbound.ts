@@ -3,26 +3,19 @@
  *
  * `virtualOutbound` takes them all and hands each to the listener of its destination: `0.0.0.0_<port>` for HTTP ports
  * (the Host header says which Service is meant), `<address>_<port>` for TCP and for ports whose protocol is detected
- * (the address says it). Headless Services have no address of their own: each pod's stands for itself. Everything else
+ * (the address says it; and where `tls` rules ask for it the name in the ClientHello). Headless Services have no address of their own: each pod's stands for itself. Everything else
  * goes where it wanted to go.
  */
 
-import type { TcpRoute, VirtualService } from "../../api/istio/networking.ts";
 import { ports } from "../../model/names.ts";
-import type {
-  FilterChain,
-  Listener,
-  NetworkFilter,
-  WeightedCluster,
-} from "../../model/proxy-config.ts";
-import { matchesLabels } from "../registry/selector.ts";
+import type { FilterChain, Listener, WeightedCluster } from "../../model/proxy-config.ts";
 import { endpointCluster, visibleServices } from "./clusters.ts";
 import type { ProxyContext } from "./context.ts";
-import { destinationCluster } from "./destination.ts";
 import { blackHoleCluster, outboundCluster, passthroughCluster } from "./names.ts";
 import { httpDetected, isHttp } from "./protocol.ts";
 import { detectedRoutesName } from "./route-configs.ts";
 import type { MeshPort, MeshService } from "./services.ts";
+import { tcpApplies, tcpDestinations, tcpFilter, tlsChains, withoutTaken } from "./tcp-routes.ts";
 import { hostRules, rulesFor } from "./virtual-services.ts";
 
 export function outboundListeners(context: ProxyContext): readonly Listener[] {
@@ -56,7 +49,8 @@ function portListeners(
   if (service.clusterIp === undefined) return [];
   const tcp = tcpChain(tcpClusters(context, service, port));
   const http = port.protocol === "detect" ? [detectedChain(service, port)] : [];
-  return [addressListener(service.clusterIp, port.port, http, tcp)];
+  const tls = withoutTaken(tlsChains(context, service.host, port.port));
+  return [addressListener(service.clusterIp, port.port, [...http, ...tls], tcp)];
 }
 
 const virtualOutbound: Listener = {
@@ -145,48 +139,17 @@ function passthroughChain(name: string): FilterChain {
   };
 }
 
-function tcpFilter(clusters: readonly WeightedCluster[]): NetworkFilter {
-  return { kind: "tcp", statPrefix: clusters[0]?.cluster ?? "", clusters };
-}
-
 function tcpClusters(
   context: ProxyContext,
   service: MeshService,
   port: MeshPort,
 ): readonly WeightedCluster[] {
   const rules = rulesFor(hostRules(context.world, context.namespace), service.host);
-  const index = (rules?.spec.tcp ?? []).findIndex((route) => tcpApplies(context, route, port));
+  const index = (rules?.spec.tcp ?? []).findIndex((route) => tcpApplies(context, route, port.port));
   const route = rules?.spec.tcp?.[index];
   if (rules === undefined || route === undefined) {
     return [{ cluster: outboundCluster(port.port, undefined, service.host), weight: 100 }];
   }
-  return tcpDestinations(context, rules, route, `spec.tcp[${index}]`, port.port);
-}
-
-/** Whether connections of this proxy to the port take the route. */
-export function tcpApplies(context: ProxyContext, route: TcpRoute, port: MeshPort): boolean {
-  return (
-    route.match === undefined ||
-    route.match.some(
-      (match) =>
-        (match.port === undefined || match.port === port.port) &&
-        matchesLabels(context.labels, match.sourceLabels ?? {}),
-    )
-  );
-}
-
-function tcpDestinations(
-  context: ProxyContext,
-  rules: VirtualService,
-  route: TcpRoute,
-  path: string,
-  listenPort: number,
-): readonly WeightedCluster[] {
-  const destinations = route.route ?? [];
-  return destinations.flatMap((to, index) => {
-    const weight = destinations.length === 1 ? 100 : (to.weight ?? 0);
-    if (weight === 0) return [];
-    const place = { rules, path: `${path}.route[${index}].destination`, listenPort };
-    return [{ cluster: destinationCluster(context, to.destination, place), weight }];
-  });
+  const place = { rules, path: `spec.tcp[${index}]`, listenPort: port.port };
+  return tcpDestinations(context, route, place);
 }

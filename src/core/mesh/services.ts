@@ -17,6 +17,7 @@ import {
   servicePortsOf,
 } from "../registry/services.ts";
 import {
+  isGateway,
   isMeshed,
   namespaceOf,
   serviceAccountOf,
@@ -150,7 +151,7 @@ function meshEndpoint(
   return {
     ...base,
     labels: pod.metadata.labels ?? {},
-    takesMeshTls: isMeshed(pod) && modeOfPort(known, port) !== "DISABLE",
+    takesMeshTls: isMeshed(pod) && !isGateway(pod) && modeOfPort(known, port) !== "DISABLE",
     workload: workloadLabelsOf(pod),
   };
 }

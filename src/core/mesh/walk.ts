@@ -20,12 +20,15 @@ import type {
   WeightedCluster,
 } from "../../model/proxy-config.ts";
 import { evaluateRbac, matchesRoute, type Subject } from "./evaluate-match.ts";
+import { hostMatches } from "./host.ts";
 
 /** A request or connection that the application makes. */
 export interface OutboundRequest {
   /** Where the connection goes. */
   readonly address: string;
   readonly port: number;
+  /** The name that its own TLS asks for; absent: in the clear. */
+  readonly serverName?: string;
   /** Absent: not HTTP. */
   readonly http?: {
     readonly host: string;
@@ -53,13 +56,32 @@ export interface Destination {
 }
 
 export function walkOutbound(config: ProxyConfig, request: OutboundRequest): OutboundWalk {
-  const { address, port, http } = request;
+  const { address, port } = request;
   const listener =
     config.listeners.find((one) => isFor(one, address, port)) ??
     config.listeners.find((one) => isFor(one, "0.0.0.0", port)) ??
     named(config.listeners, "virtualOutbound");
+  return walkListener(config, listener, request);
+}
+
+/** The same for what arrives at a port of a gateway. */
+export function walkGateway(
+  config: ProxyConfig,
+  request: Omit<OutboundRequest, "address">,
+): OutboundWalk {
+  const listener = named(config.listeners, `0.0.0.0_${request.port}`);
+  return walkListener(config, listener, request);
+}
+
+function walkListener(
+  config: ProxyConfig,
+  listener: Listener,
+  request: Omit<OutboundRequest, "address">,
+): OutboundWalk {
+  const { port, http, serverName } = request;
   const protocol = http === undefined ? undefined : "http/1.1";
-  const chain = chooseChain(listener, port, { transport: "raw", protocol });
+  const transport = serverName === undefined ? "raw" : "tls";
+  const chain = chooseChain(listener, port, { transport, serverName, protocol });
   if (chain === undefined) throw new Error(`no chain of ${listener.name} takes the connection`);
   const base = { listener: listener.name, chain: chain.name };
   const { filter } = chain;
@@ -150,13 +172,15 @@ function named(listeners: readonly Listener[], name: string): Listener {
 
 interface Seen {
   readonly transport: "raw" | "tls";
+  /** Asked for in the ClientHello. */
+  readonly serverName?: string | undefined;
   /** Offered in the ClientHello. */
   readonly alpn?: string | undefined;
   /** Detected in the first bytes, inside TLS where that is terminated. */
   readonly protocol?: string | undefined;
 }
 
-/** Envoy's order: port, transport, application protocol; each step keeps the most specific matches. */
+/** Port, transport, server name, application protocol; each step keeps the most specific matches. */
 function chooseChain(listener: Listener, port: number, seen: Seen): FilterChain | undefined {
   const byPort = specific(
     listener.filterChains,
@@ -168,13 +192,30 @@ function chooseChain(listener: Listener, port: number, seen: Seen): FilterChain 
     ({ match }) => match.transport,
     (wanted) => wanted === seen.transport,
   );
+  const byName = byServerName(byTransport, seen.serverName);
   const isNamed = (wanted: readonly string[], protocol: string | undefined): boolean =>
     protocol !== undefined && wanted.includes(protocol);
   const protocols = ({ match }: FilterChain): readonly string[] | undefined =>
     match.applicationProtocols;
-  const offered = byTransport.find((chain) => isNamed(protocols(chain) ?? [], seen.alpn));
-  const [chosen] = specific(byTransport, protocols, (wanted) => isNamed(wanted, seen.protocol));
+  const offered = byName.find((chain) => isNamed(protocols(chain) ?? [], seen.alpn));
+  const [chosen] = specific(byName, protocols, (wanted) => isNamed(wanted, seen.protocol));
   return offered ?? chosen ?? listener.defaultFilterChain;
+}
+
+function byServerName(
+  chains: readonly FilterChain[],
+  name: string | undefined,
+): readonly FilterChain[] {
+  const named = (wanted: string): readonly FilterChain[] =>
+    chains.filter(({ match }) => match.serverNames?.includes(wanted));
+  const candidates = chains
+    .flatMap(({ match }) => match.serverNames ?? [])
+    .filter((wanted) => name !== undefined && hostMatches(wanted, name))
+    .sort((a, b) => Number(b === name) - Number(a === name) || b.length - a.length);
+  const [best] = candidates;
+  return best === undefined
+    ? chains.filter(({ match }) => match.serverNames === undefined)
+    : named(best);
 }
 
 function specific<T>(

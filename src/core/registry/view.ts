@@ -24,6 +24,7 @@ import { networkSettings } from "./settings.ts";
 import {
   addressesOf,
   hasEnded,
+  isGateway,
   isMeshed,
   namespaceOf,
   nodeDnsPod,
@@ -157,6 +158,7 @@ function workloadOf(
     serviceAccount: serviceAccountOf(pod),
     labels: pod.metadata.labels ?? {},
     meshed: isMeshed(pod),
+    ...(isGateway(pod) ? { gateway: true } : {}),
     ...(hostname === undefined ? {} : { hostname }),
     ...(subdomain === undefined ? {} : { subdomain }),
   };

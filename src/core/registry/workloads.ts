@@ -95,6 +95,16 @@ export function isMeshed(pod: Pod): boolean {
   return pod.spec.hostNetwork !== true && wish !== "false";
 }
 
+/**
+ * True for pods whose proxy is a gateway: it serves the pod's ports itself, for clients outside, and captures nothing.
+ * Istio's way to ask for one.
+ */
+export function isGateway(pod: Pod): boolean {
+  const key = "inject.istio.io/templates";
+  const templates = pod.metadata.annotations?.[key] ?? pod.metadata.labels?.[key] ?? "";
+  return isMeshed(pod) && templates.split(",").some((name) => name.trim() === "gateway");
+}
+
 /** What Istio's metrics call the pod; `unknown` where its labels do not say, as Istio writes it. */
 export function workloadLabelsOf(pod: Pod): WorkloadLabels {
   const label = (key: string): string | undefined => pod.metadata.labels?.[key];

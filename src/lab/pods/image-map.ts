@@ -30,6 +30,8 @@ export interface ImageCommand {
   readonly env: Readonly<Record<string, string>>;
 }
 
+/** Istio's `auto`: whatever the mesh's own proxy is. */
+const heddle = [process.execPath, join(import.meta.dirname, "..", "..", "main.ts")];
 const standIns = join(import.meta.dirname, "..", "images");
 
 function standIn(match: string, file: string, ...args: string[]): ImageRule {
@@ -55,6 +57,7 @@ export const builtInImages: readonly ImageRule[] = [
   standIn("*tcp-echo-server:*", "tcp-echo.ts"),
   standIn("*httpbin:*", "httpbin.ts"),
   standIn("*testing/app:*", "istio-app.ts"),
+  { match: "auto:*", command: [...heddle, "proxy", "--gateway"], ownCommand: "replaced" },
   tools("*curlimages/curl:*"),
   ...["busybox", "alpine", "debian", "ubuntu"].map((name) => tools(`*${name}:*`)),
 ];

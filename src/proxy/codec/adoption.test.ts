@@ -98,7 +98,12 @@ describe("an adopted connection", () => {
           acceptTls(
             raw.socket,
             first,
-            { context: serverContext, alpn: ["http/1.1"], requireClientCertificate: true },
+            {
+              context: serverContext,
+              alpn: ["http/1.1"],
+              requireClientCertificate: true,
+              asksForCertificate: true,
+            },
             onread,
           ),
         );
@@ -120,7 +125,13 @@ describe("an adopted connection", () => {
       connectWithTls(
         "127.0.0.1",
         port,
-        { context: clientContext, alpn: ["http/1.1"], sni: "a.b", verifyPeer: () => undefined },
+        {
+          context: clientContext,
+          alpn: ["http/1.1"],
+          sni: "a.b",
+          isVerified: true,
+          verifyPeer: () => undefined,
+        },
         onread,
       ),
     );

@@ -50,6 +50,7 @@ export function adopt(accepted: Socket, onread: OnRead): Socket {
 export interface AcceptTlsOptions {
   readonly context: SecureContext;
   readonly alpn: readonly string[];
+  readonly asksForCertificate: boolean;
   readonly requireClientCertificate: boolean;
 }
 
@@ -84,6 +85,8 @@ export interface ConnectTlsOptions {
   readonly context: SecureContext;
   readonly alpn: readonly string[];
   readonly sni: string;
+  /** False: whoever answers is taken for whom he says he is. */
+  readonly isVerified: boolean;
   /** Refuses the peer's certificate by returning an error; its chain has been verified already. */
   readonly verifyPeer: (certificate: PeerCertificate) => Error | undefined;
 }
@@ -103,6 +106,7 @@ export function connectWithTls(
     secureContext: options.context,
     ALPNProtocols: [...options.alpn],
     ...(options.sni === "" ? {} : { servername: options.sni }),
+    rejectUnauthorized: options.isVerified,
     checkServerIdentity: (_host: string, certificate: PeerCertificate) =>
       options.verifyPeer(certificate),
     onread,
@@ -119,7 +123,7 @@ class AdoptingTlsSocket extends TLSSocket {
     const tlsOptions = {
       isServer: true,
       secureContext: options.context,
-      requestCert: options.requireClientCertificate,
+      requestCert: options.asksForCertificate,
       rejectUnauthorized: options.requireClientCertificate,
       allowHalfOpen: true,
       onread,

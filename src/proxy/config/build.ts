@@ -6,7 +6,7 @@
  * a cluster that is not there is no reason to refuse a snapshot; that route answers 503 NC.
  */
 
-import { MeshError } from "../../base/error.ts";
+import { MeshError, renderError } from "../../base/error.ts";
 import type {
   Cluster,
   FilterChain,
@@ -17,6 +17,7 @@ import type {
 } from "../../model/proxy-config.ts";
 import type { Environment } from "../environment.ts";
 import { accessLog } from "../filter/access-log.ts";
+import { edge } from "../filter/edge.ts";
 import { metrics } from "../filter/metrics.ts";
 import { rateLimit } from "../filter/rate-limit.ts";
 import { rbac } from "../filter/rbac.ts";
@@ -25,7 +26,7 @@ import { serving } from "../filter/serving.ts";
 import type { Recorder } from "../observe/recorder.ts";
 import { introduce } from "../peer-introduction.ts";
 import { stack } from "../stack/handler.ts";
-import { ClusterRuntime, type ClusterTls, type Members } from "../upstream/cluster.ts";
+import { ClusterRuntime, type ClusterSecurity, type Members } from "../upstream/cluster.ts";
 import { compileRbac } from "./matchers.ts";
 import { RouteTable } from "./route-table.ts";
 import type { ProxySnapshot } from "./source.ts";
@@ -52,7 +53,8 @@ export function prepare(
 ): Prepared {
   const { config } = snapshot;
   const { environment } = options;
-  const contexts = new TlsContexts(snapshot.secrets, environment.trustDomain, before?.contexts);
+  const secrets = [...(config.secrets ?? []), ...snapshot.secrets];
+  const contexts = new TlsContexts(secrets, environment.trustDomain, before?.contexts);
   const introduction = introduce(environment.node.workload);
   environment.buckets.prepare();
 
@@ -62,9 +64,7 @@ export function prepare(
   for (const cluster of config.clusters) {
     const runtime =
       before?.clusters.get(cluster.name) ?? new ClusterRuntime(cluster, environment, introduction);
-    const tls: ClusterTls | undefined = within("cluster", cluster.name, () =>
-      contexts.forCluster(cluster),
-    );
+    const tls = within("cluster", cluster.name, () => clusterTls(cluster));
     checkCluster(cluster);
     clusters.set(cluster.name, runtime);
     updates.push(() => runtime.update(cluster, endpoints.get(cluster.name) ?? nobody, tls));
@@ -96,6 +96,24 @@ export function prepare(
     },
   };
 
+  function clusterTls(cluster: Cluster): ClusterSecurity {
+    const { tls, originate } = cluster;
+    return {
+      mesh: tls && contexts.forMesh(cluster, tls),
+      outside: originate && usersOwn(cluster.name, () => contexts.forOutside(cluster, originate)),
+    };
+  }
+
+  /** What users keep in Secrets may be missing or broken: that is the end of what it is for, and of nothing else. */
+  function usersOwn<T>(name: string, build: () => T): T | undefined {
+    try {
+      return build();
+    } catch (error) {
+      environment.log.warn("TLS settings cannot be used", { name, reason: renderError(error) });
+      return undefined;
+    }
+  }
+
   function compileListener(listener: Listener): ListenerTable {
     const chains = listener.filterChains.map((chain) => compileChain(listener, chain));
     const fallback = listener.defaultFilterChain;
@@ -116,7 +134,7 @@ export function prepare(
       const base = {
         name: chain.name,
         match: chain.match,
-        tls: chain.tls === undefined ? undefined : tlsOf(chain.tls),
+        tls: chain.tls === undefined ? undefined : tlsOf(chain.name, chain.tls),
         rbac: chain.rbac.map(compileRbac),
       };
       const { filter } = chain;
@@ -131,13 +149,15 @@ export function prepare(
         const idleTimeoutMs = filter.idleTimeoutMs ?? defaultTcpIdleMs;
         return { ...base, kind: "tcp", destinations, idleTimeoutMs };
       }
-      return { ...base, kind: "http", handle: httpHandler(listener, filter) };
+      const scheme = chain.tls === undefined ? "http" : "https";
+      return { ...base, kind: "http", handle: httpHandler(listener, filter, scheme) };
     });
   }
 
   function httpHandler(
     listener: Listener,
     filter: Extract<NetworkFilter, { kind: "http" }>,
+    scheme: "http" | "https",
   ): ReturnType<typeof stack> {
     const { routes } = filter;
     const table = routes.kind === "inline" ? tableOf(routes.config) : routeTables.get(routes.name);
@@ -148,6 +168,7 @@ export function prepare(
     return stack(
       [
         options.accessLog === undefined ? undefined : accessLog(options.accessLog, environment),
+        filter.isEdge === true ? edge(scheme) : undefined,
         metrics(options.recorder, listener.direction), // sees refusals too
         rules.length > 0 ? rbac(rules, environment) : undefined, // before anything is sent or kept
         limit === undefined ? undefined : rateLimit(environment.buckets.at(place, limit)),
@@ -157,11 +178,15 @@ export function prepare(
     );
   }
 
-  function tlsOf(tls: NonNullable<FilterChain["tls"]>): ChainTls {
+  function tlsOf(name: string, tls: NonNullable<FilterChain["tls"]>): ChainTls {
+    const { alpn, requireClientCertificate, clients } = tls;
+    const build = () => contexts.forChain(tls);
     return {
-      context: contexts.context(tls.certificate, tls.validation),
-      alpn: tls.alpn,
-      requireClientCertificate: tls.requireClientCertificate,
+      context: clients.kind === "mesh" ? build() : usersOwn(name, build),
+      alpn,
+      requireClientCertificate,
+      asksForCertificate: tls.validation !== undefined,
+      clients,
     };
   }
 }

@@ -6,7 +6,13 @@
  */
 
 import type { SecureContext } from "node:tls";
-import type { Direction, FilterChainMatch, ProxyConfig, Secret } from "../../model/proxy-config.ts";
+import type {
+  Direction,
+  DownstreamTls,
+  FilterChainMatch,
+  ProxyConfig,
+  Secret,
+} from "../../model/proxy-config.ts";
 import type { Handler } from "../stack/handler.ts";
 import type { ClusterRuntime } from "../upstream/cluster.ts";
 import type { CompiledRbac } from "./matchers.ts";
@@ -40,9 +46,12 @@ export interface ListenerTable {
 }
 
 export interface ChainTls {
-  readonly context: SecureContext;
+  /** Undefined: what users keep for it is missing or broken; the chain closes its connections. */
+  readonly context: SecureContext | undefined;
   readonly alpn: readonly string[];
   readonly requireClientCertificate: boolean;
+  readonly asksForCertificate: boolean;
+  readonly clients: DownstreamTls["clients"];
 }
 
 interface ChainBase {

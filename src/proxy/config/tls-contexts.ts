@@ -1,14 +1,27 @@
 /**
- * Certificates and trusted roots as TLS settings, for both ends of mesh connections.
+ * Certificates and trusted roots as TLS settings, for both ends of connections.
  *
  * Mesh TLS is 1.3 only. A peer must have exactly one URI among its subject alternative names, a SPIFFE id of our trust
- * domain (SPIFFE X.509-SVID §2); upstream it must be one of those that the cluster names. Contexts are made once per
- * distinct pair of secrets and kept over snapshots, so that a snapshot without new secrets costs no key parsing.
+ * domain (SPIFFE X.509-SVID §2); upstream it must be one of those that the cluster names. TLS to servers outside, and
+ * from clients outside, is judged by names. Contexts are made once per distinct pair of secrets and kept over snapshots,
+ * so that a snapshot without new secrets costs no key parsing; a connection keeps the context that it began with.
  */
 
-import { createSecureContext, type SecureContext } from "node:tls";
+import {
+  checkServerIdentity,
+  createSecureContext,
+  type PeerCertificate,
+  type SecureContext,
+} from "node:tls";
 import { MeshError } from "../../base/error.ts";
-import type { Cluster, Secret } from "../../model/proxy-config.ts";
+import type {
+  Cluster,
+  DownstreamTls,
+  OriginateTls,
+  Secret,
+  TlsVersion,
+  UpstreamTls,
+} from "../../model/proxy-config.ts";
 import type { ClusterTls } from "../upstream/cluster.ts";
 
 export class TlsContexts {
@@ -24,29 +37,25 @@ export class TlsContexts {
     this.#contexts = new Map(before === undefined ? [] : before.#used);
   }
 
-  context(certificate: string, validation: string): SecureContext {
-    const own = this.#secrets.get(`certificate/${certificate}`);
-    const trust = this.#secrets.get(`validation/${validation}`);
-    if (own?.kind !== "certificate") throw missing("certificate", certificate);
-    if (trust?.kind !== "validation") throw missing("validation", validation);
-    const key = [own.chain, own.key, trust.roots].join("\u0000");
-    const known = this.#used.get(key) ?? this.#contexts.get(key);
-    const context = known ?? makeContext(own.chain, own.key, trust.roots, certificate);
-    this.#used.set(key, context);
-    return context;
+  /** For a chain that terminates TLS. */
+  forChain({ certificate, validation, clients }: DownstreamTls): SecureContext {
+    const roots = validation === undefined ? undefined : this.#roots(validation);
+    return this.#context(
+      certificate,
+      roots,
+      clients.kind === "mesh" ? "TLSv1.3" : clients.leastVersion,
+    );
   }
 
-  /** TLS towards a cluster; undefined when it has none. */
-  forCluster(cluster: Cluster): ClusterTls | undefined {
-    const { tls } = cluster;
-    if (tls === undefined) return undefined;
+  /** TLS of the mesh towards a cluster. */
+  forMesh(cluster: Cluster, tls: UpstreamTls): ClusterTls {
     const wanted = new Set(tls.subjectAltNames);
-    const trust = this.#secrets.get(`validation/${tls.validation}`);
-    const roots = trust?.kind === "validation" ? trust.roots : "";
+    const roots = this.#roots(tls.validation);
     return {
-      context: this.context(tls.certificate, tls.validation),
+      context: this.#context(tls.certificate, roots, "TLSv1.3"),
       alpn: tls.alpn,
       sni: tls.sni,
+      isVerified: true,
       identity: JSON.stringify([tls.sni, tls.alpn, [...wanted].sort(), roots]),
       verifyPeer: (certificate) => {
         const identity = spiffeIdentity(certificate.subjectaltname, this.#trustDomain);
@@ -61,6 +70,66 @@ export class TlsContexts {
       },
     };
   }
+
+  /** TLS that is not the mesh's towards a cluster. */
+  forOutside(cluster: Cluster, tls: OriginateTls): ClusterTls {
+    const { trust, names, sni = "", alpn } = tls;
+    const roots = trust.kind === "secret" ? this.#roots(trust.name) : undefined; // Node's own are public
+    return {
+      context: this.#context(tls.certificate, roots, "TLSv1.2"),
+      alpn,
+      sni,
+      isVerified: trust.kind !== "none",
+      identity: JSON.stringify([sni, alpn, names, trust.kind, roots, tls.certificate]),
+      verifyPeer: (certificate) => {
+        if (names.length === 0 || carriesName(certificate, names)) return undefined;
+        return new MeshError(
+          "proxy.tls.identity",
+          `verify the identity of ${cluster.name}: the certificate is for ${certificate.subjectaltname ?? "no name"}, want ${names.join(" or ")}`,
+          { fault: "peer" },
+        );
+      },
+    };
+  }
+
+  #roots(validation: string): string {
+    const trust = this.#secrets.get(`validation/${validation}`);
+    if (trust?.kind !== "validation") throw missing("validation", validation);
+    return trust.roots;
+  }
+
+  #context(
+    certificate: string | undefined,
+    roots: string | undefined,
+    leastVersion: TlsVersion,
+  ): SecureContext {
+    const own = this.#secrets.get(`certificate/${certificate}`);
+    if (certificate !== undefined && own?.kind !== "certificate") {
+      throw missing("certificate", certificate);
+    }
+    const shown = own?.kind === "certificate" ? own : undefined;
+    const key = [shown?.chain, shown?.key, roots, leastVersion].join("\u0000");
+    const known = this.#used.get(key) ?? this.#contexts.get(key);
+    const context = known ?? makeContext(shown, roots, leastVersion);
+    this.#used.set(key, context);
+    return context;
+  }
+}
+
+/** Whether the certificate is for one of the names: a URI as it is, else by RFC 6125. */
+export function carriesName(
+  certificate: Pick<PeerCertificate, "subject" | "subjectaltname">,
+  names: readonly string[],
+): boolean {
+  const uris = (certificate.subjectaltname ?? "")
+    .split(", ")
+    .filter((name) => name.startsWith("URI:"))
+    .map((name) => name.slice("URI:".length));
+  return names.some((name) =>
+    name.includes("://")
+      ? uris.includes(name)
+      : checkServerIdentity(name, certificate as PeerCertificate) === undefined,
+  );
 }
 
 /** The peer's SPIFFE id without its scheme; undefined unless it has exactly one URI name, of our trust domain. */
@@ -78,11 +147,20 @@ export function spiffeIdentity(
   return /^[A-Za-z0-9._/-]+$/.test(identity) ? identity : undefined;
 }
 
-function makeContext(chain: string, key: string, roots: string, name: string): SecureContext {
+function makeContext(
+  own: Extract<Secret, { kind: "certificate" }> | undefined,
+  roots: string | undefined,
+  minVersion: TlsVersion,
+): SecureContext {
   try {
-    return createSecureContext({ cert: chain, key, ca: roots, minVersion: "TLSv1.3" });
+    return createSecureContext({
+      ...(own === undefined ? {} : { cert: own.chain, key: own.key }),
+      ...(roots === undefined ? {} : { ca: roots }),
+      minVersion,
+    });
   } catch (cause) {
-    throw new MeshError("proxy.config.secret", `load certificate ${name}`, { cause });
+    const name = own === undefined ? "trusted roots" : `certificate ${own.name}`;
+    throw new MeshError("proxy.config.secret", `load ${name}`, { cause });
   }
 }
 

@@ -22,7 +22,7 @@ export function redirect(
 }
 
 function locationFor(action: Redirect, path: string, exchange: Exchange): string {
-  const scheme = action.scheme ?? "http";
+  const scheme = action.scheme ?? exchange.scheme;
   const given = /^(.*?)(?::(\d+))?$/.exec(exchange.authority);
   const host = action.host ?? given?.[1] ?? exchange.authority;
   // A new scheme makes the old port meaningless; a new host too, unless it is named.

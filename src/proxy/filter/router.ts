@@ -138,19 +138,29 @@ function compose(
     dropped = new Set([...(dropped ?? []), "x-envoy-original-host"]);
   }
   if (head.nominates) dropped = new Set([...(dropped ?? []), ...nominatedNames(head, text)]);
+  if (exchange.isFromOutside) dropped = new Set([...(dropped ?? []), ...forwarded]);
   const drops = exchange.wantsUpgrade ? upgradeRequestDrops : requestDrops;
   let out = line;
   if (authority !== undefined) out += `host: ${authority}\r\n`;
   out += keptFields(head, text, drops, dropped);
   if (head.isChunked) out += chunkedLine;
   if (head.fieldAt(ownMark.requestId) < 0) out += `x-request-id: ${randomUUID()}\r\n`;
-  if (head.fieldAt(ownMark.forwardedProto) < 0) out += "x-forwarded-proto: http\r\n";
+  if (exchange.isFromOutside) out += forwardedLines(exchange);
+  else if (head.fieldAt(ownMark.forwardedProto) < 0) out += "x-forwarded-proto: http\r\n";
   out += notes + originals;
   if (peer.principal !== undefined) {
     out += `x-forwarded-client-cert: URI=spiffe://${peer.principal}\r\n`;
   }
   if (exchange.wantsUpgrade) out += "connection: upgrade\r\n";
   return edit === undefined ? out : out + edit.lines;
+}
+
+const forwarded = ["x-forwarded-for", "x-forwarded-proto"];
+
+function forwardedLines(exchange: Exchange): string {
+  const before = exchange.field("x-forwarded-for");
+  const clients = before === undefined ? "" : `${before},`;
+  return `x-forwarded-for: ${clients}${exchange.sourceAddress}\r\nx-forwarded-proto: ${exchange.scheme}\r\n`;
 }
 
 function chooser(

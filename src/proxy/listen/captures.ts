@@ -20,6 +20,7 @@ interface Capture {
 export class Captures {
   readonly #runtime: Runtime;
   readonly #captures = new Map<string, Capture>();
+  #isClosed = false;
 
   constructor(runtime: Runtime) {
     this.#runtime = runtime;
@@ -27,7 +28,7 @@ export class Captures {
 
   /** Opens what is new, then points what stays at its new configuration. Throws before anything changed. */
   async open(tables: Tables["listeners"]): Promise<() => void> {
-    const bound = tables.filter((listener) => listener.bindToPort);
+    const bound = this.#isClosed ? [] : tables.filter((listener) => listener.bindToPort);
     const fresh: [string, Capture][] = [];
     try {
       for (const listener of bound) {
@@ -78,8 +79,9 @@ export class Captures {
     return undefined;
   }
 
-  /** Takes no more connections. */
+  /** Takes no more connections, whatever configuration comes. */
   close(): void {
+    this.#isClosed = true;
     for (const { server } of this.#captures.values()) server.close();
     this.#captures.clear();
   }

@@ -1,6 +1,7 @@
 /**
- * Which filter chain takes a connection: by destination port, then transport, then application protocol, each step
- * keeping only the most specific matches (Envoy's order, without going back).
+ * Which filter chain takes a connection: by destination port, then transport, then server name, then application
+ * protocol, each step keeping only the most specific matches, without going back. (Envoy asks for the server name before
+ * the transport, which comes to the same: only TLS has one.)
  */
 
 import type { CompiledChain, ListenerTable } from "../config/tables.ts";
@@ -22,6 +23,25 @@ export function forTransport(chains: Chains, transport: "tls" | "raw"): Chains {
     (chain) => chain.match.transport === transport,
     (chain) => chain.match.transport === undefined,
   );
+}
+
+/** The chains for a server name: those that name it, else those of the longest suffix, else those that name none. */
+export function forServerName(chains: Chains, name: string | undefined): Chains {
+  for (const wanted of name === undefined ? [] : patternsOf(name)) {
+    const hits = chains.filter((chain) => chain.match.serverNames?.includes(wanted) === true);
+    if (hits.length > 0) return hits;
+  }
+  return chains.filter((chain) => chain.match.serverNames === undefined);
+}
+
+/** `a.b.c`, `*.b.c`, `*.c`. */
+function patternsOf(name: string): readonly string[] {
+  const labels = name.split(".");
+  return [name, ...labels.slice(1).map((_, at) => `*.${labels.slice(at + 1).join(".")}`)];
+}
+
+export function needsServerName(chains: Chains): boolean {
+  return chains.some((chain) => chain.match.serverNames !== undefined);
 }
 
 /** The chain for a protocol that was negotiated or detected; undefined is neither. */

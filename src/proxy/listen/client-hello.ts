@@ -1,16 +1,20 @@
 /**
- * Reads the application protocols (ALPN) out of a TLS ClientHello, without terminating it (RFC 8446 §4.1.2, RFC 7301).
+ * Reads the server's name and the application protocols out of a TLS ClientHello, without terminating it (RFC 8446
+ * §4.1.2, RFC 6066 §3, RFC 7301).
  *
  * Only what chain selection needs; a hello that is cut, or no hello, is not judged here: terminating it will.
  */
 
 export interface ClientHello {
   readonly alpn: readonly string[];
+  /** Lower case. */
+  readonly serverName?: string;
 }
 
+const extensionServerName = 0;
 const extensionAlpn = 16;
 
-/** Undefined: more bytes are needed. `{ alpn: [] }` for what is no hello, or has no ALPN. */
+/** Undefined: more bytes are needed. `{ alpn: [] }` for what is no hello, or says neither. */
 export function readClientHello(bytes: Buffer): ClientHello | undefined {
   const none: ClientHello = { alpn: [] };
   const hello = handshakeBytes(bytes);
@@ -27,15 +31,26 @@ export function readClientHello(bytes: Buffer): ClientHello | undefined {
   at += 2 + hello.readUInt16BE(at);
   if (at >= end) return none;
   at += 1 + (hello[at] ?? 0) + 2;
+  let alpn: readonly string[] = [];
+  let serverName: string | undefined;
   while (at + 4 <= end) {
     const type = hello.readUInt16BE(at);
     const size = hello.readUInt16BE(at + 2);
     at += 4;
     if (at + size > end) return none;
-    if (type === extensionAlpn) return { alpn: protocolNames(hello.subarray(at, at + size)) };
+    if (type === extensionAlpn) alpn = protocolNames(hello.subarray(at, at + size));
+    if (type === extensionServerName) serverName = hostName(hello.subarray(at, at + size));
     at += size;
   }
-  return none;
+  return serverName === undefined ? { alpn } : { alpn, serverName };
+}
+
+/** The list has one entry in practice, of type host_name (0). */
+function hostName(extension: Buffer): string | undefined {
+  if (extension.length < 5 || extension[2] !== 0) return undefined;
+  const size = extension.readUInt16BE(3);
+  if (size === 0 || 5 + size > extension.length) return undefined;
+  return extension.toString("latin1", 5, 5 + size).toLowerCase();
 }
 
 /** The handshake messages of the first records, put together; undefined while the first one is incomplete. */

@@ -24,7 +24,7 @@ import type {
   ListenerTable,
   TcpChain,
 } from "../config/tables.ts";
-import { spiffeIdentity } from "../config/tls-contexts.ts";
+import { carriesName, spiffeIdentity } from "../config/tls-contexts.ts";
 import type { Peer } from "../peer.ts";
 import { TcpConnection } from "../tcp/connection.ts";
 import { Timeout } from "../timer-wheel.ts";
@@ -32,9 +32,11 @@ import {
   type Chains,
   forPort,
   forProtocol,
+  forServerName,
   forTransport,
   needsFirstBytes,
   needsProtocol,
+  needsServerName,
 } from "./chain-choice.ts";
 import { readClientHello } from "./client-hello.ts";
 import type { LiveConnection } from "./connections.ts";
@@ -196,13 +198,16 @@ export class Incoming implements Reader, LiveConnection {
   }
 
   #lookAtHello(bytes: Buffer, mustDecide: boolean): void {
-    const chains = forTransport(this.#candidates, "tls");
+    let chains = forTransport(this.#candidates, "tls");
+    const tellsByName = needsServerName(chains);
+    // Mesh TLS is terminated, an application's own passed through: ALPN tells which is which.
+    const tellsByAlpn = chains.some((chain) => chain.tls === undefined) && needsProtocol(chains);
+    const hello = tellsByName || tellsByAlpn ? readClientHello(bytes) : undefined;
+    if ((tellsByName || tellsByAlpn) && hello === undefined && !mustDecide) return;
+    if (tellsByName) chains = forServerName(chains, hello?.serverName);
     const terminating = chains.filter((chain) => chain.tls !== undefined);
     const [first] = terminating;
     if (terminating.length < chains.length && needsProtocol(chains)) {
-      // Mesh TLS is terminated, an application's own passed through: ALPN tells which is which.
-      const hello = readClientHello(bytes);
-      if (hello === undefined && !mustDecide) return;
       const offered = hello?.alpn ?? [];
       const named = offered
         .map((name) => forProtocol(chains, name))
@@ -226,6 +231,11 @@ export class Incoming implements Reader, LiveConnection {
 
   #terminate(tls: ChainTls, chains: Chains): void {
     const { environment } = this.#runtime;
+    const { context } = tls;
+    if (context === undefined) {
+      this.destroy();
+      return;
+    }
     this.#step = "handshake";
     this.#candidates = chains;
     environment.wheel.arm(this.#timeout, environment.limits.headerTimeoutMs);
@@ -234,8 +244,9 @@ export class Incoming implements Reader, LiveConnection {
     const raw = this.#transport;
     if (raw !== undefined) raw.reader = nobody; // its handle is the TLS socket's from here on
     const options = {
-      context: tls.context,
+      context,
       alpn: alpnOf(chains),
+      asksForCertificate: tls.asksForCertificate,
       requireClientCertificate: tls.requireClientCertificate,
     };
     const transport = new Transport(this, (onread) => {
@@ -248,18 +259,11 @@ export class Incoming implements Reader, LiveConnection {
 
   #onSecure(socket: TLSSocket, tls: ChainTls): void {
     const { environment } = this.#runtime;
-    const certificate = socket.getPeerX509Certificate();
-    if (tls.requireClientCertificate) {
-      const error = verifyErrorOf(socket);
-      this.#principal = spiffeIdentity(certificate?.subjectAltName, environment.trustDomain);
-      if (error !== undefined || this.#principal === undefined) {
-        environment.log.debug("refuse peer certificate", {
-          source: this.#sourceAddress,
-          reason: error?.message ?? "no SPIFFE identity of this trust domain",
-        });
-        this.destroy();
-        return;
-      }
+    const reason = tls.asksForCertificate ? this.#judge(socket, tls) : undefined;
+    if (reason !== undefined) {
+      environment.log.debug("refuse peer certificate", { source: this.#sourceAddress, reason });
+      this.destroy();
+      return;
     }
     const alpn = socket.alpnProtocol;
     const negotiated = typeof alpn === "string" && alpn !== "" ? alpn : undefined;
@@ -272,6 +276,23 @@ export class Incoming implements Reader, LiveConnection {
     }
     this.#step = "sniffing-inside";
     this.#waitForClient();
+  }
+
+  /** What is wrong with the peer's certificate. */
+  #judge(socket: TLSSocket, { clients, requireClientCertificate }: ChainTls): string | undefined {
+    const certificate = socket.getPeerX509Certificate();
+    const isMissing = certificate === undefined;
+    if (isMissing && !requireClientCertificate) return undefined;
+    const error = verifyErrorOf(socket);
+    if (error !== undefined || isMissing) return error?.message ?? "there is none";
+    const names = certificate.subjectAltName;
+    if (clients.kind === "mesh") {
+      this.#principal = spiffeIdentity(names, this.#runtime.environment.trustDomain);
+      return this.#principal === undefined ? "no SPIFFE identity of this trust domain" : undefined;
+    }
+    const isWelcome =
+      clients.names.length === 0 || carriesName(certificate.toLegacyObject(), clients.names);
+    return isWelcome ? undefined : `it is for ${names ?? "no name"}`;
   }
 
   // ---- handing over ----------------------------------------------------------------------------

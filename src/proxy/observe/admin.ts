@@ -8,6 +8,7 @@
 import { createServer, type Server, type ServerResponse } from "node:http";
 import { MeshError, renderError } from "../../base/error.ts";
 import type { SidecarObservation } from "../../model/observation.ts";
+import type { Secret } from "../../model/proxy-config.ts";
 import { renderText, textContentType } from "../../telemetry/exposition.ts";
 import { parseTapFilter } from "../../wire/observation/parse-tap.ts";
 import type { Sidecar } from "../sidecar.ts";
@@ -48,13 +49,24 @@ export function adminServer(sidecar: Sidecar, actions: AdminActions): Server {
       case "/heddle/tap":
         return tap(sidecar, query);
       case "/drain":
-        if (method !== "POST") return { ...text("use POST\n"), status: 405 };
+        if (method !== "POST") return usePost;
         actions.drain();
         return text("draining\n");
+      case "/drain_listeners":
+        return method === "POST" ? drainListeners(sidecar) : usePost;
       default:
         return undefined;
     }
   });
+}
+
+const usePost: Whole = { ...text("use POST\n"), status: 405 };
+
+/** Answers when the last request has been, or the time for it is over. */
+function drainListeners(sidecar: Sidecar): Answer {
+  return (response) => {
+    void sidecar.drainListeners().then(() => response.end("drained\n"));
+  };
 }
 
 /** Metrics only, for the port that Prometheus scrapes from outside the pod. */
@@ -135,11 +147,13 @@ function configDump(sidecar: Sidecar): unknown {
   return {
     node: sidecar.runtime.environment.node,
     version,
-    config,
-    secrets: secrets.map((secret) =>
-      secret.kind === "certificate" ? { ...secret, key: "[redacted]" } : secret,
-    ),
+    config: { ...config, ...(config.secrets && { secrets: config.secrets.map(redacted) }) },
+    secrets: secrets.map(redacted),
   };
+}
+
+function redacted(secret: Secret): Secret {
+  return secret.kind === "certificate" ? { ...secret, key: "[redacted]" } : secret;
 }
 
 function clusters(sidecar: Sidecar): unknown {

@@ -76,6 +76,10 @@ export class Exchange implements Subject {
   requestTrailers = "";
   readonly expectsContinue: boolean;
 
+  /** How the client came, and whether it is a stranger to the mesh; see filter/edge.ts. */
+  scheme: "http" | "https" = "http";
+  isFromOutside = false;
+
   /** Set by the filters as they decide. */
   route: CompiledRoute | undefined = undefined;
   cluster: ClusterRuntime | undefined = undefined;
@@ -171,7 +175,7 @@ export class Exchange implements Subject {
       if (name === ":authority") return this.authority;
       if (name === ":method") return this.method;
       if (name === ":path") return this.path + this.query;
-      if (name === ":scheme") return "http";
+      if (name === ":scheme") return this.scheme;
     }
     if (name === "host") return this.authority;
     return findField(this.head, this.text, name);

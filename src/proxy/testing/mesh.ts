@@ -193,6 +193,7 @@ export const downstreamTls: DownstreamTls = {
   alpn: ["h2", "http/1.1"],
   certificate: "default",
   validation: "ROOTCA",
+  clients: { kind: "mesh" },
 };
 
 /** `virtualInbound` in front of an application on `port`: HTTP in mutual TLS and, where permissive, in the clear. */

@@ -23,6 +23,14 @@ import { warmth } from "./slow-start.ts";
 /** What a cluster is told of its endpoints. */
 export type Members = Pick<ClusterEndpoints, "endpoints" | "overprovisioningPercent">;
 
+/** What is spoken to endpoints that are marked `tls`, and to the others; undefined: nothing but the plain protocol. */
+export interface ClusterSecurity {
+  readonly mesh: ClusterTls | undefined;
+  readonly outside: ClusterTls | undefined;
+}
+
+const plain: ClusterSecurity = { mesh: undefined, outside: undefined };
+
 /** TLS towards a cluster's endpoints. `identity` changes when old connections must not be used any more. */
 export interface ClusterTls extends ConnectTlsOptions {
   readonly identity: string;
@@ -45,7 +53,7 @@ export class ClusterRuntime {
   readonly name: string;
   readonly environment: Environment;
   config: Cluster;
-  tls: ClusterTls | undefined;
+  security: ClusterSecurity = plain;
   /** Connections of an older generation are not reused. */
   generation = 0;
   /** The field line that tells peers who we are. */
@@ -71,6 +79,8 @@ export class ClusterRuntime {
 
   #hosts = new Map<string, Host>();
   #picker: Picker<Host>;
+  /** What TLS to it takes is missing. */
+  #isCutOff = false;
   /** Some host may only be picked while it has nothing to do. */
   #hasProbation = false;
   /** When weights have grown enough for another picker; 0: they do not grow. */
@@ -105,17 +115,19 @@ export class ClusterRuntime {
   update(
     config: Cluster,
     { endpoints, overprovisioningPercent = defaultOverprovisioning }: Members,
-    tls: ClusterTls | undefined,
+    security: ClusterSecurity,
   ): void {
     const before = this.config;
     this.config = config;
     this.#overprovisioningPercent = overprovisioningPercent;
-    if (this.tls?.identity !== tls?.identity) {
+    if (identityOf(this.security) !== identityOf(security)) {
       this.generation++;
       for (const host of this.#hosts.values()) host.closeIdle();
     }
-    this.tls = tls;
-    if (config.discovery.kind === "eds") this.#replaceHosts(endpoints);
+    this.security = security;
+    // Plain text where TLS was asked for would be worse than no answer.
+    this.#isCutOff = config.originate !== undefined && security.outside === undefined;
+    if (config.discovery.kind === "eds") this.#replaceHosts(this.#isCutOff ? [] : endpoints);
     this.#checkHealth(before);
     if (this.outliers === undefined || !sameOutliers(before, config)) {
       this.outliers =
@@ -225,6 +237,7 @@ export class ClusterRuntime {
     avoid: readonly Host[] | undefined,
     key?: number,
   ): Host | undefined {
+    if (this.#isCutOff) return undefined;
     switch (this.config.discovery.kind) {
       case "none":
         return undefined;
@@ -313,6 +326,10 @@ export class ClusterRuntime {
       if (host.connections === 0) this.onHostUnused(host);
     }
   }
+}
+
+function identityOf({ mesh, outside }: ClusterSecurity): string {
+  return `${mesh?.identity} ${outside?.identity}`;
 }
 
 function keyOf(endpoint: Endpoint): string {

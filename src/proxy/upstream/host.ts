@@ -102,6 +102,11 @@ export class Host {
     return this.#idle.length;
   }
 
+  /** Mesh TLS is spoken to it. */
+  get isOfMesh(): boolean {
+    return this.endpoint.tls && this.cluster.security.mesh !== undefined;
+  }
+
   get introduction(): string {
     return this.cluster.introduction;
   }
@@ -277,7 +282,8 @@ export class Host {
 
   #open(reader: Reader, protocol: UpstreamProtocol): Transport {
     this.cluster.connectionsTotal++;
-    const tls: ConnectTlsOptions | undefined = this.endpoint.tls ? this.cluster.tls : undefined;
+    const { mesh, outside } = this.cluster.security;
+    const tls: ConnectTlsOptions | undefined = this.endpoint.tls ? mesh : outside;
     const isOwnPod = this.address === this.cluster.environment.node.address;
     const from = isOwnPod ? selfSource : undefined;
     return new Transport(reader, (onread) =>

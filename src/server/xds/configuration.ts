@@ -39,6 +39,8 @@ const meshKinds: readonly string[] = [
   "Service",
   "EndpointSlice",
   "VirtualService",
+  "Gateway",
+  "Secret",
   "DestinationRule",
   "PeerAuthentication",
   "AuthorizationPolicy",
@@ -121,6 +123,9 @@ function sharedConfig(config: ProxyConfig, values: SharedValues): ProxyConfig {
     routes: values.shareAll("route", config.routes, ({ name }) => name),
     clusters: values.shareAll("cluster", config.clusters, ({ name }) => name),
     endpoints: values.shareAll("endpoints", config.endpoints, ({ cluster }) => cluster),
+    ...(config.secrets === undefined
+      ? {}
+      : { secrets: values.shareAll("secret", config.secrets, ({ name }) => name) }),
   };
 }
 

@@ -34,7 +34,12 @@ import type { EncodedResource } from "./resources.ts";
 import { decodeResource, encodeResource, typeUrls } from "./resources.ts";
 import type { JsonObject } from "./struct.ts";
 import { decodeStruct, encodeStruct, textAt } from "./struct.ts";
-import { decodeUpstreamTls, encodeUpstreamTls } from "./tls.ts";
+import {
+  decodeOriginateTls,
+  decodeUpstreamTls,
+  encodeOriginateTls,
+  encodeUpstreamTls,
+} from "./tls.ts";
 
 const unlimited = 4_294_967_295;
 const meshSocket = "tlsMode-istio";
@@ -59,7 +64,8 @@ export function encodeCluster(cluster: Cluster): EncodedResource {
     ...given("healthChecks", cluster.healthCheck && [encodeHealthCheck(cluster.healthCheck)]),
     ...given("commonLbConfig", encodeCommonBalancing(cluster)),
     ...given("commonHttpProtocolOptions", encodeConnectionLife(cluster)),
-    ...given("transportSocketMatches", cluster.tls && encodeSockets(cluster.tls)),
+    ...given("transportSocket", cluster.originate && encodeOriginateTls(cluster.originate)),
+    ...given("transportSocketMatches", cluster.tls && encodeSockets(cluster)),
     metadata: encodeMetadata(cluster),
     ...given("typedExtensionProtocolOptions", encodeProtocol(cluster.protocol)),
   });
@@ -83,6 +89,11 @@ export function decodeCluster(resource: EncodedResource): Cluster {
     balancer: decodeBalancer(message, textAt(own, "balancer"), path),
     ...given("slowStart", decodeSlowStart(message)),
     ...given("tls", meshTls && decodeUpstreamTls(meshTls.transportSocket, tlsPath)),
+    ...given(
+      "originate",
+      message.transportSocket &&
+        decodeOriginateTls(message.transportSocket, `${path}.transport_socket`),
+    ),
     circuitBreakers: decodeBreakers(message.circuitBreakers?.thresholds?.[0]),
     ...(message.commonLbConfig?.localityWeightedLbConfig === undefined
       ? {}
@@ -229,13 +240,16 @@ function decodeBudget(budget: wire.RetryBudget | undefined): CircuitBreakers["re
   );
 }
 
-function encodeSockets(tls: NonNullable<Cluster["tls"]>): wire.TransportSocketMatch[] {
+function encodeSockets({ tls, originate }: Cluster): wire.TransportSocketMatch[] {
+  const mesh = tls && {
+    name: meshSocket,
+    match: encodeStruct({ tlsMode: "istio" }),
+    transportSocket: encodeUpstreamTls(tls),
+  };
+  // Whatever fits no match is spoken to as `transport_socket` says.
+  if (mesh === undefined || originate !== undefined) return mesh === undefined ? [] : [mesh];
   return [
-    {
-      name: meshSocket,
-      match: encodeStruct({ tlsMode: "istio" }),
-      transportSocket: encodeUpstreamTls(tls),
-    },
+    mesh,
     {
       name: "tlsMode-disabled",
       match: encodeStruct({}),

@@ -121,6 +121,7 @@ function encodeMatch(match: FilterChainMatch): wire.FilterChainMatch {
   const port = match.destinationPort;
   return {
     ...given("destinationPort", port === undefined ? undefined : { value: port }),
+    ...given("serverNames", match.serverNames),
     ...given("transportProtocol", match.transport && transportNames[match.transport]),
     ...given("applicationProtocols", match.applicationProtocols),
   };
@@ -131,6 +132,7 @@ const transportNames = { tls: "tls", raw: "raw_buffer" } as const;
 function decodeMatch(match: wire.FilterChainMatch | undefined, path: string): FilterChainMatch {
   return {
     ...given("destinationPort", match?.destinationPort?.value),
+    ...given("serverNames", match?.serverNames),
     ...given("transport", decodeTransport(match?.transportProtocol, `${path}.transport_protocol`)),
     ...given("applicationProtocols", match?.applicationProtocols),
   };

@@ -118,7 +118,7 @@ function encodeHttp(filter: HttpFilters, direction: Direction): wire.Filter {
         { name: "envoy.filters.http.fault", typedConfig: pack(HttpFault, {}) },
         { name: "envoy.filters.http.router", typedConfig: pack(Router, {}) },
       ],
-      useRemoteAddress: { value: false },
+      useRemoteAddress: { value: filter.isEdge === true },
       ...inbound,
       // Istio's: an idle stream is closed only by the route's own timeout.
       streamIdleTimeout: {},
@@ -157,6 +157,7 @@ function decodeHttp(manager: wire.HttpConnectionManager, path: string): HttpFilt
           },
     rbac,
     ...given("rateLimit", rateLimit),
+    ...(manager.useRemoteAddress?.value === true ? { isEdge: true } : {}),
   };
 }
 

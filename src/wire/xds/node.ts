@@ -1,7 +1,7 @@
 /**
  * Who a client says it is, in its first request.
  *
- * A sidecar is `sidecar~ip~pod.namespace~domain` with Istio's metadata; an agent is `agent~node`. What a client says
+ * A sidecar is `sidecar~ip~pod.namespace~domain` with Istio's metadata, a gateway `router~…`; an agent is `agent~node`. What a client says
  * selects its configuration only after the server has checked that the token it came with may say so.
  */
 
@@ -66,7 +66,8 @@ export function decodeNode(node: Node | undefined): Identified {
   }
   const [kind, address = "", podAndNamespace = ""] = parts;
   const dot = podAndNamespace.lastIndexOf(".");
-  if (kind !== "sidecar" || parts.length !== 4 || dot <= 0) return { id, snapshots };
+  if ((kind !== "sidecar" && kind !== "router") || parts.length !== 4 || dot <= 0)
+    return { id, snapshots };
   const pod = podAndNamespace.slice(0, dot);
   const namespace = podAndNamespace.slice(dot + 1);
   const label = (name: string): string =>

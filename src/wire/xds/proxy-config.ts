@@ -11,6 +11,7 @@ import type {
   Listener,
   ProxyConfig,
   RouteConfig,
+  Secret,
 } from "../../model/proxy-config.ts";
 import { decodeCluster, encodeCluster } from "./cluster.ts";
 import { decodeEndpoints, encodeEndpoints } from "./endpoints.ts";
@@ -18,6 +19,7 @@ import { decodeListener, encodeListener } from "./listener.ts";
 import type { EncodedResource, XdsResources } from "./resources.ts";
 import { groupByType, typeUrls } from "./resources.ts";
 import { decodeRoutes, encodeRoutes } from "./route-config.ts";
+import { decodeSecret, encodeSecret } from "./secret.ts";
 
 export function encodeProxyConfig(config: ProxyConfig): XdsResources {
   return groupByType([
@@ -25,16 +27,19 @@ export function encodeProxyConfig(config: ProxyConfig): XdsResources {
     ...config.endpoints.map(endpointsOf),
     ...config.listeners.map(listenerOf),
     ...config.routes.map(routesOf),
+    ...(config.secrets ?? []).map(secretOf),
   ]);
 }
 
 /** Throws MeshError `xds.malformed` or `xds.invalid` naming the resource and the path in it. */
 export function decodeProxyConfig(resources: XdsResources): ProxyConfig {
+  const secrets = all(resources, typeUrls.secret, toSecret);
   return {
     listeners: all(resources, typeUrls.listener, toListener),
     routes: all(resources, typeUrls.route, toRoutes),
     clusters: all(resources, typeUrls.cluster, toCluster),
     endpoints: all(resources, typeUrls.endpoints, toEndpoints),
+    ...(secrets.length === 0 ? {} : { secrets }),
   };
 }
 
@@ -42,6 +47,8 @@ const listenerOf = remembered(encodeListener);
 const routesOf = remembered(encodeRoutes);
 const clusterOf = remembered(encodeCluster);
 const endpointsOf = remembered(encodeEndpoints);
+const secretOf = remembered(encodeSecret);
+const toSecret = remembered<EncodedResource, Secret>(decodeSecret);
 const toListener = remembered<EncodedResource, Listener>(decodeListener);
 const toRoutes = remembered<EncodedResource, RouteConfig>(decodeRoutes);
 const toCluster = remembered<EncodedResource, Cluster>(decodeCluster);

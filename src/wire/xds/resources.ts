@@ -35,6 +35,7 @@ export const typeUrls = {
 
 /** What a sidecar subscribes to, in the order in which a server sends it: make before break. */
 export const proxyTypes: readonly string[] = [
+  typeUrls.secret,
   typeUrls.cluster,
   typeUrls.endpoints,
   typeUrls.listener,

@@ -20,7 +20,7 @@ export function decodeSecrets(resources: XdsResources): readonly Secret[] {
     .sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-function encodeSecret(secret: Secret): EncodedResource {
+export function encodeSecret(secret: Secret): EncodedResource {
   const { name } = secret;
   return encodeResource(
     typeUrls.secret,
@@ -38,7 +38,8 @@ function encodeSecret(secret: Secret): EncodedResource {
   );
 }
 
-function decodeSecret(resource: EncodedResource): Secret {
+/** Throws MeshError naming the secret and the field. */
+export function decodeSecret(resource: EncodedResource): Secret {
   const message = decodeResource(EnvoySecret, resource);
   const path = `Secret ${resource.name}`;
   const name = required(message.name, `${path}.name`);

@@ -2,13 +2,18 @@
  * TLS contexts of both ends, with certificates and roots by SDS.
  *
  * A real Envoy finds the SDS server under the static cluster `sds-grpc`, as Istio's bootstrap names it; Heddle's own
- * proxy knows its SDS server and ignores the address. The server side demands a client certificate whose URI is of
- * the mesh's trust domain.
+ * proxy knows its SDS server and ignores the address. The mesh's own chains are told by what they demand of clients: a
+ * URI of the mesh's trust domain.
  */
 
 import { trustDomain } from "../../model/names.ts";
-import type { DownstreamTls, UpstreamTls } from "../../model/proxy-config.ts";
-import { pack, required, unpack } from "./field.ts";
+import type {
+  DownstreamTls,
+  OriginateTls,
+  TlsVersion,
+  UpstreamTls,
+} from "../../model/proxy-config.ts";
+import { given, invalid, pack, required, unpack } from "./field.ts";
 import type * as wire from "./gen/message-types.ts";
 import {
   ApiType,
@@ -21,23 +26,52 @@ import {
 
 export const tlsSocketName = "envoy.transport_sockets.tls";
 
+const meshPrefix = `spiffe://${trustDomain}/`;
+/** Where Debian, and Envoy's image, keep the public authorities. */
+const publicRoots = "/etc/ssl/certs/ca-certificates.crt";
+
 export function encodeDownstreamTls(tls: DownstreamTls): wire.TransportSocket {
+  const { clients } = tls;
+  const names =
+    clients.kind === "mesh"
+      ? [{ sanType: SanType.URI, matcher: { prefix: meshPrefix } }]
+      : clients.names.map(nameMatcher);
   return {
     name: tlsSocketName,
     typedConfig: pack(DownstreamTlsContext, {
       requireClientCertificate: { value: tls.requireClientCertificate },
-      commonTlsContext: commonContext(tls, [
-        { sanType: SanType.URI, matcher: { prefix: `spiffe://${trustDomain}/` } },
-      ]),
+      commonTlsContext: {
+        tlsParams: leastVersion(clients.kind === "mesh" ? "TLSv1.2" : clients.leastVersion),
+        alpnProtocols: tls.alpn,
+        tlsCertificateSdsSecretConfigs: [secretNamed(tls.certificate)],
+        ...given(
+          "combinedValidationContext",
+          tls.validation === undefined ? undefined : validatedBy(tls.validation, names),
+        ),
+      },
     }),
   };
 }
 
 export function decodeDownstreamTls(socket: wire.TransportSocket, path: string): DownstreamTls {
   const context = unpack(DownstreamTlsContext, socket.typedConfig, `${path}.typed_config`);
+  const common = context.commonTlsContext;
+  const at = `${path}.typed_config.common_tls_context`;
+  const matchers =
+    common?.combinedValidationContext?.defaultValidationContext?.matchTypedSubjectAltNames ?? [];
+  const isMesh = matchers.some(({ matcher }) => matcher?.prefix === meshPrefix);
   return {
     requireClientCertificate: context.requireClientCertificate?.value ?? false,
-    ...decodeCommon(context.commonTlsContext, `${path}.typed_config.common_tls_context`),
+    alpn: common?.alpnProtocols ?? [],
+    certificate: required(certificateOf(common), `${at}.${certificatePath}`),
+    ...given("validation", validationOf(common)),
+    clients: isMesh
+      ? { kind: "mesh" }
+      : {
+          kind: "anyone",
+          names: exactNames(matchers, at),
+          leastVersion: decodeVersion(common?.tlsParams?.tlsMinimumProtocolVersion),
+        },
   };
 }
 
@@ -46,10 +80,15 @@ export function encodeUpstreamTls(tls: UpstreamTls): wire.TransportSocket {
     name: tlsSocketName,
     typedConfig: pack(UpstreamTlsContext, {
       sni: tls.sni,
-      commonTlsContext: commonContext(
-        tls,
-        tls.subjectAltNames.map((exact) => ({ sanType: SanType.URI, matcher: { exact } })),
-      ),
+      commonTlsContext: {
+        tlsParams: leastVersion("TLSv1.2"),
+        alpnProtocols: tls.alpn,
+        tlsCertificateSdsSecretConfigs: [secretNamed(tls.certificate)],
+        combinedValidationContext: validatedBy(
+          tls.validation,
+          tls.subjectAltNames.map((exact) => ({ sanType: SanType.URI, matcher: { exact } })),
+        ),
+      },
     }),
   };
 }
@@ -60,35 +99,115 @@ export function decodeUpstreamTls(
 ): UpstreamTls {
   const context = unpack(UpstreamTlsContext, socket?.typedConfig, `${path}.typed_config`);
   const common = context.commonTlsContext;
+  const at = `${path}.typed_config.common_tls_context`;
   const names = common?.combinedValidationContext?.defaultValidationContext;
   return {
     sni: context.sni ?? "",
-    ...decodeCommon(common, `${path}.typed_config.common_tls_context`),
-    subjectAltNames: (names?.matchTypedSubjectAltNames ?? []).map((name, index) =>
-      required(name.matcher?.exact, `${path}.match_typed_subject_alt_names[${index}].exact`),
-    ),
+    alpn: common?.alpnProtocols ?? [],
+    certificate: required(certificateOf(common), `${at}.${certificatePath}`),
+    validation: required(validationOf(common), `${at}.${validationPath}`),
+    subjectAltNames: exactNames(names?.matchTypedSubjectAltNames ?? [], at),
   };
 }
 
-interface CommonTls {
-  readonly alpn: readonly string[];
-  readonly certificate: string;
-  readonly validation: string;
-}
-
-function commonContext(
-  tls: CommonTls,
-  names: readonly wire.SubjectAltNameMatcher[],
-): wire.CommonTlsContext {
+export function encodeOriginateTls(tls: OriginateTls): wire.TransportSocket {
+  const { certificate } = tls;
   return {
-    tlsParams: { tlsMinimumProtocolVersion: TlsProtocol.TLSv1_2 },
-    alpnProtocols: tls.alpn,
-    tlsCertificateSdsSecretConfigs: [{ name: tls.certificate, sdsConfig }],
-    combinedValidationContext: {
-      defaultValidationContext: { matchTypedSubjectAltNames: names },
-      validationContextSdsSecretConfig: { name: tls.validation, sdsConfig },
-    },
+    name: tlsSocketName,
+    typedConfig: pack(UpstreamTlsContext, {
+      ...given("sni", tls.sni),
+      commonTlsContext: {
+        tlsParams: leastVersion("TLSv1.2"),
+        alpnProtocols: tls.alpn,
+        ...given(
+          "tlsCertificateSdsSecretConfigs",
+          certificate === undefined ? undefined : [secretNamed(certificate)],
+        ),
+        ...trustOf(tls),
+      },
+    }),
   };
+}
+
+function trustOf({ trust, names }: OriginateTls): Partial<wire.CommonTlsContext> {
+  const matchers = names.map(nameMatcher);
+  switch (trust.kind) {
+    case "secret":
+      return { combinedValidationContext: validatedBy(trust.name, matchers) };
+    case "public":
+      return {
+        validationContext: {
+          trustedCa: { filename: publicRoots },
+          matchTypedSubjectAltNames: matchers,
+        },
+      };
+    case "none":
+      return {};
+  }
+}
+
+export function decodeOriginateTls(socket: wire.TransportSocket, path: string): OriginateTls {
+  const context = unpack(UpstreamTlsContext, socket.typedConfig, `${path}.typed_config`);
+  const common = context.commonTlsContext;
+  const at = `${path}.typed_config.common_tls_context`;
+  const name = validationOf(common);
+  const own = common?.validationContext;
+  const names = own ?? common?.combinedValidationContext?.defaultValidationContext ?? ({} as const);
+  return {
+    ...given("certificate", certificateOf(common)),
+    trust:
+      name !== undefined
+        ? { kind: "secret", name }
+        : { kind: own === undefined ? "none" : "public" },
+    ...given("sni", context.sni || undefined),
+    alpn: common?.alpnProtocols ?? [],
+    names: exactNames(names.matchTypedSubjectAltNames ?? [], at),
+  };
+}
+
+function leastVersion(version: TlsVersion): wire.TlsParameters {
+  const { TLSv1_2, TLSv1_3 } = TlsProtocol;
+  return { tlsMinimumProtocolVersion: version === "TLSv1.3" ? TLSv1_3 : TLSv1_2 };
+}
+
+function decodeVersion(version: number | undefined): TlsVersion {
+  return version === TlsProtocol.TLSv1_3 ? "TLSv1.3" : "TLSv1.2";
+}
+
+function secretNamed(name: string): wire.SdsSecretConfig {
+  return { name, sdsConfig };
+}
+
+function validatedBy(
+  name: string,
+  names: readonly wire.SubjectAltNameMatcher[],
+): wire.CombinedValidationContext {
+  return {
+    defaultValidationContext: { matchTypedSubjectAltNames: names },
+    validationContextSdsSecretConfig: secretNamed(name),
+  };
+}
+
+function nameMatcher(exact: string): wire.SubjectAltNameMatcher {
+  return { sanType: exact.includes("://") ? SanType.URI : SanType.DNS, matcher: { exact } };
+}
+
+function exactNames(matchers: readonly wire.SubjectAltNameMatcher[], path: string): string[] {
+  return matchers.map(({ matcher }, index) => {
+    if (matcher?.exact !== undefined) return matcher.exact;
+    throw invalid(`${path}.match_typed_subject_alt_names[${index}]`, "want an exact name");
+  });
+}
+
+const certificatePath = "tls_certificate_sds_secret_configs[0].name";
+const validationPath = "combined_validation_context.validation_context_sds_secret_config.name";
+
+function certificateOf(common: wire.CommonTlsContext | undefined): string | undefined {
+  return common?.tlsCertificateSdsSecretConfigs?.[0]?.name;
+}
+
+function validationOf(common: wire.CommonTlsContext | undefined): string | undefined {
+  return common?.combinedValidationContext?.validationContextSdsSecretConfig?.name;
 }
 
 const sdsConfig: wire.ConfigSource = {
@@ -102,18 +221,3 @@ const sdsConfig: wire.ConfigSource = {
   initialFetchTimeout: {},
   resourceApiVersion: ApiVersion.V3,
 };
-
-function decodeCommon(common: wire.CommonTlsContext | undefined, path: string): CommonTls {
-  const validation = common?.combinedValidationContext?.validationContextSdsSecretConfig;
-  return {
-    alpn: common?.alpnProtocols ?? [],
-    certificate: required(
-      common?.tlsCertificateSdsSecretConfigs?.[0]?.name,
-      `${path}.tls_certificate_sds_secret_configs[0].name`,
-    ),
-    validation: required(
-      validation?.name,
-      `${path}.combined_validation_context.validation_context_sds_secret_config.name`,
-    ),
-  };
-}

@@ -68,7 +68,7 @@ export class Http2Upstream implements Reader, Http2Events<UpstreamStream> {
 
   /** The line that tells the peer's sidecar who we are; only in the first request of a mutual TLS connection. */
   introduction(): string {
-    if (this.#isIntroduced || !this.transport.isTls) return "";
+    if (this.#isIntroduced || !this.host.isOfMesh) return "";
     this.#isIntroduced = true;
     return this.host.introduction;
   }

@@ -115,6 +115,7 @@ export interface CidrRange {
 
 /** envoy.config.core.v3.DataSource */
 export interface DataSource {
+  readonly filename?: string | undefined;
   readonly inlineBytes?: Uint8Array | undefined;
   readonly inlineString?: string | undefined;
 }
@@ -226,6 +227,7 @@ export interface FilterChain {
 /** envoy.config.listener.v3.FilterChainMatch */
 export interface FilterChainMatch {
   readonly destinationPort?: UInt32Value | undefined;
+  readonly serverNames?: readonly string[] | undefined;
   readonly transportProtocol?: string | undefined;
   readonly applicationProtocols?: readonly string[] | undefined;
 }
@@ -607,6 +609,7 @@ export interface Cluster {
   readonly circuitBreakers?: CircuitBreakers | undefined;
   readonly healthChecks?: readonly HealthCheck[] | undefined;
   readonly outlierDetection?: OutlierDetection | undefined;
+  readonly transportSocket?: TransportSocket | undefined;
   readonly transportSocketMatches?: readonly TransportSocketMatch[] | undefined;
   readonly commonLbConfig?: CommonLbConfig | undefined;
   readonly metadata?: Metadata | undefined;
@@ -861,6 +864,7 @@ export interface CommonTlsContext {
   readonly tlsParams?: TlsParameters | undefined;
   readonly alpnProtocols?: readonly string[] | undefined;
   readonly tlsCertificateSdsSecretConfigs?: readonly SdsSecretConfig[] | undefined;
+  readonly validationContext?: CertificateValidationContext | undefined;
   readonly combinedValidationContext?: CombinedValidationContext | undefined;
 }
 

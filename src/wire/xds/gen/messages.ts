@@ -228,6 +228,7 @@ export const CidrRange: MessageType<t.CidrRange> = message("envoy.config.core.v3
 ]);
 
 export const DataSource: MessageType<t.DataSource> = message("envoy.config.core.v3.DataSource", [
+  [1, "filename", "string", "optional"],
   [2, "inlineBytes", "bytes", "optional"],
   [3, "inlineString", "string", "optional"],
 ]);
@@ -324,6 +325,7 @@ export const FilterChain: MessageType<t.FilterChain> = message("envoy.config.lis
 
 export const FilterChainMatch: MessageType<t.FilterChainMatch> = message("envoy.config.listener.v3.FilterChainMatch", [
   [8, "destinationPort", "message", "optional", () => UInt32Value],
+  [11, "serverNames", "string", "many"],
   [9, "transportProtocol", "string", "plain"],
   [10, "applicationProtocols", "string", "many"],
 ]);
@@ -663,6 +665,7 @@ export const Cluster: MessageType<t.Cluster> = message("envoy.config.cluster.v3.
   [10, "circuitBreakers", "message", "optional", () => CircuitBreakers],
   [8, "healthChecks", "message", "many", () => HealthCheck],
   [19, "outlierDetection", "message", "optional", () => OutlierDetection],
+  [24, "transportSocket", "message", "optional", () => TransportSocket],
   [43, "transportSocketMatches", "message", "many", () => TransportSocketMatch],
   [27, "commonLbConfig", "message", "optional", () => CommonLbConfig],
   [25, "metadata", "message", "optional", () => Metadata],
@@ -888,6 +891,7 @@ export const CommonTlsContext: MessageType<t.CommonTlsContext> = message("envoy.
   [1, "tlsParams", "message", "optional", () => TlsParameters],
   [4, "alpnProtocols", "string", "many"],
   [6, "tlsCertificateSdsSecretConfigs", "message", "many", () => SdsSecretConfig],
+  [3, "validationContext", "message", "optional", () => CertificateValidationContext],
   [8, "combinedValidationContext", "message", "optional", () => CombinedValidationContext],
 ]);
 

@@ -1,0 +1,270 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { compileFor, meshWorld } from "../../../../test/worlds/mesh.ts";
+import type { World } from "../../registry/world.ts";
+import { walkGateway } from "../walk.ts";
+
+const shop = `
+pods:
+  edge/gateway-0: { labels: { app: gateway, istio: ingressgateway, inject.istio.io/templates: gateway } }
+  shop/web-1: { labels: { app: web } }
+  shop/cart-1: { labels: { app: cart } }
+services:
+  edge/gateway: { ports: { http: 80>8080, https: 443>8443 } }
+  shop/web: { ports: { http: 80 } }
+  shop/cart: { ports: { http: 80, tls-own: 443, tcp-raw: 9000 } }
+`;
+
+const gateway = (servers: string, more = ""): string => `
+kind: Gateway
+metadata: { name: front${more} }
+spec:
+  selector: { istio: ingressgateway }
+  servers: ${servers}
+`;
+
+const routes = (name: string, spec: string): string => `
+kind: VirtualService
+metadata: { name: ${name} }
+spec: ${spec}
+`;
+
+const secret = (namespace = "edge"): string => `
+kind: Secret
+metadata: { name: web-cert, namespace: ${namespace} }
+type: kubernetes.io/tls
+data: { tls.crt: Q0VSVA==, tls.key: S0VZ, ca.crt: Q0E= }
+`;
+
+const http = (hosts: string, more = ""): string =>
+  `{ port: { number: 80, name: http, protocol: HTTP }, hosts: ${hosts} ${more}}`;
+const tls = (hosts: string, mode: string, more = ""): string =>
+  `{ port: { number: 443, name: https, protocol: HTTPS }, hosts: ${hosts}, tls: { mode: ${mode} ${more}} }`;
+
+const toWeb = "http: [{ route: [{ destination: { host: web, port: { number: 80 } } }] }]";
+
+function compiled(world: World) {
+  return compileFor(world, "edge/gateway-0");
+}
+
+interface Asked {
+  readonly port?: number;
+  readonly host?: string;
+  readonly path?: string;
+  readonly serverName?: string;
+}
+
+/** `web`, `301 https`, `404`, or `closed`. */
+function ask(
+  world: World,
+  { port = 8080, host = "a.example", path = "/", serverName }: Asked,
+): string {
+  const { value } = compiled(world);
+  try {
+    const walk = walkGateway(value, {
+      port,
+      ...(serverName === undefined ? {} : { serverName }),
+      http: { host, path },
+    });
+    const action = walk.route?.action;
+    if (action?.kind === "redirect") return `${action.status} ${action.scheme}`;
+    const [to] = walk.destinations;
+    return to === undefined ? "404" : to.cluster.split("|").slice(1).join("|");
+  } catch {
+    return "closed";
+  }
+}
+
+const web = "80||web.shop.svc.cluster.local";
+
+describe("a gateway", () => {
+  test("serves the hosts for which some VirtualService is bound to it, on the target of its Service's port", () => {
+    const world = meshWorld(
+      shop,
+      gateway(`[${http('["*.example"]')}]`),
+      routes("web", `{ hosts: [a.example, b.other], gateways: [front], ${toWeb} }`),
+    );
+    assert.equal(ask(world, {}), web);
+    assert.equal(ask(world, { host: "a.example:80" }), web);
+    assert.equal(ask(world, { host: "b.other" }), "404"); // the server does not take it
+    assert.equal(ask(world, { host: "c.example" }), "404");
+    assert.equal(ask(world, { port: 80 }), "closed");
+  });
+
+  test("takes the Service's port and its target for the same", () => {
+    const world = meshWorld(
+      shop,
+      gateway(`[${http("[a.example]")}]`, "-a"),
+      gateway(`[${http("[b.example]").replace("80", "8080")}]`, "-b"),
+      routes("a", `{ hosts: [a.example], gateways: [front-a], ${toWeb} }`),
+      routes("b", `{ hosts: [b.example], gateways: [front-b], ${toWeb} }`),
+    );
+    assert.equal(ask(world, {}), web);
+    assert.equal(ask(world, { host: "b.example" }), web);
+  });
+
+  const bindings: readonly (readonly [gateways: string, serverHost: string, answer: string])[] = [
+    ["[front]", "*", web],
+    ["[shop/front]", "*", web],
+    ["[front.shop.svc.cluster.local]", "*", web],
+    ["[mesh, front]", "shop/*", web],
+    ["[front]", "./*", web],
+    ["[front]", "other/*", "404"],
+    ["[edge/front]", "*", "404"],
+    ["[mesh]", "*", "404"],
+  ];
+  for (const [gateways, serverHost, answer] of bindings) {
+    test(`with host ${serverHost} answers ${answer} for a VirtualService of ${gateways}`, () => {
+      const world = meshWorld(
+        shop,
+        gateway(`[${http(`["${serverHost}"]`)}]`),
+        routes("web", `{ hosts: [a.example], gateways: ${gateways}, ${toWeb} }`),
+      );
+      assert.equal(ask(world, {}), answer);
+    });
+  }
+
+  test("adds up the routes of several VirtualServices of a host, and leaves out those of other gateways", () => {
+    const cart = "route: [{ destination: { host: cart, port: { number: 80 } } }]";
+    const world = meshWorld(
+      shop,
+      gateway(`[${http('["*"]')}]`),
+      routes(
+        "a",
+        `{ hosts: [a.example], gateways: [front, mesh], http: [{ match: [{ uri: { prefix: /mesh }, gateways: [mesh] }, { uri: { prefix: /cart } }], ${cart} }] }`,
+      ),
+      routes("b", `{ hosts: [a.example], gateways: [front], ${toWeb} }`),
+    );
+    assert.equal(ask(world, { path: "/cart" }), "80||cart.shop.svc.cluster.local");
+    assert.equal(ask(world, { path: "/mesh" }), web);
+    assert.equal(ask(world, { path: "/" }), web);
+  });
+
+  test("sends plain requests to https where its server says so", () => {
+    const world = meshWorld(
+      shop,
+      gateway(`[${http('["a.example"]', ", tls: { httpsRedirect: true } ")}]`),
+    );
+    assert.equal(ask(world, {}), "301 https");
+    assert.equal(ask(world, { host: "b.example" }), "404");
+  });
+
+  test("opens TLS by the name that is asked for, with the Secret of its own namespace", () => {
+    const servers = [
+      tls("[a.example]", "SIMPLE", ", credentialName: web-cert"),
+      tls('["*.b.example"]', "MUTUAL", ", credentialName: web-cert, subjectAltNames: [friend]"),
+    ];
+    const world = meshWorld(
+      shop,
+      gateway(`[${servers.join(", ")}]`),
+      secret(),
+      routes("web", `{ hosts: [a.example, x.b.example], gateways: [front], ${toWeb} }`),
+    );
+    assert.equal(ask(world, { port: 8443, serverName: "a.example" }), web);
+    assert.equal(ask(world, { port: 8443, serverName: "x.b.example", host: "x.b.example" }), web);
+    assert.equal(ask(world, { port: 8443, serverName: "c.example" }), "closed");
+    assert.equal(ask(world, { port: 8443 }), "closed");
+    const { value, diagnostics } = compiled(world);
+    assert.deepEqual(diagnostics, []);
+    const [simple, mutual] = value.listeners.flatMap(({ filterChains }) => filterChains);
+    assert.equal(simple?.tls?.certificate, "kubernetes://edge/web-cert");
+    assert.deepEqual(
+      [simple?.tls?.requireClientCertificate, simple?.tls?.validation],
+      [false, undefined],
+    );
+    assert.deepEqual(mutual?.tls?.clients, {
+      kind: "anyone",
+      names: ["friend"],
+      leastVersion: "TLSv1.2",
+    });
+    assert.deepEqual(value.secrets, [
+      { kind: "certificate", name: "kubernetes://edge/web-cert", chain: "CERT", key: "KEY" },
+      { kind: "validation", name: "kubernetes://edge/web-cert-cacert", roots: "CA" },
+    ]);
+  });
+
+  test("gives keys to nobody who has no use for them", () => {
+    const servers = tls("[a.example]", "SIMPLE", ", credentialName: web-cert");
+    const world = meshWorld(shop, gateway(`[${servers}]`), secret(), secret("shop"));
+    assert.equal(compileFor(world, "shop/web-1").value.secrets, undefined);
+    const names = compiled(world).value.secrets?.map(({ name }) => name);
+    assert.deepEqual(names, ["kubernetes://edge/web-cert"]);
+  });
+
+  test("passes TLS on unopened by `tls` rules, and bytes by `tcp` rules", () => {
+    const servers = [
+      "{ port: { number: 443, name: tls, protocol: TLS }, hosts: [own.example], tls: { mode: PASSTHROUGH } }",
+      "{ port: { number: 9000, name: tcp, protocol: TCP }, hosts: ['*'] }",
+    ];
+    const to = (port: number) =>
+      `route: [{ destination: { host: cart, port: { number: ${port} } } }]`;
+    const world = meshWorld(
+      shop,
+      gateway(`[${servers.join(", ")}]`),
+      routes(
+        "own",
+        `{ hosts: [own.example], gateways: [front], tls: [{ match: [{ sniHosts: [own.example] }], ${to(443)} }] }`,
+      ),
+      routes(
+        "raw",
+        `{ hosts: ["*"], gateways: [front], tcp: [{ match: [{ port: 9000 }], ${to(9000)} }] }`,
+      ),
+    );
+    const cart = "cart.shop.svc.cluster.local";
+    assert.equal(ask(world, { port: 8443, serverName: "own.example" }), `443||${cart}`);
+    assert.equal(ask(world, { port: 8443, serverName: "else.example" }), "closed");
+    assert.equal(ask(world, { port: 9000 }), `9000||${cart}`);
+  });
+
+  const refusals: readonly (readonly [server: string, code: string])[] = [
+    [tls("[a.example]", "AUTO_PASSTHROUGH"), "HEDDLE0111"],
+    [tls("[a.example]", "SIMPLE", ", serverCertificate: /c, privateKey: /k"), "HEDDLE0111"],
+    [tls("[a.example]", "SIMPLE", ", credentialName: absent"), "HEDDLE0112"],
+    [`${http("[a.example]")}, ${http("[b.example]").replace("HTTP", "TCP")}`, "HEDDLE0110"],
+  ];
+  for (const [server, code] of refusals) {
+    test(`says ${code} of ${server}`, () => {
+      const world = meshWorld(shop, gateway(`[${server}]`));
+      assert.deepEqual(
+        compiled(world).diagnostics.map((note) => note.code),
+        [code],
+      );
+    });
+  }
+
+  test("captures nothing, and is spoken to in the clear", () => {
+    const world = meshWorld(shop, gateway(`[${http('["*"]')}]`));
+    const names = compiled(world).value.listeners.map(({ name }) => name);
+    assert.deepEqual(names, ["0.0.0.0_8080"]);
+    const endpoints = compileFor(world, "shop/web-1").value.endpoints.find(
+      ({ cluster }) => cluster === "outbound|80||gateway.edge.svc.cluster.local",
+    );
+    assert.deepEqual(
+      endpoints?.endpoints.map(({ tls }) => tls),
+      [false],
+    );
+  });
+
+  test("has nothing to do with pods that its selector does not mean", () => {
+    const other = gateway(`[${http('["*"]')}]`).replace("ingressgateway", "else");
+    assert.deepEqual(compiled(meshWorld(shop, other)).value.listeners, []);
+  });
+});
+
+describe("a `tls` rule in the mesh", () => {
+  test("chooses by the name in the ClientHello; other TLS goes where it was sent", () => {
+    const world = meshWorld(
+      shop,
+      routes(
+        "cart",
+        "{ hosts: [cart], tls: [{ match: [{ sniHosts: [cart], port: 443 }], route: [{ destination: { host: web, port: { number: 80 } } }] }] }",
+      ),
+    );
+    const { value } = compileFor(world, "shop/web-1");
+    const listener = value.listeners.find(({ name }) => name === "10.96.0.3_443");
+    assert.deepEqual(
+      listener?.filterChains.map(({ match }) => match),
+      [{ transport: "tls", serverNames: ["cart"] }],
+    );
+  });
+});

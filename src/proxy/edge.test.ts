@@ -1,0 +1,341 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer, request as httpsRequest } from "node:https";
+import type { AddressInfo } from "node:net";
+import { before, describe, test } from "node:test";
+import { connect, type TLSSocket } from "node:tls";
+import type {
+  DownstreamTls,
+  FilterChain,
+  Listener,
+  OriginateTls,
+  Secret,
+} from "../model/proxy-config.ts";
+import type { Sidecar } from "./sidecar.ts";
+import { Harness, request, snapshot } from "./testing/harness.ts";
+import { cluster, endpoint, forward, route, virtualHost } from "./testing/mesh.ts";
+import { type WebCertificate, webCertificate } from "./testing/web-certificate.ts";
+
+let a: WebCertificate;
+let b: WebCertificate;
+let friend: WebCertificate;
+
+before(() => {
+  [a, b, friend] = ["a.example", "b.example", "friend.example"].map((name) =>
+    webCertificate(name),
+  ) as [WebCertificate, WebCertificate, WebCertificate];
+});
+
+const certificate = (name: string, from: WebCertificate): Secret => ({
+  kind: "certificate",
+  name,
+  ...from,
+});
+const roots = (name: string, from: WebCertificate): Secret => ({
+  kind: "validation",
+  name,
+  roots: from.chain,
+});
+
+function tls(name: string, more: Partial<DownstreamTls> = {}): DownstreamTls {
+  return {
+    requireClientCertificate: false,
+    alpn: ["h2", "http/1.1"],
+    certificate: name,
+    clients: { kind: "anyone", names: [], leastVersion: "TLSv1.2" },
+    ...more,
+  };
+}
+
+/** A server for one name, which sends everything to the application. */
+function chain(name: string, more: Partial<FilterChain> = {}): FilterChain {
+  return {
+    name,
+    match: { transport: "tls", serverNames: [name] },
+    tls: tls(name),
+    rbac: [],
+    filter: {
+      kind: "http",
+      statPrefix: name,
+      rbac: [],
+      isEdge: true,
+      routes: {
+        kind: "inline",
+        config: { name, virtualHosts: [virtualHost(["*"], [route(forward("app"))])] },
+      },
+    },
+    ...more,
+  };
+}
+
+function listener(...filterChains: readonly FilterChain[]): Listener {
+  return {
+    name: "https",
+    direction: "outbound",
+    address: "127.0.0.1",
+    port: 0,
+    bindToPort: true,
+    useOriginalDestination: false,
+    filterChains,
+  };
+}
+
+interface Gateway {
+  readonly sidecar: Sidecar;
+  readonly port: number;
+  readonly apply: (chains: readonly FilterChain[], secrets: readonly Secret[]) => Promise<void>;
+}
+
+async function gateway(
+  harness: Harness,
+  app: number,
+  chains: readonly FilterChain[],
+  secrets: readonly Secret[],
+): Promise<Gateway> {
+  const config = (filterChains: readonly FilterChain[], own: readonly Secret[]) => ({
+    listeners: [listener(...filterChains)],
+    clusters: [cluster("app")],
+    endpoints: [{ cluster: "app", endpoints: [endpoint(app)] }],
+    secrets: own,
+  });
+  const options = { destination: () => undefined };
+  const sidecar = await harness.sidecar(options, config(chains, secrets));
+  return {
+    sidecar,
+    port: sidecar.portOf("https") ?? 0,
+    apply: (next, own) => sidecar.apply(snapshot(config(next, own))),
+  };
+}
+
+interface Visit {
+  readonly ca: WebCertificate;
+  readonly as?: WebCertificate;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** One request by name; `closed` where the connection was. */
+async function visit(port: number, name: string, { ca, as, headers }: Visit): Promise<string> {
+  const { promise, resolve } = Promise.withResolvers<string>();
+  const own = as === undefined ? {} : { cert: as.chain, key: as.key };
+  const options = { host: "127.0.0.1", port, servername: name, agent: false, ca: ca.chain };
+  const sent = httpsRequest({ ...options, ...own, headers: { host: name, ...headers } }, (res) => {
+    let text = "";
+    res.on("data", (bytes) => {
+      text += bytes;
+    });
+    res.on("end", () => resolve(`${res.statusCode} ${text}`));
+  });
+  sent.on("error", () => resolve("closed"));
+  sent.end();
+  return promise;
+}
+
+describe("a gateway's TLS", () => {
+  test("shows each name its own certificate, and closes what asks for none of them", async () => {
+    await using harness = new Harness();
+    const app = await harness.app((req, res) => res.end(req.headers.host));
+    const secrets = [certificate("a.example", a), certificate("b.example", b)];
+    const { port } = await gateway(harness, app, [chain("a.example"), chain("b.example")], secrets);
+    assert.equal(await visit(port, "a.example", { ca: a }), "200 a.example");
+    assert.equal(await visit(port, "b.example", { ca: b }), "200 b.example");
+    assert.equal(await visit(port, "c.example", { ca: a }), "closed");
+  });
+
+  test("whose certificate is missing or broken closes that name and serves the others", async () => {
+    await using harness = new Harness();
+    const app = await harness.app((_, res) => res.end("ok"));
+    const broken = { chain: "no PEM", key: "no key" };
+    const secrets = [certificate("a.example", a), certificate("b.example", broken)];
+    const chains = ["a.example", "b.example", "c.example"].map((name) => chain(name));
+    const { port, apply } = await gateway(harness, app, chains, secrets);
+    assert.equal(await visit(port, "a.example", { ca: a }), "200 ok");
+    assert.equal(await visit(port, "b.example", { ca: b }), "closed");
+    assert.equal(await visit(port, "c.example", { ca: a }), "closed");
+    await apply(chains, [certificate("a.example", a), certificate("b.example", b)]);
+    assert.equal(await visit(port, "b.example", { ca: b }), "200 ok");
+  });
+
+  test("takes a new certificate without touching connections that are open", async () => {
+    await using harness = new Harness();
+    const app = await harness.app((_, res) => res.end("ok"));
+    const chains = [chain("a.example")];
+    const { port, apply } = await gateway(harness, app, chains, [certificate("a.example", a)]);
+    const open = await connected(harness, port, "a.example", a);
+    const renewed = webCertificate("a.example");
+    await apply(chains, [certificate("a.example", renewed)]);
+    assert.equal(await ask(open), "HTTP/1.1 200 OK");
+    assert.equal(await visit(port, "a.example", { ca: a }), "closed");
+    assert.equal(await visit(port, "a.example", { ca: renewed }), "200 ok");
+    assert.equal(await ask(open), "HTTP/1.1 200 OK");
+  });
+
+  test("asks for a client's certificate, and for the names that it must have", async () => {
+    await using harness = new Harness();
+    const app = await harness.app((_, res) => res.end("ok"));
+    const asking = (required: boolean, ...names: readonly string[]) =>
+      tls("a.example", {
+        requireClientCertificate: required,
+        validation: "ca",
+        clients: { kind: "anyone", names, leastVersion: "TLSv1.2" },
+      });
+    const chains = (own: DownstreamTls) => [chain("a.example", { tls: own })];
+    const secrets = [certificate("a.example", a), roots("ca", friend)];
+    const { port, apply } = await gateway(harness, app, chains(asking(true)), secrets);
+    assert.equal(await visit(port, "a.example", { ca: a }), "closed");
+    assert.equal(await visit(port, "a.example", { ca: a, as: b }), "closed");
+    assert.equal(await visit(port, "a.example", { ca: a, as: friend }), "200 ok");
+    await apply(chains(asking(true, "other.example")), secrets);
+    assert.equal(await visit(port, "a.example", { ca: a, as: friend }), "closed");
+    await apply(chains(asking(true, "friend.example")), secrets);
+    assert.equal(await visit(port, "a.example", { ca: a, as: friend }), "200 ok");
+    await apply(chains(asking(false)), secrets);
+    assert.equal(await visit(port, "a.example", { ca: a }), "200 ok");
+    assert.equal(await visit(port, "a.example", { ca: a, as: b }), "closed");
+  });
+
+  test("passes a name on unopened beside others that it opens", async () => {
+    await using harness = new Harness();
+    const app = await harness.app((_, res) => res.end("opened"));
+    const own = await secureApp(harness, b);
+    const pass: FilterChain = {
+      name: "pass",
+      match: { transport: "tls", serverNames: ["*.example"] },
+      rbac: [],
+      filter: { kind: "tcp", statPrefix: "own", clusters: [{ cluster: "own", weight: 1 }] },
+    };
+    const sidecar = await harness.sidecar(
+      { destination: () => undefined },
+      {
+        listeners: [listener(chain("a.example"), pass)],
+        clusters: [cluster("app"), cluster("own")],
+        endpoints: [
+          { cluster: "app", endpoints: [endpoint(app)] },
+          { cluster: "own", endpoints: [endpoint(own.port)] },
+        ],
+        secrets: [certificate("a.example", a)],
+      },
+    );
+    const port = sidecar.portOf("https") ?? 0;
+    assert.equal(await visit(port, "a.example", { ca: a }), "200 opened");
+    assert.equal(await visit(port, "b.example", { ca: b }), "200 own");
+  });
+});
+
+describe("clients from outside", () => {
+  test("are said to be where they are, whatever they say themselves", async () => {
+    await using harness = new Harness();
+    const app = await harness.app((req, res) => {
+      res.end(`${req.headers["x-forwarded-proto"]} ${req.headers["x-forwarded-for"]}`);
+    });
+    const { port } = await gateway(
+      harness,
+      app,
+      [chain("a.example")],
+      [certificate("a.example", a)],
+    );
+    assert.equal(await visit(port, "a.example", { ca: a }), "200 https 127.0.0.1");
+    const headers = { "x-forwarded-proto": "gopher", "x-forwarded-for": "192.0.2.1" };
+    const answer = await visit(port, "a.example", { ca: a, headers });
+    assert.equal(answer, "200 https 192.0.2.1,127.0.0.1");
+  });
+});
+
+describe("TLS to outside", () => {
+  const outside = (more: Partial<OriginateTls> = {}): OriginateTls => ({
+    trust: { kind: "secret", name: "ca" },
+    sni: "a.example",
+    alpn: ["h2", "http/1.1"],
+    names: ["a.example"],
+    ...more,
+  });
+
+  test("is spoken to whoever proves to be who he should be, and to nobody else", async () => {
+    await using harness = new Harness();
+    const app = await secureApp(harness, a);
+    const answer = async (originate: OriginateTls, secrets: readonly Secret[]) => {
+      const { port } = await harness.outbound([virtualHost(["*"], [route(forward("out"))])], {
+        clusters: [cluster("out", { originate })],
+        endpoints: [{ cluster: "out", endpoints: [endpoint(app.port)] }],
+        secrets,
+      });
+      const { status, body } = await request(port);
+      return status === 200 ? body : status;
+    };
+    assert.equal(await answer(outside(), [roots("ca", a)]), "own");
+    assert.equal(await answer(outside({ names: ["b.example"] }), [roots("ca", a)]), 503);
+    assert.equal(await answer(outside(), [roots("ca", b)]), 503);
+    assert.equal(await answer(outside({ trust: { kind: "public" } }), []), 503);
+    assert.equal(await answer(outside({ trust: { kind: "none" } }), []), "own");
+    assert.equal(await answer(outside(), []), 503); // and never in the clear
+    assert.deepEqual(new Set(app.names), new Set(["a.example"]));
+    assert.equal(app.fields.has("x-heddle-peer"), false);
+  });
+
+  test("shows the certificate that is meant for it", async () => {
+    await using harness = new Harness();
+    const app = await secureApp(harness, a, friend);
+    const answer = async (originate: OriginateTls) => {
+      const { port } = await harness.outbound([virtualHost(["*"], [route(forward("out"))])], {
+        clusters: [cluster("out", { originate })],
+        endpoints: [{ cluster: "out", endpoints: [endpoint(app.port)] }],
+        secrets: [roots("ca", a), certificate("us", friend), certificate("else", b)],
+      });
+      return (await request(port)).status;
+    };
+    assert.equal(await answer(outside({ certificate: "us" })), 200);
+    assert.equal(await answer(outside({ certificate: "else" })), 503);
+    assert.equal(await answer(outside({ certificate: "absent" })), 503);
+  });
+});
+
+interface SecureApp {
+  readonly port: number;
+  /** What clients asked for. */
+  readonly names: string[];
+  readonly fields: Set<string>;
+}
+
+/** An application with TLS of its own; `clients`: whose certificate it demands. */
+async function secureApp(
+  harness: Harness,
+  own: WebCertificate,
+  clients?: WebCertificate,
+): Promise<SecureApp> {
+  const names: string[] = [];
+  const fields = new Set<string>();
+  const demands =
+    clients === undefined ? {} : { ca: clients.chain, requestCert: true, rejectUnauthorized: true };
+  const server = createServer({ cert: own.chain, key: own.key, ...demands }, (req, res) => {
+    for (const name of Object.keys(req.headers)) fields.add(name);
+    res.end("own");
+  });
+  server.on("secureConnection", (socket: TLSSocket & { readonly servername?: string }) => {
+    names.push(socket.servername ?? "");
+  });
+  server.on("tlsClientError", () => {});
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  harness.atEnd(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return { port: (server.address() as AddressInfo).port, names, fields };
+}
+
+async function connected(
+  harness: Harness,
+  port: number,
+  servername: string,
+  ca: WebCertificate,
+): Promise<TLSSocket> {
+  const socket = connect({ host: "127.0.0.1", port, servername, ca: ca.chain });
+  harness.atEnd(() => socket.destroy());
+  await once(socket, "secureConnect");
+  return socket;
+}
+
+/** The status line of the answer to one more request on the connection. */
+async function ask(socket: TLSSocket): Promise<string> {
+  socket.write("GET / HTTP/1.1\r\nhost: a.example\r\n\r\n");
+  const [bytes] = (await once(socket, "data")) as [Buffer];
+  return bytes.toString("latin1").split("\r\n")[0] ?? "";
+}

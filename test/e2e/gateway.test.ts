@@ -1,0 +1,140 @@
+/** A gateway of its own in front of Bookinfo: Istio's published files, unchanged, and TLS by host. */
+
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import type { Service } from "../../src/api/k8s/core.ts";
+import { runCommand } from "../../src/lab/command.ts";
+import { controlNetns } from "../../src/lab/names.ts";
+import { type WebCertificate, webCertificate } from "../../src/proxy/testing/web-certificate.ts";
+import { projectRoot, skipWithoutRoot, startLab, type TestLab } from "../lab.ts";
+
+const samples = join(projectRoot, "../shared/samples/bookinfo");
+const sample = (name: string): string => join(samples, `${name}.yaml`);
+const skip = skipWithoutRoot || (existsSync(samples) ? false : "samples/bookinfo is absent");
+
+describe("a gateway in front of Bookinfo", { skip }, () => {
+  let lab: TestLab;
+  let address: string;
+  let folder: string;
+
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), "heddle-gateway-"));
+    const files = [sample("bookinfo"), sample("bookinfo-gateway"), "examples/ingress-gateway"];
+    lab = await startLab({ files });
+    address = await lab.until("the gateway has an address", async () => {
+      const service = await lab.connection.client.get<Service>(
+        "Service",
+        "istio-system",
+        "istio-ingressgateway",
+      );
+      return service?.status?.loadBalancer?.ingress?.[0]?.ip;
+    });
+    const [node] = (await lab.status()).nodes;
+    const route = ["route", "add", address, "via", node?.address ?? ""];
+    await runCommand(["ip", "-netns", controlNetns(lab.name), ...route]);
+  });
+  after(async () => {
+    await lab?.[Symbol.asyncDispose]();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  /** `200 text` of a request from a machine beside the lab's hosts, which knows a route to them. */
+  async function curl(...words: readonly string[]): Promise<string> {
+    const netns = controlNetns(lab.name);
+    const format = ["--silent", "--max-time", "10", "-w", "\n%{http_code} %{redirect_url}"];
+    const { stdout } = await runCommand([
+      "ip",
+      "netns",
+      "exec",
+      netns,
+      "curl",
+      ...format,
+      ...words,
+    ]);
+    const end = stdout.lastIndexOf("\n");
+    return `${stdout.slice(end + 1).trim()} ${stdout.slice(0, end)}`;
+  }
+
+  test("shows the product page to a client outside, and nothing that has no route", async () => {
+    assert.match(await curl(`http://${address}/productpage`), /^200 [\s\S]*William Shakespeare/);
+    assert.match(await curl(`http://${address}/details/0`), /^404/);
+  });
+
+  test("opens TLS with each host's own certificate, and sends plain requests there", async () => {
+    const [shop, books] = [webCertificate("shop.example"), webCertificate("books.example")];
+    await lab.apply(
+      [secret("shop-cert", shop), secret("books-cert", books), servers, bookRoutes].join("---\n"),
+    );
+    const redirected = await curl(
+      "--resolve",
+      `shop.example:80:${address}`,
+      "http://shop.example/x",
+    );
+    assert.equal(redirected.split("\n")[0]?.trim(), "301 https://shop.example/x");
+    assert.match(await secure("shop.example", shop), /^200 [\s\S]*William Shakespeare/);
+    assert.match(await secure("books.example", books), /^200 [\s\S]*William Shakespeare/);
+    assert.match(await secure("books.example", shop), /^000/, "somebody else's certificate");
+    assert.match(await secure("other.example", shop), /^000/, "no such server");
+  });
+
+  test("takes a renewed certificate with the next connection", async () => {
+    const renewed = webCertificate("shop.example");
+    await lab.apply(secret("shop-cert", renewed));
+    assert.match(await secure("shop.example", renewed), /^200/);
+    await lab.delete(secret("shop-cert", renewed));
+    assert.match(await secure("shop.example", renewed), /^000/, "its certificate is gone");
+    await lab.apply(secret("shop-cert", renewed));
+    assert.match(await secure("shop.example", renewed), /^200/);
+  });
+
+  async function secure(host: string, certificate: WebCertificate): Promise<string> {
+    const roots = join(folder, "roots.pem");
+    await writeFile(roots, certificate.chain);
+    const words = ["--resolve", `${host}:443:${address}`, "--cacert", roots];
+    return curl(...words, `https://${host}/productpage`);
+  }
+});
+
+function secret(name: string, { chain, key }: WebCertificate): string {
+  const base64 = (text: string) => Buffer.from(text).toString("base64");
+  return `
+apiVersion: v1
+kind: Secret
+metadata: { name: ${name}, namespace: istio-system }
+type: kubernetes.io/tls
+data: { tls.crt: ${base64(chain)}, tls.key: ${base64(key)} }
+`;
+}
+
+const servers = `
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: { name: secure, namespace: default }
+spec:
+  selector: { istio: ingressgateway }
+  servers:
+    - port: { number: 80, name: http, protocol: HTTP }
+      hosts: [shop.example]
+      tls: { httpsRedirect: true }
+    - port: { number: 443, name: https-shop, protocol: HTTPS }
+      hosts: [shop.example]
+      tls: { mode: SIMPLE, credentialName: shop-cert }
+    - port: { number: 443, name: https-books, protocol: HTTPS }
+      hosts: [books.example]
+      tls: { mode: SIMPLE, credentialName: books-cert }
+`;
+
+const bookRoutes = `
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: secure, namespace: default }
+spec:
+  hosts: [shop.example, books.example]
+  gateways: [secure]
+  http:
+    - route: [{ destination: { host: productpage, port: { number: 9080 } } }]
+`;
