@@ -12,8 +12,8 @@
  *   postrouting         masquerade for hairpin connections, for clients from outside that reached a Service, for the
  *                       node's loopback, which a pod could not answer, and for what leaves the pods' range
  *
- * A packet that concerns none of our links leaves each chain at its first rule, unmarked. Identities are looked up
- * once for a new connection: the source's goes into the packet mark, the destination's into the connection mark; the
+ * A packet that concerns none of our links leaves the filter chains at their first rule, unmarked; those of type nat see
+ * its connection once, since clients from outside ask Services too. Identities are looked up once for a new connection: the source's goes into the packet mark, the destination's into the connection mark; the
  * packet mark is given back as 0. Policy therefore sees the real endpoint behind a Service address, and its port.
  *
  * What the node itself sends is not filtered: a node may always reach its own pods, as probes must.
