@@ -1,5 +1,6 @@
 /**
- * DEL: what ADD gave is taken back, in the opposite order, whatever of it is still there.
+ * DEL: what ADD gave is taken back, in the opposite order, whatever of it is still there. Only capture goes after the
+ * sidecar that it leads to: in between connections are refused, where else they would pass uncaptured.
  *
  * Runtimes call it more than once, late, with a namespace that is gone, and for a long time if it fails; so it goes on
  * past every step that does, and only fails where a retry can help. The address starts to cool down when the kernel
@@ -35,7 +36,7 @@ async function endSidecar(record: AttachmentRecord, parts: NodeParts): Promise<v
   parts.sidecars.discard(attachment, isAlive ? sidecar : rest);
 }
 
-/** Nobody answers what is captured any more. The path may lead to a later namespace by now, which is not ours to touch. */
+/** Nobody answers what is captured any more. What is at the path by now may be another's namespace. */
 function uncapture({ attachment, netnsInode: inode }: AttachmentRecord, parts: NodeParts): void {
   const { netns } = attachment;
   if (netnsInode(netns) !== inode) return;
