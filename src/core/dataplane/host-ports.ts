@@ -12,10 +12,11 @@
  */
 
 import type { Diagnostic } from "../../base/compiled.ts";
-import { familyOf, type IpFamily, ipFamilies } from "../../base/ip.ts";
+import { familyOf, type IpFamily } from "../../base/ip.ts";
 import { podGateway } from "../../model/names.ts";
 import type { NftChain, NftMap } from "../../model/node-state.ts";
 import { type Attachment, type HostPort, isAnyAddress } from "../../model/node-view.ts";
+import { type NftFamily, nftFamilies } from "./families.ts";
 
 export interface HostPortMaps {
   readonly maps: readonly NftMap[];
@@ -25,8 +26,9 @@ export interface HostPortMaps {
 }
 
 export function hostPortMaps(attachments: readonly Attachment[]): HostPortMaps {
-  const tables = ipFamilies.map((family) => ({
-    family,
+  const tables = nftFamilies.map((nft) => ({
+    nft,
+    family: nft.family,
     everywhere: new Map<string, string>(),
     bound: new Map<string, string>(),
   }));
@@ -51,9 +53,8 @@ export function hostPortMaps(attachments: readonly Attachment[]): HostPortMaps {
     }
   }
   return {
-    maps: tables.flatMap(({ family, everywhere, bound }): NftMap[] => {
-      const { type } = words[family];
-      const target = `${type} . inet_service`;
+    maps: tables.flatMap(({ nft: { family, addressType }, everywhere, bound }): NftMap[] => {
+      const target = `${addressType} . inet_service`;
       return [
         {
           name: everywhereMap(family),
@@ -62,7 +63,7 @@ export function hostPortMaps(attachments: readonly Attachment[]): HostPortMaps {
         },
         {
           name: boundMap(family),
-          type: `type ${type} . inet_proto . inet_service : ${target}`,
+          type: `type ${addressType} . inet_proto . inet_service : ${target}`,
           elements: bound,
         },
       ];
@@ -71,12 +72,6 @@ export function hostPortMaps(attachments: readonly Attachment[]): HostPortMaps {
     diagnostics,
   };
 }
-
-/** nft's words for a family. */
-const words: Readonly<Record<IpFamily, { readonly ip: string; readonly type: string }>> = {
-  IPv4: { ip: "ip", type: "ipv4_addr" },
-  IPv6: { ip: "ip6", type: "ipv6_addr" },
-};
 
 function everywhereMap(family: IpFamily): string {
   return `host-ports-${family.toLowerCase()}`;
@@ -92,8 +87,7 @@ function isOf(family: IpFamily, { hostAddress }: HostPort): boolean {
 }
 
 /** Bound port first: it is the more particular one. */
-function translation(family: IpFamily): readonly string[] {
-  const { ip } = words[family];
+function translation({ family, keyword: ip }: NftFamily): readonly string[] {
   return [
     `dnat ${ip} to ${ip} daddr . meta l4proto . th dport map @${boundMap(family)}`,
     `meta nfproto ${family.toLowerCase()} dnat ${ip} to meta l4proto . th dport map @${everywhereMap(family)}`,
@@ -113,7 +107,7 @@ const chains: readonly NftChain[] = [
   },
   {
     name: "host-ports",
-    rules: [`ip daddr ${podGateway} return`, ...ipFamilies.flatMap(translation)],
+    rules: [`ip daddr ${podGateway} return`, ...nftFamilies.flatMap(translation)],
   },
 ];
 
