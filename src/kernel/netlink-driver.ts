@@ -21,6 +21,7 @@ import {
 } from "./connections.ts";
 import type { KernelDriver } from "./driver.ts";
 import { probeFeatures, requireFeature } from "./features.ts";
+import { listHostLinks } from "./host-links.ts";
 import { applyEntry } from "./link-entries.ts";
 import { LinkRemover } from "./link-removal.ts";
 import { ensureLink } from "./links.ts";
@@ -32,7 +33,6 @@ import { OwnTable } from "./own-table.ts";
 import { differencesOf, withSocketIn } from "./pod-interface.ts";
 import { missingOf } from "./ruleset-check.ts";
 import { readSysctl, writeSysctl } from "./sysctl.ts";
-import { listHostLinks } from "./underlay.ts";
 
 /** Opens the driver of the thread's present network namespace. Needs root. */
 export function openKernelDriver(): KernelDriver {
