@@ -30,8 +30,10 @@ export interface KernelDriver {
    * Links `hd*`, addresses and routes of ours, VXLAN neighbours and forwarding entries; settings that this driver
    * wrote. Of the ruleset, how far the table is `expected`: absent where there is no table or nothing is expected;
    * what packets fill counts as expected. That costs next to nothing while nobody else has changed nftables since this
-   * driver did, else a listing of rules and elements. The far end of a veth that this driver neither made nor adopted, or that is down, has
-   * empty fields; `link-add` completes or repairs such a link in place, so it is planned wherever a link differs.
+   * driver did, else a listing of rules and elements.
+   *
+   * The far end of a veth that this driver neither made nor adopted, or that is down, has empty fields; `link-add`
+   * completes or repairs such a link in place, so it is planned wherever a link differs.
    */
   observe(expected?: Ruleset): NodeState;
   /** The machine's own links that are up. */

@@ -1,8 +1,9 @@
 /**
  * Compares a ruleset with what is in force: by its chains, the number of rules in each, and single elements.
  *
- * nft prints a rule in its own words, so texts do not compare; but only Heddle writes into its table, and what happens
- * to it in the field is that somebody flushes it or deletes from it. That is seen by counting.
+ * Rules are counted, not compared: only Heddle writes into its table, and what happens to it in the field is that
+ * somebody flushes it or deletes from it. What differs otherwise is found by the resync, which does compare
+ * (ruleset-observe.ts); CHECK has to name what is gone of one pod, also in namespaces that no resync looks into.
  */
 
 import type { NftElement, Ruleset } from "../model/node-state.ts";
@@ -32,7 +33,7 @@ export function missingOf(
   return [...rules, ...keys];
 }
 
-/** Chain → number of rules. In nft's listing a chain is indented by one tab, a rule by two, what continues it by more. */
+/** Chain → number of rules. nft indents a chain by one tab, a rule by two, what continues it by more. */
 function countRules(listing: string): ReadonlyMap<string, number> {
   const counts = new Map<string, number>();
   let chain: string | undefined;

@@ -56,9 +56,9 @@ export interface FakeNode extends AsyncDisposable {
   /** What the executable does, with `CNI_*` variables without their prefix. */
   cni(variables: Readonly<Record<string, string>>, config?: object): Promise<CniReply>;
   status(): Promise<AgentStatus>;
-  /** Ends the agent as a signal would, and starts another on what it left. */
   /** A new agent on what the last one left, told something else where `changes` say so. */
   restart(changes?: Partial<AgentOptions>): Promise<void>;
+  /** Ends the agent as a signal would. */
   stop(): Promise<void>;
 }
 

@@ -2,7 +2,8 @@
  * A kernel in memory: a KernelDriver that passes the conformance suite of the real one.
  *
  * For tests of whatever sits above: everything that was asked of it can be read back, pods' namespaces are declared
- * with `addNetns`, and `failOn` has a step refused. It understands no nftables: it keeps the texts, and takes a plan's word for where they lead.
+ * with `addNetns`, and `failOn` has a step refused. It understands no nftables: it keeps the texts, and takes a plan's
+ * word for where they lead. Unlike the real one it remembers a veth's far end over a driver's restart.
  */
 
 import { MeshError, unreachable } from "../../base/error.ts";
