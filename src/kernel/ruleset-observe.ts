@@ -11,7 +11,7 @@
  */
 
 import type { NftChain, NftMap, NftSet, Ruleset } from "../model/node-state.ts";
-import { renderNewRuleset } from "../model/ruleset-text.ts";
+import { elementsOf, renderNewRuleset } from "../model/ruleset-text.ts";
 import { type ElementShape, elementShape } from "../wire/netlink/nft-elements.ts";
 import {
   type DumpedElement,
@@ -167,11 +167,10 @@ function mapContents(netfilter: NetlinkSocket, table: string, map: NftMap): NftM
   if (shape === undefined) return { ...map, type: unknown };
   const dumped = dump(netfilter, table, map.name, shape);
   const elements = new Map(dumped.map(({ key, value }) => [key, value]));
-  const pieces = [map.elements, ...(map.parts ?? [])];
   let wanted = 0;
   let hasAll = true;
-  for (const piece of pieces) {
-    for (const [key, value] of piece ?? []) {
+  for (const some of elementsOf(map)) {
+    for (const [key, value] of some) {
       wanted += 1;
       hasAll &&= elements.get(key) === value;
     }

@@ -116,10 +116,17 @@ export interface NftMap {
   /** Key text to value text, in sorted order. */
   readonly elements: ReadonlyMap<string, string>;
   /**
-   * More elements, of other keys, in pieces that rulesets share: what two rulesets have in common is found by piece
-   * and not by element, so that a change among 50 000 elements costs what it changes. A place may be empty.
+   * More elements, of other keys: those that each part has for this map. Maps share one list, and rulesets its parts:
+   * what two rulesets have in common is found by part, once for all maps, and not by element, so that a change among
+   * 50 000 elements costs what it changes.
    */
-  readonly parts?: readonly (ReadonlyMap<string, string> | undefined)[];
+  readonly parts?: readonly NftPart[];
+}
+
+/** A piece of several maps. */
+export interface NftPart {
+  /** By name of the map. */
+  readonly elements: ReadonlyMap<string, ReadonlyMap<string, string>>;
 }
 
 /** An element by its key, of a set or a map. */

@@ -44,10 +44,20 @@ function renderSet(set: NftSet): string {
 }
 
 function renderMap(map: NftMap): string {
-  const elements = [map.elements, ...(map.parts ?? [])].flatMap((part) =>
-    Array.from(part ?? [], ([key, value]) => `${key} : ${value}`),
+  const elements = elementsOf(map).flatMap((some) =>
+    Array.from(some, ([key, value]) => `${key} : ${value}`),
   );
   return renderCollection("map", map, elements);
+}
+
+/** All elements of a map, in as many tables as it has parts with some; keys are not repeated. */
+export function elementsOf({ name, elements, parts = [] }: NftMap): ReadonlyMap<string, string>[] {
+  const tables = elements.size === 0 ? [] : [elements];
+  for (const part of parts) {
+    const own = part.elements.get(name);
+    if (own !== undefined) tables.push(own);
+  }
+  return tables;
 }
 
 function renderCollection(

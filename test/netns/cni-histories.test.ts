@@ -130,7 +130,7 @@ describe("a node's history", { skip: skipWithoutExecutable }, () => {
     model.clear();
     inNetns(host, () => {
       run("nft", "flush", "ruleset");
-      for (const link of links()) run("ip", "link", "delete", link);
+      while (links().length > 0) links().forEach(deleteLink);
       run("conntrack", "-F");
     });
     const folder = join(directory, "state/attachments");
@@ -176,6 +176,13 @@ describe("a node's history", { skip: skipWithoutExecutable }, () => {
     return run("ip", "-br", "link").match(/hd[0-9a-f]{10}/g) ?? [];
   }
 
+  /** Or finds that it went with its pod's namespace. */
+  function deleteLink(name: string): void {
+    try {
+      run("ip", "link", "delete", name);
+    } catch {}
+  }
+
   function freshNetns(): string {
     const path = `${host}${++namespaces}`;
     createNetns(path);
@@ -194,6 +201,7 @@ describe("a node's history", { skip: skipWithoutExecutable }, () => {
   }
 
   async function kill(signal: "SIGKILL" | "SIGTERM"): Promise<void> {
+    if (agent.exitCode !== null || agent.signalCode !== null) return;
     const ended = once(agent, "exit");
     agent.kill(signal);
     await ended;

@@ -9,7 +9,7 @@ import type { KernelDriver } from "../../src/kernel/driver.ts";
 import { openKernelDriver } from "../../src/kernel/netlink-driver.ts";
 import { inNetns } from "../../src/kernel/netns.ts";
 import type { NodeState, Ruleset } from "../../src/model/node-state.ts";
-import { renderRuleset } from "../../src/model/ruleset-text.ts";
+import { elementsOf, renderRuleset } from "../../src/model/ruleset-text.ts";
 import { type Netns, nft, TestNetwork } from "./dataplane-node.ts";
 import { needsRoot } from "./kernel-scratch.ts";
 import { contents, randomRuleset } from "./random-rulesets.ts";
@@ -74,14 +74,15 @@ describe("the table as a driver finds it", { skip: needsRoot }, () => {
   test("is repaired where somebody changed it, and only there", () => {
     const ruleset = present(
       random(14, 50).find(({ maps }) =>
-        maps.some(({ parts = [] }) => parts.some((part) => (part?.size ?? 0) > 2)),
+        maps.some((map) => map.name === "services" && elementsOf(map).length > 2),
       ),
       "a ruleset with Services",
     );
-    const [service = ""] = present(
-      ruleset.maps.find(({ name }) => name === "services")?.parts?.find((part) => part?.size),
-      "elements of Services",
-    ).keys();
+    const services = present(
+      ruleset.maps.find(({ name }) => name === "services"),
+      "map of Services",
+    );
+    const [service = ""] = elementsOf(services).flatMap((some) => [...some.keys()]);
     nft(here, renderRuleset(ruleset));
     const intact = contents(here);
     withDriver((driver) => {

@@ -8,8 +8,9 @@
  * that packets fill and whose own declaration stayed: what they remember is nobody's to make again.
  */
 
-import type { NftChain, NftMap, NftSet, Ruleset } from "../../model/node-state.ts";
-import { renderRuleset, renderTable } from "../../model/ruleset-text.ts";
+import { middles } from "../../base/middles.ts";
+import type { NftChain, NftMap, NftPart, NftSet, Ruleset } from "../../model/node-state.ts";
+import { elementsOf, renderRuleset, renderTable } from "../../model/ruleset-text.ts";
 
 /** Undefined where both are equal. */
 export function renderRulesetChange(before: Ruleset, after: Ruleset): string | undefined {
@@ -23,6 +24,7 @@ export function renderRulesetChange(before: Ruleset, after: Ruleset): string | u
   if (before.table !== after.table) return renderRuleset(after);
   const table = `inet ${after.table}`;
   if (redeclared) return renderRebuild(before, after);
+  const differing = differingParts();
   const rewritten = chains.kept.filter(({ old, now }) => !sameRules(old, now));
   const lines = [
     ...chains.added.map((chain) => `add chain ${table} ${chain.name}${hookOf(chain)}`),
@@ -33,8 +35,10 @@ export function renderRulesetChange(before: Ruleset, after: Ruleset): string | u
     ...[...rewritten.map(({ now }) => now), ...chains.added].flatMap((chain) =>
       chain.rules.map((rule) => `add rule ${table} ${chain.name} ${rule}`),
     ),
-    ...maps.kept.flatMap(({ old, now }) => mapChange(table, old, now)),
-    ...maps.added.flatMap((map) => mapChange(table, { ...map, elements: nothing, parts: [] }, map)),
+    ...maps.kept.flatMap(({ old, now }) => mapChange(table, old, now, differing)),
+    ...maps.added.flatMap((map) =>
+      mapChange(table, { ...map, elements: nothing, parts: [] }, map, differing),
+    ),
     ...sets.kept.flatMap(({ old, now }) => setChange(table, old, now)),
     ...sets.added.flatMap((set) => elements("add", table, set.name, set.elements)),
     ...maps.removed.map((map) => `delete map ${table} ${map.name}`),
@@ -109,9 +113,16 @@ function setChange(table: string, old: NftSet, now: NftSet): readonly string[] {
   ];
 }
 
-function mapChange(table: string, old: NftMap, now: NftMap): readonly string[] {
-  const before = onlyIn(old, now);
-  const after = onlyIn(now, old);
+function mapChange(
+  table: string,
+  old: NftMap,
+  now: NftMap,
+  differing: DifferingParts,
+): readonly string[] {
+  const [gone, come] = differing(old.parts ?? [], now.parts ?? []);
+  const isSame = old.elements === now.elements;
+  const before = joined({ ...old, elements: isSame ? nothing : old.elements, parts: gone });
+  const after = joined({ ...now, elements: isSame ? nothing : now.elements, parts: come });
   const removed = entries(before, (key, value) => after.get(key) !== value);
   const added = entries(after, (key, value) => before.get(key) !== value);
   return [
@@ -120,26 +131,33 @@ function mapChange(table: string, old: NftMap, now: NftMap): readonly string[] {
   ];
 }
 
-/** The elements of the pieces that the other map does not share; both have theirs in one order. */
-function onlyIn(map: NftMap, other: NftMap): ReadonlyMap<string, string> {
-  const [own, others] = differing(map.parts ?? [], other.parts ?? []);
-  const shared = new Set([other.elements, ...others]);
-  const pieces = [map.elements, ...own].filter(
-    (piece) => piece !== undefined && !shared.has(piece),
-  );
-  const [first = nothing, ...more] = pieces;
-  return more.length === 0 ? first : new Map(pieces.flatMap((piece) => [...(piece ?? [])]));
+function joined(map: NftMap): ReadonlyMap<string, string> {
+  const [first = nothing, ...more] = elementsOf(map);
+  return more.length === 0 ? first : new Map([first, ...more].flatMap((some) => [...some]));
 }
 
-/** Both lists without what they have in common at the beginning and at the end. */
-function differing<T>(a: readonly T[], b: readonly T[]): readonly [readonly T[], readonly T[]] {
-  if (a === b) return [[], []];
-  const shorter = Math.min(a.length, b.length);
-  let start = 0;
-  while (start < shorter && a[start] === b[start]) start += 1;
-  let tail = 0;
-  while (tail < shorter - start && a[a.length - 1 - tail] === b[b.length - 1 - tail]) tail += 1;
-  return [a.slice(start, a.length - tail), b.slice(start, b.length - tail)];
+type DifferingParts = (
+  a: readonly NftPart[],
+  b: readonly NftPart[],
+) => readonly [readonly NftPart[], readonly NftPart[]];
+
+/**
+ * Both lists without what they have in common at the beginning and at the end, and without the parts that both have
+ * between. Maps share their lists, so the last answer is usually the next one as well.
+ */
+function differingParts(): DifferingParts {
+  let last:
+    | { readonly of: readonly unknown[]; readonly answer: ReturnType<DifferingParts> }
+    | undefined;
+  return (a, b) => {
+    if (last?.of[0] === a && last.of[1] === b) return last.answer;
+    const [own, others] = middles(a, b);
+    const without = (list: readonly NftPart[], known: ReadonlySet<NftPart>) =>
+      list.filter((part) => !known.has(part));
+    const answer = [without(own, new Set(others)), without(others, new Set(own))] as const;
+    last = { of: [a, b], answer };
+    return answer;
+  };
 }
 
 const nothing: ReadonlyMap<string, string> = new Map();

@@ -2,8 +2,8 @@
  * Lowers Services to maps: what a node's rules ask to get from a Service's address to one endpoint.
  *
  * Rules follow the distinct numbers of slots, not the Services, so a Service or an endpoint more is elements only.
- * Each Service's elements are one piece (`services/part.ts`), kept while the Service is the same value, and the maps
- * are lists of pieces: compiling one change among 10 000 Services makes one piece.
+ * Each Service's elements are one part (`services/part.ts`), kept while the Service is the same value, and all maps have
+ * the one list of parts: compiling one change among 10 000 Services makes one part and one list.
  *
  * A Service without endpoints is in the maps too, and refuses. Where two claim one address and port, the first has it.
  */
@@ -52,15 +52,11 @@ const remembered = new WeakMap<
 >();
 
 function compile({ settings, services }: NodeView, place: NodePlace): ServiceMaps {
-  const { pieces, choices, diagnostics } = joiner.join(services, place);
+  const { parts, choices, diagnostics } = joiner.join(services, place);
   const chains = [...choices.values()].sort(byFamilyProtocolSlots);
   return {
     sets: nftFamilies.map((family) => nodeAddresses(family, settings.nodePortAddresses, place)),
-    maps: [
-      ...declarations.map((map) => ({ ...map, parts: pieces.get(map.name) ?? [] })),
-      choiceMap(chains),
-      affinity,
-    ],
+    maps: [...declarations.map((map) => ({ ...map, parts })), choiceMap(chains), affinity],
     chains: [
       ...serviceChains({
         pods: settings.pools.map(({ cidr }) => cidr),
@@ -149,7 +145,7 @@ const declarations: readonly NftMap[] = [
   { name: "picks", type: "typeof meta mark . numgen random mod 2 : meta mark" },
 ].map((map) => ({ ...map, elements: none }));
 
-const joiner = new ServiceJoiner(declarations.map(({ name }) => name));
+const joiner = new ServiceJoiner();
 
 /** Filled by packets; a full map remembers no more clients, and those it does not know spread. */
 const affinity: NftMap = {

@@ -10,6 +10,7 @@
  */
 
 import { cidrContains, familyOf } from "../../base/ip.ts";
+import { middles } from "../../base/middles.ts";
 import type { NodeView, ServicePortView, ServiceView } from "../../model/node-view.ts";
 import { clusterAddressesOf } from "./services/part.ts";
 
@@ -32,10 +33,10 @@ export function staleConnections(
   after: NodeView,
 ): IsStale | undefined {
   if (before?.services === after.services) return undefined;
-  const kept = new Set(after.services);
-  const known = new Set(before?.services);
-  const gone = (before?.services ?? []).filter((service) => !kept.has(service));
-  const come = after.services.filter((service) => !known.has(service));
+  const [was, is] = middles(before?.services ?? [], after.services);
+  const [kept, known] = [new Set(is), new Set(was)];
+  const gone = was.filter((service) => !kept.has(service));
+  const come = is.filter((service) => !known.has(service));
   // Entrances of before lead nowhere, unless they are entrances still.
   const entrances = new Map<string, ReadonlySet<string>>();
   for (const service of gone)
@@ -93,10 +94,9 @@ function nodeAddressTest({ node, nodes, settings }: NodeView): (address: string)
 /** Addresses that pods of other nodes had and no pod has now: connections with them can only hang. */
 export function goneAddresses(before: NodeView | undefined, after: NodeView): readonly string[] {
   if (before === undefined || before.workloads === after.workloads) return [];
-  const kept = new Set(after.workloads);
-  const lost = before.workloads.filter(
-    (workload) => !kept.has(workload) && workload.node !== after.node,
-  );
+  const [was, is] = middles(before.workloads, after.workloads);
+  const kept = new Set(is);
+  const lost = was.filter((workload) => !kept.has(workload) && workload.node !== after.node);
   if (lost.length === 0) return [];
   const had = new Set(after.workloads.flatMap(({ addresses }) => addresses));
   return lost.flatMap(({ addresses }) => addresses.filter((address) => !had.has(address)));

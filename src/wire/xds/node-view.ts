@@ -16,6 +16,7 @@ import type {
 import { JsonResource } from "./gen/messages.ts";
 import type { EncodedResource, XdsResources } from "./resources.ts";
 import { decodeResource, encodeResource, groupByType, typeUrls } from "./resources.ts";
+import { SortedValues } from "./sorted-values.ts";
 
 export type { NodeView };
 
@@ -40,10 +41,10 @@ export function encodeNodeView(view: NodeView): XdsResources {
  */
 export function nodeViewDecoder(): (resources: XdsResources) => NodeView {
   const lists = {
-    nodes: new ListDecoder<NodePeer>(),
-    workloads: new ListDecoder<WorkloadView>(),
-    services: new ListDecoder<ServiceView>(),
-    policies: new ListDecoder<IdentityPolicy>((a, b) => Number(a) - Number(b)),
+    nodes: new SortedValues(decode<NodePeer>),
+    workloads: new SortedValues(decode<WorkloadView>),
+    services: new SortedValues(decode<ServiceView>),
+    policies: new SortedValues(decode<IdentityPolicy>, (a, b) => Number(a) - Number(b)),
   };
   let settings: EncodedResource | undefined;
   let head: Pick<NodeView, "node" | "settings"> | undefined;
@@ -71,38 +72,6 @@ export function nodeViewDecoder(): (resources: XdsResources) => NodeView {
 /** Throws MeshError naming the resource; `xds.incomplete` where the settings are not among the resources. */
 export function decodeNodeView(resources: XdsResources): NodeView {
   return nodeViewDecoder()(resources);
-}
-
-/** The values of one type, sorted by the names of their resources. */
-class ListDecoder<T> {
-  readonly #compare: (a: string, b: string) => number;
-  #resources: readonly EncodedResource[] = [];
-  /** In the order of `#resources`. */
-  #values: readonly T[] = [];
-  #sorted: readonly T[] = [];
-
-  constructor(compare: (a: string, b: string) => number = (a, b) => (a < b ? -1 : 1)) {
-    this.#compare = compare;
-  }
-
-  of(named: ReadonlyMap<string, EncodedResource> | undefined): readonly T[] {
-    const resources = [...(named?.values() ?? [])];
-    const before = this.#resources;
-    const isSame = (resource: EncodedResource, at: number) => resource === before[at];
-    if (resources.length === before.length && resources.every(isSame)) return this.#sorted;
-    const values = this.#values;
-    const decoded = resources.map((resource, at) => {
-      const known = resource === before[at] ? values[at] : undefined;
-      return known ?? decode<T>(resource);
-    });
-    this.#resources = resources;
-    this.#values = decoded;
-    this.#sorted = decoded
-      .map((value, at) => ({ value, name: resources[at]?.name ?? "" }))
-      .sort((a, b) => this.#compare(a.name, b.name))
-      .map(({ value }) => value);
-    return this.#sorted;
-  }
 }
 
 function qualified(object: { readonly namespace: string; readonly name: string }): string {

@@ -4,15 +4,6 @@ import fc from "fast-check";
 import type { ServiceView } from "../../../model/node-view.ts";
 import { ServiceJoiner } from "./joined.ts";
 
-const maps = [
-  "services",
-  "node-ports",
-  "cluster-addresses",
-  "groups",
-  "tcp-endpoints",
-  "picks",
-  "targets",
-];
 const place = { node: "one", addresses: ["192.0.2.1"] };
 
 /** Few addresses and node ports, so that Services often claim what another has. */
@@ -50,14 +41,14 @@ describe("Services that are joined one list after the other", () => {
     const step = fc.record({ put: service, gone: fc.constantFrom("a", "b", "c", "d", "e", "f") });
     fc.assert(
       fc.property(fc.array(step, { minLength: 1, maxLength: 12 }), (steps) => {
-        const joiner = new ServiceJoiner(maps);
+        const joiner = new ServiceJoiner();
         const all = new Map<string, ServiceView>();
         for (const { put, gone } of steps) {
           all.delete(gone);
           all.set(put.name, put);
           const services = [...all.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
           const joined = joiner.join(services, place);
-          const fresh = new ServiceJoiner(maps).join(services, place);
+          const fresh = new ServiceJoiner().join(services, place);
           assert.deepEqual(
             { ...joined, choices: new Map([...joined.choices].sort()) },
             { ...fresh, choices: new Map([...fresh.choices].sort()) },
@@ -68,14 +59,14 @@ describe("Services that are joined one list after the other", () => {
     );
   });
 
-  test("share the pieces of those that stay", () => {
-    const joiner = new ServiceJoiner(maps);
+  test("share the parts of those that stay", () => {
+    const joiner = new ServiceJoiner();
     const services = fc.sample(service, { seed: 3, numRuns: 1 });
     const [one] = services;
     assert.ok(one !== undefined);
     const other = { ...one, name: "z", clusterIp: "10.96.1.1", ports: [] };
     const before = joiner.join([one], place);
     const after = joiner.join([one, other], place);
-    assert.equal(after.pieces.get("services")?.[0], before.pieces.get("services")?.[0]);
+    assert.equal(after.parts[0], before.parts[0]);
   });
 });

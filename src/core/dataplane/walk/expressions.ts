@@ -8,6 +8,7 @@
 
 import { cidrContains, compareIps, familyOf, isIp, parseCidr } from "../../../base/ip.ts";
 import type { NftMap, NftSet } from "../../../model/node-state.ts";
+import { elementsOf } from "../../../model/ruleset-text.ts";
 
 export interface Packet {
   source: string;
@@ -174,10 +175,11 @@ export function lookUp(collection: NftSet | NftMap, parts: readonly string[]): s
 }
 
 function piecesOf(collection: NftSet | NftMap): readonly ReadonlyMap<string, string>[] {
-  const { elements } = collection;
-  if (!(elements instanceof Map)) return [];
-  const parts = "parts" in collection ? (collection.parts ?? []) : [];
-  return [elements, ...parts.filter((part) => part !== undefined)];
+  return isMap(collection) ? elementsOf(collection) : [];
+}
+
+function isMap(collection: NftSet | NftMap): collection is NftMap {
+  return collection.elements instanceof Map;
 }
 
 export function covers(element: string, parts: readonly string[]): boolean {
