@@ -280,6 +280,10 @@ export interface Cluster {
   readonly idleTimeoutMs?: number;
   /** A connection is closed after so many requests; undefined: never for that. */
   readonly maxRequestsPerConnection?: number;
+  /** A connection this old takes no more requests, and a tunnel of bytes is cut off; undefined: never for that. */
+  readonly maxConnectionDurationMs?: number;
+  /** The kernel asks silent peers whether they are still there. What is undefined is the kernel's. */
+  readonly keepAlive?: KeepAlive;
   readonly outlierDetection?: OutlierDetection;
   /** Endpoints are asked how they are, and not used while they are unwell. */
   readonly healthCheck?: HealthCheck;
@@ -344,6 +348,14 @@ export interface SlowStart {
   readonly windowMs: number;
   readonly aggression: number;
   readonly minPercent: number;
+}
+
+/** Whole seconds, in milliseconds: the first question after so much silence, further ones at intervals. */
+export interface KeepAlive {
+  readonly timeMs?: number;
+  readonly intervalMs?: number;
+  /** Unanswered questions after which the connection is given up. */
+  readonly probes?: number;
 }
 
 /** One check of each endpoint every interval; the first decides at once. */

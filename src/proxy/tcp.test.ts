@@ -15,13 +15,20 @@ async function tcpPair(
   harness: Harness,
   app: number,
   isMutualTls: boolean,
+  limits: {
+    readonly idleTimeoutMs?: number;
+    readonly maxConnectionDurationMs?: number;
+  } = {},
 ): Promise<{ readonly port: number; readonly sidecar: Awaited<ReturnType<Harness["sidecar"]>> }> {
   const ca = await createMeshCa();
   const filter: FilterChain["filter"] = {
     kind: "tcp",
     statPrefix: "db",
     clusters: [{ cluster: "db", weight: 1 }],
+    ...(limits.idleTimeoutMs === undefined ? {} : { idleTimeoutMs: limits.idleTimeoutMs }),
   };
+  const { maxConnectionDurationMs: oldest } = limits;
+  const life = oldest === undefined ? {} : { maxConnectionDurationMs: oldest };
   const server = await harness.sidecar(
     { workload: labels("shop", "db"), destination: () => ({ address: "127.0.0.1", port: app }) },
     inbound(app, { isTcp: true }),
@@ -34,7 +41,7 @@ async function tcpPair(
       listeners: [
         virtual("virtualOutbound", "outbound", [{ name: "db", match: {}, rbac: [], filter }]),
       ],
-      clusters: [cluster("db", isMutualTls ? { tls } : {})],
+      clusters: [cluster("db", { ...life, ...(isMutualTls ? { tls } : {}) })],
       endpoints: [
         {
           cluster: "db",
@@ -50,6 +57,38 @@ async function tcpPair(
   );
   return { port: sidecar.portOf("virtualOutbound") ?? 0, sidecar };
 }
+
+describe("a TCP connection with limits", () => {
+  /** How many sweeps, 5 ms apart, an echoing connection lives; `talks`: it says something before each. */
+  const sweeps = async (limits: Parameters<typeof tcpPair>[3], talks: boolean, most: number) => {
+    await using harness = new Harness();
+    const app = await harness.tcpApp((socket) => socket.pipe(socket));
+    const { port, sidecar } = await tcpPair(harness, app, false, limits);
+    const client = await harness.raw(port);
+    const say = async (line: string) => {
+      await client.send(line).until((text) => text.endsWith(line));
+    };
+    await say("first\n");
+    for (let done = 0; done < most; done++) {
+      if (talks) await say(`${done}\n`);
+      await delay(5);
+      sidecar.runtime.connections.sweep(sidecar.runtime.environment.now());
+      if (sidecar.runtime.connections.size === 0) return done;
+    }
+    return most;
+  };
+
+  test("is closed when it has been idle for too long, and not while something moves", async () => {
+    assert.ok((await sweeps({ idleTimeoutMs: 1 }, false, 100)) < 10);
+    assert.equal(await sweeps({ idleTimeoutMs: 1 }, true, 20), 20);
+    assert.equal(await sweeps({ idleTimeoutMs: 0 }, false, 20), 20, "0 is never");
+  });
+
+  test("is closed at its greatest age, however busy", async () => {
+    const lived = await sweeps({ maxConnectionDurationMs: 100 }, true, 1_000);
+    assert.ok(lived > 1 && lived < 1_000, `${lived} sweeps`);
+  });
+});
 
 for (const isMutualTls of [false, true]) {
   describe(isMutualTls ? "a TCP connection inside mutual TLS" : "a TCP connection", () => {

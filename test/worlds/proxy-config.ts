@@ -411,6 +411,7 @@ const healthCheck: fc.Arbitrary<HealthCheck> = fc.record(
   { requiredKeys: ["probe", "timeoutMs", "intervalMs", "unhealthyThreshold", "healthyThreshold"] },
 );
 
+const wholeSeconds = fc.integer({ min: 1, max: 7_200 }).map((seconds) => seconds * 1_000);
 const outlierStatistics = { minimumHosts: count, minimumRequests: count };
 
 const cluster: fc.Arbitrary<Cluster> = fc
@@ -433,6 +434,11 @@ const cluster: fc.Arbitrary<Cluster> = fc
       idleTimeoutMs: ms,
       maxRequestsPerConnection: fc.integer({ min: 1, max: 1_000 }),
       originate,
+      maxConnectionDurationMs: ms,
+      keepAlive: fc.record(
+        { timeMs: wholeSeconds, intervalMs: wholeSeconds, probes: fc.integer({ min: 1, max: 99 }) },
+        maybe,
+      ),
       tls: fc.record({
         ...mutualTls,
         sni: name,

@@ -15,6 +15,20 @@ export const healthCheckAnnotation = "heddle.dev/health-check";
  */
 export const localRateLimitAnnotation = "heddle.dev/local-rate-limit";
 
+/** Of a DestinationRule with `outlierDetection`: statistical detectors beside the consecutive ones. OutlierSettings. */
+export const outlierAnnotation = "heddle.dev/outlier-detection";
+
+/** Envoy's fields and defaults; a detector is on where one of its fields is given. */
+export interface OutlierSettings {
+  readonly successRateMinimumHosts?: number;
+  readonly successRateRequestVolume?: number;
+  /** Thousandths of a standard deviation. */
+  readonly successRateStdevFactor?: number;
+  readonly failurePercentageThreshold?: number;
+  readonly failurePercentageMinimumHosts?: number;
+  readonly failurePercentageRequestVolume?: number;
+}
+
 /** So many requests in each interval (`per`, a duration: 1s unless given), and so many at once (`burst`: as many). */
 export interface RateLimitSetting {
   readonly requests: number;
@@ -45,6 +59,11 @@ export function healthCheckOf(object: Resource): ServiceProbe | undefined {
 /** As `healthCheckOf`. */
 export function localRateLimitOf(object: Resource): RateLimitSetting | undefined {
   return jsonOf(object, localRateLimitAnnotation) as RateLimitSetting | undefined;
+}
+
+/** As `healthCheckOf`. */
+export function outlierSettingsOf(object: Resource): OutlierSettings | undefined {
+  return jsonOf(object, outlierAnnotation) as OutlierSettings | undefined;
 }
 
 function jsonOf({ metadata }: Resource, name: string): unknown {

@@ -186,7 +186,17 @@ export interface DestinationRule extends Resource {
 export interface TrafficPolicy {
   readonly loadBalancer?: LoadBalancer;
   readonly connectionPool?: {
-    readonly tcp?: { readonly maxConnections?: number; readonly connectTimeout?: string };
+    readonly tcp?: {
+      readonly maxConnections?: number;
+      readonly connectTimeout?: string;
+      readonly idleTimeout?: string;
+      readonly maxConnectionDuration?: string;
+      readonly tcpKeepalive?: {
+        readonly probes?: number;
+        readonly time?: string;
+        readonly interval?: string;
+      };
+    };
     readonly http?: {
       readonly http1MaxPendingRequests?: number;
       readonly http2MaxRequests?: number;

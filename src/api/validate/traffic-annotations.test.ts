@@ -51,6 +51,12 @@ const cases: readonly Case[] = [
     '{"httpGet":{"path":"/","port":8080}}',
     'metadata.annotations["heddle.dev/health-check"].httpGet.port: unknown field',
   ],
+  [
+    "DestinationRule",
+    "outlier-detection",
+    '{"failurePercentageThreshold":101}',
+    'metadata.annotations["heddle.dev/outlier-detection"].failurePercentageThreshold: must be 0..100, got 101',
+  ],
   ["Service", "local-rate-limit", '{"requests":100}'],
   ["VirtualService", "local-rate-limit", '{"requests":10,"per":"1m","burst":3}'],
   [

@@ -1,6 +1,10 @@
 /** Annotations whose values are JSON: each says what is wrong with it as a field of a spec would. */
 
-import { healthCheckAnnotation, localRateLimitAnnotation } from "../heddle/traffic-annotations.ts";
+import {
+  healthCheckAnnotation,
+  localRateLimitAnnotation,
+  outlierAnnotation,
+} from "../heddle/traffic-annotations.ts";
 import type { Resource } from "../resource.ts";
 import { duration } from "./duration.ts";
 import { headerName } from "./istio/match.ts";
@@ -40,8 +44,19 @@ const rateLimit: Check = record({
   burst: integer(1, 1_000_000),
 });
 
+const count = integer(1, 1_000_000);
+const outlierSettings: Check = record({
+  successRateMinimumHosts: count,
+  successRateRequestVolume: count,
+  successRateStdevFactor: integer(0, 100_000),
+  failurePercentageThreshold: integer(0, 100),
+  failurePercentageMinimumHosts: count,
+  failurePercentageRequestVolume: count,
+});
+
 export const destinationRuleAnnotations: (object: unknown, at: Place) => void = jsonAnnotations({
   [healthCheckAnnotation]: serviceProbe,
+  [outlierAnnotation]: outlierSettings,
 });
 
 export const rateLimitAnnotation: (object: unknown, at: Place) => void = jsonAnnotations({

@@ -30,6 +30,7 @@ import {
   validationSecret,
 } from "./names.ts";
 import { type Asker, type ClientSecurity, clientSecurity } from "./originate.ts";
+import { withStatistics } from "./outlier-statistics.ts";
 import { clusterProtocol } from "./protocol.ts";
 import {
   type MeshEndpoint,
@@ -38,12 +39,14 @@ import {
   meshServices,
   serviceKinds,
 } from "./services.ts";
-import { trafficSettings } from "./traffic-policy.ts";
+import { tcpIdleMs, trafficSettings } from "./traffic-policy.ts";
 import { describe, isVisible } from "./visibility.ts";
 
 export interface OutboundClusters {
   readonly clusters: readonly Cluster[];
   readonly endpoints: readonly ClusterEndpoints[];
+  /** By cluster, for the listeners that lead to it: how long its TCP connections may be idle. */
+  readonly tcpIdleMs: ReadonlyMap<string, number>;
   readonly notes: readonly Diagnostic[];
 }
 
@@ -96,6 +99,7 @@ function nobody(name: string): SecuredSubset {
 function makeAll(world: World, clientNamespace: string, place: ClientPlace): OutboundClusters {
   const clusters: Cluster[] = [];
   const endpoints: ClusterEndpoints[] = [];
+  const idle = new Map<string, number>();
   const notes: Diagnostic[] = [];
   for (const service of visibleServices(world, clientNamespace)) {
     const rule = ruleFor(world, clientNamespace, service);
@@ -115,9 +119,14 @@ function makeAll(world: World, clientNamespace: string, place: ClientPlace): Out
     for (const port of service.ports) {
       const whole = secured({ name: "", labels: {}, policy: rule?.policy }, port);
       for (const subset of [whole, ...(rule?.subsets ?? []).map((one) => secured(one, port))]) {
+        const idleMs = tcpIdleMs(subset.policy);
+        const name = outboundCluster(port.port, subset.name, service.host);
+        if (idleMs !== undefined) idle.set(name, idleMs);
         const healthCheck = healthCheckFor(rule, port.protocol);
+        const cluster = clusterOf(service, port, subset, place);
         clusters.push({
-          ...clusterOf(service, port, subset, place),
+          ...cluster,
+          ...withStatistics(cluster, rule),
           ...(healthCheck === undefined ? {} : { healthCheck }),
         });
         endpoints.push(endpointsOf(service, port, subset, port.endpoints, place));
@@ -132,7 +141,7 @@ function makeAll(world: World, clientNamespace: string, place: ClientPlace): Out
       }
     }
   }
-  return { clusters, endpoints, notes };
+  return { clusters, endpoints, tcpIdleMs: idle, notes };
 }
 
 /** One endpoint of a headless Service as a destination of its own. */

@@ -6,11 +6,11 @@
 import type { VirtualService } from "../../api/istio/networking.ts";
 import type { Diagnostic } from "../../base/compiled.ts";
 import { canonicalJson } from "../../base/json.ts";
-import type { ProxyConfig } from "../../model/proxy-config.ts";
+import type { FilterChain, Listener, ProxyConfig } from "../../model/proxy-config.ts";
 import type { Labels } from "../registry/selector.ts";
 import { objectsOf, type World } from "../registry/world.ts";
 import type { ClientPlace } from "./client-place.ts";
-import { clusterKinds, outboundClusters } from "./clusters.ts";
+import { clusterKinds, type OutboundClusters, outboundClusters } from "./clusters.ts";
 import { ProxyContext } from "./context.ts";
 import { memoizedByKinds } from "./memo.ts";
 import { outboundListeners } from "./outbound.ts";
@@ -48,10 +48,29 @@ function make(world: World, namespace: string, labels: Labels, place: ClientPlac
   const shared = outboundClusters(world, namespace, place);
   const extra = [...context.extraClusters.values()];
   return {
-    listeners,
+    listeners:
+      shared.tcpIdleMs.size === 0 ? listeners : listeners.map((one) => idling(one, shared)),
     routes,
     clusters: [...shared.clusters, ...extra.map(([cluster]) => cluster)],
     endpoints: [...shared.endpoints, ...extra.map(([, endpoints]) => endpoints)],
     notes: [...shared.notes, ...context.notes],
+  };
+}
+
+/** The listener, its TCP connections closed when they have been idle for as long as their destination says. */
+function idling(listener: Listener, { tcpIdleMs }: OutboundClusters): Listener {
+  const chained = (chain: FilterChain): FilterChain => {
+    const { filter } = chain;
+    if (filter.kind !== "tcp") return chain;
+    const limits = filter.clusters.flatMap(({ cluster }) => tcpIdleMs.get(cluster) ?? []);
+    // One filter may lead to several: whoever wants connections the longest keeps them.
+    const idleTimeoutMs = limits.includes(0) ? 0 : Math.max(...limits);
+    return limits.length === 0 ? chain : { ...chain, filter: { ...filter, idleTimeoutMs } };
+  };
+  const fallback = listener.defaultFilterChain;
+  return {
+    ...listener,
+    filterChains: listener.filterChains.map(chained),
+    ...(fallback === undefined ? {} : { defaultFilterChain: chained(fallback) }),
   };
 }

@@ -505,6 +505,72 @@ spec:
   });
 });
 
+describe("a DestinationRule's settings of TCP", () => {
+  const tcp = `{ idleTimeout: 0s, maxConnectionDuration: 10m, tcpKeepalive: { time: 30s, interval: 5s, probes: 3 } }`;
+  const rule = `
+kind: DestinationRule
+metadata: { name: db }
+spec: { host: db, trafficPolicy: { connectionPool: { tcp: ${tcp} } } }
+`;
+  const { value } = compileFor(meshWorld(shop, rule), "shop/web");
+
+  test("are the cluster's, and of the listener that leads to it", () => {
+    const db = value.clusters.find(({ service }) => service?.name === "db");
+    assert.deepEqual(
+      [db?.maxConnectionDurationMs, db?.keepAlive],
+      [600_000, { timeMs: 30_000, intervalMs: 5_000, probes: 3 }],
+    );
+    const idle = value.listeners
+      .flatMap(({ name, filterChains, defaultFilterChain: last }) =>
+        [...filterChains, ...(last === undefined ? [] : [last])].map(({ filter }) => ({
+          name,
+          filter,
+        })),
+      )
+      .flatMap(({ name, filter }) =>
+        filter.kind === "tcp" && filter.idleTimeoutMs !== undefined
+          ? [`${name} ${filter.idleTimeoutMs}`]
+          : [],
+      );
+    assert.deepEqual(idle, ["10.96.0.2_5432 0"]);
+  });
+});
+
+describe("a DestinationRule with statistical outlier detection", () => {
+  const detection = (annotation: string, policy = "{ outlierDetection: {} }") => {
+    const rule = `
+kind: DestinationRule
+metadata: { name: cart, annotations: { heddle.dev/outlier-detection: '${annotation}' } }
+spec: { host: cart, trafficPolicy: ${policy} }
+`;
+    const { clusters } = compileFor(meshWorld(shop, rule), "shop/web").value;
+    return clusters.find(({ name }) => name === cart)?.outlierDetection;
+  };
+
+  test("has the detectors of which it says something, with Envoy's defaults for the rest", () => {
+    const both = detection('{"failurePercentageThreshold":40,"successRateStdevFactor":1500}');
+    assert.deepEqual(both?.failurePercentage, {
+      minimumHosts: 5,
+      minimumRequests: 50,
+      percent: 40,
+    });
+    assert.deepEqual(both?.successRate, {
+      minimumHosts: 5,
+      minimumRequests: 100,
+      deviations: 1.5,
+    });
+    assert.equal(detection('{"failurePercentageThreshold":40}')?.successRate, undefined);
+    assert.equal(detection('{"failurePercentageThreshold":40}', "{}"), undefined);
+  });
+
+  test("counts failures of its own kinds apart where they are split", () => {
+    const split =
+      "{ outlierDetection: { splitExternalLocalOriginErrors: true, consecutiveLocalOriginFailures: 7, consecutiveGatewayErrors: 3 } }";
+    const { consecutiveLocalOrigin, consecutiveGatewayErrors } = detection("{}", split) ?? {};
+    assert.deepEqual([consecutiveLocalOrigin, consecutiveGatewayErrors], [7, 3]);
+  });
+});
+
 describe("a DestinationRule with a health check", () => {
   const checks = (probe: string): readonly string[] => {
     const rule = `

@@ -23,6 +23,8 @@ export type TrafficSettings = Pick<
   | "circuitBreakers"
   | "idleTimeoutMs"
   | "maxRequestsPerConnection"
+  | "maxConnectionDurationMs"
+  | "keepAlive"
   | "panicPercent"
   | "outlierDetection"
 >;
@@ -50,9 +52,37 @@ export function trafficSettings(policy: TrafficPolicy | undefined): TrafficSetti
     },
     ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }),
     ...(perConnection === 0 ? {} : { maxRequestsPerConnection: perConnection }),
+    ...connectionLife(policy),
     ...(panicPercent === 0 ? {} : { panicPercent }),
     ...(outliers === undefined ? {} : { outlierDetection: outliers }),
   };
+}
+
+function connectionLife(
+  policy: TrafficPolicy | undefined,
+): Pick<Cluster, "maxConnectionDurationMs" | "keepAlive"> {
+  const { maxConnectionDuration, tcpKeepalive } = policy?.connectionPool?.tcp ?? {};
+  const maxMs = durationMs(maxConnectionDuration ?? "");
+  const timeMs = durationMs(tcpKeepalive?.time ?? "");
+  const intervalMs = durationMs(tcpKeepalive?.interval ?? "");
+  const probes = tcpKeepalive?.probes ?? 0;
+  return {
+    ...(maxMs === undefined ? {} : { maxConnectionDurationMs: maxMs }),
+    ...(tcpKeepalive === undefined
+      ? {}
+      : {
+          keepAlive: {
+            ...(timeMs === undefined ? {} : { timeMs }),
+            ...(intervalMs === undefined ? {} : { intervalMs }),
+            ...(probes === 0 ? {} : { probes }),
+          },
+        }),
+  };
+}
+
+/** After how long without a byte a TCP connection is closed, 0 for never; undefined: the proxy's own limit. */
+export function tcpIdleMs(policy: TrafficPolicy | undefined): number | undefined {
+  return durationMs(policy?.connectionPool?.tcp?.idleTimeout ?? "");
 }
 
 function simpleOf(policy: TrafficPolicy | undefined): string {

@@ -68,6 +68,8 @@ export class Transport {
   readonly isTls: boolean;
   reader: Reader;
   isPaused = false;
+  /** By the opener's clock, where age matters. */
+  openedAt = 0;
   bytesRead = 0;
   /** What reads go into, and what they are to go into from the next read on. */
   #inUse: Buffer = sharedBuffer;

@@ -146,7 +146,7 @@ export function prepare(
           requestEdit: undefined,
           responseEdit: undefined,
         }));
-        const idleTimeoutMs = filter.idleTimeoutMs ?? defaultTcpIdleMs;
+        const idleTimeoutMs = (filter.idleTimeoutMs ?? defaultTcpIdleMs) || Infinity; // 0: never
         return { ...base, kind: "tcp", destinations, idleTimeoutMs };
       }
       const scheme = chain.tls === undefined ? "http" : "https";

@@ -39,6 +39,8 @@ export class TcpConnection implements Reader, LiveConnection {
   readonly #options: TcpConnectionOptions;
   readonly #tried: Host[] = [];
   #tunnel: Tunnel | undefined;
+  #host: Host | undefined;
+  #upstream: Transport | undefined;
   #series: Series | undefined;
   #countedReceived = 0;
   #countedSent = 0;
@@ -112,6 +114,8 @@ export class TcpConnection implements Reader, LiveConnection {
       this.#leave();
     });
     this.#tunnel = tunnel;
+    this.#host = host;
+    this.#upstream = upstream;
     if (first !== undefined) tunnel.sendUpstream(first);
     tunnel.start(hasEnded);
   }
@@ -177,6 +181,8 @@ export class TcpConnection implements Reader, LiveConnection {
       tunnel.hasMoved = false;
       this.#movedAt = now;
     } else if (now - this.#movedAt > this.#options.chain.idleTimeoutMs) tunnel.destroy();
+    const upstream = this.#upstream;
+    if (upstream !== undefined && this.#host?.isTooOld(upstream) === true) tunnel.destroy();
   }
 }
 

@@ -9,7 +9,7 @@
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { selfSource } from "../../model/names.ts";
-import type { Endpoint, Locality } from "../../model/proxy-config.ts";
+import type { Endpoint, KeepAlive, Locality } from "../../model/proxy-config.ts";
 import { Http2Upstream } from "../codec/http2/upstream.ts";
 import { type ConnectTlsOptions, connectPlain, connectWithTls } from "../codec/sockets.ts";
 import { type Reader, Transport } from "../codec/transport.ts";
@@ -171,7 +171,8 @@ export class Host {
   release(connection: HttpUpstream): void {
     const { maxRequestsPerConnection = Infinity } = this.cluster.config;
     const isWornOut = connection.served >= maxRequestsPerConnection;
-    if (this.isRemoved || isWornOut || connection.generation !== this.cluster.generation) {
+    const isOld = this.isTooOld(connection.transport);
+    if (this.isRemoved || isWornOut || isOld || connection.generation !== this.cluster.generation) {
       connection.close();
       return;
     }
@@ -282,11 +283,11 @@ export class Host {
 
   #open(reader: Reader, protocol: UpstreamProtocol): Transport {
     this.cluster.connectionsTotal++;
-    const { mesh, outside } = this.cluster.security;
-    const tls: ConnectTlsOptions | undefined = this.endpoint.tls ? mesh : outside;
-    const isOwnPod = this.address === this.cluster.environment.node.address;
+    const { environment, config, security } = this.cluster;
+    const tls: ConnectTlsOptions | undefined = this.endpoint.tls ? security.mesh : security.outside;
+    const isOwnPod = this.address === environment.node.address;
     const from = isOwnPod ? selfSource : undefined;
-    return new Transport(reader, (onread) =>
+    const transport = new Transport(reader, (onread) =>
       tls === undefined
         ? connectPlain(this.address, this.port, onread)
         : connectWithTls(
@@ -297,6 +298,16 @@ export class Host {
             from,
           ),
     );
+    if (config.maxConnectionDurationMs !== undefined) transport.openedAt = environment.now();
+    if (config.keepAlive !== undefined) keepAlive(transport.socket, config.keepAlive);
+    return transport;
+  }
+
+  /** So old that it takes nothing more. */
+  isTooOld({ openedAt }: Transport): boolean {
+    const { maxConnectionDurationMs } = this.cluster.config;
+    if (maxConnectionDurationMs === undefined || openedAt === 0) return false;
+    return this.cluster.environment.now() - openedAt >= maxConnectionDurationMs;
   }
 
   #whenReady(transport: Transport, onReady: () => void, onFailure: (error?: Error) => void): void {
@@ -362,6 +373,10 @@ export class Host {
     for (const connection of [...this.#shared]) {
       const isIdle = connection.state === "ready" && connection.connection.openStreams === 0;
       if (isIdle && connection.idleSince <= since) connection.drain();
+      else if (this.isTooOld(connection.transport)) connection.drain();
+    }
+    if (this.cluster.config.maxConnectionDurationMs !== undefined) {
+      for (const { transport } of this.#idle) if (this.isTooOld(transport)) transport.destroy();
     }
     for (;;) {
       const [oldest] = this.#idle;
@@ -370,6 +385,11 @@ export class Host {
       oldest.close();
     }
   }
+}
+
+/** Linux' own times where nothing is said: two hours, then 75 s apart, nine times. */
+function keepAlive(socket: Socket, { timeMs, intervalMs, probes }: KeepAlive): void {
+  socket.setKeepAlive(true, timeMs ?? 7_200_000, intervalMs ?? 75_000, probes ?? 9);
 }
 
 type UpstreamProtocol = "http/1.1" | "http/2" | "any";

@@ -9,6 +9,7 @@
 
 import type { CircuitBreakers, Cluster } from "../../model/proxy-config.ts";
 import { decodeBalancer, decodeSlowStart, encodeBalancer, peakEwma } from "./balancer.ts";
+import { decodeConnectionLife, encodeConnectionLife } from "./connection-life.ts";
 import {
   decodeDuration,
   encodeDuration,
@@ -63,7 +64,7 @@ export function encodeCluster(cluster: Cluster): EncodedResource {
     ),
     ...given("healthChecks", cluster.healthCheck && [encodeHealthCheck(cluster.healthCheck)]),
     ...given("commonLbConfig", encodeCommonBalancing(cluster)),
-    ...given("commonHttpProtocolOptions", encodeConnectionLife(cluster)),
+    ...encodeConnectionLife(cluster),
     ...given("transportSocket", cluster.originate && encodeOriginateTls(cluster.originate)),
     ...given("transportSocketMatches", cluster.tls && encodeSockets(cluster)),
     metadata: encodeMetadata(cluster),
@@ -99,11 +100,7 @@ export function decodeCluster(resource: EncodedResource): Cluster {
       ? {}
       : { isLocalityWeighted: true }),
     ...given("panicPercent", message.commonLbConfig?.healthyPanicThreshold?.value || undefined),
-    ...given("idleTimeoutMs", decodeDuration(message.commonHttpProtocolOptions?.idleTimeout)),
-    ...given(
-      "maxRequestsPerConnection",
-      message.commonHttpProtocolOptions?.maxRequestsPerConnection?.value,
-    ),
+    ...decodeConnectionLife(message),
     ...given(
       "outlierDetection",
       outliers && decodeOutliers(outliers, numbersAt(own, "failure_statuses")),
@@ -177,20 +174,6 @@ function decodeDiscovery(message: wire.Cluster, path: string): Cluster["discover
       if ((message.loadAssignment?.endpoints ?? []).length === 0) return "none";
   }
   throw invalid(`${path}.type`, `want EDS, ORIGINAL_DST or STATIC without endpoints`);
-}
-
-type HttpLife = Pick<Cluster, "idleTimeoutMs" | "maxRequestsPerConnection">;
-
-function encodeConnectionLife(cluster: HttpLife): wire.CommonHttpOptions | undefined {
-  const { idleTimeoutMs, maxRequestsPerConnection: requests } = cluster;
-  if (idleTimeoutMs === undefined && requests === undefined) return undefined;
-  return {
-    ...given(
-      "idleTimeout",
-      idleTimeoutMs === undefined ? undefined : encodeDuration(idleTimeoutMs),
-    ),
-    ...given("maxRequestsPerConnection", requests === undefined ? undefined : { value: requests }),
-  };
 }
 
 function numbersAt(object: JsonObject, key: string): readonly number[] | undefined {

@@ -619,6 +619,7 @@ export interface Cluster {
   readonly roundRobinLbConfig?: RoundRobinLbConfig | undefined;
   readonly commonHttpProtocolOptions?: CommonHttpOptions | undefined;
   readonly typedExtensionProtocolOptions?: Readonly<Record<string, Any>> | undefined;
+  readonly upstreamConnectionOptions?: UpstreamConnectionOptions | undefined;
 }
 
 /** envoy.extensions.upstreams.http.v3.HttpProtocolOptions */
@@ -728,7 +729,20 @@ export interface RuntimeDouble {
 /** envoy.config.core.v3.HttpProtocolOptions */
 export interface CommonHttpOptions {
   readonly idleTimeout?: Duration | undefined;
+  readonly maxConnectionDuration?: Duration | undefined;
   readonly maxRequestsPerConnection?: UInt32Value | undefined;
+}
+
+/** envoy.config.cluster.v3.UpstreamConnectionOptions */
+export interface UpstreamConnectionOptions {
+  readonly tcpKeepalive?: TcpKeepalive | undefined;
+}
+
+/** envoy.config.core.v3.TcpKeepalive */
+export interface TcpKeepalive {
+  readonly keepaliveProbes?: UInt32Value | undefined;
+  readonly keepaliveTime?: UInt32Value | undefined;
+  readonly keepaliveInterval?: UInt32Value | undefined;
 }
 
 /** envoy.config.cluster.v3.OutlierDetection */

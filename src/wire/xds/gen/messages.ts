@@ -675,6 +675,7 @@ export const Cluster: MessageType<t.Cluster> = message("envoy.config.cluster.v3.
   [56, "roundRobinLbConfig", "message", "optional", () => RoundRobinLbConfig],
   [29, "commonHttpProtocolOptions", "message", "optional", () => CommonHttpOptions],
   [36, "typedExtensionProtocolOptions", "message", "map", () => Any],
+  [30, "upstreamConnectionOptions", "message", "optional", () => UpstreamConnectionOptions],
 ]);
 
 export const HttpProtocolOptions: MessageType<t.HttpProtocolOptions> = message("envoy.extensions.upstreams.http.v3.HttpProtocolOptions", [
@@ -770,7 +771,18 @@ export const RuntimeDouble: MessageType<t.RuntimeDouble> = message("envoy.config
 
 export const CommonHttpOptions: MessageType<t.CommonHttpOptions> = message("envoy.config.core.v3.HttpProtocolOptions", [
   [1, "idleTimeout", "message", "optional", () => Duration],
+  [3, "maxConnectionDuration", "message", "optional", () => Duration],
   [6, "maxRequestsPerConnection", "message", "optional", () => UInt32Value],
+]);
+
+export const UpstreamConnectionOptions: MessageType<t.UpstreamConnectionOptions> = message("envoy.config.cluster.v3.UpstreamConnectionOptions", [
+  [1, "tcpKeepalive", "message", "optional", () => TcpKeepalive],
+]);
+
+export const TcpKeepalive: MessageType<t.TcpKeepalive> = message("envoy.config.core.v3.TcpKeepalive", [
+  [1, "keepaliveProbes", "message", "optional", () => UInt32Value],
+  [2, "keepaliveTime", "message", "optional", () => UInt32Value],
+  [3, "keepaliveInterval", "message", "optional", () => UInt32Value],
 ]);
 
 export const OutlierDetection: MessageType<t.OutlierDetection> = message("envoy.config.cluster.v3.OutlierDetection", [
