@@ -189,6 +189,22 @@ export const cases: readonly Case[] = [
   open("no query parameter", "query.test", "/"),
 
   // weights, rewrites, redirects, direct responses
+  open("a request within a rate limit", "limited.test", "/once"),
+  open(
+    "a request beyond a rate limit",
+    "limited.test",
+    "/once",
+    {},
+    {
+      "field x-envoy-ratelimited":
+        "Envoy marks refusals of its rate limit service so, and of this filter only by configuration; here all are marked",
+    },
+  ),
+  open("a request beside a rate limit", "limited.test", "/rest"),
+  open("a request whose mirror is dead", "mirrored.test", "/"),
+  open("an endpoint of the second priority", "ranked.test", "/"),
+  open("localities that share by weight", "shared.test", "/"),
+  open("endpoints that are watched", "watched.test", "/"),
   open("a cluster of weight 100, and its edits", "weights.test", "/", {
     fields: asks("add=x-internal:1"),
   }),

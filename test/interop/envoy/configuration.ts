@@ -9,6 +9,7 @@ import type {
   HeaderEdit,
   HeaderMatch,
   Listener,
+  Locality,
   PathMatch,
   ProxyConfig,
   Rbac,
@@ -30,13 +31,34 @@ export function configurationFor({ http1, http2, dead }: Ports): ProxyConfig {
   return {
     listeners: [guarded, open],
     routes: [{ name: "routes", virtualHosts: hosts }],
-    clusters: [...["app", "dead", "empty", "other"].map((name) => clusterOf(name)), h2],
+    clusters: [
+      ...["app", "dead", "empty", "other", "ranked"].map((name) => clusterOf(name)),
+      h2,
+      shared,
+      watched,
+    ],
     endpoints: [
       { cluster: "app", endpoints: [endpoint(http1)] },
       { cluster: "dead", endpoints: [endpoint(dead)] },
       { cluster: "empty", endpoints: [] },
       { cluster: "h2", endpoints: [endpoint(http2)] },
       { cluster: "other", endpoints: [endpoint(http1)] },
+      // Who is unhealthy and who is far: one endpoint of two is left for each.
+      {
+        cluster: "ranked",
+        endpoints: [
+          endpoint(dead, { locality: place("near"), isUnhealthy: true }),
+          endpoint(http1, { locality: place("far"), priority: 1 }),
+        ],
+      },
+      {
+        cluster: "shared",
+        endpoints: [
+          endpoint(http1, { locality: place("near"), localityWeight: 100 }),
+          endpoint(dead, { locality: place("far"), localityWeight: 2, isUnhealthy: true }),
+        ],
+      },
+      { cluster: "watched", endpoints: [endpoint(http1)] },
     ],
   };
 }
@@ -44,6 +66,44 @@ export function configurationFor({ http1, http2, dead }: Ports): ProxyConfig {
 function clusterOf(name: string): Cluster {
   return cluster(name, { balancer: { kind: "round-robin" } });
 }
+
+function place(zone: string): Locality {
+  return { region: "eu", zone, subZone: "" };
+}
+
+const shared: Cluster = { ...clusterOf("shared"), isLocalityWeighted: true };
+
+/** With all that a DestinationRule can say of connections, outliers and health. */
+const watched: Cluster = {
+  ...clusterOf("watched"),
+  keepAlive: { timeMs: 30_000, intervalMs: 5_000, probes: 3 },
+  maxConnectionDurationMs: 60_000,
+  outlierDetection: {
+    consecutive5xx: 5,
+    consecutiveGatewayErrors: 0,
+    consecutiveLocalOrigin: 5,
+    successRate: { minimumHosts: 5, minimumRequests: 100, deviations: 1.9 },
+    failurePercentage: { minimumHosts: 5, minimumRequests: 50, percent: 85 },
+    intervalMs: 10_000,
+    baseEjectionMs: 30_000,
+    maxEjectionPercent: 10,
+  },
+  healthCheck: {
+    probe: {
+      kind: "http",
+      path: "/",
+      method: "GET",
+      headers: [],
+      expected: [{ from: 200, to: 399 }],
+      retriable: [{ from: 400, to: 599 }],
+    },
+    timeoutMs: 1_000,
+    intervalMs: 5_000,
+    noTrafficIntervalMs: 5_000,
+    unhealthyThreshold: 3,
+    healthyThreshold: 1,
+  },
+};
 
 const h2: Cluster = { ...clusterOf("h2"), protocol: "http/2" };
 
@@ -191,6 +251,8 @@ const retry = {
   baseBackoffMs: 25,
   maxBackoffMs: 250,
 };
+
+const once = { maxTokens: 1, tokensPerFill: 1, fillIntervalMs: 3_600_000 };
 
 const redirects: readonly Route[] = [
   to("host", { path: exact("/host") }, redirectTo({ host: "new.test" })),
@@ -398,6 +460,22 @@ const hosts: readonly VirtualHost[] = [
   host("empty.test", to("empty", {}, { action: forward("empty") })),
   host("missing.test", to("missing", {}, { action: forward("missing") })),
   host("h2.test", to("h2", {}, { action: forward("h2") })),
+  host(
+    "limited.test",
+    to("once", { path: exact("/once") }, { rateLimit: once }),
+    to("rest", { path: exact("/rest") }),
+  ),
+  host(
+    "mirrored.test",
+    to(
+      "mirrored",
+      {},
+      { action: forward("app", { mirrors: [{ cluster: "dead", percent: 100 }] }) },
+    ),
+  ),
+  host("ranked.test", to("ranked", {}, { action: forward("ranked") })),
+  host("shared.test", to("shared", {}, { action: forward("shared") })),
+  host("watched.test", to("watched", {}, { action: forward("watched") })),
   host("plain.test", to("plain")),
   host("*.wild.test", to("suffix")),
   host("start.*", to("prefix")),
