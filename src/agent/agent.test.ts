@@ -101,3 +101,22 @@ test("a view that the kernel refuses is rejected by version, and the next is tri
   assert.match(node.verdicts[0] ?? "", /^1 rejected: .*refused by the test/);
   assert.equal(node.verdicts[1], "2 accepted");
 });
+
+test("a pod whose link cannot be made holds up no view and no other pod, and has it as soon as it can", async () => {
+  await using node = await startFakeNode();
+  node.showPods([{ name: "web" }, { name: "cart" }]);
+  await addressOf(add(node, "c1", "web", node.makeNetns()));
+  const [link = ""] = (await node.status()).attachments.map((each) => each.link);
+  const links = () => node.kernel.observe().links.map(({ name }) => name);
+  node.kernel.apply([{ kind: "link-delete", name: link }]);
+  node.kernel.failOn((step) =>
+    step.kind === "link-add" && step.link.name === link ? "refused by the test" : undefined,
+  );
+  await node.restart();
+  await addressOf(add(node, "c2", "cart", node.makeNetns()));
+  assert.deepEqual(node.verdicts, ["1 accepted", "1 accepted"]);
+  assert.equal(links().length, 1);
+  node.kernel.failOn(undefined);
+  await node.restart();
+  await until(() => links().includes(link));
+});

@@ -8,7 +8,8 @@
  *
  * A pod's link outlives its namespace's path where a process, such as its sidecar, keeps the namespace alive. Nobody can
  * look into that any more, and at the path may be another's by now: the link stays as it is until the attachment is
- * released (cni-server/dead-pods.ts), and nothing else waits for it.
+ * released (cni-server/dead-pods.ts), and nothing else waits for it. Nor does anything wait for a link that cannot be made
+ * because of what is in its pod: a pod with the right to do so can put anything in its interface's place.
  *
  * Not here: when (reconcile.ts, cni-server), and what the state is (core/dataplane).
  */
@@ -20,7 +21,7 @@ import type { Log } from "../base/log.ts";
 import { compileNode } from "../core/dataplane/compile-node.ts";
 import { planNode } from "../core/dataplane/plan-node.ts";
 import type { KernelDriver } from "../kernel/driver.ts";
-import type { NodeState, Plan, PodInterface } from "../model/node-state.ts";
+import type { NodeState, Plan, PodInterface, Step } from "../model/node-state.ts";
 import type { Attachment, NodeView } from "../model/node-view.ts";
 import { Latest } from "./latest.ts";
 import { StaleConnections } from "./stale-connections.ts";
@@ -112,7 +113,7 @@ export class Dataplane {
     }
     this.#attachments = new Map(before).set(attachment.hostLink, attachment);
     try {
-      this.#reconcile(view);
+      this.#reconcile(view, attachment.hostLink);
     } catch (error) {
       this.detach(attachment);
       throw error;
@@ -149,7 +150,8 @@ export class Dataplane {
     return this.#applied?.links.find((each) => each.name === hostLink)?.mtu;
   }
 
-  #reconcile(view: NodeView): void {
+  /** `attaching`: the link that must not fail, because somebody waits for it. */
+  #reconcile(view: NodeView, attaching?: string): void {
     const start = this.#clock.now();
     const wanted = compileNode(view, [...this.#attachments.values()], this.#driver.features);
     this.#diagnostics = wanted.diagnostics;
@@ -160,7 +162,7 @@ export class Dataplane {
       } catch (error) {
         // A transaction fails when a signal arrives in it, or when somebody changed what is ours: look, and try once.
         this.#log.warn("kernel refused a plan, asking what it has", { error: renderError(error) });
-        steps = this.#bring(wanted.value, this.#observe(wanted.value));
+        steps = this.#bringAround(wanted.value, attaching);
       }
       this.#stale.forget(view);
       this.#report(start, steps);
@@ -174,10 +176,10 @@ export class Dataplane {
     return this.#driver.observe(wanted.ruleset);
   }
 
-  /** Number of steps that it took. */
-  #bring(wanted: NodeState, observed: NodeState): number {
+  /** Number of steps that it took. Links of `broken` are not touched. */
+  #bring(wanted: NodeState, observed: NodeState, broken: ReadonlySet<string> = none): number {
     this.#applied = undefined;
-    const plan = this.#withoutGone(planNode(wanted, observed), observed);
+    const plan = this.#planFor(wanted, observed, broken);
     this.#log.debug("plan", { steps: plan.map((step) => step.kind) });
     this.#driver.apply(plan);
     this.#applied = wanted;
@@ -185,12 +187,48 @@ export class Dataplane {
     return plan.length;
   }
 
-  #withoutGone(plan: Plan, observed: NodeState): Plan {
+  /** From what is there, past the links of other pods that cannot be made; the next resync tries those again. */
+  #bringAround(wanted: NodeState, attaching: string | undefined): number {
+    try {
+      return this.#bring(wanted, this.#observe(wanted));
+    } catch (cause) {
+      const broken = this.#brokenLinks(wanted, attaching);
+      if (broken.size === 0) throw cause;
+      return this.#bring(wanted, this.#observe(wanted), broken);
+    }
+  }
+
+  #brokenLinks(wanted: NodeState, attaching: string | undefined): ReadonlySet<string> {
+    const plan = this.#planFor(wanted, this.#observe(wanted), none);
+    // No link without its policy, here as everywhere.
+    this.#driver.apply(plan.filter(({ kind }) => kind === "sysctl" || kind === "nft"));
+    const broken = new Set<string>();
+    for (const step of plan) {
+      if (step.kind !== "link-add" || step.link.kind !== "veth") continue;
+      if (step.link.name === attaching) continue;
+      try {
+        this.#driver.apply([step]);
+      } catch (error) {
+        broken.add(step.link.name);
+        this.#log.warn("pod's link is not as wanted", {
+          link: step.link.name,
+          error: renderError(error),
+        });
+      }
+    }
+    return broken;
+  }
+
+  #planFor(wanted: NodeState, observed: NodeState, broken: ReadonlySet<string>): Plan {
     const there = new Set(observed.links.map(({ name }) => name));
-    return plan.filter(
-      (step) =>
-        step.kind !== "link-add" || !there.has(step.link.name) || !this.#isGone(step.link.name),
-    );
+    return planNode(wanted, observed).filter((step) => {
+      if (step.kind === "link-add") {
+        const { name } = step.link;
+        return !broken.has(name) && !(there.has(name) && this.#isGone(name));
+      }
+      const link = linkUnder(step);
+      return link === undefined || there.has(link) || !broken.has(link);
+    });
   }
 
   #report(start: number, steps: number, error?: string): void {
@@ -201,5 +239,19 @@ export class Dataplane {
       steps,
       ...(error === undefined ? {} : { error }),
     };
+  }
+}
+
+const none: ReadonlySet<string> = new Set();
+
+/** The link that what a step puts would stand on. */
+function linkUnder(step: Step): string | undefined {
+  switch (step.kind) {
+    case "address-add":
+      return step.address.link;
+    case "route-replace":
+      return step.route.link;
+    default:
+      return undefined; // neighbours and forwarding entries are the overlay's
   }
 }

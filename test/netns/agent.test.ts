@@ -253,6 +253,23 @@ describe("an agent on the running kernel", { skip }, () => {
     assert.deepEqual(ours(), { links: [], routes: [] });
   });
 
+  test("goes on when a pod puts something else in its interface's place", async () => {
+    node.showPods([{ name: "strange" }, { name: "new" }]);
+    const netns = freshNetns();
+    const address = await added(cni("ADD", "c-strange", "strange", netns));
+    inNetns(netns, () => {
+      execFileSync("ip", ["link", "delete", "eth0"]);
+      execFileSync("ip", ["link", "add", "eth0", "type", "veth", "peer", "x"]);
+    });
+    await node.restart();
+    await added(cni("ADD", "c-new", "new", freshNetns()));
+    assert.deepEqual((await node.status()).inSync, true);
+    const reply = await cni("CHECK", "c-strange", "strange", netns, address);
+    assert.match(JSON.parse(reply.stdout).msg, /link hd\w+ is absent on the node/);
+    for (const id of ["c-strange", "c-new"]) assert.equal((await cni("DEL", id)).exitCode, 0);
+    assert.deepEqual(ours(), { links: [], routes: [] });
+  });
+
   /** Runs the executable as a runtime does. */
   function cni(
     command: string,
