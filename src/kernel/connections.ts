@@ -6,6 +6,7 @@
  * end at which the address may stand, because then decoding what the kernel could have filtered would cost more.
  */
 
+import type { DatagramConnection } from "../model/node-state.ts";
 import {
   type Connection,
   type ConnectionEnd,
@@ -76,18 +77,7 @@ export function forgetUdpConnectionsTo(socket: NetlinkSocket, ports: ReadonlySet
   );
 }
 
-export type Datagram = "udp" | "sctp";
-
-/** A connection without a connection's end: whom the client sent to, and who answers. */
-export interface DatagramConnection {
-  readonly protocol: Datagram;
-  readonly destination: string;
-  readonly destinationPort: number;
-  readonly answerer: string;
-  readonly answererPort: number;
-}
-
-const datagrams: ReadonlyMap<number, Datagram> = new Map([
+const datagrams: ReadonlyMap<number, DatagramConnection["protocol"]> = new Map([
   [udp, "udp"],
   [132, "sctp"],
 ]);

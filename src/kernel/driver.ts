@@ -6,6 +6,7 @@
  */
 
 import type {
+  DatagramConnection,
   KernelFeatures,
   NftElement,
   NodeState,
@@ -13,7 +14,6 @@ import type {
   PodInterface,
   Ruleset,
 } from "../model/node-state.ts";
-import type { DatagramConnection } from "./connections.ts";
 
 /** A link of the machine's that is not Heddle's. */
 export interface HostLink {

@@ -167,6 +167,18 @@ export type Step =
   | { readonly kind: "forwarding-replace"; readonly forwarding: ForwardingSpec }
   | { readonly kind: "forwarding-delete"; readonly forwarding: ForwardingSpec };
 
+/**
+ * A tracked connection of a protocol without a connection's end: whom the client sent to, and who answers. Addresses are
+ * canonical.
+ */
+export interface DatagramConnection {
+  readonly protocol: "udp" | "sctp";
+  readonly destination: string;
+  readonly destinationPort: number;
+  readonly answerer: string;
+  readonly answererPort: number;
+}
+
 /** What the running kernel can do; probed once by the driver. */
 export interface KernelFeatures {
   readonly vxlan: boolean;

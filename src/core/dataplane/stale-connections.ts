@@ -11,21 +11,11 @@
 
 import { cidrContains, familyOf } from "../../base/ip.ts";
 import { middles } from "../../base/middles.ts";
+import type { DatagramConnection } from "../../model/node-state.ts";
 import type { NodeView, ServicePortView, ServiceView } from "../../model/node-view.ts";
 import { clusterAddressesOf } from "./services/part.ts";
 
-/** A tracked connection, as far as it matters here. Addresses are canonical. */
-export interface TrackedConnection {
-  readonly protocol: "udp" | "sctp";
-  /** To whom the client sent. */
-  readonly destination: string;
-  readonly destinationPort: number;
-  /** Who answers. */
-  readonly answerer: string;
-  readonly answererPort: number;
-}
-
-export type IsStale = (connection: TrackedConnection) => boolean;
+export type IsStale = (connection: DatagramConnection) => boolean;
 
 /** Undefined where no entry can be stale. Without `before` every entrance is asked about: nothing is known. */
 export function staleConnections(
