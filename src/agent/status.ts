@@ -108,6 +108,8 @@ export interface Inside {
   readonly status: () => AgentStatus;
   /** Takes back what the attachment with this link has; false where there is none. */
   readonly release: (link: string) => Promise<boolean>;
+  /** Compares the kernel with what is wanted, and repairs the difference; throws where the kernel refuses. */
+  readonly resync: () => void;
 }
 
 /** Serves the status until disposed. Only root may ask. */
@@ -122,13 +124,22 @@ export async function serveStatus(path: string, inside: Inside): Promise<AsyncDi
       response.writeHead(code, { "content-type": "text/plain" });
       response.end(`${text}\n`);
     };
+    const resync = () => {
+      try {
+        inside.resync();
+        answerStatus();
+      } catch (error) {
+        refuse(500, renderError(error));
+      }
+    };
     const url = new URL(request.url ?? "/", "http://agent");
     const wanted = `${request.method} ${url.pathname}`;
     if (wanted === "GET /status") return answerStatus();
+    if (wanted === "POST /resync") return void resync();
     if (wanted !== "POST /release") {
       return refuse(
         404,
-        `no such path: ${request.url}; there are GET /status and POST /release?link=NAME`,
+        `no such path: ${request.url}; there are GET /status, POST /resync and POST /release?link=NAME`,
       );
     }
     const link = url.searchParams.get("link") ?? "";
