@@ -147,10 +147,12 @@ export function addObjectCommands(program: Command, labs: LabAccess): void {
   const check = program.command("check").description("what is wrong, and what helps");
   targeted(check.command("network"))
     .description("probe the paths between all nodes, and what stands in their way")
-    .option("--json", "for programs")
-    .action(async (flags: TargetFlags & { json?: true }) => {
+    .addOption(new Option("-o, --output <format>", "for programs").choices(["json"]))
+    .option("--json", "the same as -o json")
+    .action(async (flags: TargetFlags & { json?: true; output?: "json" }) => {
       const result = await withServer(flags, ({ transport }) => checkNetwork(transport));
-      print(flags.json ? JSON.stringify(result, undefined, 2) : renderNetworkCheck(result));
+      const isForPrograms = flags.json === true || flags.output === "json";
+      print(isForPrograms ? JSON.stringify(result, undefined, 2) : renderNetworkCheck(result));
       if (result.findings.length > 0) process.exitCode = 1;
     });
 
