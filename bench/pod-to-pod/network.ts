@@ -1,13 +1,14 @@
 /**
- * Two pods on two nodes, joined twice: by Heddle, and by hand.
+ * Two pods on two nodes, joined in three ways: by Heddle, and twice by hand.
  *
  *                 ┌ eth0 ─ node one ═ hdvxlan ═ node two ─ eth0 ┐
- *     pod client ─┤                                             ├─ pod server
- *                 └ eth1 ─ bare one ═══ vxlan ═══ bare two ─ eth1 ┘
+ *     pod client ─┼ eth1 ─ bare one ══ overlay ══ bare two ─ eth1 ┼─ pod server
+ *                 └ eth2 ─ with a firewall of one rule ─ eth2 ────┘
  *
- * Both ways are the same links and routes: a veth pair into a namespace that forwards, a VXLAN device without learning
+ * All ways are the same links and routes: a veth pair into a namespace that forwards, a VXLAN device without learning
  * over a veth pair, and the same at the other end. Heddle's has its whole table in both nodes: policies for both pods,
- * other pods, and a thousand Services. The one by hand has no table at all.
+ * other pods, and a thousand Services. The first by hand has no table at all, and so no connection tracking; the second
+ * has the least that makes a kernel track connections, a rule that lets established ones pass.
  */
 
 import { execFileSync } from "node:child_process";
@@ -18,7 +19,13 @@ import type { Resource } from "../../src/api/resource.ts";
 import { compileNode } from "../../src/core/dataplane/compile-node.ts";
 import { viewFor } from "../../src/core/registry/view.ts";
 import { worldOf } from "../../src/core/registry/world.ts";
-import { ip, type Netns, type TestNetwork, TestNode } from "../../test/netns/dataplane-node.ts";
+import {
+  ip,
+  type Netns,
+  nft,
+  type TestNetwork,
+  TestNode,
+} from "../../test/netns/dataplane-node.ts";
 import { manyServices } from "../service-views.ts";
 
 const otherServices = 1_000;
@@ -30,9 +37,14 @@ export interface Ways {
   /** The server's address by Heddle, and by hand. */
   readonly heddle: string;
   readonly byHand: string;
+  /** By hand, with connections tracked. */
+  readonly tracked: string;
 }
 
-export function joinTwice(network: TestNetwork): Ways {
+/** The pods' link, the first half of all its addresses, and what is loaded where it forwards. */
+type ByHand = { readonly link: string; readonly network: string; readonly table?: string };
+
+export function joinInAllWays(network: TestNetwork): Ways {
   const world = worldOf(objects);
   const one = new TestNode(network, "one", world);
   const two = new TestNode(network, "two", world);
@@ -47,8 +59,22 @@ export function joinTwice(network: TestNetwork): Ways {
     node.realise(compileNode(view, node.attachments, features).value);
   }
   const [client, server] = [one.pod("bench/client"), two.pod("bench/server")];
-  return { client, server, heddle: addresses.server, byHand: byHand(network, client, server) };
+  const join = (way: ByHand) => joinByHand(network, client, server, way);
+  return {
+    client,
+    server,
+    heddle: addresses.server,
+    byHand: join({ link: "eth1", network: "198.18" }),
+    tracked: join({ link: "eth2", network: "198.19", table: leastFirewall }),
+  };
 }
+
+const leastFirewall = `table inet firewall {
+  chain forward {
+    type filter hook forward priority filter; policy accept;
+    ct state established accept
+  }
+}`;
 
 const addresses = { client: "10.244.0.1", server: "10.244.0.65" };
 
@@ -63,28 +89,34 @@ function underlay(one: Netns, oneAddress: string, two: Netns, twoAddress: string
 }
 
 /** Answers the server's address. */
-function byHand(network: TestNetwork, client: Netns, server: Netns): string {
+function joinByHand(
+  network: TestNetwork,
+  client: Netns,
+  server: Netns,
+  { link, network: prefix, table }: ByHand,
+): string {
   const ends = [
     { bare: network.netns(), pod: client, name: "one", number: 1, other: 2 },
     { bare: network.netns(), pod: server, name: "two", number: 2, other: 1 },
   ] as const;
   underlay(ends[0].bare, "192.0.2.1", ends[1].bare, "192.0.2.2");
   for (const { bare, pod, number, other } of ends) {
+    if (table !== undefined) nft(bare, table);
     network.sysctl(bare, "net/ipv4/ip_forward", "1");
-    ip(bare, `link add pod mtu 1450 type veth peer name eth1 netns ${pod.name}`);
-    ip(pod, `address add 198.18.${number}.2/24 dev eth1; link set eth1 up`);
+    ip(bare, `link add pod mtu 1450 type veth peer name ${link} netns ${pod.name}`);
+    ip(pod, `address add ${prefix}.${number}.2/24 dev ${link}; link set ${link} up`);
     ip(
       bare,
-      `address add 198.18.${number}.1/24 dev pod; link set pod up
+      `address add ${prefix}.${number}.1/24 dev pod; link set pod up
        link add overlay address 02:00:00:00:00:0${number} mtu 1450 type vxlan id 7 dstport 4789 local 192.0.2.${number} nolearning
-       address add 198.18.0.${number}/32 dev overlay; link set overlay up
-       neigh replace 198.18.0.${other} lladdr 02:00:00:00:00:0${other} dev overlay
-       route add 198.18.${other}.0/24 via 198.18.0.${other} dev overlay onlink`,
+       address add ${prefix}.0.${number}/32 dev overlay; link set overlay up
+       neigh replace ${prefix}.0.${other} lladdr 02:00:00:00:00:0${other} dev overlay
+       route add ${prefix}.${other}.0/24 via ${prefix}.0.${other} dev overlay onlink`,
     );
     bridgeTo(bare, `02:00:00:00:00:0${other}`, `192.0.2.${other}`);
-    ip(pod, `route add 198.18.${other}.0/24 via 198.18.${number}.1 dev eth1`);
+    ip(pod, `route add ${prefix}.${other}.0/24 via ${prefix}.${number}.1 dev ${link}`);
   }
-  return "198.18.2.2";
+  return `${prefix}.2.2`;
 }
 
 function bridgeTo(netns: Netns, mac: string, remote: string): void {

@@ -58,7 +58,7 @@ export function compileNode(
       neighbours: overlay.neighbours,
       forwarding: overlay.forwarding,
       routes: [...overlay.routes, ...attachments.flatMap(podRoutes)],
-      ruleset: nodeRuleset(settings, pods, services, hostPorts),
+      ruleset: nodeRuleset(supported.value, pods, services, hostPorts),
     },
     diagnostics: [
       ...supported.diagnostics,

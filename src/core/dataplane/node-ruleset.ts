@@ -2,8 +2,9 @@
  * The node's table: the path of a packet, as rules that never change, over maps and sets that do.
  *
  * In the order in which a packet meets them:
- *   admission           prerouting, raw: it must come from an attached link with the pod's own address
- *   loopback-guard      prerouting, raw: nobody but the node itself uses its loopback addresses
+ *   admission           prerouting, raw: from one of our links it must have the pod's own address; nobody but the node
+ *                       itself uses its loopback addresses
+ *   overlay             output, raw: what the overlay wraps is not tracked a second time
  *   services-*          prerouting and output, dstnat: a Service's address becomes an endpoint's, or is refused
  *   host-ports-*        after that: a port of the node becomes a pod's
  *   name-server         output: while no name server listens, its port is silent
@@ -24,7 +25,7 @@
 import { familyOf, ipFamilies } from "../../base/ip.ts";
 import { linkPrefix, nftTable, podGateway, podGateways, vxlanLink } from "../../model/names.ts";
 import type { NftChain, NftSet, Ruleset } from "../../model/node-state.ts";
-import type { NetworkSettings } from "../../model/node-view.ts";
+import type { NetworkSettings, NodeView } from "../../model/node-view.ts";
 import { hasOverlay } from "../topology/overlay.ts";
 import { type NftFamily, nftFamilies, nftFamily } from "./families.ts";
 import type { HostPortMaps } from "./host-ports.ts";
@@ -46,17 +47,20 @@ function ofBoth(rules: (family: NftFamily) => string | readonly string[]): reado
 }
 
 export function nodeRuleset(
-  settings: NetworkSettings,
+  view: Pick<NodeView, "node" | "nodes" | "settings">,
   pods: PodMaps,
   services: ServiceMaps,
   hostPorts: HostPortMaps,
 ): Ruleset {
+  const { settings } = view;
+  const wrapped = wrappedPackets(view);
   return {
     table: nftTable,
     sets: [...pods.sets, ...rangeSets(settings), ...services.sets],
     maps: [...pods.maps, ...services.maps, ...hostPorts.maps],
     chains: [
-      admission(settings),
+      ...admission(settings, wrapped),
+      ...overlay(wrapped),
       ...services.chains,
       nameServer,
       ...hostPorts.chains,
@@ -68,14 +72,19 @@ export function nodeRuleset(
 }
 
 /** Before connection tracking, so that a forged packet can neither make an entry nor pass as part of a connection. */
-function admission(settings: NetworkSettings): NftChain {
-  const overlay = hasOverlay(settings.encap) ? [`iifname "${vxlanLink}" accept`] : [];
-  return {
+function admission(
+  settings: NetworkSettings,
+  wrapped: WrappedPackets | undefined,
+): readonly NftChain[] {
+  const fromOverlay = hasOverlay(settings.encap)
+    ? [`iifname "${vxlanLink}" goto loopback-guard`]
+    : [];
+  const chain: NftChain = {
     name: "admission",
     hook: "type filter hook prerouting priority raw; policy accept;",
     rules: [
-      `iifname != ${ours} accept`,
-      ...overlay,
+      `iifname != ${ours} goto from-elsewhere`,
+      ...fromOverlay,
       // Links with host ports carry the node's loopback, one way: what listens there trusts whoever reaches it.
       `ip daddr 127.0.0.0/8 ${logAndDrop({ kind: "admission", reason: "loopback-from-pod" })}`,
       ...ofBoth(({ keyword, suffix }) => `iifname . ${keyword} saddr @attached${suffix} accept`),
@@ -85,6 +94,44 @@ function admission(settings: NetworkSettings): NftChain {
       logAndDrop({ kind: "admission", reason: "unknown-link" }),
     ],
   };
+  const arriving = wrapped === undefined ? [] : [`${wrapped.arriving} notrack`];
+  return [
+    chain,
+    { name: "from-elsewhere", rules: ['iifname "lo" accept', ...arriving, "goto loopback-guard"] },
+    // Although node ports make the kernel route them.
+    { name: "loopback-guard", rules: ["ip daddr 127.0.0.0/8 drop", "ip saddr 127.0.0.0/8 drop"] },
+  ];
+}
+
+/** Matches for what goes from this node's end point of the overlay to another's, and comes from one. */
+interface WrappedPackets {
+  readonly leaving: string;
+  readonly arriving: string;
+}
+
+/** Undefined where nothing is wrapped, or from which address is not known yet. */
+function wrappedPackets({
+  node,
+  nodes,
+  settings: { encap },
+}: Pick<NodeView, "node" | "nodes" | "settings">): WrappedPackets | undefined {
+  const address = nodes.find(({ name }) => name === node)?.address;
+  if (address === undefined || !hasOverlay(encap)) return undefined;
+  const { keyword } = nftFamily[familyOf(address)];
+  return {
+    leaving: `${keyword} saddr ${address} udp dport ${encap.port}`,
+    arriving: `${keyword} daddr ${address} udp dport ${encap.port}`,
+  };
+}
+
+/**
+ * Every connection inside has its own port outside and is tracked inside: tracking it outside, too, doubles what a new one
+ * costs (bench/pod-to-pod).
+ */
+function overlay(wrapped: WrappedPackets | undefined): readonly NftChain[] {
+  if (wrapped === undefined) return [];
+  const hook = "type filter hook output priority raw; policy accept;";
+  return [{ name: "overlay", hook, rules: [`${wrapped.leaving} notrack`] }];
 }
 
 /**

@@ -105,28 +105,15 @@ export function masqueradeRules(nodeAddresses: readonly string[]): readonly stri
   ];
 }
 
-/**
- * The decision's marks are off before routing and policy look. And nobody but the node itself sends from or to its
- * loopback addresses, although node ports make the kernel route them.
- */
+/** The decision's marks are off before routing and policy look. */
 const settled: readonly NftChain[] = [
-  {
-    name: "loopback-guard",
-    hook: "type filter hook prerouting priority raw; policy accept;",
-    rules: [
-      'iifname != "lo" ip daddr 127.0.0.0/8 drop',
-      'iifname != "lo" ip saddr 127.0.0.0/8 drop',
-    ],
-  },
-  ...[
-    { name: "services-settled-prerouting", hook: "prerouting priority dstnat + 1" },
-    { name: "services-settled-output", hook: "output priority -99" },
-  ].map(({ name, hook }) => ({
-    name,
-    hook: `type filter hook ${hook}; policy accept;`,
-    rules: [`ct state new ct label ${serviceLabels.asked} meta mark set 0x0 ct mark set 0x0`],
-  })),
-];
+  { name: "services-settled-prerouting", hook: "prerouting priority dstnat + 1" },
+  { name: "services-settled-output", hook: "output priority -99" },
+].map(({ name, hook }) => ({
+  name,
+  hook: `type filter hook ${hook}; policy accept;`,
+  rules: [`ct state new ct label ${serviceLabels.asked} meta mark set 0x0 ct mark set 0x0`],
+}));
 
 function addressRules(
   { family, keyword, suffix }: NftFamily,

@@ -178,6 +178,7 @@ class Walker {
   #statement(reader: Reader): "matched" | "mismatch" | Step {
     const packet = this.#packet;
     const { connection } = packet;
+    if (reader.take("notrack")) return "matched"; // of wrapped packets, which no rule of a connection is about
     if (reader.take("ct label set")) {
       connection.labels.add(Number(reader.next()));
       return "matched";
