@@ -44,6 +44,7 @@ async function runProxyProcess(words: readonly string[]): Promise<void> {
     { createXdsSource },
     { enterNetns },
     { dropPrivileges },
+    { descriptorsOf },
     { originalDestination },
     { writeSysctl },
     { systemClock },
@@ -53,6 +54,7 @@ async function runProxyProcess(words: readonly string[]): Promise<void> {
     import("./proxy/config/xds-source.ts"),
     import("./kernel/netns.ts"),
     import("./kernel/privileges.ts"),
+    import("./kernel/descriptors.ts"),
     import("./kernel/original-destination.ts"),
     import("./kernel/sysctl.ts"),
     import("./cli/system-clock.ts"),
@@ -66,6 +68,7 @@ async function runProxyProcess(words: readonly string[]): Promise<void> {
     assignmentFd: Number(values["assignment-fd"] ?? 3),
     enterNetns,
     dropPrivileges,
+    descriptorsOf,
     openLowPorts: () => writeSysctl({ key: "net.ipv4.ip_unprivileged_port_start", value: "0" }),
     originalDestination,
     source: ({ proxy, xdsSocket }) =>
@@ -127,7 +130,7 @@ async function runCommandLine(): Promise<void> {
   addProcessCommands(program);
   addLabCommands(program, { root, heddle });
   addObjectCommands(program, labAccess);
-  addNodeCommands(program, root);
+  addNodeCommands(program, root, labAccess);
   await program.parseAsync();
 }
 

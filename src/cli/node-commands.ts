@@ -9,6 +9,8 @@ import {
   uninstallNode,
   usualFiles,
 } from "./node-install.ts";
+import type { LabAccess } from "./object-commands.ts";
+import { upgradeSidecars } from "./upgrade-sidecars.ts";
 
 interface InstallFlags extends NodeFiles {
   readonly executable: string;
@@ -16,8 +18,14 @@ interface InstallFlags extends NodeFiles {
   readonly socket?: string;
 }
 
+const usualAgent = "/run/heddle/agent.sock";
+
 /** `root` is the folder of this program, where the executable was built. */
-export function addNodeCommands(program: Command, root: string): void {
+export function addNodeCommands(
+  program: Command,
+  root: string,
+  labs: Pick<LabAccess, "agentSockets">,
+): void {
   const node = program.command("node").description("what container runtimes on this machine see");
   const withFiles = (command: Command): Command =>
     command
@@ -35,6 +43,19 @@ export function addNodeCommands(program: Command, root: string): void {
         process.stderr.write(
           `note: runtimes that take one network take ${name} before Heddle's: move it away\n`,
         );
+      }
+    });
+
+  node
+    .command("upgrade-sidecars")
+    .description("have new processes take over from all sidecars of this node; no request fails")
+    .option("--agent <socket...>", "agents to ask (default: /run/heddle/agent.sock)")
+    .option("--lab <name>", "the agents of a lab")
+    .action(async (flags: { agent?: readonly string[]; lab?: string }) => {
+      const ofLab = flags.lab === undefined ? [usualAgent] : labs.agentSockets(flags.lab);
+      for (const agent of flags.agent ?? ofLab) {
+        await upgradeSidecars(agent);
+        process.stdout.write(`${agent}: sidecars upgraded\n`);
       }
     });
 

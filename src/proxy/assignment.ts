@@ -23,6 +23,8 @@ export interface Assignment {
   /** Path of the pod's network namespace. */
   readonly netns: string;
   readonly uid: number;
+  /** Process id of the sidecar that this one takes over from; absent: there is none. */
+  readonly predecessor?: number;
   readonly bootstrap: ProxyBootstrap;
 }
 
@@ -84,6 +86,9 @@ export function parseAssignment(line: string): Assignment {
   const assignment = value as Partial<Assignment> | null;
   if (typeof assignment?.netns !== "string") throw fail("netns", "a path");
   if (typeof assignment.uid !== "number") throw fail("uid", "a number");
+  if (!["number", "undefined"].includes(typeof assignment.predecessor)) {
+    throw fail("predecessor", "a number");
+  }
   const bootstrap = assignment.bootstrap as Partial<ProxyBootstrap> | undefined;
   for (const key of ["xdsSocket", "adminSocket", "trustDomain"] as const) {
     if (typeof bootstrap?.[key] !== "string") throw fail(`bootstrap.${key}`, "a string");

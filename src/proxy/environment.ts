@@ -41,6 +41,8 @@ export interface ProxyLimits {
   readonly upstreamIdleMs: number;
   /** How long protocol detection waits for the client to speak first, once per server-first destination. */
   readonly detectionTimeoutMs: number;
+  /** How long a sidecar that was taken over goes on with the connections it has. */
+  readonly retireMs: number;
   /** How long a stopping sidecar waits for what is in flight. Istio's termination drain. */
   readonly drainMs: number;
 }
@@ -51,5 +53,6 @@ export const defaultProxyLimits: ProxyLimits = {
   downstreamIdleMs: 3_600_000,
   upstreamIdleMs: 60_000,
   detectionTimeoutMs: 2_000,
+  retireMs: 600_000, // Envoy's drain time at a hot restart
   drainMs: 5_000,
 };

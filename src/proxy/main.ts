@@ -7,7 +7,8 @@
  * the agent, and keeps its last configuration while the source is silent.
  */
 
-import { rmSync } from "node:fs";
+import { renameSync } from "node:fs";
+import type { Server } from "node:http";
 import type { Clock } from "../base/clock.ts";
 import { renderError } from "../base/error.ts";
 import type { Log } from "../base/log.ts";
@@ -18,9 +19,16 @@ import { type Assignment, openAssignment, type ProxyBootstrap } from "./assignme
 import type { ConfigSource } from "./config/source.ts";
 import { defaultProxyLimits, type Environment, type ProxyLimits } from "./environment.ts";
 import type { OriginalDestination } from "./listen/runtime.ts";
-import { adminServer, listen, metricsServer, readinessServer } from "./observe/admin.ts";
+import {
+  type AdminActions,
+  adminServer,
+  listen,
+  metricsServer,
+  readinessServer,
+} from "./observe/admin.ts";
 import { Losses } from "./observe/losses.ts";
 import { Sidecar } from "./sidecar.ts";
+import { inherit, type Legacy, listeningDescriptor, noLegacy } from "./succession.ts";
 import { TimerWheel } from "./timer-wheel.ts";
 import { TokenBuckets } from "./token-buckets.ts";
 import { warmUp } from "./warm-up.ts";
@@ -32,6 +40,8 @@ export interface ProxyDependencies {
   readonly dropPrivileges: (uid: number, gid: number) => void;
   /** Lets every user of the namespace that was entered listen on ports below 1024. */
   readonly openLowPorts: () => void;
+  /** Makes a descriptor of the process with this number one of ours. */
+  readonly descriptorsOf: (pid: number) => (descriptor: number) => number;
   readonly originalDestination: OriginalDestination;
   readonly log: Log;
   readonly clock: Clock;
@@ -82,48 +92,116 @@ async function serve(
   assignment: Assignment,
   onReady: () => Promise<void>,
 ): Promise<void> {
-  const { bootstrap, uid, netns } = assignment;
+  const { bootstrap, uid, netns, predecessor } = assignment;
   const sidecar = createSidecar(deps, bootstrap);
   const { log } = sidecar.runtime.environment;
   const stopped = new AbortController();
+  const retired = new AbortController();
   const stop = () => stopped.abort();
 
   deps.enterNetns(netns);
-  const actions = { drain: stop };
-  const servers = [
-    [adminServer(sidecar, actions), { path: bootstrap.adminSocket }],
-    [adminServer(sidecar, actions), { host: "127.0.0.1", port: ports.admin }],
-    [metricsServer(sidecar), { host: "0.0.0.0", port: ports.metrics }],
-    [readinessServer(sidecar), { host: "0.0.0.0", port: ports.readiness }],
-  ] as const;
-  rmSync(bootstrap.adminSocket, { force: true }); // of a predecessor that was killed
-  await Promise.all(servers.map(([server, where]) => listen(server, where)));
+  const legacy =
+    predecessor === undefined
+      ? noLegacy
+      : await inherit(bootstrap.adminSocket, deps.descriptorsOf(predecessor));
+  sidecar.inherit({ ...legacy, sockets: withoutDesks(legacy.sockets) });
+  const desks = openDesks(sidecar, bootstrap, stop);
+  if (predecessor === undefined) await desks.open(noLegacy);
   if (isGateway(bootstrap.proxy)) deps.openLowPorts();
   deps.dropPrivileges(uid, uid);
 
-  process.once("SIGTERM", stop);
+  process.on("SIGTERM", stop);
   process.once("SIGINT", stop);
+  process.once("SIGUSR2", () => retired.abort());
+  const ended = AbortSignal.any([stopped.signal, retired.signal]);
   await new Promise<void>((resolve, reject) => {
     let isReady = false;
-    const ready = () => {
+    const ready = async () => {
       if (isReady) return;
       isReady = true;
-      log.info("sidecar ready");
-      void onReady();
+      if (predecessor !== undefined) await desks.open(legacy);
+      log.info("sidecar ready", predecessor === undefined ? {} : { predecessor });
+      await onReady();
     };
-    void aborted(stopped.signal).then(resolve);
-    sidecar.follow(deps.source(bootstrap), stopped.signal, ready).catch((error: unknown) => {
+    void aborted(ended).then(resolve);
+    const following = sidecar.follow(deps.source(bootstrap), ended, () => ready().catch(reject));
+    following.catch((error: unknown) => {
       // The last configuration stays in force: once there was one, only a signal ends a sidecar.
       if (isReady) log.error("lose configuration source", { reason: renderError(error) });
       else reject(error);
     });
   });
-  log.info("drain sidecar");
-  await sidecar.drain();
-  for (const [server] of servers) {
-    server.close();
-    server.closeAllConnections();
+  if (retired.signal.aborted) {
+    log.info("sidecar retires");
+    desks.leave();
+    await sidecar.retire(stopped.signal);
+  } else {
+    log.info("drain sidecar");
+    await sidecar.drain();
   }
+  desks.close();
+}
+
+interface Desks {
+  /** With the sockets of a predecessor, as far as there are any. */
+  open(legacy: Legacy): Promise<void>;
+  /** A successor answers from now on. */
+  leave(): void;
+  close(): void;
+}
+
+const deskAddresses: ReadonlyMap<string, readonly [host: string, port: number]> = new Map(
+  [
+    ["127.0.0.1", ports.admin] as const,
+    ["0.0.0.0", ports.metrics] as const,
+    ["0.0.0.0", ports.readiness] as const,
+  ].map((address) => [address.join(":"), address]),
+);
+
+function withoutDesks(sockets: Legacy["sockets"]): Legacy["sockets"] {
+  return new Map([...sockets].filter(([key]) => !deskAddresses.has(key)));
+}
+
+/** Where the sidecar answers questions about itself. */
+function openDesks(sidecar: Sidecar, bootstrap: ProxyBootstrap, drain: () => void): Desks {
+  const servers = new Map<string, Server>();
+  const legacy = (): Legacy => {
+    const own = [...servers].flatMap(([key, server]) => {
+      const descriptor = listeningDescriptor(server);
+      return descriptor === undefined ? [] : [[key, descriptor] as const];
+    });
+    return { ...sidecar.legacy, sockets: new Map([...sidecar.legacy.sockets, ...own]) };
+  };
+  const actions: AdminActions = { drain, legacy };
+  const serverAt = (port: number): Server => {
+    if (port === ports.admin) return adminServer(sidecar, actions);
+    return port === ports.metrics ? metricsServer(sidecar) : readinessServer(sidecar);
+  };
+  const onPath = adminServer(sidecar, actions);
+  const leave = () => {
+    for (const server of servers.values()) server.close();
+    servers.clear();
+  };
+  return {
+    async open({ sockets }) {
+      for (const [key, [host, port]] of deskAddresses) {
+        const server = serverAt(port);
+        const descriptor = sockets.get(key);
+        await listen(server, descriptor === undefined ? { host, port } : { fd: descriptor });
+        servers.set(key, server);
+      }
+      // Node removes the path that a server listened on when it closes: that must not be the one that a successor has.
+      const path = `${bootstrap.adminSocket}.${process.pid}`;
+      await listen(onPath, { path });
+      renameSync(path, bootstrap.adminSocket);
+    },
+    leave,
+    close() {
+      leave();
+      onPath.close();
+      onPath.closeAllConnections();
+    },
+  };
 }
 
 /** A gateway serves ports of users' choice, long after its rights are given up. */

@@ -17,6 +17,7 @@ import type { OriginalDestination, Runtime } from "./listen/runtime.ts";
 import { ServerFirst } from "./listen/server-first.ts";
 import { collectProxyMetrics } from "./observe/proxy-metrics.ts";
 import { Recorder } from "./observe/recorder.ts";
+import type { Legacy } from "./succession.ts";
 
 const sweepMs = 1_000;
 
@@ -96,23 +97,56 @@ export class Sidecar {
     }
   }
 
+  /** Sockets that a predecessor listens on, taken over by the listeners of the first snapshot. */
+  inherit({ sockets, serverFirst }: Legacy): void {
+    this.#captures.inherit(sockets);
+    for (const destination of serverFirst) this.runtime.serverFirst.add(destination);
+  }
+
+  /** What a successor is to have. */
+  get legacy(): Legacy {
+    return { sockets: this.#captures.descriptors, serverFirst: this.runtime.serverFirst.all };
+  }
+
   /** Takes no more connections for good, and lets what is in flight finish for a bounded time. */
-  async drainListeners(): Promise<void> {
+  drainListeners(): Promise<void> {
+    return this.#finish("drain", this.runtime.environment.limits.drainMs);
+  }
+
+  /** The same, then closes everything. */
+  async drain(): Promise<void> {
+    await this.drainListeners();
+    this.#end();
+  }
+
+  /**
+   * Somebody else takes new connections. Those that are here go on until their next answer, which says that it is the
+   * last, or their own end; a connection is never closed on a client that may be about to use it. `until` ends it early.
+   */
+  async retire(until: AbortSignal): Promise<void> {
+    await Promise.race([
+      this.#finish("retire", this.runtime.environment.limits.retireMs),
+      new Promise<void>((resolve) => {
+        until.addEventListener("abort", () => resolve(), { once: true });
+      }),
+    ]);
+    this.#end();
+  }
+
+  async #finish(how: "drain" | "retire", withinMs: number): Promise<void> {
     const { environment, connections } = this.runtime;
     environment.isDraining = true;
     this.#captures.close();
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, environment.limits.drainMs);
+      timer = setTimeout(resolve, withinMs);
     });
-    await Promise.race([connections.drain(), late]);
+    await Promise.race([connections.finish(how), late]);
     clearTimeout(timer);
   }
 
-  /** The same, then closes everything. */
-  async drain(): Promise<void> {
+  #end(): void {
     const { environment, connections, tables } = this.runtime;
-    await this.drainListeners();
     connections.destroy();
     for (const cluster of tables.clusters.values()) cluster.drain();
     clearInterval(this.#sweep);

@@ -8,6 +8,7 @@ import { describe, test } from "node:test";
 import { parseTapLine } from "../wire/observation/parse-tap.ts";
 import { adminServer, listen } from "./observe/admin.ts";
 import type { Sidecar } from "./sidecar.ts";
+import { noLegacy } from "./succession.ts";
 import { Harness, request } from "./testing/harness.ts";
 
 /** The sidecar's admin socket, and taps on it. */
@@ -16,7 +17,7 @@ class Admin implements AsyncDisposable {
   readonly #server: ReturnType<typeof adminServer>;
 
   constructor(sidecar: Sidecar) {
-    this.#server = adminServer(sidecar, { drain() {} });
+    this.#server = adminServer(sidecar, { drain() {}, legacy: () => noLegacy });
   }
 
   async start(): Promise<this> {

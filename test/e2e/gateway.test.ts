@@ -6,12 +6,16 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import type { AgentStatus } from "../../src/agent/status.ts";
 import type { Service } from "../../src/api/k8s/core.ts";
+import { getText } from "../../src/lab/ask-socket.ts";
 import { runCommand } from "../../src/lab/command.ts";
 import { controlNetns } from "../../src/lab/names.ts";
 import { type WebCertificate, webCertificate } from "../../src/proxy/testing/web-certificate.ts";
 import { projectRoot, skipWithoutRoot, startLab, type TestLab } from "../lab.ts";
+import { startLoad } from "./load-report.ts";
 
+const entry = join(projectRoot, "src", "main.ts");
 const samples = join(projectRoot, "../shared/samples/bookinfo");
 const sample = (name: string): string => join(samples, `${name}.yaml`);
 const skip = skipWithoutRoot || (existsSync(samples) ? false : "samples/bookinfo is absent");
@@ -91,6 +95,32 @@ describe("a gateway in front of Bookinfo", { skip }, () => {
     assert.match(await secure("shop.example", renewed), /^200/);
   });
 
+  test("and every sidecar behind it are taken over by new processes, with no request failed", async () => {
+    const before = await sidecarPids(lab);
+    const running = startLoad(
+      lab,
+      "productpage-v1",
+      "http://reviews:9080/reviews/0",
+      "4",
+      "--seconds",
+      "8",
+    );
+    await running.ready;
+    const { code, stderr } = await runCommand(
+      [process.execPath, entry, "node", "upgrade-sidecars", "--lab", lab.name],
+      {
+        env: { ...process.env, HEDDLE_LAB_DIR: lab.base },
+      },
+    );
+    assert.equal(code, 0, stderr);
+    assert.match(await curl(`http://${address}/productpage`), /^200/);
+    const report = await running.report;
+    assert.deepEqual(report.failures, []);
+    assert.deepEqual(Object.keys(report.statuses), ["200"]);
+    const after = await sidecarPids(lab);
+    assert.ok(after.length === before.length && after.every((pid) => !before.includes(pid)));
+  });
+
   async function secure(host: string, certificate: WebCertificate): Promise<string> {
     const roots = join(folder, "roots.pem");
     await writeFile(roots, certificate.chain);
@@ -98,6 +128,15 @@ describe("a gateway in front of Bookinfo", { skip }, () => {
     return curl(...words, `https://${host}/productpage`);
   }
 });
+
+/** As the agents of both hosts say. */
+async function sidecarPids(lab: TestLab): Promise<readonly number[]> {
+  const hosts = ["n1", "n2"].map((host) => join(lab.base, lab.name, host, "run", "agent.sock"));
+  const answers = await Promise.all(hosts.map((socket) => getText(socket, "/status")));
+  return answers
+    .flatMap((text) => (JSON.parse(text) as AgentStatus).attachments)
+    .flatMap(({ sidecar }) => (sidecar?.kind === "ready" ? [sidecar.pid] : []));
+}
 
 function secret(name: string, { chain, key }: WebCertificate): string {
   const base64 = (text: string) => Buffer.from(text).toString("base64");

@@ -7,6 +7,7 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createLog } from "../../src/base/log.ts";
+import { descriptorsOf } from "../../src/kernel/descriptors.ts";
 import { enterNetns } from "../../src/kernel/netns.ts";
 import { originalDestination } from "../../src/kernel/original-destination.ts";
 import { dropPrivileges } from "../../src/kernel/privileges.ts";
@@ -20,6 +21,7 @@ await runProxy({
   enterNetns,
   dropPrivileges,
   openLowPorts: () => {},
+  descriptorsOf,
   originalDestination,
   log: createLog((line) => void process.stderr.write(`${line}\n`), Date.now, "warn"),
   clock: { now: Date.now, sleep: (ms, signal) => sleep(ms, undefined, signal && { signal }) },

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chownSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -57,6 +57,59 @@ describe("a sidecar in a pod's namespace", { skip: needsRoot }, () => {
     proxy.kill("SIGTERM");
     const [code] = await once(proxy, "exit");
     assert.equal(code, 0);
+  });
+
+  test("is taken over by another while it serves, and no connection is refused or broken", async () => {
+    using scratch = new Scratch();
+    const folder = mkdtempSync(join(tmpdir(), "heddle-test-proxy-"));
+    scratch.defer(() => rmSync(folder, { recursive: true, force: true }));
+    const [pod, outside] = [scratch.netns(), scratch.netns()];
+    joinByVeth(pod, outside);
+    inNetns(pod, () =>
+      execFileSync("nft", ["-f", "-"], { input: renderRuleset(compilePodCapture()) }),
+    );
+    await serve(scratch, pod, 8080, "application");
+    await serve(scratch, outside, 80, "outside");
+    chownSync(folder, proxyUid, proxyUid); // as the agent does
+    const adminSocket = join(folder, "admin.sock");
+    const first = await startSidecar(scratch, folder, pod, adminSocket);
+    const script = `exec 3<>/dev/tcp/${outsideAddress}/80; cat <&3 & exec cat >&3`;
+    const tunnel = inNetns(pod, () =>
+      spawn("bash", ["-c", script], { stdio: "pipe", detached: true }),
+    );
+    const closeTunnel = () => {
+      if (tunnel.exitCode === null) process.kill(-(tunnel.pid ?? 0), "SIGKILL");
+    };
+    scratch.defer(closeTunnel);
+    const asked = async () => {
+      tunnel.stdin.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+      const [bytes] = (await once(tunnel.stdout, "data")) as [Buffer];
+      return bytes.toString().split("\r\n")[0];
+    };
+    assert.equal(await asked(), "HTTP/1.1 200 OK");
+
+    const load = startLoad(outside, `http://${podAddress}:8080/`, 4);
+    let before: ChildProcess = first;
+    for (let i = 0; i < 2; i++) {
+      const next = await startSidecar(scratch, folder, pod, adminSocket, before.pid);
+      before.kill("SIGUSR2");
+      before = next;
+    }
+    assert.match(await load, /requests in/);
+    assert.doesNotMatch(await load, /Socket errors|Non-2xx/);
+    assert.equal(
+      await asked(),
+      "HTTP/1.1 200 OK",
+      "a tunnel goes on in the process that it began in",
+    );
+    assert.equal(first.exitCode, null);
+    closeTunnel();
+    await once(first, "exit");
+    assert.equal(await overSocket(adminSocket, "/ready"), "LIVE\n");
+    assert.equal(
+      await curl(outside, `http://${podAddress}:${ports.readiness}/healthz/ready`),
+      "LIVE\n",
+    );
   });
 
   test("that cannot be what it is told to be says why", async () => {
@@ -146,6 +199,7 @@ async function startSidecar(
   folder: string,
   netns: string,
   adminSocket: string,
+  predecessor?: number,
 ): Promise<ChildProcess> {
   const file = join(folder, "snapshot.json");
   writeFileSync(file, JSON.stringify({ version: "7", config: config(), secrets: [] }));
@@ -159,6 +213,7 @@ async function startSidecar(
     `${JSON.stringify({
       netns,
       uid: proxyUid,
+      predecessor,
       bootstrap: {
         proxy: node(labels("shop", "cart"), podAddress),
         xdsSocket: "",
@@ -173,6 +228,18 @@ async function startSidecar(
     throw new Error(answer.error);
   }
   throw new Error("the sidecar ended without an answer");
+}
+
+/** What wrk has to say in the end: keep-alive connections, as many requests as they take. */
+async function startLoad(netns: string, url: string, seconds: number): Promise<string> {
+  const words = ["-t1", "-c16", `-d${seconds}s`, url];
+  const child = inNetns(netns, () => spawn("wrk", words, { stdio: ["ignore", "pipe", "inherit"] }));
+  let text = "";
+  child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
+    text += chunk;
+  });
+  await once(child, "close");
+  return text;
 }
 
 function joinByVeth(pod: string, outside: string): void {
@@ -192,6 +259,7 @@ function joinByVeth(pod: string, outside: string): void {
 /** An HTTP server in a namespace; a listening socket stays in the namespace that it was made in. */
 async function serve(scratch: Scratch, netns: string, port: number, body: string): Promise<void> {
   const server = createServer((_, response) => response.end(body));
+  server.keepAliveTimeout = 60_000;
   // Without an address Node asks nobody, and listens before the call returns.
   inNetns(netns, () => server.listen(port));
   if (!server.listening) await once(server, "listening");

@@ -14,6 +14,8 @@ export interface Assignment {
   /** Path of the pod's network namespace. */
   readonly netns: string;
   readonly uid: number;
+  /** Process id of the sidecar that it takes over from. */
+  readonly predecessor?: number;
   readonly bootstrap: {
     readonly proxy: ProxyNode;
     readonly xdsSocket: string;

@@ -6,6 +6,9 @@
  * keeps dying is tried again with growing pauses.
  *
  * The relay and the secrets belong to the pod and not to the process: they stay through replacements.
+ *
+ * An upgrade is a replacement before the end: a new process takes the listening sockets over, and the old one retires,
+ * which is to finish the connections that it has. Where the new one does not get ready, the old one goes on as before.
  */
 
 import {
@@ -21,7 +24,7 @@ import { join } from "node:path";
 import { backoffMs } from "../../base/backoff.ts";
 import { MeshError, renderError } from "../../base/error.ts";
 import type { Log } from "../../base/log.ts";
-import type { ProcessId } from "../../kernel/process-id.ts";
+import { type ProcessId, signalProcess } from "../../kernel/process-id.ts";
 import { proxyUid, spiffeId } from "../../model/names.ts";
 import type { Attachment } from "../../model/node-view.ts";
 import { adoptProcess, endProcess, type RunningProcess } from "../running-process.ts";
@@ -63,6 +66,8 @@ export class Sidecar {
   readonly #stop = new AbortController();
   #relay: AsyncDisposable | undefined;
   #running: RunningProcess | undefined;
+  /** Processes that were taken over from, and have connections still. */
+  readonly #retired = new Set<RunningProcess>();
   #state: SidecarState = { kind: "starting" };
   #restarts = 0;
   #work: Promise<unknown> = Promise.resolve();
@@ -79,6 +84,11 @@ export class Sidecar {
 
   get state(): SidecarState {
     return this.#state;
+  }
+
+  /** `namespace/name`. */
+  get pod(): string {
+    return `${this.#pod.namespace}/${this.#pod.name}`;
   }
 
   get restarts(): number {
@@ -107,10 +117,31 @@ export class Sidecar {
   /** Drains and ends the process, whatever state it is in, and removes its files. */
   async end(drainMs: number): Promise<void> {
     this.#stop.abort();
-    if (this.#running !== undefined) await endProcess(this.#running, drainMs, this.#deps.clock);
+    const processes = [...this.#retired, ...(this.#running === undefined ? [] : [this.#running])];
+    await Promise.all(processes.map((each) => endProcess(each, drainMs, this.#deps.clock)));
     await this.#work;
     await this.leave();
     rmSync(this.#directory, { recursive: true, force: true });
+  }
+
+  /** A new process takes over from the one that runs. Throws, with nothing changed, where it does not get ready. */
+  async upgrade(signal: AbortSignal): Promise<void> {
+    const before = this.#running;
+    if (before === undefined || this.#state.kind !== "ready") {
+      throw new MeshError("agent.sidecar.upgrade", `upgrade sidecar: it is ${this.#state.kind}`, {
+        retryable: true,
+      });
+    }
+    try {
+      const until = AbortSignal.any([signal, this.#stop.signal]);
+      this.#running = await this.#launch(until, before.process.pid);
+    } catch (error) {
+      this.#deps.remember(before.process);
+      throw error;
+    }
+    this.#retired.add(before);
+    void before.ended.then(() => this.#retired.delete(before));
+    signalProcess(before.process, "SIGUSR2");
   }
 
   /** Lets go of the process without ending it: the agent stops, the next one adopts it. */
@@ -138,9 +169,11 @@ export class Sidecar {
 
   async #supervise(): Promise<void> {
     for (let attempt = 0; !this.#stop.signal.aborted; ) {
-      if (this.#running !== undefined) {
+      const running = this.#running;
+      if (running !== undefined) {
         const since = this.#deps.clock.now();
-        await this.#running.ended;
+        await running.ended;
+        if (this.#running !== running) continue; // another has taken over from it
         this.#running = undefined;
         if (this.#stop.signal.aborted) return;
         this.#becomeDown("process ended");
@@ -159,9 +192,9 @@ export class Sidecar {
     }
   }
 
-  async #launch(signal: AbortSignal): Promise<RunningProcess> {
+  async #launch(signal: AbortSignal, predecessor?: number): Promise<RunningProcess> {
     const { pool, remember } = this.#deps;
-    rmSync(this.adminSocket, { force: true });
+    if (predecessor === undefined) rmSync(this.adminSocket, { force: true });
     const spare = pool.take();
     try {
       // What the one before said last is what people look for.
@@ -170,7 +203,7 @@ export class Sidecar {
       remember(spare.process);
       await assign(
         spare.channel,
-        this.#assignment(),
+        { ...this.#assignment(), ...(predecessor === undefined ? {} : { predecessor }) },
         AbortSignal.any([signal, AbortSignal.timeout(readyWithinMs)]),
       );
     } catch (cause) {

@@ -111,6 +111,19 @@ export class Sidecars {
     this.#homes.set(pod.containerId, pod);
   }
 
+  /** New processes take over from all that run, one after the other. Answers what could not be, by pod. */
+  async upgrade(signal: AbortSignal): Promise<ReadonlyMap<string, string>> {
+    const failed = new Map<string, string>();
+    for (const sidecar of this.#byContainer.values()) {
+      try {
+        await this.#slots.run(() => sidecar.upgrade(signal), signal);
+      } catch (error) {
+        failed.set(sidecar.pod, renderError(error));
+      }
+    }
+    return failed;
+  }
+
   /** Ends the container's sidecar; none is success. */
   async end(containerId: string): Promise<void> {
     const sidecar = this.#byContainer.get(containerId);

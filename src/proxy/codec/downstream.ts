@@ -396,6 +396,9 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
     if (this.#state === "idle") this.transport.close();
   }
 
+  /** Its next answer says that it is the last; see `isDraining`. */
+  retire(): void {}
+
   /** Closes whatever is under way. */
   destroy(): void {
     this.transport.destroy();

@@ -1,8 +1,4 @@
-/**
- * A local rate limit: beyond it requests get 429 with `x-envoy-ratelimited` and the flag RL, and reach nobody.
- *
- * A caller is its verified identity, or its address where it has none.
- */
+/** A local rate limit: beyond it requests get 429 with `x-envoy-ratelimited` and the flag RL, and reach nobody. */
 
 import type { Filter } from "../stack/handler.ts";
 import type { TokenBucket } from "../token-buckets.ts";
@@ -11,7 +7,7 @@ const marked = "x-envoy-ratelimited: true\r\n";
 
 export function rateLimit(bucket: TokenBucket): Filter {
   return (next) => (exchange) => {
-    if (bucket.take(exchange.principal ?? exchange.sourceAddress)) next(exchange);
+    if (bucket.take()) next(exchange);
     else exchange.respond(429, "RL", "local_rate_limited", "local_rate_limited", marked);
   };
 }

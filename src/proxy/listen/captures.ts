@@ -5,9 +5,11 @@
  * attempt is lost.
  */
 
+import { closeSync } from "node:fs";
 import { type AddressInfo, createServer, type Server } from "node:net";
 import { MeshError } from "../../base/error.ts";
 import type { ListenerTable, Tables } from "../config/tables.ts";
+import { listeningDescriptor } from "../succession.ts";
 import { Incoming } from "./incoming.ts";
 import type { Runtime } from "./runtime.ts";
 
@@ -20,10 +22,26 @@ interface Capture {
 export class Captures {
   readonly #runtime: Runtime;
   readonly #captures = new Map<string, Capture>();
+  /** A predecessor's, by address; each is taken once. */
+  #inherited: ReadonlyMap<string, number> = new Map();
   #isClosed = false;
 
   constructor(runtime: Runtime) {
     this.#runtime = runtime;
+  }
+
+  inherit(descriptors: ReadonlyMap<string, number>): void {
+    this.#inherited = descriptors;
+  }
+
+  /** Of the sockets that listen, by address. */
+  get descriptors(): ReadonlyMap<string, number> {
+    return new Map(
+      [...this.#captures].flatMap(([key, { server }]) => {
+        const descriptor = listeningDescriptor(server);
+        return descriptor === undefined ? [] : [[key, descriptor] as const];
+      }),
+    );
   }
 
   /** Opens what is new, then points what stays at its new configuration. Throws before anything changed. */
@@ -39,6 +57,9 @@ export class Captures {
       for (const [, { server }] of fresh) server.close();
       throw error;
     }
+    const taken = new Set(fresh.map(([key]) => key));
+    for (const [key, descriptor] of this.#inherited) if (!taken.has(key)) closeSync(descriptor);
+    this.#inherited = new Map();
     return () => {
       for (const [key, capture] of fresh) this.#captures.set(key, capture);
       const wanted = new Map(bound.map((listener) => [keyOf(listener), listener]));
@@ -66,7 +87,9 @@ export class Captures {
           }),
         );
       });
-      server.listen({ host: address, port, backlog: 4096 }, () => resolve());
+      const descriptor = this.#inherited.get(keyOf(listener));
+      const where = descriptor === undefined ? { host: address, port } : { fd: descriptor };
+      server.listen({ ...where, backlog: 4096 }, () => resolve());
     });
     return capture;
   }

@@ -3,6 +3,8 @@
 export interface LiveConnection {
   /** Finishes what is under way, then closes. */
   drain(): void;
+  /** The same, but for clients that may be about to ask once more: they are answered before. */
+  retire(): void;
   destroy(): void;
   /** Called about once a second. */
   sweep(now: number): void;
@@ -49,9 +51,9 @@ export class Connections {
     for (const connection of this.#live) connection.sweep(now);
   }
 
-  /** Resolves when all have finished. */
-  async drain(): Promise<void> {
-    for (const connection of [...this.#live]) connection.drain();
+  /** Resolves when all have finished. `how`: told to each. */
+  async finish(how: "drain" | "retire"): Promise<void> {
+    for (const connection of [...this.#live]) connection[how]();
     if (this.#live.size === 0) return;
     await new Promise<void>((resolve) => {
       this.#onEmpty = resolve;

@@ -79,6 +79,8 @@ export class HttpEntry implements Reader, LiveConnection {
     this.#transport.close();
   }
 
+  retire(): void {}
+
   destroy(): void {
     this.#transport.destroy();
   }

@@ -391,6 +391,8 @@ export class Incoming implements Reader, LiveConnection {
     this.destroy();
   }
 
+  retire(): void {}
+
   destroy(): void {
     this.#leave();
     if (this.#transport === undefined) this.#accepted.destroy();

@@ -22,6 +22,11 @@ export class ServerFirst {
     this.#destinations.add(destination);
   }
 
+  /** All of them, for a successor. */
+  get all(): readonly string[] {
+    return [...this.#destinations];
+  }
+
   /** A client of this destination spoke first after all. */
   delete(destination: string): void {
     this.#destinations.delete(destination);

@@ -12,6 +12,7 @@ import type { Secret } from "../../model/proxy-config.ts";
 import { renderText, textContentType } from "../../telemetry/exposition.ts";
 import { parseTapFilter } from "../../wire/observation/parse-tap.ts";
 import type { Sidecar } from "../sidecar.ts";
+import { type Legacy, legacyPath, renderLegacy } from "../succession.ts";
 import type { Host } from "../upstream/host.ts";
 
 interface Whole {
@@ -25,6 +26,8 @@ type Answer = Whole | ((response: ServerResponse) => void);
 
 export interface AdminActions {
   readonly drain: () => void;
+  /** What a successor is to have. */
+  readonly legacy: () => Legacy;
 }
 
 /** Every admin path. */
@@ -46,6 +49,8 @@ export function adminServer(sidecar: Sidecar, actions: AdminActions): Server {
         return metrics(sidecar);
       case "/heddle/observation":
         return { ...text(JSON.stringify(observation(sidecar))), type: "application/json" };
+      case legacyPath:
+        return { ...text(renderLegacy(actions.legacy())), type: "application/json" };
       case "/heddle/tap":
         return tap(sidecar, query);
       case "/drain":
@@ -81,14 +86,17 @@ export function readinessServer(sidecar: Sidecar): Server {
   return serve((_method, path) => (path === "/healthz/ready" ? readiness(sidecar) : undefined));
 }
 
-/** Resolves once `server` listens on a path or on an address and port. */
-export async function listen(
-  server: Server,
-  where: { readonly path: string } | { readonly host: string; readonly port: number },
-): Promise<void> {
+/** `fd`: a socket that listens already. */
+export type Where =
+  | { readonly path: string }
+  | { readonly host: string; readonly port: number }
+  | { readonly fd: number };
+
+/** Resolves once `server` listens there. */
+export async function listen(server: Server, where: Where): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     server.once("error", (cause) => {
-      const name = "path" in where ? where.path : `${where.host}:${where.port}`;
+      const name = "port" in where ? `${where.host}:${where.port}` : Object.values(where).join();
       reject(new MeshError("sidecar.listen", `listen on ${name}`, { cause }));
     });
     server.listen(where, () => resolve());

@@ -168,6 +168,8 @@ export class TcpConnection implements Reader, LiveConnection {
   /** A tunnel has no end of its own to wait for; it is left alone until the drain is over. */
   drain(): void {}
 
+  retire(): void {}
+
   destroy(): void {
     if (this.#tunnel === undefined) this.#refuse("draining");
     else this.#tunnel.destroy();

@@ -204,6 +204,11 @@ export class Http2Downstream implements Reader, LiveConnection, Http2Events<Down
     this.#closeIfDone();
   }
 
+  /** GOAWAY says which streams are still answered, so nothing can be lost (RFC 9113 §6.8). */
+  retire(): void {
+    this.drain();
+  }
+
   destroy(): void {
     this.transport.destroy();
   }
