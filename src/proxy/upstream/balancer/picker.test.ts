@@ -118,7 +118,42 @@ describe("round robin", () => {
   });
 });
 
+describe("weighted round robin", () => {
+  test("gives each host its part in every turn, and none its whole part in a row", () => {
+    const candidates = hosts(5, 1, 1);
+    const picker = createPicker({ kind: "round-robin" }, candidates, seededRandom(3));
+    const picks = Array.from({ length: 70 }, () => picker.pick()?.weight ?? 0);
+    for (let from = 0; from + 7 <= picks.length; from++) {
+      const heavy = picks.slice(from, from + 7).filter((weight) => weight === 5).length;
+      assert.equal(heavy, 5, `${picks.slice(from, from + 7)}`);
+    }
+    const longest = Math.max(
+      ...picks
+        .join("")
+        .split("1")
+        .map((run) => run.length),
+    );
+    assert(longest <= 4, `${longest} in a row: ${picks.join(" ")}`);
+  });
+});
+
 describe("least request", () => {
+  test("piles up ln ln n requests at the fullest of n hosts, where chance alone piles up ln n / ln ln n", () => {
+    const n = 10_000;
+    const fullest = (kind: "least-request" | "random") => {
+      const bins = hosts(...Array.from({ length: n }, () => 1));
+      const picker = createPicker({ kind }, bins, seededRandom(11));
+      for (let i = 0; i < n; i++) {
+        const host = picker.pick();
+        if (host !== undefined) host.active++;
+      }
+      return Math.max(...bins.map(({ active }) => active));
+    };
+    // Azar, Broder, Karlin, Upfal: ln ln n / ln 2 + O(1), 3.2 here; without a choice about 3 ln n / ln ln n bounds it.
+    assert(fullest("least-request") <= 4, `${fullest("least-request")}`);
+    assert(fullest("random") >= 6, `${fullest("random")}`);
+  });
+
   test("leaves a host alone that has more to do than the others", () => {
     const candidates = hosts(1, 1, 1, 1);
     const [busy] = candidates;
