@@ -76,6 +76,7 @@ if [ "$mode" = test ]; then
   need chromium test -x /usr/lib/chromium/chromium # /usr/bin/chromium is a script that comes before it
   need nginx-light has_command nginx
   need apache2 has_command apache2
+  need iptables has_command iptables-legacy
 fi
 if [ "$mode" = test ] || [ "$mode" = bench ]; then
   need haproxy has_command haproxy

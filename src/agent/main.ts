@@ -13,6 +13,7 @@ import { backoffMs } from "../base/backoff.ts";
 import { renderError } from "../base/error.ts";
 import { Scope } from "../base/scope.ts";
 import { Attachments, keyText } from "./attachments.ts";
+import type { CheckOptions } from "./check/network-checks.ts";
 import { ContainerPods } from "./cni-server/container-pods.ts";
 import { DeadPods, isDead } from "./cni-server/dead-pods.ts";
 import { release } from "./cni-server/delete.ts";
@@ -80,6 +81,7 @@ export async function runAgent(
   const status = await serveStatus(statusSocket, {
     status: () => agentStatus(parts, identity),
     release: (link) => releaseLink(link, parts, turns, life),
+    resync: () => parts.dataplane.resync(),
     upgradeSidecars: () => parts.sidecars.upgrade(life),
   });
   scope.onExit(async () => status[Symbol.asyncDispose]());
@@ -90,7 +92,7 @@ export async function runAgent(
     resyncNowAndThen(parts, life),
     serveNames(options, deps, parts, life),
     answerHealthChecks(parts, life),
-    reportTraffic(parts, deps.reporter, life),
+    reportTraffic(parts, deps.reporter, checkOptions(options, statusSocket), life),
   ];
   deps.log.info("agent started", { node: options.node, cniSocket });
   await Promise.race([aborted(life), Promise.all(work)]);
@@ -228,6 +230,14 @@ async function watchPlace(
     await tell(place).catch(() => undefined);
     told = renderPlace(place);
   }
+}
+
+function checkOptions({ nameServerCommand }: AgentOptions, agentSocket: string): CheckOptions {
+  const isServed = nameServerCommand.length > 0;
+  return {
+    agentSocket,
+    names: { isServed, hasUpstream: nameServerCommand.includes("--upstream") },
+  };
 }
 
 /** Load balancers ask each node whether it has endpoints of Services whose traffic stays on the node. */

@@ -1,7 +1,8 @@
 /**
  * What the agent says of itself: `GET /status` on RUN/agent.sock, for people, the lab and tests; and what it does when
  * asked there: `POST /release?link=NAME` takes back what an attachment has whose pod is gone for good,
- * `POST /upgrade-sidecars` has new processes take over from all sidecars.
+ * `POST /resync` compares the kernel with
+ * what is wanted, `POST /upgrade-sidecars` has new processes take over from all sidecars.
  *
  * A picture of now, made when asked. No secret is in it.
  */
@@ -109,6 +110,8 @@ export interface Inside {
   readonly status: () => AgentStatus;
   /** Takes back what the attachment with this link has; false where there is none. */
   readonly release: (link: string) => Promise<boolean>;
+  /** Compares the kernel with what is wanted, and repairs the difference; throws where the kernel refuses. */
+  readonly resync: () => void;
   /** Answers which pods' sidecars go on with the old process, and why. */
   readonly upgradeSidecars: () => Promise<ReadonlyMap<string, string>>;
 }
@@ -125,9 +128,18 @@ export async function serveStatus(path: string, inside: Inside): Promise<AsyncDi
       response.writeHead(code, { "content-type": "text/plain" });
       response.end(`${text}\n`);
     };
+    const resync = () => {
+      try {
+        inside.resync();
+        answerStatus();
+      } catch (error) {
+        refuse(500, renderError(error));
+      }
+    };
     const url = new URL(request.url ?? "/", "http://agent");
     const wanted = `${request.method} ${url.pathname}`;
     if (wanted === "GET /status") return answerStatus();
+    if (wanted === "POST /resync") return void resync();
     if (wanted === "POST /upgrade-sidecars") {
       void inside.upgradeSidecars().then((failed) => {
         const lines = [...failed].map(([pod, reason]) => `${pod}: ${reason}`);
@@ -139,7 +151,7 @@ export async function serveStatus(path: string, inside: Inside): Promise<AsyncDi
     if (wanted !== "POST /release") {
       return refuse(
         404,
-        `no such path: ${request.url}; there are GET /status, POST /release?link=NAME and POST /upgrade-sidecars`,
+        `no such path: ${request.url}; there are GET /status, POST /resync, POST /upgrade-sidecars and POST /release?link=NAME`,
       );
     }
     const link = url.searchParams.get("link") ?? "";

@@ -1,5 +1,6 @@
 /**
- * The commands for people that work with any server: get, apply, delete, explain, forecast, proxy-config, top, tap.
+ * The commands for people that work with any server: get, apply, delete, check, explain, forecast, proxy-config, top,
+ * tap.
  *
  * Without `--server` they speak to the lab of this machine (`--lab NAME`), because that is what a checkout has.
  */
@@ -9,6 +10,7 @@ import type { Pod } from "../api/k8s/core.ts";
 import type { Resource } from "../api/resource.ts";
 import { MeshError } from "../base/error.ts";
 import { applyObjects, deleteObjects } from "./apply.ts";
+import { checkNetwork, renderNetworkCheck } from "./check-network.ts";
 import { type Connection, connectServer, type ServerOptions } from "./connection.ts";
 import { untilConverged } from "./converge.ts";
 import { type ExplainFlags, explainAnswer, explainCommand } from "./explain.ts";
@@ -140,6 +142,18 @@ export function addObjectCommands(program: Command, labs: LabAccess): void {
       );
       print(renderCheck(result));
       if (result.findings.length > result.fixed.length) process.exitCode = 1;
+    });
+
+  const check = program.command("check").description("what is wrong, and what helps");
+  targeted(check.command("network"))
+    .description("probe the paths between all nodes, and what stands in their way")
+    .addOption(new Option("-o, --output <format>", "for programs").choices(["json"]))
+    .option("--json", "the same as -o json")
+    .action(async (flags: TargetFlags & { json?: true; output?: "json" }) => {
+      const result = await withServer(flags, ({ transport }) => checkNetwork(transport));
+      const isForPrograms = flags.json === true || flags.output === "json";
+      print(isForPrograms ? JSON.stringify(result, undefined, 2) : renderNetworkCheck(result));
+      if (result.findings.length > 0) process.exitCode = 1;
     });
 
   targeted(explainCommand(program.command("explain"))).action(

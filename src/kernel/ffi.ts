@@ -13,6 +13,8 @@ import { getSystemErrorMap } from "node:util";
 import koffi, { type LibraryHandle } from "koffi";
 import { MeshError } from "../base/error.ts";
 
+export const AF_INET = 2;
+export const AF_INET6 = 10;
 export const AF_NETLINK = 16;
 export const SOCK_RAW_CLOEXEC: number = 3 | 0o2000000;
 export const SOL_SOCKET = 1;
@@ -56,6 +58,11 @@ export interface Libc {
   send(fd: number, bytes: Uint8Array): void;
   /** The same on a thread of Node's pool. Errors are not told: ask the kernel for what should have come of it. */
   sendInBackground(fd: number, bytes: Uint8Array, done: () => void): void;
+  sendTo(fd: number, bytes: Uint8Array, address: Uint8Array): void;
+  /** The datagram's length; `from` receives its sender. */
+  recvFrom(fd: number, buffer: Uint8Array, from: Uint8Array): number;
+  /** The socket's own address, into `address`. */
+  getsockname(fd: number, address: Uint8Array): void;
   /** The datagram's length, which with MSG_TRUNC may exceed the buffer. */
   recv(fd: number, buffer: Uint8Array, flags: number): number;
   setsockopt(fd: number, level: number, name: number, value: Uint8Array): void;
@@ -111,6 +118,11 @@ function bindLibc(): Libc {
   const send = library.func("int64_t send(int, const void *, size_t, int)");
   const recv = library.func("int64_t recv(int, void *, size_t, int)");
   const syscall = library.func("long syscall(long, long, long, long)");
+  const sendto = library.func(
+    "int64_t sendto(int, const void *, size_t, int, const void *, uint32_t)",
+  );
+  const recvfrom = library.func("int64_t recvfrom(int, void *, size_t, int, void *, void *)");
+  const getsockname = library.func("int getsockname(int, void *, void *)");
   const setsockopt = library.func("int setsockopt(int, int, int, const void *, uint32_t)");
   const getsockopt = library.func("int getsockopt(int, int, int, void *, void *)");
   const setns = library.func("int setns(int, int)");
@@ -126,6 +138,11 @@ function bindLibc(): Libc {
     bind: (fd, address) => void checked(bind(fd, address, address.length)),
     send: (fd, bytes) => void checked(send(fd, bytes, bytes.length, 0)),
     sendInBackground: (fd, bytes, done) => send.async(fd, bytes, bytes.length, 0, () => done()),
+    sendTo: (fd, bytes, address) =>
+      void checked(sendto(fd, bytes, bytes.length, 0, address, address.length)),
+    recvFrom: (fd, buffer, from) =>
+      checked(recvfrom(fd, buffer, buffer.length, 0, from, lengthOf(from))),
+    getsockname: (fd, address) => void checked(getsockname(fd, address, lengthOf(address))),
     recv: (fd, buffer, flags) => checked(recv(fd, buffer, buffer.length, flags)),
     setsockopt: (fd, level, name, value) =>
       void checked(setsockopt(fd, level, name, value, value.length)),
@@ -149,6 +166,11 @@ const SYS_pidfd_getfd = 438;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
 const MFD_CLOEXEC = 1;
+
+/** A `socklen_t` to hand in and get back. */
+function lengthOf(buffer: Uint8Array): Uint8Array {
+  return Uint8Array.of(buffer.length, 0, 0, 0);
+}
 
 function checked(result: number): number {
   if (result < 0) throw new SystemCallError(koffi.errno());

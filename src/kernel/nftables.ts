@@ -22,6 +22,7 @@ interface Libnftables {
   setOutputFlags(context: Pointer, flags: number): void;
   setDryRun(context: Pointer, dry: boolean): void;
   run(context: Pointer, text: string): number;
+  runInBackground(context: Pointer, text: string, done: (status: number) => void): void;
   runFile(context: Pointer, path: string): number;
 }
 
@@ -60,6 +61,21 @@ export class NftContext {
     this.#library.setOutputFlags(this.#context, NFT_CTX_OUTPUT_TERSE);
     const status = this.#library.run(this.#context, `list table ${table}`);
     return status === 0 ? this.#library.output(this.#context) : undefined;
+  }
+
+  /**
+   * The same for any listing, on a thread of Node's pool; "" where the kernel refuses. Nothing else may use the context
+   * meanwhile.
+   */
+  listInBackground(command: string): Promise<string> {
+    this.#library.setOutputFlags(this.#context, NFT_CTX_OUTPUT_TERSE);
+    return new Promise((resolve) => {
+      this.#library.runInBackground(this.#context, command, (status) => {
+        const output = this.#library.output(this.#context);
+        this.#library.errors(this.#context);
+        resolve(status === 0 ? output : "");
+      });
+    });
   }
 
   /** Whether a set or map of the table has an element of the key. */
@@ -127,6 +143,8 @@ const libnftables: () => Libnftables = once(() => {
     setOutputFlags: (context, flags) => setOutputFlags(context, flags),
     setDryRun: (context, dry) => setDryRun(context, dry),
     run: (context, text) => run(context, text),
+    runInBackground: (context, text, done) =>
+      run.async(context, text, (error: unknown, status: number) => done(error ? -1 : status)),
     runFile: (context, path) => runFile(context, path),
   };
 });

@@ -12,6 +12,7 @@
 
 import type { SparseHistogram } from "../base/log-histogram.ts";
 import type { NodeName, QualifiedName } from "./names.ts";
+import type { CheckOrder, CheckProgress } from "./network-check.ts";
 
 // ---- reports: sidecar → agent → server ---------------------------------------------------------------------------
 
@@ -148,6 +149,7 @@ export interface TapOrder {
 /** The answer to a report. */
 export interface ReportAnswer {
   readonly taps: readonly TapOrder[];
+  readonly checks: readonly CheckOrder[];
 }
 
 /** What a tap saw on a node since the last report; also sent when it saw nothing, which says that it is on. */
@@ -195,6 +197,8 @@ export interface NodeReport {
   /** Pods whose sidecars answered, sorted. */
   readonly sidecars: readonly QualifiedName[];
   readonly taps: readonly TapBatch[];
+  /** How far the node is in each check of the network that it was ordered. */
+  readonly checks: readonly CheckProgress[];
 }
 
 // ---- views: server → CLI and dashboard ---------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { seededRandom } from "../base/random.ts";
 import type { ProxyConfig, RateLimit } from "../model/proxy-config.ts";
 import { Harness, metric, request, snapshot } from "./testing/harness.ts";
 import { Http2Client } from "./testing/http2.ts";
@@ -32,7 +33,7 @@ describe("a token bucket", () => {
     const bucket = new TokenBucket(limit, () => now);
     const takes = (times: number) => {
       let taken = 0;
-      for (let i = 0; i < times; i++) if (bucket.take()) taken++;
+      for (let i = 0; i < times; i++) if (bucket.take("a")) taken++;
       return taken;
     };
     assert.equal(takes(20), 5);
@@ -46,6 +47,57 @@ describe("a token bucket", () => {
     for (; now < 11_100; now += 7) total += takes(3);
     assert(Math.abs(total - 100) <= 1, `${total} in ten seconds`);
     assert.equal(bucket.refusedTotal > 0, true);
+  });
+});
+
+describe("a token bucket that several take from", () => {
+  /** Requests a second that each caller got, of those that it asked for, over ten seconds at a rate of 100. */
+  const shares = (asked: Readonly<Record<string, number>>): Readonly<Record<string, number>> => {
+    let now = 0;
+    const limit = { maxTokens: 100, tokensPerFill: 100, fillIntervalMs: 1_000 };
+    const bucket = new TokenBucket(limit, () => now);
+    const got: Record<string, number> = {};
+    const random = seededRandom(5);
+    for (; now < 20_000; now++) {
+      // Callers in turn of chance, each as often as it asks.
+      for (const [caller, rate] of Object.entries(asked).sort(() => random() - 0.5)) {
+        for (let due = rate / 1_000; random() < due; due--) {
+          if (bucket.take(caller) && now >= 10_000) got[caller] = (got[caller] ?? 0) + 1;
+        }
+      }
+    }
+    return Object.fromEntries(Object.entries(got).map(([name, count]) => [name, count / 10]));
+  };
+  const near = (found: number | undefined, wanted: number) =>
+    assert.ok(Math.abs((found ?? 0) - wanted) < wanted * 0.15, `${found}, want ${wanted}`);
+
+  test("serves who asks for little in full, and gives the rest to who asks for more", () => {
+    const { greedy, modest } = shares({ greedy: 1_000, modest: 30 });
+    near(modest, 30);
+    near(greedy, 70);
+  });
+
+  test("shares evenly among those who all want more", () => {
+    const { a, b, c, d } = shares({ a: 1_000, b: 1_000, c: 300, d: 200 });
+    for (const one of [a, b, c, d]) near(one, 25);
+  });
+
+  test("withholds nothing from who is alone", () => {
+    near(shares({ alone: 1_000 })["alone"], 100);
+    near(shares({ alone: 60 })["alone"], 60);
+  });
+
+  test("remembers a bounded number of callers, and still lets the others in where there is room", () => {
+    let now = 0;
+    const bucket = new TokenBucket(
+      { maxTokens: 10_000, tokensPerFill: 1, fillIntervalMs: 3_600_000 },
+      () => now,
+    );
+    let taken = 0;
+    for (let i = 0; i < 4_000; i++) if (bucket.take(`caller ${i}`)) taken++;
+    assert.equal(taken, 4_000);
+    now = 1;
+    assert.equal(bucket.take("one more"), true);
   });
 });
 
@@ -106,15 +158,17 @@ describe("a route with a local rate limit", () => {
     assert.equal(call.headers["grpc-status"], "14");
   });
 
-  test("keeps its bucket when something else changes, and gets another with another limit", async () => {
+  test("keeps what is in its bucket when something changes, its limit, too", async () => {
     await using harness = new Harness();
     const { app, port, sidecar } = await start(harness);
     for (let i = 0; i < 3; i++) await request(port, { path: "/limited" });
     await sidecar.apply(snapshot({ ...limited(app, three) }));
     assert.equal((await request(port, { path: "/limited" })).status, 429);
-    await sidecar.apply(snapshot({ ...limited(app, { ...three, maxTokens: 1 }) }));
-    assert.equal((await request(port, { path: "/limited" })).status, 200);
-    assert.equal((await request(port, { path: "/limited" })).status, 429);
+    await sidecar.apply(snapshot({ ...limited(app, { ...three, maxTokens: 100 }) }));
+    assert.equal((await request(port, { path: "/limited" })).status, 429, "no burst for a push");
+    const quick = { maxTokens: 100, tokensPerFill: 100, fillIntervalMs: 1_000 };
+    await sidecar.apply(snapshot({ ...limited(app, quick) }));
+    while ((await request(port, { path: "/limited" })).status === 429) {}
   });
 });
 

@@ -105,7 +105,7 @@ export async function startServer(
     if (started.xds !== undefined) return started.xds;
     throw new MeshError("server.starting", "ask xDS: the server is starting", { retryable: true });
   };
-  const observatory = new Observatory(world, now);
+  const observatory = new Observatory(world, now, random);
   const eventStream = new EventStream(observatory);
   closing.onExit(() => {
     eventStream.close();

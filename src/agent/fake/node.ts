@@ -127,7 +127,10 @@ export async function startFakeNode(given: FakeNodeOptions = {}): Promise<FakeNo
         driver,
         objects,
         mesh: fakeMesh,
-        reporter: { send: () => Promise.resolve({ taps: [] }), dropLog: { read: () => [] } },
+        reporter: {
+          send: () => Promise.resolve({ taps: [], checks: [] }),
+          dropLog: { read: () => [] },
+        },
         views: {
           async *snapshots(signal) {
             const current = views.get();

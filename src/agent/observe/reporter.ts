@@ -11,6 +11,8 @@ import { Readings } from "../../core/traffic/increase.ts";
 import { sumEdges, sumServing } from "../../core/traffic/sum.ts";
 import type { DropLog } from "../../kernel/drop-log.ts";
 import type { NodeReport, ReportAnswer } from "../../model/observation.ts";
+import { ConnectionLog } from "../check/connection-log.ts";
+import { type CheckOptions, NetworkChecks } from "../check/network-checks.ts";
 import type { NodeParts } from "../node-parts.ts";
 import { countDrops } from "./drops.ts";
 import { readSidecar, sidecarConnections } from "./read-sidecar.ts";
@@ -26,8 +28,8 @@ export interface ReporterDeps {
 }
 
 const everyMs = 1_000;
-/** While somebody watches requests one by one. */
-const everyMsTapped = 200;
+/** While somebody watches requests one by one, or waits for a check of the network. */
+const everyMsWatched = 200;
 const longestSpanMs = 30_000;
 const sendWithinMs = 2_000;
 
@@ -35,12 +37,15 @@ const sendWithinMs = 2_000;
 export async function reportTraffic(
   parts: NodeParts,
   { send, dropLog }: ReporterDeps,
+  checkOptions: CheckOptions,
   signal: AbortSignal,
 ): Promise<void> {
   const { clock, log } = parts;
   const connections = sidecarConnections();
   const readings = new Readings(clock.now());
   const taps = new TapReader();
+  const tracked = new ConnectionLog();
+  const checks = new NetworkChecks(parts, checkOptions, tracked);
   let readAt: number | undefined;
   let isHeard = true;
   while (!signal.aborted) {
@@ -49,27 +54,32 @@ export async function reportTraffic(
     const counted = await read(sockets, readings, connections);
     const to = clock.now();
     readAt = to;
+    tracked.sample(to);
     const drops = countDrops(dropLog.read(), parts.dataplane.views.get());
     if (from !== undefined && to - from <= longestSpanMs) {
-      const report = { node: parts.node, from, to, ...counted, drops, taps: taps.take() };
+      const watched = { taps: taps.take(), checks: checks.take() };
+      const report = { node: parts.node, from, to, ...counted, drops, ...watched };
       const within = AbortSignal.any([signal, AbortSignal.timeout(sendWithinMs)]);
       try {
-        const { taps: orders } = await send(report, within);
-        taps.follow(orders, sockets);
+        const orders = await send(report, within);
+        taps.follow(orders.taps, sockets);
+        checks.follow(orders.checks);
         isHeard = true;
       } catch (error) {
-        // Who ordered taps may be gone.
+        // Who ordered them may be gone.
         taps.close();
+        checks.close();
         if (isHeard && !signal.aborted) {
           log.warn("traffic report is lost", { error: renderError(error) });
         }
         isHeard = false;
       }
     }
-    const every = taps.isOn ? everyMsTapped : everyMs;
+    const every = taps.isOn || checks.isOn ? everyMsWatched : everyMs;
     await clock.sleep(every - (clock.now() % every), signal).catch(() => undefined);
   }
   taps.close();
+  checks.close();
   connections.destroy();
 }
 

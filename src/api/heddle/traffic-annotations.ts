@@ -29,6 +29,9 @@ export interface OutlierSettings {
   readonly failurePercentageRequestVolume?: number;
 }
 
+/** Of a Service: all its pods together let so many requests in. A RateLimitSetting. */
+export const globalRateLimitAnnotation = "heddle.dev/global-rate-limit";
+
 /** So many requests in each interval (`per`, a duration: 1s unless given), and so many at once (`burst`: as many). */
 export interface RateLimitSetting {
   readonly requests: number;
@@ -59,6 +62,11 @@ export function healthCheckOf(object: Resource): ServiceProbe | undefined {
 /** As `healthCheckOf`. */
 export function localRateLimitOf(object: Resource): RateLimitSetting | undefined {
   return jsonOf(object, localRateLimitAnnotation) as RateLimitSetting | undefined;
+}
+
+/** As `healthCheckOf`. */
+export function globalRateLimitOf(object: Resource): RateLimitSetting | undefined {
+  return jsonOf(object, globalRateLimitAnnotation) as RateLimitSetting | undefined;
 }
 
 /** As `healthCheckOf`. */

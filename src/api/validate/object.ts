@@ -29,7 +29,11 @@ import { dnsLabel, dnsSubdomain } from "./names.ts";
 import { type Check, issuesOf, type Place, refine } from "./schema/check.ts";
 import { type Fields, mapOf, record } from "./schema/record.ts";
 import { anything, boolean, oneOf, text } from "./schema/scalar.ts";
-import { destinationRuleAnnotations, rateLimitAnnotation } from "./traffic-annotations.ts";
+import {
+  destinationRuleAnnotations,
+  rateLimitAnnotation,
+  serviceRateLimits,
+} from "./traffic-annotations.ts";
 
 interface KindSchema {
   readonly name: Check;
@@ -105,7 +109,7 @@ const schemas: Readonly<Record<string, KindSchema>> = {
 
 function serviceRules(service: unknown, at: Place): void {
   serviceAnnotations(service, at);
-  rateLimitAnnotation(service, at);
+  serviceRateLimits(service, at);
 }
 
 const checks: ReadonlyMap<string, Check> = new Map(

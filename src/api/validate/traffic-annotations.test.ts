@@ -58,6 +58,7 @@ const cases: readonly Case[] = [
     'metadata.annotations["heddle.dev/outlier-detection"].failurePercentageThreshold: must be 0..100, got 101',
   ],
   ["Service", "local-rate-limit", '{"requests":100}'],
+  ["Service", "global-rate-limit", '{"requests":10}'],
   ["VirtualService", "local-rate-limit", '{"requests":10,"per":"1m","burst":3}'],
   [
     "Service",
@@ -74,6 +75,18 @@ const cases: readonly Case[] = [
 ];
 
 describe("an annotation about traffic", () => {
+  test("a limit of each pod and one of all are not both given", () => {
+    const annotations = {
+      "heddle.dev/local-rate-limit": '{"requests":1}',
+      "heddle.dev/global-rate-limit": '{"requests":1}',
+    };
+    const metadata = { name: "cart", namespace: "shop", annotations };
+    const service = { apiVersion: "v1", kind: "Service", metadata, spec: specs["Service"] };
+    assert.deepEqual(validateObject(service).map(renderIssue), [
+      'metadata.annotations["heddle.dev/global-rate-limit"]: must be absent where heddle.dev/local-rate-limit is given',
+    ]);
+  });
+
   for (const [kind, annotation, value, issue] of cases) {
     test(`${annotation} of a ${kind}: ${value} ${issue === undefined ? "is fine" : "is refused"}`, () => {
       assert.deepEqual(issues(kind, annotation, value), issue === undefined ? [] : [issue]);

@@ -1,6 +1,7 @@
 /** Annotations whose values are JSON: each says what is wrong with it as a field of a spec would. */
 
 import {
+  globalRateLimitAnnotation,
   healthCheckAnnotation,
   localRateLimitAnnotation,
   outlierAnnotation,
@@ -62,6 +63,20 @@ export const destinationRuleAnnotations: (object: unknown, at: Place) => void = 
 export const rateLimitAnnotation: (object: unknown, at: Place) => void = jsonAnnotations({
   [localRateLimitAnnotation]: rateLimit,
 });
+
+const bothRateLimits = jsonAnnotations({
+  [localRateLimitAnnotation]: rateLimit,
+  [globalRateLimitAnnotation]: rateLimit,
+});
+
+export function serviceRateLimits(service: unknown, at: Place): void {
+  bothRateLimits(service, at);
+  const { annotations = {} } = (service as Resource).metadata;
+  if (annotations[localRateLimitAnnotation] === undefined) return;
+  if (annotations[globalRateLimitAnnotation] === undefined) return;
+  const place = at.field("metadata").field("annotations").entry(globalRateLimitAnnotation);
+  place.error(`must be absent where ${localRateLimitAnnotation} is given`);
+}
 
 function jsonAnnotations(
   checks: Readonly<Record<string, Check>>,

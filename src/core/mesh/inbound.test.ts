@@ -62,6 +62,29 @@ describe("a Service with a local rate limit", () => {
   });
 });
 
+describe("a Service with a global rate limit", () => {
+  test("hands equal parts of it to its ready pods, whoever looks", () => {
+    const notation = (count: number) => `
+  pods:
+${Array.from({ length: 4 }, (_, i) => `    shop/cart-${i}: { labels: { app: cart }, ready: ${i < count} }`).join("\n")}
+  services:
+    shop/cart: { ports: { http: 80 }, annotations: { heddle.dev/global-rate-limit: '{"requests":100,"burst":30}' } }
+`;
+    const part = (count: number, pod: string) => {
+      const { listeners } = compileFor(meshWorld(notation(count)), pod).value;
+      const chains = listeners.find(({ name }) => name === "virtualInbound")?.filterChains ?? [];
+      return chains.flatMap(({ filter }) =>
+        filter.kind === "http" ? (filter.rateLimit ?? []) : [],
+      )[0];
+    };
+    const quarter = { maxTokens: 7, tokensPerFill: 100, fillIntervalMs: 4_000 };
+    assert.deepEqual(part(4, "shop/cart-0"), quarter);
+    assert.deepEqual(part(4, "shop/cart-3"), quarter);
+    assert.deepEqual(part(2, "shop/cart-0"), { ...quarter, maxTokens: 15, fillIntervalMs: 2_000 });
+    assert.deepEqual(part(0, "shop/cart-0"), { ...quarter, maxTokens: 30, fillIntervalMs: 1_000 });
+  });
+});
+
 describe("a port's mode", () => {
   const requests: Readonly<Record<string, InboundRequest>> = {
     "mesh TLS with HTTP": { port: 8080, tls: mesh(), http: http() },

@@ -49,7 +49,7 @@ import {
   type PortProtocol,
   protocolOf,
 } from "./protocol.ts";
-import { rateLimitOf } from "./rate-limit.ts";
+import { inboundRateLimit } from "./rate-limit.ts";
 import { inboundRetry } from "./retry.ts";
 
 export interface Inbound {
@@ -126,7 +126,7 @@ function servedPorts(context: ProxyContext, pod: Pod, proxy: ProxyNode): Map<num
     const namespace = namespaceOf(service);
     const host = serviceHost(namespace, name);
     if (before === undefined) {
-      const limit = rateLimitOf(service);
+      const limit = inboundRateLimit(context.world, service, host, port.port);
       served.set(number, {
         protocol,
         service: { namespace, name, host, port: port.port },

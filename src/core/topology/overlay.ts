@@ -86,11 +86,11 @@ export function hasOverlay(encap: Encap): encap is Extract<Encap, { vni: number 
   return encap.kind === "vxlan" || encap.kind === "auto";
 }
 
-function overhead(encap: Encap, underlay: IpFamily): number {
+export function overhead(encap: Encap, underlay: IpFamily): number {
   return hasOverlay(encap) ? overheadBytes[underlay] : 0;
 }
 
-function linkMtu(node: NodePeer, settings: NetworkSettings): number {
+export function linkMtu(node: NodePeer, settings: NetworkSettings): number {
   return settings.mtu ?? node.mtu ?? usualMtu;
 }
 
@@ -177,7 +177,7 @@ function smaller(size: number, podMtu: number): { readonly mtu?: number } {
 }
 
 /** The peer's address where the peer is to be its own next hop. */
-function directTo(
+export function directTo(
   peer: NodePeer,
   self: NodePeer,
   family: IpFamily,
@@ -190,7 +190,7 @@ function directTo(
   return encap.kind === "auto" && isNear ? address : undefined;
 }
 
-function overlayHop(peer: NodePeer, self: NodePeer, family: IpFamily): string | undefined {
+export function overlayHop(peer: NodePeer, self: NodePeer, family: IpFamily): string | undefined {
   const outer = familyOf(self.address);
   const remote = peer.addresses.find((address) => familyOf(address) === outer);
   if (remote === undefined) return undefined;

@@ -60,6 +60,6 @@ export function drop(source: string, destination: string, packets: number): Drop
 
 /** The report of the second before `to`. */
 export function report(node: string, to: number, counts: Partial<NodeReport> = {}): NodeReport {
-  const nothing = { edges: [], serving: [], drops: [], losses: [], sidecars: [], taps: [] };
-  return { node, from: to - 1_000, to, ...nothing, ...counts };
+  const nothing = { edges: [], serving: [], drops: [], losses: [], sidecars: [] };
+  return { node, from: to - 1_000, to, ...nothing, taps: [], checks: [], ...counts };
 }

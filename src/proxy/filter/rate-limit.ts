@@ -1,4 +1,8 @@
-/** A local rate limit: beyond it requests get 429 with `x-envoy-ratelimited` and the flag RL, and reach nobody. */
+/**
+ * A local rate limit: beyond it requests get 429 with `x-envoy-ratelimited` and the flag RL, and reach nobody.
+ *
+ * A caller is its verified identity, or its address where it has none.
+ */
 
 import type { Filter } from "../stack/handler.ts";
 import type { TokenBucket } from "../token-buckets.ts";
@@ -7,7 +11,7 @@ const marked = "x-envoy-ratelimited: true\r\n";
 
 export function rateLimit(bucket: TokenBucket): Filter {
   return (next) => (exchange) => {
-    if (bucket.take()) next(exchange);
+    if (bucket.take(exchange.principal ?? exchange.sourceAddress)) next(exchange);
     else exchange.respond(429, "RL", "local_rate_limited", "local_rate_limited", marked);
   };
 }

@@ -6,6 +6,7 @@
 
 import { stringify } from "yaml";
 import type { Node, Pod, Service } from "../../api/k8s/core.ts";
+import type { Random } from "../../base/random.ts";
 import { podsCalled } from "../../core/registry/pods-called.ts";
 import { objectKey, objectNamed, objectsOf } from "../../core/registry/world.ts";
 import { graphOf } from "../../core/traffic/graph.ts";
@@ -21,6 +22,7 @@ import type {
   ServiceView,
   TrafficGraph,
 } from "../../model/observation.ts";
+import { NetworkChecks } from "../check/checks.ts";
 import { Forecasts } from "../forecast/forecasts.ts";
 import type { WorldSource } from "../world-source.ts";
 import { LiveTaps } from "./taps.ts";
@@ -33,15 +35,18 @@ export class Observatory {
   readonly history: TrafficHistory = new TrafficHistory();
   readonly taps: LiveTaps;
   readonly forecasts: Forecasts;
+  readonly checks: NetworkChecks;
   readonly #world: WorldSource;
   readonly #now: () => number;
   readonly #listeners = new Set<() => void>();
 
-  constructor(world: WorldSource, now: () => number) {
+  constructor(world: WorldSource, now: () => number, random: Random) {
     this.#world = world;
     this.#now = now;
     this.taps = new LiveTaps(() => this.#reporting());
     this.forecasts = new Forecasts(world, this.history, now);
+    const reportedAt = (node: string) => this.history.reportedAt(node);
+    this.checks = new NetworkChecks({ world, now, random, reportedAt });
   }
 
   /** False: more nodes report than are kept. */

@@ -193,7 +193,7 @@ describe("a tap", () => {
     let answer = "";
     do answer = (await send(0, report("node-1", now, batch([request])))).text;
     while (answer.includes(id));
-    assert.equal(answer, '{"taps":[]}');
+    assert.equal(answer, '{"taps":[],"checks":[]}');
   });
 
   test("of nobody, or for a status that is none, is refused in words", async () => {

@@ -6,6 +6,7 @@
  *   `/heddle/v1/nodes`: views.
  * - `GET /heddle/v1/forecast/NAMESPACE/NAME`: see forecast/paths.ts.
  * - `GET /heddle/v1/stream?seconds=10`: server-sent events; see event-stream.ts.
+ * - `POST /heddle/v1/network-checks`: has all nodes probe the paths between them; a NetworkCheck, within ten seconds.
  * - `GET /heddle/v1/tap?method=&path=&status=&from=&to=&target=`: requests one by one, a TapEvent a line; see taps.ts.
  */
 
@@ -40,6 +41,8 @@ export function observePaths(
       return answered((seconds) => observatory.pods(seconds));
     case "GET /heddle/v1/nodes":
       return answered(() => observatory.nodes());
+    case "POST /heddle/v1/network-checks":
+      return observatory.checks.run().then((body) => ({ code: 200, body }));
     case "GET /heddle/v1/tap":
       return Promise.resolve({ stream: observatory.taps.open(tapWish(observatory, query)) });
     case "GET /heddle/v1/stream":
@@ -77,7 +80,11 @@ export async function takeReport(
     });
   }
   observatory.taps.take(node, report.taps);
-  const answer: ReportAnswer = { taps: observatory.taps.orders() };
+  observatory.checks.take(node, report.checks);
+  const answer: ReportAnswer = {
+    taps: observatory.taps.orders(),
+    checks: observatory.checks.orders(),
+  };
   return { code: 200, body: answer };
 }
 

@@ -8,16 +8,23 @@ import type {
   TappedRequest,
 } from "../../model/observation.ts";
 import { amount, flag, list, oneOf, record, text } from "./fields.ts";
+import { checkOrder } from "./parse-check.ts";
 
 const maxPath = 2_048;
 const maxTaps = 16;
+const maxChecks = 4;
 const maxRequests = 500;
 const maxPods = 2_000;
 const filterWords = ["method", "path", "status", "from", "to"] as const;
 
 /** Throws MeshError `observation.malformed`. */
 export function parseReportAnswer(value: unknown): ReportAnswer {
-  return { taps: list(record(value, "")["taps"], "taps", maxTaps, order) };
+  const at = record(value, "");
+  return {
+    taps: list(at["taps"], "taps", maxTaps, order),
+    // A server of an earlier version orders none.
+    checks: list(at["checks"] ?? [], "checks", maxChecks, checkOrder),
+  };
 }
 
 /** What one sidecar's tap says: a request, or how many it left out. Throws MeshError `observation.malformed`. */

@@ -16,7 +16,7 @@ const edge = {
 
 function report(more: object = {}): object {
   const nothing = { edges: [], serving: [], drops: [], losses: [], sidecars: [], taps: [] };
-  return { node: "node-1", from: 1_000, to: 2_000, ...nothing, ...more };
+  return { node: "node-1", from: 1_000, to: 2_000, ...nothing, checks: [], ...more };
 }
 
 describe("a report", () => {

@@ -16,6 +16,7 @@ import type {
   SidecarObservation,
 } from "../../model/observation.ts";
 import { amount, flag, list, oneOf, record, text, wrong } from "./fields.ts";
+import { checkProgress } from "./parse-check.ts";
 import { tapBatch } from "./parse-tap.ts";
 
 /** Entries of each list of a report. */
@@ -26,6 +27,7 @@ export const reportLimits = {
   losses: 500,
   sidecars: 2_000,
   taps: 16,
+  checks: 4,
 };
 const maxCodes = 128;
 const maxFound = 64;
@@ -62,6 +64,8 @@ export function parseReport(value: unknown): NodeReport {
     losses: list(at["losses"], "losses", reportLimits.losses, loss),
     sidecars: list(at["sidecars"], "sidecars", reportLimits.sidecars, text),
     taps: list(at["taps"], "taps", reportLimits.taps, tapBatch),
+    // An agent of an earlier version takes part in none.
+    checks: list(at["checks"] ?? [], "checks", reportLimits.checks, checkProgress),
   };
 }
 

@@ -1,0 +1,136 @@
+/**
+ * Findings about rules of others: each base chain that drops, or may have dropped what was lost, with the rule and what
+ * it hits.
+ *
+ * The command that helps puts an accept for Heddle's packets before all other rules of that base chain, and changes
+ * nothing else: an accept ends this one chain only, so what other tables say about the packet still holds.
+ */
+
+import { vxlanLink } from "../../model/names.ts";
+import type { Finding, Fix, ForeignDrop, TrafficName } from "../../model/network-check.ts";
+import type { CheckedNode } from "./findings.ts";
+import { hasArrived, pathsOf } from "./path-findings.ts";
+
+const what: Readonly<Record<TrafficName, string>> = {
+  "overlay-in": "wrapped packets from other nodes",
+  "overlay-out": "wrapped packets to other nodes",
+  "node-in": `packets from other nodes that come by ${vxlanLink}`,
+  "pods-out": "packets of pods here to pods of other nodes",
+  "pods-in": "packets of pods of other nodes to pods here",
+  "pods-here": "packets between pods of this node",
+  "pods-away": "packets of pods to the outside",
+  names: "lookups at the pods' name server",
+};
+
+export function foreignHookFindings(
+  node: CheckedNode,
+  nodes: readonly CheckedNode[],
+): readonly Finding[] {
+  const drops = (node.evidence?.drops ?? []).filter(
+    (drop) => drop.isCertain || isSeen(drop, node, nodes),
+  );
+  const groups = new Map<string, ForeignDrop[]>();
+  for (const drop of drops) {
+    const key = [drop.tool, drop.family, drop.table, drop.chain, drop.inChain, drop.rule].join(" ");
+    groups.set(key, [...(groups.get(key) ?? []), drop]);
+  }
+  return [...groups.values()].map((group) => finding(group, node, nodes));
+}
+
+/** Whether what it may drop was lost. */
+function isSeen(drop: ForeignDrop, node: CheckedNode, nodes: readonly CheckedNode[]): boolean {
+  if (drop.traffic === "names") return areNamesLost(node);
+  return lostPairs(drop, node, nodes).length > 0;
+}
+
+function areNamesLost({ evidence }: CheckedNode): boolean {
+  const { pairs, a, aaaa } = evidence?.names?.cluster ?? { pairs: 0 };
+  return pairs > 0 && Math.min(a?.answered ?? 0, aaaa?.answered ?? 0) < pairs;
+}
+
+/** Overlay paths without any probe that arrived, through the hook that the drop stands in. */
+function lostPairs(
+  { traffic, peers }: ForeignDrop,
+  { name }: CheckedNode,
+  nodes: readonly CheckedNode[],
+): readonly (readonly [string, string])[] {
+  const isOut = traffic === "overlay-out";
+  if (!isOut && traffic !== "overlay-in" && traffic !== "node-in") return [];
+  return pathsOf(nodes)
+    .filter((path) => path.probe.way === "overlay" && !hasArrived(path))
+    .filter(({ from, to }) =>
+      isOut
+        ? from.name === name && peers.includes(to.name)
+        : to.name === name && peers.includes(from.name),
+    )
+    .map(({ from, to }) => [from.name, to.name] as const);
+}
+
+function finding(
+  group: readonly ForeignDrop[],
+  node: CheckedNode,
+  nodes: readonly CheckedNode[],
+): Finding {
+  const [first] = group;
+  const { family, table, chain, hook, inChain, rule } = first ?? {};
+  const traffics = [...new Set(group.map(({ traffic }) => traffic))];
+  const peers = [...new Set(group.flatMap((drop) => drop.peers))].sort();
+  const lost = group.flatMap((drop) => lostPairs(drop, node, nodes));
+  const isDropping = group.some(({ isCertain }) => isCertain);
+  const place = `table ${family} ${table}, chain ${inChain ?? chain}`;
+  const [peer, another] = peers;
+  const pairOf = (): readonly string[] => {
+    const [pair] = lost;
+    if (pair !== undefined) return pair;
+    if (peer === undefined || another !== undefined) return [node.name];
+    const isIncoming = traffics.every((each) => /-in$/.test(each));
+    return isIncoming ? [peer, node.name] : [node.name, peer];
+  };
+  return {
+    kind: "foreign-hook",
+    nodes: pairOf(),
+    summary: `a rule that is not Heddle's ${isDropping ? "drops" : "seems to drop"} ${traffics.map((each) => what[each]).join(", ")} on ${node.name}`,
+    evidence: [
+      `${node.name}: ${place}${inChain === undefined ? "" : `, from chain ${chain}`} (hook ${hook}): ${rule ?? "policy drop, and no rule lets them pass"}`,
+      ...(peers.length === 0 ? [] : [`other nodes concerned: ${peers.join(", ")}`]),
+      ...[...new Set(lost.map(([from, to]) => `no probe ${from} → ${to} by ${vxlanLink} arrived`))],
+    ],
+    fixes: commandsFor(group).map((command): Fix => ({ node: node.name, command })),
+  };
+}
+
+function commandsFor(group: readonly ForeignDrop[]): readonly string[] {
+  return [
+    ...new Set(group.flatMap((drop) => acceptsFor(drop).map((match) => insertion(drop, match)))),
+  ];
+}
+
+interface Match {
+  readonly nft: string;
+  readonly iptables: string;
+}
+
+function acceptsFor({ traffic, hook, port }: ForeignDrop): readonly Match[] {
+  const from = { nft: 'iifname "hd*"', iptables: "-i hd+" };
+  const to = { nft: 'oifname "hd*"', iptables: "-o hd+" };
+  switch (traffic) {
+    case "overlay-in":
+    case "overlay-out":
+      return [{ nft: `udp dport ${port}`, iptables: `-p udp --dport ${port}` }];
+    case "names":
+      return (["udp", "tcp"] as const).map((protocol) => ({
+        nft: `ip daddr 169.254.1.1 ${protocol} dport 53`,
+        iptables: `-d 169.254.1.1 -p ${protocol} --dport 53`,
+      }));
+    default:
+      if (hook === "forward") return [from, to];
+      return hook === "postrouting" ? [to] : [from];
+  }
+}
+
+function insertion({ tool, family, table, chain }: ForeignDrop, { nft, iptables }: Match): string {
+  if (tool === "nft") return `nft 'insert rule ${family} ${table} ${chain} ${nft} accept'`;
+  const program = `${family === "ip6" ? "ip6tables" : "iptables"}-${tool === "iptables" ? "nft" : "legacy"}`;
+  const where = table === "filter" ? "" : ` -t ${table}`;
+  return `${program}${where} -I ${chain} ${iptables} -j ACCEPT`;
+}
