@@ -204,16 +204,15 @@ function assemble(
   contexts: TlsContexts,
 ): Tables {
   const byDestination = new Map<string, ListenerTable>();
-  const chains = new Map<string, CompiledChain>();
+  // By listener, then by name: every request asks, and a key made of both would have to be composed and hashed for it.
+  const chains = new Map<string, ReadonlyMap<string, CompiledChain>>();
   for (const listener of listeners) {
     if (!listener.bindToPort) {
       byDestination.set(`${listener.direction} ${listener.address}:${listener.port}`, listener);
     }
-    for (const chain of listener.chains) chains.set(`${listener.name}\u0000${chain.name}`, chain);
     const { defaultChain } = listener;
-    if (defaultChain !== undefined) {
-      chains.set(`${listener.name}\u0000${defaultChain.name}`, defaultChain);
-    }
+    const own = defaultChain === undefined ? listener.chains : [...listener.chains, defaultChain];
+    chains.set(listener.name, new Map(own.map((chain) => [chain.name, chain])));
   }
   return {
     version: snapshot.version,
@@ -225,7 +224,7 @@ function assemble(
     virtualListener: (direction, address, port) =>
       byDestination.get(`${direction} ${address}:${port}`) ??
       byDestination.get(`${direction} 0.0.0.0:${port}`),
-    chain: (listener, chain) => chains.get(`${listener}\u0000${chain}`),
+    chain: (listener, chain) => chains.get(listener)?.get(chain),
   };
 }
 
