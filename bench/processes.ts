@@ -88,7 +88,7 @@ export function freePort(): Promise<number> {
 /** Waits until somebody takes connections on a port of loopback. */
 export async function untilAccepts(port: number, name: string): Promise<void> {
   for (let tries = 0; !(await accepts(port)); tries++) {
-    if (tries > 300) throw new Error(`${name} does not listen on port ${port}`);
+    if (tries > 1_200) throw new Error(`${name} does not listen on port ${port}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }

@@ -18,7 +18,8 @@ const root = join(import.meta.dirname, "..");
 /** How to start this program again. */
 const heddle = [process.execPath, join(import.meta.dirname, "main.ts")];
 
-enableCompileCache(process.env["NODE_COMPILE_CACHE"] ?? join(root, "build", "cache"));
+const compileCache = process.env["NODE_COMPILE_CACHE"] ?? join(root, "build", "cache");
+enableCompileCache(compileCache);
 
 process.stdout.on("error", endWithReader);
 
@@ -47,6 +48,7 @@ async function runProxyProcess(words: readonly string[]): Promise<void> {
     { descriptorsOf },
     { originalDestination },
     { writeSysctl },
+    { programPagesDropper },
     { systemClock },
     log,
   ] = await Promise.all([
@@ -57,6 +59,7 @@ async function runProxyProcess(words: readonly string[]): Promise<void> {
     import("./kernel/descriptors.ts"),
     import("./kernel/original-destination.ts"),
     import("./kernel/sysctl.ts"),
+    import("./kernel/program-pages.ts"),
     import("./cli/system-clock.ts"),
     processLog(),
   ]);
@@ -71,6 +74,7 @@ async function runProxyProcess(words: readonly string[]): Promise<void> {
     descriptorsOf,
     openLowPorts: () => writeSysctl({ key: "net.ipv4.ip_unprivileged_port_start", value: "0" }),
     originalDestination,
+    giveBack: programPagesDropper(),
     source: ({ proxy, xdsSocket }) =>
       createXdsSource({ ...shared, node: proxy, socket: xdsSocket }),
   });
@@ -170,6 +174,9 @@ function addProcessCommands(program: Command): void {
     .option("--podman-root <folder>", "Podman's storage, where containers' labels are read")
     .option("--containerd-root <folder>", "containerd's state, where containers' labels are read")
     .action(async (flags: AgentFlags) => {
+      // Inherited by what the agent starts: this very file is compiled before a process can ask for the cache itself, and
+      // the compiler of TypeScript is a fifth of what a sidecar holds in memory.
+      process.env["NODE_COMPILE_CACHE"] = compileCache;
       const [{ runAgentCommand }, { systemClock }] = await Promise.all([
         import("./agent/command.ts"),
         import("./cli/system-clock.ts"),

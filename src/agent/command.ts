@@ -132,7 +132,7 @@ function agentOptions(flags: AgentFlags, { heddle, release }: AgentProcess): Age
     runDir: flags.runDir,
     stateDir: flags.stateDir,
     trustDomain,
-    sidecarCommand: [...heddle, "proxy", "--assignment-fd", "3"],
+    sidecarCommand: sidecarCommand(heddle),
     spareSidecars: spares,
     release,
     nameServerCommand: nameServerCommand(heddle, flags.upstream),
@@ -141,6 +141,16 @@ function agentOptions(flags: AgentFlags, { heddle, release }: AgentProcess): Age
       containerd: flags.containerdRoot ?? usualRoots.containerd,
     },
   };
+}
+
+/**
+ * A sidecar's garbage dies young, so that a small young generation costs it nothing; left alone it grows to 48 MB under
+ * load (bench/README.md, sidecar-memory).
+ */
+const sidecarNodeOptions = ["--max-semi-space-size=2"];
+
+function sidecarCommand([node = "", ...entry]: readonly string[]): readonly string[] {
+  return [node, ...sidecarNodeOptions, ...entry, "proxy", "--assignment-fd", "3"];
 }
 
 function nameServerCommand(

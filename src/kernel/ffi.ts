@@ -79,6 +79,8 @@ export interface Libc {
   mount(source: string, target: string, flags: number): void;
   unmount(target: string, flags: number): void;
   closeOnExec(fd: number): void;
+  /** `address`: where a range of this process's memory begins. */
+  madvise(address: number, bytes: number, advice: number): void;
   pidfdOpen(pid: number): number;
   /** A descriptor of this process for what another has as `fd`; closed on exec. */
   pidfdGetfd(pidfd: number, fd: number): number;
@@ -132,6 +134,7 @@ function bindLibc(): Libc {
   );
   const unmount = library.func("int umount2(const char *, int)");
   const memfd = library.func("int memfd_create(const char *, unsigned int)");
+  const madvise = library.func("int madvise(uintptr_t, size_t, int)");
   const fcntl = library.func("int fcntl(int, int, int)");
   return {
     socket: (domain, type, protocol) => checked(socket(domain, type, protocol)),
@@ -155,6 +158,7 @@ function bindLibc(): Libc {
     pidfdOpen: (pid) => checked(Number(syscall(SYS_pidfd_open, pid, 0, 0))),
     pidfdGetfd: (pidfd, fd) => checked(Number(syscall(SYS_pidfd_getfd, pidfd, fd, 0))),
     closeOnExec: (fd) => void checked(fcntl(fd, F_SETFD, FD_CLOEXEC)),
+    madvise: (address, bytes, advice) => void checked(madvise(address, bytes, advice)),
     memfd: (name) => checked(memfd(name, MFD_CLOEXEC)),
     close: closeSync,
   };

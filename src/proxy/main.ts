@@ -43,6 +43,8 @@ export interface ProxyDependencies {
   /** Makes a descriptor of the process with this number one of ours. */
   readonly descriptorsOf: (pid: number) => (descriptor: number) => number;
   readonly originalDestination: OriginalDestination;
+  /** Gives back memory that only starting needed. */
+  readonly giveBack: () => void;
   readonly log: Log;
   readonly clock: Clock;
   readonly random: Random;
@@ -71,6 +73,7 @@ export async function runProxy(deps: ProxyDependencies): Promise<void> {
   const assigned = channel.receive();
   assigned.catch(() => {}); // is awaited below
   await warmUp(createSidecar({ ...deps, originalDestination: () => undefined }, nobody));
+  deps.giveBack(); // a spare may wait for long
   let assignment: Assignment | undefined;
   try {
     assignment = await assigned;
@@ -122,6 +125,7 @@ async function serve(
       if (predecessor !== undefined) await desks.open(legacy);
       log.info("sidecar ready", predecessor === undefined ? {} : { predecessor });
       await onReady();
+      deps.giveBack();
     };
     void aborted(ended).then(resolve);
     const following = sidecar.follow(deps.source(bootstrap), ended, () => ready().catch(reject));

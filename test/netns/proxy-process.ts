@@ -11,6 +11,7 @@ import { descriptorsOf } from "../../src/kernel/descriptors.ts";
 import { enterNetns } from "../../src/kernel/netns.ts";
 import { originalDestination } from "../../src/kernel/original-destination.ts";
 import { dropPrivileges } from "../../src/kernel/privileges.ts";
+import { programPagesDropper } from "../../src/kernel/program-pages.ts";
 import type { ProxySnapshot } from "../../src/proxy/config/source.ts";
 import { runProxy } from "../../src/proxy/main.ts";
 
@@ -23,6 +24,7 @@ await runProxy({
   openLowPorts: () => {},
   descriptorsOf,
   originalDestination,
+  giveBack: programPagesDropper(),
   log: createLog((line) => void process.stderr.write(`${line}\n`), Date.now, "warn"),
   clock: { now: Date.now, sleep: (ms, signal) => sleep(ms, undefined, signal && { signal }) },
   random: Math.random,
