@@ -28,7 +28,7 @@ export class HttpUpstream implements Reader, UpstreamLeg {
   readonly isHttp2 = false;
   readonly transport: Transport;
   readonly host: Host;
-  /** It has carried an exchange before. */
+  /** It has waited in the pool: the peer may have closed it just as it was taken. */
   isReused = false;
   /** Exchanges that it was given. */
   served = 0;
@@ -124,6 +124,7 @@ export class HttpUpstream implements Reader, UpstreamLeg {
 
   /** Nobody wants it now; somebody may soon. */
   park(): void {
+    this.isReused = true;
     this.state = "idle";
     this.host.release(this);
   }

@@ -334,6 +334,7 @@ export class Exchange implements Subject {
 
   /** The try is over without an answer for the client; the exchange is not. */
   endTry(): void {
+    this.upstream = undefined; // by the time of the next try it may carry somebody else's exchange
     this.#endAttempt();
   }
 

@@ -50,7 +50,7 @@ export interface Switched {
 }
 
 export interface UpstreamLeg {
-  /** The connection has carried another exchange before: it may have been closed just as we took it. */
+  /** The connection is not new: the peer may have closed it just as we took it. */
   readonly isReused: boolean;
   /** The answer's body comes bare and without a length: only its end says where it ends. */
   readonly isOpenEnded: boolean;

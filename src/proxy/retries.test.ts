@@ -1,0 +1,231 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { RetryPolicy } from "../model/proxy-config.ts";
+import { Harness, metric, request } from "./testing/harness.ts";
+import { cluster, endpoint, forward, route, virtualHost } from "./testing/mesh.ts";
+
+const retry: RetryPolicy = {
+  attempts: 2,
+  perTryTimeoutMs: 0,
+  on: ["connect-failure", "refused-stream", "unavailable", "cancelled", "retriable-status-codes"],
+  retriableStatusCodes: [503],
+  baseBackoffMs: 1,
+  maxBackoffMs: 10,
+};
+
+function retrying(ports: readonly number[], policy: Partial<RetryPolicy> = {}, timeoutMs = 0) {
+  return [
+    [virtualHost(["*"], [route(forward("app", { timeoutMs, retry: { ...retry, ...policy } }))])],
+    {
+      clusters: [
+        cluster("app", { service: { namespace: "shop", name: "app", host: "app.shop", port: 80 } }),
+      ],
+      endpoints: [{ cluster: "app", endpoints: ports.map((port) => endpoint(port)) }],
+    },
+  ] as const;
+}
+
+describe("retries", () => {
+  test("pass over a dead endpoint, and count one request", async () => {
+    await using harness = new Harness();
+    const app = await harness.app((_, res) => res.end("ok"));
+    const { port, sidecar } = await harness.outbound(
+      ...retrying([await harness.deadPort(), app], { attempts: 5 }),
+    );
+    for (let i = 0; i < 20; i++) assert.equal((await request(port)).status, 200);
+    assert.equal(metric(sidecar, "istio_requests_total", { response_code: "200" }), 20);
+  });
+
+  test("send the same body again, to another host", async () => {
+    await using harness = new Harness();
+    const bodies: string[] = [];
+    const answering = (status: number) =>
+      harness.app((req, res) => {
+        let text = "";
+        req.on("data", (bytes) => {
+          text += bytes;
+        });
+        req.on("end", () => {
+          bodies.push(text);
+          res.writeHead(status).end(String(status));
+        });
+      });
+    const { port } = await harness.outbound(
+      ...retrying([await answering(503), await answering(200)], { attempts: 5 }),
+    );
+    for (let i = 0; i < 10; i++) {
+      const answer = await request(port, { method: "POST" }, `body ${i}`);
+      assert.deepEqual([answer.status, answer.body], [200, "200"]);
+    }
+    assert(bodies.length > 10, "nothing was retried");
+    assert.equal(new Set(bodies).size, 10);
+  });
+
+  test("are as many as allowed; then the last answer counts, flagged URX", async () => {
+    await using harness = new Harness();
+    let tries = 0;
+    const app = await harness.app((_, res) => {
+      tries++;
+      res.writeHead(503).end("busy");
+    });
+    const { port, sidecar } = await harness.outbound(...retrying([app]));
+    const answer = await request(port);
+    assert.deepEqual([answer.status, answer.body, tries], [503, "busy", 3]);
+    assert.equal(metric(sidecar, "istio_requests_total", { response_flags: "URX" }), 1);
+  });
+
+  test("are not made for a body that is too long to keep", async () => {
+    await using harness = new Harness();
+    let tries = 0;
+    const app = await harness.app((req, res) => {
+      tries++;
+      req.resume().on("end", () => res.writeHead(503).end());
+    });
+    const { port } = await harness.outbound(...retrying([app]));
+    const answer = await request(port, { method: "POST" }, "x".repeat(300_000));
+    assert.deepEqual([answer.status, tries], [503, 1]);
+  });
+
+  test("stay within a fifth of the load, or sixteen", async () => {
+    await using harness = new Harness();
+    let tries = 0;
+    const waiting: (() => void)[] = [];
+    const app = await harness.app((_, res) => {
+      tries++;
+      if (tries <= 60) waiting.push(() => res.writeHead(503).end());
+      else res.writeHead(503).end();
+      if (tries === 60) for (const answer of waiting) answer();
+    });
+    const { port } = await harness.outbound(
+      ...retrying([app], { attempts: 1, baseBackoffMs: 50, maxBackoffMs: 50 }),
+    );
+    await Promise.all(Array.from({ length: 60 }, () => request(port)));
+    assert(tries <= 60 + 17, `${tries - 60} retries of 60 requests`);
+    assert(tries > 60, "no retry at all");
+  });
+
+  test("begin anew where one try takes too long", async () => {
+    await using harness = new Harness();
+    let tries = 0;
+    const app = await harness.app((_, res) => {
+      if (++tries > 1) res.end("late but here");
+    });
+    const { port } = await harness.outbound(
+      ...retrying([app], { perTryTimeoutMs: 30, on: ["5xx"] }),
+    );
+    const answer = await request(port);
+    assert.deepEqual([answer.status, answer.body, tries], [200, "late but here", 2]);
+  });
+});
+
+describe("a route's timeout", () => {
+  test("answers 504 UT, whatever the tries are at", async () => {
+    await using harness = new Harness();
+    const app = await harness.app(() => {});
+    const { port, sidecar } = await harness.outbound(
+      ...retrying([app], { perTryTimeoutMs: 25, on: ["5xx"], attempts: 100 }, 60),
+    );
+    const before = performance.now();
+    const answer = await request(port);
+    assert.deepEqual([answer.status, answer.body], [504, "upstream request timeout"]);
+    assert(performance.now() - before >= 60);
+    assert.equal(metric(sidecar, "istio_requests_total", { response_flags: "UT" }), 1);
+  });
+});
+
+describe("a pooled connection", () => {
+  test("that the application closes as it is taken is replaced by a fresh one", async () => {
+    await using harness = new Harness();
+    let connections = 0;
+    const app = await harness.tcpApp((socket) => {
+      const isFirst = ++connections === 1;
+      let requests = 0;
+      socket.on("data", () => {
+        // The first connection answers once and breaks on the second request: the keep-alive race.
+        if (isFirst && ++requests === 2) socket.resetAndDestroy();
+        else socket.write("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+      });
+    });
+    const { port } = await harness.toPorts([app]);
+    const client = await harness.raw(port);
+    const get = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+    await client.send(get).until((text) => text.endsWith("ok"));
+    client.text = "";
+    assert.match(await client.send(get).until((text) => text.endsWith("ok")), /^HTTP\/1.1 200/);
+    assert.equal(connections, 2);
+  });
+
+  test("is not trusted with a request that must not run twice", async () => {
+    await using harness = new Harness();
+    let requests = 0;
+    const app = await harness.tcpApp((socket) => {
+      socket.on("data", () => {
+        if (++requests === 2) socket.resetAndDestroy();
+        else socket.write("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+      });
+    });
+    const { port, sidecar } = await harness.toPorts([app]);
+    assert.equal((await request(port)).status, 200);
+    const answer = await request(port, { method: "POST" }, "order");
+    assert.equal(answer.status, 503);
+    assert.match(answer.body, /connection termination/);
+    assert.equal(metric(sidecar, "istio_requests_total", { response_flags: "UC" }), 1);
+  });
+});
+
+describe("a client that leaves while its request waits for another try", () => {
+  test("does not take the connection away from whoever has it now", async () => {
+    await using harness = new Harness();
+    let answerSlow: (() => void) | undefined;
+    let busy = 0;
+    const app = await harness.app((req, res) => {
+      if (req.url === "/slow") answerSlow = () => res.end("here");
+      else res.writeHead(503).end(() => busy++);
+    });
+    const { port, sidecar } = await harness.outbound(
+      ...retrying([app], { baseBackoffMs: 60_000, maxBackoffMs: 60_000 }),
+      { random: () => 0.999 },
+    );
+    const [host] = sidecar.tables.clusters.get("app")?.hosts ?? [];
+    const leaving = await harness.raw(port);
+    leaving.send("GET /busy HTTP/1.1\r\nhost: a\r\n\r\n");
+    while (busy === 0 || host?.idleConnections !== 1) await new Promise(setImmediate);
+    const slow = request(port, { path: "/slow" });
+    while (answerSlow === undefined) await new Promise(setImmediate);
+    leaving.socket.resetAndDestroy(); // a FIN alone would leave it waiting for its answer
+    while (sidecar.runtime.connections.size > 1) await new Promise(setImmediate);
+    answerSlow();
+    assert.equal((await slow).body, "here");
+  });
+});
+
+describe("a body that goes on while its request waits for another try", () => {
+  test("arrives there from its beginning", async () => {
+    await using harness = new Harness();
+    let tries = 0;
+    const app = await harness.app((req, res) => {
+      if (++tries === 1) {
+        res.writeHead(503).end();
+        return;
+      }
+      let length = 0;
+      req.on("data", (bytes) => {
+        length += bytes.length;
+      });
+      req.on("end", () => res.end(String(length)));
+    });
+    const { port } = await harness.outbound(
+      ...retrying([app], { baseBackoffMs: 200, maxBackoffMs: 200 }),
+      { random: () => 0.999 },
+    );
+    const client = await harness.raw(port);
+    client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 200000\r\n\r\n");
+    client.send("x".repeat(1_000));
+    while (tries === 0) await new Promise(setImmediate);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    client.send("x".repeat(199_000));
+    const text = await client.until((text) => text.endsWith("200000"));
+    assert.equal(text.slice(0, 15), "HTTP/1.1 200 OK");
+    assert.equal(tries, 2);
+  });
+});
