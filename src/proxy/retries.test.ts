@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import { constants, type ServerHttp2Stream } from "node:http2";
 import { describe, test } from "node:test";
 import type { RetryPolicy } from "../model/proxy-config.ts";
 import { Harness, metric, request } from "./testing/harness.ts";
+import { Http2Client, http2App } from "./testing/http2.ts";
 import { cluster, endpoint, forward, route, virtualHost } from "./testing/mesh.ts";
 
 const retry: RetryPolicy = {
@@ -227,5 +229,45 @@ describe("a body that goes on while its request waits for another try", () => {
     const text = await client.until((text) => text.endsWith("200000"));
     assert.equal(text.slice(0, 15), "HTTP/1.1 200 OK");
     assert.equal(tries, 2);
+  });
+});
+
+describe("a shared connection", () => {
+  const toHttp2 = (harness: Harness, app: number) =>
+    harness.outbound([virtualHost(["*"], [route(forward("app"))])], {
+      clusters: [cluster("app", { protocol: "http/2" })],
+      endpoints: [{ cluster: "app", endpoints: [endpoint(app)] }],
+    });
+
+  test("on which the application resets a request does not bring it back for ever", async () => {
+    await using harness = new Harness();
+    let tries = 0;
+    const app = await http2App(harness, (stream, headers) => {
+      if (headers[":path"] === "/poison" && ++tries < 100) {
+        stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+      } else stream.respond({}, { endStream: true });
+    });
+    const { port } = await toHttp2(harness, app.port);
+    const client = new Http2Client(harness, port);
+    assert.equal((await client.request({})).headers[":status"], 200);
+    assert.equal((await client.request({ ":path": "/poison" })).headers[":status"], 503);
+    assert.equal(tries, 1);
+  });
+
+  test("that breaks under a request is replaced by a fresh one", async () => {
+    await using harness = new Harness();
+    const held: ServerHttp2Stream[] = [];
+    const app = await http2App(harness, (stream, headers) => {
+      if (headers[":path"] === "/hold" && held.length === 0) held.push(stream);
+      else stream.respond({}, { endStream: true });
+    });
+    const { port } = await toHttp2(harness, app.port);
+    const client = new Http2Client(harness, port);
+    assert.equal((await client.request({})).headers[":status"], 200);
+    const answer = client.request({ ":path": "/hold" });
+    while (held.length === 0) await new Promise(setImmediate);
+    app.sockets[0]?.resetAndDestroy();
+    assert.equal((await answer).headers[":status"], 200);
+    assert.equal(app.sessions.length, 2);
   });
 });

@@ -132,6 +132,8 @@ export class Exchange implements Subject {
   #ends: ((exchange: Exchange) => void)[] = [];
   #isAttempting = false;
   #refusals = 0;
+  /** It was lost with a reused connection, and went out once more. */
+  #hasLostRace = false;
 
   constructor(
     downstream: DownstreamLeg,
@@ -454,9 +456,11 @@ export class Exchange implements Subject {
       this.#end();
       return;
     }
-    const wasReused = upstream?.isReused === true;
-    if (failure === "reset" && wasReused && this.#isSafe() && this.attempt !== undefined) {
-      // RFC 9112 §9.3.1: the peer closed an idle connection just as we took it; nothing of this request was read.
+    const mayBeRace = upstream?.isReused === true && !this.#hasLostRace;
+    if (failure === "reset" && mayBeRace && this.#isSafe() && this.attempt !== undefined) {
+      // RFC 9112 §9.3.1: the peer closed an idle connection just as we took it; nothing of this request was read. Once
+      // only: a request that breaks every connection it is given would go round for ever, outside every budget.
+      this.#hasLostRace = true;
       this.#endAttempt();
       this.attempts--;
       this.attempt(this);

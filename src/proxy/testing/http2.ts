@@ -11,13 +11,15 @@ import {
   type ServerHttp2Stream,
   type SessionOptions,
 } from "node:http2";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import type { Harness } from "./harness.ts";
 
 export interface Http2App {
   readonly port: number;
   /** Sessions that were ever opened. */
   readonly sessions: readonly ServerHttp2Session[];
+  /** The connections below them, in the same order. */
+  readonly sockets: readonly Socket[];
 }
 
 export async function http2App(
@@ -27,6 +29,8 @@ export async function http2App(
 ): Promise<Http2App> {
   const server = createServer({ settings });
   const sessions: ServerHttp2Session[] = [];
+  const sockets: Socket[] = [];
+  server.on("connection", (socket: Socket) => sockets.push(socket));
   server.on("session", (session) => {
     sessions.push(session);
     session.on("error", () => {});
@@ -40,7 +44,7 @@ export async function http2App(
     server.close();
     for (const session of sessions) session.destroy();
   });
-  return { port: (server.address() as AddressInfo).port, sessions };
+  return { port: (server.address() as AddressInfo).port, sessions, sockets };
 }
 
 export interface Http2Answer {

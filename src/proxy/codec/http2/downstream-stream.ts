@@ -76,8 +76,11 @@ export class DownstreamStream implements DownstreamLeg {
 
   writeInterim(head: Head, text: string): void {
     const lines = canonicalLines(keptFields(head, text, responseDrops));
-    this.#connection.connection.sender.sendResponse(this.#stream, head.status, lines, false);
-    this.#connection.outlet.wake();
+    const { connection, outlet } = this.#connection;
+    connection.sender.sendResponse(this.#stream, head.status, lines, false);
+    outlet.wake();
+    // As in HTTP/1.1's: an endless row of them must not pile up before a client that does not read.
+    if (outlet.isBackedUp) this.exchange?.upstream?.pause();
   }
 
   writeResponse(

@@ -12,7 +12,7 @@ import type { Http2Upstream } from "./upstream.ts";
 
 export class UpstreamStream implements UpstreamLeg {
   readonly isHttp2 = true;
-  readonly isReused: boolean;
+  isReused: boolean;
   isOpenEnded = false;
   exchange: Exchange | undefined = undefined;
   readonly #connection: Http2Upstream;

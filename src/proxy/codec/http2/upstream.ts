@@ -106,8 +106,7 @@ export class Http2Upstream implements Reader, Http2Events<UpstreamStream> {
   }
 
   onEnd(): void {
-    this.#failAll("reset");
-    this.close();
+    this.#onLost();
   }
 
   onDrain(): void {
@@ -117,6 +116,12 @@ export class Http2Upstream implements Reader, Http2Events<UpstreamStream> {
   }
 
   onClose(): void {
+    this.#onLost();
+  }
+
+  #onLost(): void {
+    // Who is told may try again at once, and must not be given this connection.
+    if (this.state === "ready") this.state = "draining";
     this.#failAll("reset");
     this.close();
   }
@@ -151,7 +156,9 @@ export class Http2Upstream implements Reader, Http2Events<UpstreamStream> {
   }
 
   onReset(stream: Stream, code: number): void {
-    stream.owner?.fail(code === REFUSED_STREAM ? "refused" : "reset");
+    const leg = stream.owner;
+    if (leg !== undefined) leg.isReused = false; // it was this request's turn: no race with a connection's end
+    leg?.fail(code === REFUSED_STREAM ? "refused" : "reset");
     this.onStreamOver();
   }
 
