@@ -77,6 +77,7 @@ if [ "$mode" = test ]; then
   need nginx-light has_command nginx
   need apache2 has_command apache2
   need iptables has_command iptables-legacy
+  need ethtool has_command ethtool
 fi
 if [ "$mode" = test ] || [ "$mode" = bench ]; then
   need haproxy has_command haproxy

@@ -17,6 +17,7 @@ export function readCounters(): CounterIncreases {
     udpChecksumErrors: snmp("Udp", "InCsumErrors"),
     tcpChecksumErrors: snmp("Tcp", "InCsumErrors"),
     icmpChecksumErrors: snmp("Icmp", "InCsumErrors"),
+    invalidPackets: connectionCounter("invalid"),
     reversePathDrops: extended("TcpExt", "IPReversePathFilter"),
   };
 }
@@ -38,19 +39,22 @@ export interface ConnectionLosses {
 export function readConnectionLosses(): ConnectionLosses | undefined {
   const max = readSysctl("net.netfilter.nf_conntrack_max");
   if (max === undefined) return undefined;
-  const [head = "", ...processors] = read("stat/nf_conntrack").trim().split("\n");
-  const names = head.split(/\s+/);
-  const total = (name: string): number =>
-    processors.reduce((sum, line) => {
-      const value = Number.parseInt(line.split(/\s+/)[names.indexOf(name)] ?? "", 16);
-      return sum + (Number.isNaN(value) ? 0 : value);
-    }, 0);
   return {
     max: Number(max),
-    dropped: total("drop"),
-    insertFailed: total("insert_failed"),
-    earlyDropped: total("early_drop"),
+    dropped: connectionCounter("drop"),
+    insertFailed: connectionCounter("insert_failed"),
+    earlyDropped: connectionCounter("early_drop"),
   };
+}
+
+/** A line of names, then one of hexadecimal numbers for each processor. */
+function connectionCounter(name: string): number {
+  const [head = "", ...processors] = read("stat/nf_conntrack").trim().split("\n");
+  const column = head.split(/\s+/).indexOf(name);
+  return processors.reduce((sum, line) => {
+    const value = Number.parseInt(line.split(/\s+/)[column] ?? "", 16);
+    return sum + (Number.isNaN(value) ? 0 : value);
+  }, 0);
 }
 
 function read(file: string): string {

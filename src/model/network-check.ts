@@ -93,11 +93,13 @@ export interface HeardProbes {
   readonly datagrams: number;
 }
 
-/** Of the node's network namespace, from /proc/net/snmp and /proc/net/netstat. */
+/** Of the node's network namespace. */
 export interface CounterIncreases {
   readonly udpChecksumErrors: number;
   readonly tcpChecksumErrors: number;
   readonly icmpChecksumErrors: number;
+  /** Packets that connection tracking took for invalid, and our rules drop: wrong checksums come first of all there. */
+  readonly invalidPackets: number;
   /** Packets whose source would be answered by another link, where the link minds. */
   readonly reversePathDrops: number;
 }

@@ -12,6 +12,7 @@ import { inNetns } from "../../src/kernel/netns.ts";
 import { openProbeSocket } from "../../src/kernel/probe-socket.ts";
 import type { Finding, NetworkCheck } from "../../src/model/network-check.ts";
 import { heddle, skipWithoutRoot, startLab, type TestLab } from "../lab.ts";
+import { startBrokenCard } from "./clients/broken-card.ts";
 
 const longestMs = 10_000;
 
@@ -219,6 +220,16 @@ describe("a check of the network", { skip: skipWithoutRoot }, () => {
     ]);
     run(["node-1", "sysctl -w net.ipv4.ip_forward=1"]);
     await untilHealthy();
+  });
+
+  test("finds a network card that leaves checksums inside the overlay undone", async () => {
+    await using _card = await startBrokenCard(lab.name);
+    const { findings } = await check();
+    assert.deepEqual(findings.map(named), ["checksum node-2 → node-1"]);
+    assert.match(findings[0]?.evidence.join("\n") ?? "", /12 datagrams sent .*; 0 arrived/);
+    for (const { command } of findings[0]?.fixes ?? []) run(["node-2", command]);
+    await untilHealthy();
+    run(["node-2", "ethtool -K hdvxlan tx on"]);
   });
 
   test("finds a table of connections that is nearly full", async () => {

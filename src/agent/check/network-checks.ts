@@ -159,6 +159,7 @@ function increases(before: CounterIncreases, after: CounterIncreases): CounterIn
     udpChecksumErrors: after.udpChecksumErrors - before.udpChecksumErrors,
     tcpChecksumErrors: after.tcpChecksumErrors - before.tcpChecksumErrors,
     icmpChecksumErrors: after.icmpChecksumErrors - before.icmpChecksumErrors,
+    invalidPackets: after.invalidPackets - before.invalidPackets,
     reversePathDrops: after.reversePathDrops - before.reversePathDrops,
   };
 }

@@ -210,20 +210,22 @@ function smallerLinks(path: Path, tight: readonly Path[], networkMtu: number | u
   return { node: node.name, command: `ip link set dev ${link} mtu ${mtu}` };
 }
 
-/** Echoes come and datagrams do not, and the receiver counts wrong checksums. */
+/** Echoes come and datagrams do not, and the receiver has counted as many that are wrong. */
 function checksums(path: Path): readonly Finding[] {
   const { from, to, probe, heard } = path;
-  const wrong = to.evidence?.counters.udpChecksumErrors ?? 0;
+  const { udpChecksumErrors = 0, invalidPackets = 0 } = to.evidence?.counters ?? {};
   const arrived = heard?.datagrams ?? 0;
-  if (!hasArrived(path) || wrong === 0 || arrived >= probe.datagrams) return [];
+  const lost = probe.datagrams - arrived;
+  if (!hasArrived(path) || lost <= 0 || udpChecksumErrors + invalidPackets < lost) return [];
+  const inside = probe.way === "overlay" ? " inside the overlay's packets" : "";
   return [
     {
       kind: "checksum",
       nodes: [from.name, to.name],
-      summary: `datagrams from ${from.name} reach ${to.name} with wrong checksums${probe.way === "overlay" ? " inside the overlay's packets" : ""}`,
+      summary: `datagrams from ${from.name} reach ${to.name} with wrong checksums${inside}`,
       evidence: [
         `${from.name}: ${probe.datagrams} datagrams sent ${probe.from} → ${probe.to} by ${probe.link}; ${arrived} arrived, while echo requests do`,
-        `${to.name}: InCsumErrors of UDP grew by ${wrong} during the check`,
+        `${to.name}: during the check InCsumErrors of UDP grew by ${udpChecksumErrors}, and connection tracking refused ${invalidPackets} packets as invalid, which wrong checksums are`,
       ],
       fixes: [{ node: from.name, command: `ethtool -K ${probe.link} tx off` }],
     },

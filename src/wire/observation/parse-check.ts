@@ -71,6 +71,7 @@ function nodeEvidence(value: unknown, path: string): NodeEvidence {
       udpChecksumErrors: counter("udpChecksumErrors"),
       tcpChecksumErrors: counter("tcpChecksumErrors"),
       icmpChecksumErrors: counter("icmpChecksumErrors"),
+      invalidPackets: counter("invalidPackets"),
       reversePathDrops: counter("reversePathDrops"),
     },
     reversePaths: list(at["reversePaths"], `${path}.reversePaths`, 2, reversePath),
