@@ -10,12 +10,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { createXdsSource } from "../../src/proxy/config/xds-source.ts";
+import type { Sidecar } from "../../src/proxy/sidecar.ts";
 import { Harness } from "../../src/proxy/testing/harness.ts";
 import { labels, node, silentLog, testSidecar } from "../../src/proxy/testing/mesh.ts";
-import { createMeshCa } from "../../src/proxy/testing/mesh-ca.ts";
+import { createMeshCa, type MeshCa } from "../../src/proxy/testing/mesh-ca.ts";
 import { type Application, startApplication } from "./envoy/application.ts";
-import { type Answer, ask, type Question } from "./envoy/asking.ts";
-import { cases } from "./envoy/cases.ts";
+import { type Answer, ask, type Caller, type Question } from "./envoy/asking.ts";
+import { type CallerName, cases, type ListenerName } from "./envoy/cases.ts";
 import { differencesOf } from "./envoy/comparison.ts";
 import { configurationFor } from "./envoy/configuration.ts";
 import { startControlPlane } from "./envoy/control-plane.ts";
@@ -26,10 +27,8 @@ const clock = { now: Date.now, sleep: (ms: number) => new Promise<void>((r) => s
 describe("Envoy and our proxy, told the same", { skip: skipWithoutEnvoy }, () => {
   const harness = new Harness();
   let application: Application;
-  const ports: Record<"envoy" | "ours", Record<"open" | "guarded", number>> = {
-    envoy: { open: 0, guarded: 0 },
-    ours: { open: 0, guarded: 0 },
-  };
+  let ports: Record<"envoy" | "ours", Record<ListenerName, number>>;
+  let callers: Record<CallerName, Caller>;
 
   before(async () => {
     const folder = mkdtempSync(join(tmpdir(), "heddle-envoy-"));
@@ -43,17 +42,25 @@ describe("Envoy and our proxy, told the same", { skip: skipWithoutEnvoy }, () =>
     harness.atEnd(() => control[Symbol.asyncDispose]());
     const envoy = EnvoyProcess.start(folder, socket);
     harness.atEnd(() => envoy[Symbol.asyncDispose]());
-    ports.ours = await startOurs(harness, socket);
-    ports.envoy = { open: await envoy.portOf("open"), guarded: await envoy.portOf("guarded") };
+    callers = { web: await callerOf(ca, "web"), stranger: await callerOf(ca, "stranger") };
+    const ours = await startOurs(harness, socket);
+    ports = {
+      ours: portsOf((listener) => ours.portOf(listener) ?? 0),
+      envoy: {
+        open: await envoy.portOf("open"),
+        guarded: await envoy.portOf("guarded"),
+        secured: await envoy.portOf("secured"),
+      },
+    };
     await control.taken;
   });
   after(() => harness[Symbol.asyncDispose]());
 
-  for (const { name, to, question, differs = {} } of cases) {
+  for (const { name, to, as, question, differs = {} } of cases) {
     test(`answer alike to ${name}`, async () => {
       const answers = {
-        envoy: await fresh(ports.envoy[to], question),
-        ours: await fresh(ports.ours[to], question),
+        envoy: await fresh(ports.envoy[to], question, as),
+        ours: await fresh(ports.ours[to], question, as),
       };
       const found = differencesOf(answers.envoy, answers.ours);
       const unexpected = [...found]
@@ -65,9 +72,9 @@ describe("Envoy and our proxy, told the same", { skip: skipWithoutEnvoy }, () =>
     });
   }
 
-  function fresh(port: number, question: Question): Promise<Answer> {
+  function fresh(port: number, question: Question, as: CallerName | undefined): Promise<Answer> {
     application.begin();
-    return ask(port, question);
+    return ask(port, question, as === undefined ? undefined : callers[as]);
   }
 });
 
@@ -75,11 +82,17 @@ function shown(value: string | undefined): string {
   return value === undefined ? "none" : JSON.stringify(value);
 }
 
-/** Our proxy, which follows the server at `socket` as a sidecar does; its ports once it has taken the configuration. */
-async function startOurs(
-  harness: Harness,
-  socket: string,
-): Promise<Record<"open" | "guarded", number>> {
+async function callerOf(ca: MeshCa, serviceAccount: string): Promise<Caller> {
+  const [own, trust] = await ca.secrets(`spiffe://cluster.local/ns/shop/sa/${serviceAccount}`);
+  return { key: own.key, cert: own.chain, ca: trust.roots };
+}
+
+function portsOf(portOf: (listener: ListenerName) => number): Record<ListenerName, number> {
+  return { open: portOf("open"), guarded: portOf("guarded"), secured: portOf("secured") };
+}
+
+/** Our proxy, which follows the server at `socket` as a sidecar does, once it has taken the configuration. */
+async function startOurs(harness: Harness, socket: string): Promise<Sidecar> {
   const stop = new AbortController();
   const sidecar = testSidecar({ destination: () => undefined });
   harness.atEnd(() => sidecar.drain());
@@ -98,5 +111,5 @@ async function startOurs(
       await following;
     });
   });
-  return { open: sidecar.portOf("open") ?? 0, guarded: sidecar.portOf("guarded") ?? 0 };
+  return sidecar;
 }

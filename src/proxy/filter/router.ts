@@ -41,9 +41,14 @@ export function router(
   const choose = chooser(destinations, environment);
   const { path, ignoreCase = false } = forwarding.match;
   const { hostRewrite, hash } = forwarding.action;
+  const rewrite = compileRewrite(path, ignoreCase, forwarding.action);
   const changes: Changes = {
-    rewrite: compileRewrite(path, ignoreCase, forwarding.action),
+    rewrite,
     hostRewrite,
+    replaced: [
+      ...(rewrite === undefined ? [] : ["x-envoy-original-path"]),
+      ...(hostRewrite === undefined ? [] : ["x-envoy-original-host"]),
+    ],
     notes: `${tryNumber(1)}${expectedWait(forwarding.action)}`,
   };
   const { mirroring } = forwarding;
@@ -104,16 +109,23 @@ function expectedWait({ timeoutMs, retry }: Forward): string {
 interface Changes {
   readonly rewrite: ((path: string) => string) | undefined;
   readonly hostRewrite: string | undefined;
+  /** Names of the fields that say what was there before. */
+  readonly replaced: readonly string[];
   /** Complete lines. */
   readonly notes: string;
 }
 
-function compose(
-  exchange: Exchange,
-  destination: Destination,
-  { rewrite, hostRewrite, notes }: Changes,
-): string {
+function originals(exchange: Exchange, { rewrite, hostRewrite }: Changes): string {
+  const { path, query, authority } = exchange;
+  return (
+    (rewrite === undefined ? "" : `x-envoy-original-path: ${path}${query}\r\n`) +
+    (hostRewrite === undefined ? "" : `x-envoy-original-host: ${authority}\r\n`)
+  );
+}
+
+function compose(exchange: Exchange, destination: Destination, changes: Changes): string {
   const { head, text, peer } = exchange;
+  const { rewrite, hostRewrite, replaced, notes } = changes;
   const edit = destination.requestEdit;
   const path = rewrite === undefined ? exchange.path : rewrite(exchange.path);
   const target = `${path}${exchange.query}`;
@@ -126,17 +138,9 @@ function compose(
     : `${exchange.method} ${target} HTTP/1.1\r\n`;
 
   let dropped = edit?.dropped;
-  let originals = "";
   const authority = edit?.authority ?? hostRewrite ?? exchange.targetAuthority;
   if (authority !== undefined) dropped = new Set([...(dropped ?? []), "host"]);
-  if (rewrite !== undefined) {
-    originals += `x-envoy-original-path: ${exchange.path}${exchange.query}\r\n`;
-    dropped = new Set([...(dropped ?? []), "x-envoy-original-path"]);
-  }
-  if (hostRewrite !== undefined) {
-    originals += `x-envoy-original-host: ${exchange.authority}\r\n`;
-    dropped = new Set([...(dropped ?? []), "x-envoy-original-host"]);
-  }
+  if (replaced.length > 0) dropped = new Set([...(dropped ?? []), ...replaced]);
   if (head.nominates) dropped = new Set([...(dropped ?? []), ...nominatedNames(head, text)]);
   if (exchange.isFromOutside) dropped = new Set([...(dropped ?? []), ...forwarded]);
   const drops = exchange.wantsUpgrade ? upgradeRequestDrops : requestDrops;
@@ -146,8 +150,11 @@ function compose(
   if (head.isChunked) out += chunkedLine;
   if (head.fieldAt(ownMark.requestId) < 0) out += `x-request-id: ${randomUUID()}\r\n`;
   if (exchange.isFromOutside) out += forwardedLines(exchange);
-  else if (head.fieldAt(ownMark.forwardedProto) < 0) out += "x-forwarded-proto: http\r\n";
-  out += notes + originals;
+  else if (head.fieldAt(ownMark.forwardedProto) < 0) {
+    out += peer.principal === undefined ? plainProto : securedProto;
+  }
+  out += notes;
+  if (replaced.length > 0) out += originals(exchange, changes);
   if (peer.principal !== undefined) {
     out += `x-forwarded-client-cert: URI=spiffe://${peer.principal}\r\n`;
   }
@@ -155,6 +162,8 @@ function compose(
   return edit === undefined ? out : out + edit.lines;
 }
 
+const plainProto = "x-forwarded-proto: http\r\n";
+const securedProto = "x-forwarded-proto: https\r\n";
 const forwarded = ["x-forwarded-for", "x-forwarded-proto"];
 
 function forwardedLines(exchange: Exchange): string {

@@ -212,7 +212,7 @@ function validationOf(common: wire.CommonTlsContext | undefined): string | undef
 
 const sdsConfig: wire.ConfigSource = {
   apiConfigSource: {
-    apiType: ApiType.GRPC,
+    apiType: ApiType.DELTA_GRPC, // the one protocol that a node's agent speaks
     transportApiVersion: ApiVersion.V3,
     setNodeOnFirstMessageOnly: true,
     grpcServices: [{ envoyGrpc: { clusterName: "sds-grpc" } }],

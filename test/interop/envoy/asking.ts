@@ -5,7 +5,8 @@
  */
 
 import { connect as connectHttp2, type OutgoingHttpHeaders } from "node:http2";
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
 
 /** `status`, `body`, `field NAME`, `trailer NAME`, `interim`, `ends`, and of what the application saw: `sent …`. */
 export type Answer = ReadonlyMap<string, string>;
@@ -22,8 +23,16 @@ export type Question =
 
 const patienceMs = 10_000;
 
-export function ask(port: number, question: Question): Promise<Answer> {
-  return question.kind === "http1" ? askHttp1(port, question) : askHttp2(port, question);
+/** What a caller shows in mutual TLS. */
+export interface Caller {
+  readonly key: string;
+  readonly cert: string;
+  readonly ca: string;
+}
+
+/** `caller`: in mutual TLS, as whom; in the clear without. HTTP/2 is asked in the clear only. */
+export function ask(port: number, question: Question, caller?: Caller): Promise<Answer> {
+  return question.kind === "http1" ? askHttp1(port, question, caller) : askHttp2(port, question);
 }
 
 // ---- HTTP/1.1 ------------------------------------------------------------------------------------
@@ -31,10 +40,11 @@ export function ask(port: number, question: Question): Promise<Answer> {
 async function askHttp1(
   port: number,
   { head, body = "" }: Extract<Question, { kind: "http1" }>,
+  caller: Caller | undefined,
 ): Promise<Answer> {
   const bytes = Buffer.from(`${head.join("\r\n")}\r\n\r\n${body}`, "latin1");
   const method = head[0]?.split(" ")[0] ?? "";
-  const text = await exchange(port, bytes, (soFar) => isWhole(soFar, method));
+  const text = await exchange(open(port, caller), bytes, (soFar) => isWhole(soFar, method));
   const answer = new Map<string, string>();
   let rest = text.said;
   while (/^HTTP\/1\.1 1(?!01)\d\d/.test(rest)) {
@@ -63,9 +73,19 @@ interface Said {
   readonly hasEnded: boolean;
 }
 
-function exchange(port: number, bytes: Buffer, isEnough: (text: string) => boolean): Promise<Said> {
+function open(port: number, caller: Caller | undefined): Socket {
+  const place = { port, host: "127.0.0.1" };
+  if (caller === undefined) return connect(place);
+  // Certificates of a mesh say who somebody is, and not where.
+  return connectTls({ ...place, ...caller, checkServerIdentity: () => undefined });
+}
+
+function exchange(
+  socket: Socket,
+  bytes: Buffer,
+  isEnough: (text: string) => boolean,
+): Promise<Said> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ port, host: "127.0.0.1" });
     let said = "";
     const timer = setTimeout(() => {
       socket.destroy();

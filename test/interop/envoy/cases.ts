@@ -5,9 +5,14 @@
 
 import type { Question } from "./asking.ts";
 
+export type ListenerName = "open" | "guarded" | "secured";
+export type CallerName = "web" | "stranger";
+
 export interface Case {
   readonly name: string;
-  readonly to: "open" | "guarded";
+  readonly to: ListenerName;
+  /** Who asks, in mutual TLS; nobody in particular without. */
+  readonly as?: CallerName;
   readonly question: Question;
   /** By the name that `asking.ts` gives to a part of the answer. */
   readonly differs?: Readonly<Record<string, string>>;
@@ -46,6 +51,16 @@ function open(
 
 function guarded(name: string, target: string, parts: Parts = {}, differs?: Case["differs"]): Case {
   return { ...open(name, "guarded.test", target, parts, differs), to: "guarded" };
+}
+
+function secured(
+  name: string,
+  as: CallerName,
+  target: string,
+  parts: Parts = {},
+  differs?: Case["differs"],
+): Case {
+  return { ...open(name, "secured.test", target, parts, differs), to: "secured", as };
 }
 
 function raw(
@@ -89,6 +104,8 @@ const trailersGoOn =
   "Envoy's HTTP/1.1 drops trailers unless told otherwise; ours passes them on (RFC 9110 §6.5)";
 const interimGoesOn = "a proxy passes interim answers on (RFC 9110 §15.2); Envoy knows 100 alone";
 const emptyLength = "HTTP/2 needs none; harmless, and the same bytes as in HTTP/1.1";
+const verifiedAlone =
+  "says who the certificate names, and nothing that the caller says of himself; By and Hash are Envoy's own";
 const noTime =
   "DEADLINE_EXCEEDED: the caller's time is over; UNAVAILABLE would invite it to try again";
 
@@ -333,6 +350,32 @@ export const cases: readonly Case[] = [
     fields: ["x-user: ann"],
   }),
   guarded("an end of a path that is only the query's", "/secret?x=.css"),
+
+  secured(
+    "a caller whom a policy names",
+    "web",
+    "/",
+    {},
+    { "sent field x-forwarded-client-cert": verifiedAlone },
+  ),
+  secured("a caller whom no policy names", "stranger", "/"),
+  secured(
+    "a caller whom no policy names, at a path for everybody",
+    "stranger",
+    "/site.css",
+    {},
+    { "sent field x-forwarded-client-cert": verifiedAlone },
+  ),
+  secured("a caller whom a policy names, at a path for nobody", "web", "/admin"),
+  secured(
+    "a caller who says that he is somebody else",
+    "stranger",
+    "/site.css",
+    {
+      fields: ["x-forwarded-client-cert: URI=spiffe://cluster.local/ns/shop/sa/web"],
+    },
+    { "sent field x-forwarded-client-cert": verifiedAlone },
+  ),
 
   // what HTTP/1.1 leaves to proxies
   raw("HTTP/1.0", ["GET / HTTP/1.0", "host: plain.test"]),

@@ -18,7 +18,7 @@ import type {
   StringMatch,
   VirtualHost,
 } from "../../../src/model/proxy-config.ts";
-import { cluster, endpoint } from "../../../src/proxy/testing/mesh.ts";
+import { cluster, downstreamTls, endpoint } from "../../../src/proxy/testing/mesh.ts";
 
 export interface Ports {
   readonly http1: number;
@@ -29,7 +29,7 @@ export interface Ports {
 
 export function configurationFor({ http1, http2, dead }: Ports): ProxyConfig {
   return {
-    listeners: [guarded, open],
+    listeners: [guarded, open, secured],
     routes: [{ name: "routes", virtualHosts: hosts }],
     clusters: [
       ...["app", "dead", "empty", "other", "ranked"].map((name) => clusterOf(name)),
@@ -490,3 +490,11 @@ const guarded = listenerOf("guarded", {
   routes: { kind: "inline", config: { name: "guarded", virtualHosts: [host("*", to("guarded"))] } },
   rbac: rules,
 });
+
+/** The same in front of an application: callers prove who they are. */
+const secured: Listener = {
+  ...guarded,
+  name: "secured",
+  direction: "inbound",
+  filterChains: guarded.filterChains.map((chain) => ({ ...chain, tls: downstreamTls })),
+};

@@ -92,22 +92,21 @@ function bootstrapFor(socket: string): unknown {
       lds_config: fromAds,
     },
     static_resources: {
-      clusters: [
-        {
-          name: "control-plane",
-          type: "STATIC",
-          typed_extension_protocol_options: {
-            [options]: {
-              "@type": `type.googleapis.com/${options}`,
-              explicit_http_config: { http2_protocol_options: {} },
-            },
-          },
-          load_assignment: {
-            cluster_name: "control-plane",
-            endpoints: [{ lb_endpoints: [{ endpoint: { address: { pipe: { path: socket } } } }] }],
+      // Secrets are asked for under the name that Istio's bootstrap gives their server.
+      clusters: ["control-plane", "sds-grpc"].map((name) => ({
+        name,
+        type: "STATIC",
+        typed_extension_protocol_options: {
+          [options]: {
+            "@type": `type.googleapis.com/${options}`,
+            explicit_http_config: { http2_protocol_options: {} },
           },
         },
-      ],
+        load_assignment: {
+          cluster_name: name,
+          endpoints: [{ lb_endpoints: [{ endpoint: { address: { pipe: { path: socket } } } }] }],
+        },
+      })),
     },
   };
 }
