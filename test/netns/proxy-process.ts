@@ -1,5 +1,6 @@
 /**
- * A proxy process as the agent starts it, but for its configuration, which comes from a file: for proxy.test.ts.
+ * A proxy process as the agent starts it, but for its configuration, which comes from a file that may change: for
+ * proxy.test.ts and the soak.
  *
  *   node test/netns/proxy-process.ts SNAPSHOT.json      assignment on descriptor 3
  */
@@ -15,7 +16,7 @@ import { programPagesDropper } from "../../src/kernel/program-pages.ts";
 import type { ProxySnapshot } from "../../src/proxy/config/source.ts";
 import { runProxy } from "../../src/proxy/main.ts";
 
-const snapshot = JSON.parse(readFileSync(process.argv[2] ?? "", "utf8")) as ProxySnapshot;
+const file = process.argv[2] ?? "";
 
 await runProxy({
   assignmentFd: 3,
@@ -29,8 +30,14 @@ await runProxy({
   clock: { now: Date.now, sleep: (ms, signal) => sleep(ms, undefined, signal && { signal }) },
   random: Math.random,
   source: () => ({
-    async *snapshots() {
-      yield snapshot;
+    async *snapshots(signal) {
+      let seen = "";
+      while (!signal.aborted) {
+        const text = readFileSync(file, "utf8");
+        if (text !== seen) yield JSON.parse(text) as ProxySnapshot;
+        seen = text;
+        await sleep(100, undefined, { signal }).catch(() => undefined);
+      }
     },
     accept() {},
     reject(version, error) {
