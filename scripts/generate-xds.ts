@@ -172,6 +172,7 @@ function enums(): string[] {
     ["HealthStatus", "envoy.config.core.v3.HealthStatus"],
     ["LbPolicy", "envoy.config.cluster.v3.Cluster.LbPolicy"],
     ["RbacAction", "envoy.config.rbac.v3.RBAC.Action"],
+    ["ProxyProtocolVersion", "envoy.config.core.v3.ProxyProtocolConfig.Version"],
     ["RequestMethod", "envoy.config.core.v3.RequestMethod"],
     ["RedirectCode", "envoy.config.route.v3.RedirectAction.RedirectResponseCode"],
     ["SanType", "envoy.extensions.transport_sockets.tls.v3.SubjectAltNameMatcher.SanType"],

@@ -29,6 +29,8 @@ export interface Listener {
    * destination is `address:port`, or `0.0.0.0:port` where no address matches.
    */
   readonly bindToPort: boolean;
+  /** Connections begin with a PROXY header that says whose they are; `optional`: those without are taken, too. */
+  readonly proxyProtocol?: "required" | "optional";
   /** True for the listener that captured connections arrive at. */
   readonly useOriginalDestination: boolean;
   readonly filterChains: readonly FilterChain[];
@@ -282,6 +284,8 @@ export interface Cluster {
   readonly maxRequestsPerConnection?: number;
   /** A connection this old takes no more requests, and a tunnel of bytes is cut off; undefined: never for that. */
   readonly maxConnectionDurationMs?: number;
+  /** Connections begin with a PROXY header that says for whom they are; only in the clear. */
+  readonly proxyProtocol?: "v1" | "v2";
   /** The kernel asks silent peers whether they are still there. What is undefined is the kernel's. */
   readonly keepAlive?: KeepAlive;
   readonly outlierDetection?: OutlierDetection;

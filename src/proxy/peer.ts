@@ -4,6 +4,7 @@ import type { WorkloadLabels } from "../model/proxy-config.ts";
 
 export interface Peer {
   readonly sourceAddress: string;
+  readonly sourcePort: number;
   readonly destinationAddress: string;
   readonly destinationPort: number;
   /** SPIFFE id without its scheme, from a verified certificate. */

@@ -332,6 +332,7 @@ const listener: fc.Arbitrary<Listener> = fc.record(
     address,
     port,
     bindToPort: fc.boolean(),
+    proxyProtocol: fc.constantFrom("required" as const, "optional" as const),
     useOriginalDestination: fc.boolean(),
     filterChains: fc.array(filterChain, { maxLength: 3 }),
     defaultFilterChain: filterChain,
@@ -435,6 +436,7 @@ const cluster: fc.Arbitrary<Cluster> = fc
       maxRequestsPerConnection: fc.integer({ min: 1, max: 1_000 }),
       originate,
       maxConnectionDurationMs: ms,
+      proxyProtocol: fc.constantFrom("v1" as const, "v2" as const),
       keepAlive: fc.record(
         { timeMs: wholeSeconds, intervalMs: wholeSeconds, probes: fc.integer({ min: 1, max: 99 }) },
         maybe,
@@ -508,6 +510,11 @@ const cluster: fc.Arbitrary<Cluster> = fc
       ],
     },
   )
+  .map(({ proxyProtocol, ...cluster }) => {
+    // It is written in the clear only: beside mesh TLS to endpoints that take none.
+    const mayBePlain = cluster.originate === undefined;
+    return proxyProtocol !== undefined && mayBePlain ? { ...cluster, proxyProtocol } : cluster;
+  })
   .map(({ slowStart, ...cluster }) => {
     // An original-destination cluster has no balancer of its own, and not all balancers know slow start.
     const isOriginal = cluster.discovery.kind === "original-destination";

@@ -205,6 +205,7 @@ export interface TrafficPolicy {
       readonly idleTimeout?: string;
     };
   };
+  readonly proxyProtocol?: { readonly version?: "V1" | "V2" };
   readonly retryBudget?: { readonly percent?: number; readonly minRetryConcurrency?: number };
   readonly outlierDetection?: {
     readonly consecutive5xxErrors?: number;

@@ -39,7 +39,7 @@ import {
   meshServices,
   serviceKinds,
 } from "./services.ts";
-import { tcpIdleMs, trafficSettings } from "./traffic-policy.ts";
+import { proxyProtocol, tcpIdleMs, trafficSettings } from "./traffic-policy.ts";
 import { describe, isVisible } from "./visibility.ts";
 
 export interface OutboundClusters {
@@ -124,8 +124,13 @@ function makeAll(world: World, clientNamespace: string, place: ClientPlace): Out
         if (idleMs !== undefined) idle.set(name, idleMs);
         const healthCheck = healthCheckFor(rule, port.protocol);
         const cluster = clusterOf(service, port, subset, place);
+        const header = proxyProtocol(subset.policy);
+        if (header !== undefined && !mayBePlain(subset.security) && object !== undefined) {
+          notes.push(headerNote(object, service));
+        }
         clusters.push({
           ...cluster,
+          ...(header !== undefined && mayBePlain(subset.security) ? { proxyProtocol: header } : {}),
           ...withStatistics(cluster, rule),
           ...(healthCheck === undefined ? {} : { healthCheck }),
         });
@@ -248,6 +253,20 @@ function endpointsOf(
 
 function isIn(labels: Labels, subset: Subset): boolean {
   return matchesLabels(labels, subset.labels);
+}
+
+/** A PROXY header is written in the clear only. */
+function mayBePlain({ kind }: ClientSecurity): boolean {
+  return kind === "auto" || kind === "DISABLE";
+}
+
+function headerNote(rule: DestinationRule, service: MeshService): Diagnostic {
+  return {
+    severity: "warning",
+    code: "HEDDLE0108",
+    where: `${describe(rule)} spec.trafficPolicy.proxyProtocol`,
+    message: `connections to ${service.host} begin with TLS, before which no PROXY header is written`,
+  };
 }
 
 function unableNote(

@@ -536,6 +536,28 @@ spec: { host: db, trafficPolicy: { connectionPool: { tcp: ${tcp} } } }
   });
 });
 
+describe("a DestinationRule with a PROXY protocol", () => {
+  const header = (policy: string) => {
+    const rule = `
+kind: DestinationRule
+metadata: { name: cart }
+spec: { host: cart, trafficPolicy: ${policy} }
+`;
+    const { value, diagnostics } = compileFor(meshWorld(shop, rule), "shop/web");
+    const found = value.clusters.find(({ name }) => name === cart)?.proxyProtocol;
+    return [found, ...diagnostics.map(({ code, where }) => `${code} ${where}`)];
+  };
+
+  test("has it written in the clear, and says where nothing is in the clear", () => {
+    assert.deepEqual(header("{ proxyProtocol: { version: V2 } }"), ["v2"]);
+    assert.deepEqual(header("{ proxyProtocol: {}, tls: { mode: DISABLE } }"), ["v1"]);
+    assert.deepEqual(header("{ proxyProtocol: {}, tls: { mode: ISTIO_MUTUAL } }"), [
+      undefined,
+      "HEDDLE0108 DestinationRule shop/cart spec.trafficPolicy.proxyProtocol",
+    ]);
+  });
+});
+
 describe("a DestinationRule with statistical outlier detection", () => {
   const detection = (annotation: string, policy = "{ outlierDetection: {} }") => {
     const rule = `

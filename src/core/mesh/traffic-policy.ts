@@ -80,6 +80,12 @@ function connectionLife(
   };
 }
 
+/** Istio's default is the first version. */
+export function proxyProtocol(policy: TrafficPolicy | undefined): Cluster["proxyProtocol"] {
+  if (policy?.proxyProtocol === undefined) return undefined;
+  return policy.proxyProtocol.version === "V2" ? "v2" : "v1";
+}
+
 /** After how long without a byte a TCP connection is closed, 0 for never; undefined: the proxy's own limit. */
 export function tcpIdleMs(policy: TrafficPolicy | undefined): number | undefined {
   return durationMs(policy?.connectionPool?.tcp?.idleTimeout ?? "");

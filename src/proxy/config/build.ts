@@ -124,6 +124,7 @@ export function prepare(
       port: listener.port,
       bindToPort: listener.bindToPort,
       useOriginalDestination: listener.useOriginalDestination,
+      proxyProtocol: listener.proxyProtocol,
       chains,
       defaultChain: fallback === undefined ? undefined : compileChain(listener, fallback),
     };

@@ -10,6 +10,7 @@ import type {
   Direction,
   DownstreamTls,
   FilterChainMatch,
+  Listener,
   ProxyConfig,
   Secret,
 } from "../../model/proxy-config.ts";
@@ -41,6 +42,7 @@ export interface ListenerTable {
   readonly port: number;
   readonly bindToPort: boolean;
   readonly useOriginalDestination: boolean;
+  readonly proxyProtocol: Listener["proxyProtocol"] | undefined;
   readonly chains: readonly CompiledChain[];
   readonly defaultChain: CompiledChain | undefined;
 }

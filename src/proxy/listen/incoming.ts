@@ -12,6 +12,7 @@
 
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
+import { readProxyHeader } from "../../wire/proxy-protocol/header.ts";
 import { type ChainLookup, HttpDownstream } from "../codec/downstream.ts";
 import { Http2Downstream } from "../codec/http2/downstream.ts";
 import { acceptTls, adopt, descriptorOf, verifyErrorOf } from "../codec/sockets.ts";
@@ -51,6 +52,8 @@ const maxFirstBytes = 16 * 1024;
 const serverFirstWaitMs = 50;
 
 type Step =
+  /** Waiting for the header in which a proxy says whose connection it is. */
+  | "proxy-header"
   /** Waiting for first bytes, to tell transports and protocols apart. */
   | "sniffing"
   | "handshake"
@@ -64,13 +67,16 @@ export class Incoming implements Reader, LiveConnection {
   readonly #accepted: Socket;
   readonly #listener: ListenerTable;
   readonly #destination: Destination;
-  readonly #sourceAddress: string;
+  /** The client's; its proxy's until a PROXY header has said whose. */
+  #sourceAddress: string;
+  #sourcePort: number;
   readonly #timeout: Timeout;
   #transport: Transport | undefined;
   #step: Step = "sniffing";
   #first: Buffer | undefined;
   #candidates: Chains = [];
   #principal: string | undefined;
+  #isHeaderOptional = false;
   #hasTimedOut = false;
   #hasEnded = false;
 
@@ -85,6 +91,7 @@ export class Incoming implements Reader, LiveConnection {
     this.#listener = listener;
     this.#destination = destination;
     this.#sourceAddress = plainAddress(accepted.remoteAddress ?? "");
+    this.#sourcePort = accepted.remotePort ?? 0;
     this.#timeout = new Timeout(() => this.#onTimeout());
     runtime.connections.add(this);
   }
@@ -117,7 +124,42 @@ export class Incoming implements Reader, LiveConnection {
       ? (runtime.tables.virtualListener(bound.direction, destination.address, destination.port) ??
         bound)
       : bound;
-    new Incoming(runtime, accepted, listener, destination).#begin();
+    const incoming = new Incoming(runtime, accepted, listener, destination);
+    if (bound.proxyProtocol === undefined) incoming.#begin();
+    else incoming.#waitForHeader(bound.proxyProtocol === "optional");
+  }
+
+  // ---- PROXY protocol --------------------------------------------------------------------------
+
+  #waitForHeader(isOptional: boolean): void {
+    const { environment } = this.#runtime;
+    this.#step = "proxy-header";
+    this.#isHeaderOptional = isOptional;
+    this.#transport = new Transport(this, (onread) => adopt(this.#accepted, onread));
+    environment.wheel.arm(this.#timeout, environment.limits.headerTimeoutMs);
+  }
+
+  /** Who connects is the header's word from here on; where to is not: only the kernel says that. */
+  #lookAtHeader(): void {
+    const bytes = this.#first ?? Buffer.alloc(0);
+    const header = readProxyHeader(bytes);
+    if (header.kind === "partial" && !this.#hasEnded) return;
+    const { environment } = this.#runtime;
+    environment.wheel.cancel(this.#timeout);
+    if (header.kind === "header") {
+      const rest = bytes.subarray(header.length);
+      this.#first = rest.length === 0 ? undefined : rest;
+      this.#sourceAddress = header.source?.address ?? this.#sourceAddress;
+      this.#sourcePort = header.source?.port ?? this.#sourcePort;
+    } else if (header.kind !== "none" || !this.#isHeaderOptional) {
+      const reason = header.kind === "invalid" ? header.problem : "no PROXY header";
+      environment.log.debug("refuse connection", { source: this.#sourceAddress, reason });
+      this.destroy();
+      return;
+    }
+    this.#step = "sniffing";
+    this.#begin();
+    if (this.#step === "sniffing" && this.#first !== undefined) this.#look();
   }
 
   #begin(): void {
@@ -130,7 +172,7 @@ export class Incoming implements Reader, LiveConnection {
     if (!needsFirstBytes(this.#candidates)) this.#take(forProtocol(this.#candidates, undefined));
     else if (isServerFirst && !mayTerminate) this.#take(forProtocol(raw, undefined));
     else {
-      this.#transport = new Transport(this, (onread) => adopt(this.#accepted, onread));
+      this.#transport ??= new Transport(this, (onread) => adopt(this.#accepted, onread));
       this.#waitForClient();
     }
   }
@@ -176,7 +218,7 @@ export class Incoming implements Reader, LiveConnection {
   }
 
   #onTimeout(): void {
-    if (this.#step === "handshake") {
+    if (this.#step === "handshake" || this.#step === "proxy-header") {
       this.destroy();
       return;
     }
@@ -187,6 +229,10 @@ export class Incoming implements Reader, LiveConnection {
   // ---- telling ---------------------------------------------------------------------------------
 
   #look(): void {
+    if (this.#step === "proxy-header") {
+      this.#lookAtHeader();
+      return;
+    }
     const bytes = this.#first ?? Buffer.alloc(0);
     const mustDecide = this.#hasTimedOut || this.#hasEnded || bytes.length >= maxFirstBytes;
     if (this.#step === "sniffing-inside")
@@ -318,6 +364,7 @@ export class Incoming implements Reader, LiveConnection {
     this.#transport = transport;
     const peer: Peer = {
       sourceAddress: this.#sourceAddress,
+      sourcePort: this.#sourcePort,
       destinationAddress: this.#destination.address,
       destinationPort: this.#destination.port,
       principal: this.#principal,

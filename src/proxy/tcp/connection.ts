@@ -94,6 +94,7 @@ export class TcpConnection implements Reader, LiveConnection {
         if (failure === "connect-failure" && this.#tried.length < maxTries) this.#try(cluster);
         else this.#reachNobody(cluster, "UF", failure);
       },
+      peer,
     );
   }
 

@@ -142,6 +142,7 @@ function exchangeProbe(asked: Asked): Probe {
 
 const nobody: Peer = {
   sourceAddress: "",
+  sourcePort: 0,
   destinationAddress: "",
   destinationPort: 0,
   principal: undefined,

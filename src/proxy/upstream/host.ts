@@ -10,10 +10,12 @@ import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { selfSource } from "../../model/names.ts";
 import type { Endpoint, KeepAlive, Locality } from "../../model/proxy-config.ts";
+import { proxyHeader } from "../../wire/proxy-protocol/header.ts";
 import { Http2Upstream } from "../codec/http2/upstream.ts";
 import { type ConnectTlsOptions, connectPlain, connectWithTls } from "../codec/sockets.ts";
 import { type Reader, Transport } from "../codec/transport.ts";
 import { HttpUpstream } from "../codec/upstream.ts";
+import type { Peer } from "../peer.ts";
 import type { Exchange } from "../stack/exchange.ts";
 import type { Failure } from "../stack/outcome.ts";
 import { Timeout } from "../timer-wheel.ts";
@@ -149,7 +151,9 @@ export class Host {
       if (isPending) cluster.pendingRequests--;
       isPending = false;
     };
-    const connection = new HttpUpstream(this, (reader) => this.#open(reader, "http/1.1"));
+    const connection = new HttpUpstream(this, (reader) =>
+      this.#open(reader, "http/1.1", exchange.peer),
+    );
     this.#whenReady(
       connection.transport,
       () => {
@@ -171,8 +175,16 @@ export class Host {
   release(connection: HttpUpstream): void {
     const { maxRequestsPerConnection = Infinity } = this.cluster.config;
     const isWornOut = connection.served >= maxRequestsPerConnection;
+    // Its header says for whom it is: nobody else may have it.
+    const isPersonal = this.cluster.config.proxyProtocol !== undefined;
     const isOld = this.isTooOld(connection.transport);
-    if (this.isRemoved || isWornOut || isOld || connection.generation !== this.cluster.generation) {
+    if (
+      this.isRemoved ||
+      isWornOut ||
+      isPersonal ||
+      isOld ||
+      connection.generation !== this.cluster.generation
+    ) {
       connection.close();
       return;
     }
@@ -241,6 +253,7 @@ export class Host {
     reader: Reader,
     onReady: (transport: Transport) => void,
     onFailure: (failure: Failure) => void,
+    peer?: Peer,
   ): void {
     if (!this.cluster.mayConnect()) {
       onFailure("overflow");
@@ -248,7 +261,7 @@ export class Host {
     }
     this.connections++;
     this.active++;
-    const transport = this.#open(reader, "any");
+    const transport = this.#open(reader, "any", peer);
     this.#whenReady(
       transport,
       () => onReady(transport),
@@ -281,7 +294,8 @@ export class Host {
 
   // ---- connecting ------------------------------------------------------------------------------
 
-  #open(reader: Reader, protocol: UpstreamProtocol): Transport {
+  /** `peer`: whose connection it will carry; undefined: the sidecar's own, or many at a time. */
+  #open(reader: Reader, protocol: UpstreamProtocol, peer?: Peer): Transport {
     this.cluster.connectionsTotal++;
     const { environment, config, security } = this.cluster;
     const tls: ConnectTlsOptions | undefined = this.endpoint.tls ? security.mesh : security.outside;
@@ -299,6 +313,9 @@ export class Host {
           ),
     );
     if (config.maxConnectionDurationMs !== undefined) transport.openedAt = environment.now();
+    if (config.proxyProtocol !== undefined && tls === undefined) {
+      transport.socket.write(proxyHeader(config.proxyProtocol, peer && endsOf(peer)));
+    }
     if (config.keepAlive !== undefined) keepAlive(transport.socket, config.keepAlive);
     return transport;
   }
@@ -385,6 +402,13 @@ export class Host {
       oldest.close();
     }
   }
+}
+
+function endsOf(peer: Peer): NonNullable<Parameters<typeof proxyHeader>[1]> {
+  return {
+    source: { address: peer.sourceAddress, port: peer.sourcePort },
+    destination: { address: peer.destinationAddress, port: peer.destinationPort },
+  };
 }
 
 /** Linux' own times where nothing is said: two hours, then 75 s apart, nine times. */

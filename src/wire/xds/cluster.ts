@@ -15,6 +15,7 @@ import {
   encodeDuration,
   given,
   invalid,
+  isPacked,
   pack,
   required,
   unpack,
@@ -31,6 +32,7 @@ import {
 import { decodeHealthChecks, encodeHealthCheck } from "./health-check.ts";
 import { adsSource } from "./network-filter.ts";
 import { decodeOutliers, encodeOutliers } from "./outlier-detection.ts";
+import { decodeWriting, encodeWriting } from "./proxy-protocol.ts";
 import type { EncodedResource } from "./resources.ts";
 import { decodeResource, encodeResource, typeUrls } from "./resources.ts";
 import type { JsonObject } from "./struct.ts";
@@ -44,6 +46,7 @@ import {
 
 const unlimited = 4_294_967_295;
 const meshSocket = "tlsMode-istio";
+const plainSocket = "tlsMode-disabled";
 
 export function encodeCluster(cluster: Cluster): EncodedResource {
   const isOriginal = cluster.discovery.kind === "original-destination";
@@ -65,7 +68,7 @@ export function encodeCluster(cluster: Cluster): EncodedResource {
     ...given("healthChecks", cluster.healthCheck && [encodeHealthCheck(cluster.healthCheck)]),
     ...given("commonLbConfig", encodeCommonBalancing(cluster)),
     ...encodeConnectionLife(cluster),
-    ...given("transportSocket", cluster.originate && encodeOriginateTls(cluster.originate)),
+    ...given("transportSocket", encodeOwnSocket(cluster)),
     ...given("transportSocketMatches", cluster.tls && encodeSockets(cluster)),
     metadata: encodeMetadata(cluster),
     ...given("typedExtensionProtocolOptions", encodeProtocol(cluster.protocol)),
@@ -90,10 +93,9 @@ export function decodeCluster(resource: EncodedResource): Cluster {
     balancer: decodeBalancer(message, textAt(own, "balancer"), path),
     ...given("slowStart", decodeSlowStart(message)),
     ...given("tls", meshTls && decodeUpstreamTls(meshTls.transportSocket, tlsPath)),
-    ...given(
-      "originate",
-      message.transportSocket &&
-        decodeOriginateTls(message.transportSocket, `${path}.transport_socket`),
+    ...decodeOwnSocket(
+      message.transportSocket ?? socketOf(message, plainSocket),
+      `${path}.transport_socket`,
     ),
     circuitBreakers: decodeBreakers(message.circuitBreakers?.thresholds?.[0]),
     ...(message.commonLbConfig?.localityWeightedLbConfig === undefined
@@ -223,7 +225,31 @@ function decodeBudget(budget: wire.RetryBudget | undefined): CircuitBreakers["re
   );
 }
 
-function encodeSockets({ tls, originate }: Cluster): wire.TransportSocketMatch[] {
+/** What an endpoint is spoken to by that fits no match. */
+function encodeOwnSocket({
+  tls,
+  originate,
+  proxyProtocol,
+}: Cluster): wire.TransportSocket | undefined {
+  if (originate !== undefined) return encodeOriginateTls(originate);
+  return tls === undefined ? proxyProtocol && encodeWriting(proxyProtocol) : undefined;
+}
+
+function decodeOwnSocket(
+  socket: wire.TransportSocket | undefined,
+  path: string,
+): Pick<Cluster, "originate" | "proxyProtocol"> {
+  const proxyProtocol = decodeWriting(socket, path);
+  if (proxyProtocol !== undefined) return { proxyProtocol };
+  if (socket === undefined || isPacked(socket.typedConfig, RawBuffer)) return {};
+  return { originate: decodeOriginateTls(socket, path) };
+}
+
+function socketOf(message: wire.Cluster, match: string): wire.TransportSocket | undefined {
+  return (message.transportSocketMatches ?? []).find(({ name }) => name === match)?.transportSocket;
+}
+
+function encodeSockets({ tls, originate, proxyProtocol }: Cluster): wire.TransportSocketMatch[] {
   const mesh = tls && {
     name: meshSocket,
     match: encodeStruct({ tlsMode: "istio" }),
@@ -234,12 +260,12 @@ function encodeSockets({ tls, originate }: Cluster): wire.TransportSocketMatch[]
   return [
     mesh,
     {
-      name: "tlsMode-disabled",
+      name: plainSocket,
       match: encodeStruct({}),
-      transportSocket: {
-        name: "envoy.transport_sockets.raw_buffer",
-        typedConfig: pack(RawBuffer, {}),
-      },
+      transportSocket:
+        proxyProtocol === undefined
+          ? { name: "envoy.transport_sockets.raw_buffer", typedConfig: pack(RawBuffer, {}) }
+          : encodeWriting(proxyProtocol),
     },
   ];
 }

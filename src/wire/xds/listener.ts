@@ -17,6 +17,7 @@ import {
   TrafficDirection,
 } from "./gen/messages.ts";
 import { decodeFilters, encodeFilters } from "./network-filter.ts";
+import { decodeReading, encodeReading } from "./proxy-protocol.ts";
 import type { EncodedResource } from "./resources.ts";
 import { decodeResource, encodeResource, typeUrls } from "./resources.ts";
 import { decodeDownstreamTls, encodeDownstreamTls } from "./tls.ts";
@@ -58,6 +59,10 @@ export function decodeListener(resource: EncodedResource): Listener {
     address: required(socket?.address, `${path}.address.socket_address.address`),
     port: socket?.portValue ?? 0,
     bindToPort: wrappedBool(message.bindToPort, true),
+    ...given(
+      "proxyProtocol",
+      decodeReading(message.listenerFilters ?? [], `${path}.listener_filters`),
+    ),
     useOriginalDestination:
       wrappedBool(message.useOriginalDst, false) ||
       (message.listenerFilters ?? []).some((filter) => filter.name === originalDstName),
@@ -80,6 +85,7 @@ function decodeDirection(value: number | undefined, path: string): Listener["dir
 function listenerFilters(listener: Listener): wire.ListenerFilter[] {
   const matches = listener.filterChains.map((chain) => chain.match);
   const filters: wire.ListenerFilter[] = [];
+  if (listener.proxyProtocol !== undefined) filters.push(encodeReading(listener.proxyProtocol));
   if (listener.useOriginalDestination && listener.direction === "inbound") {
     filters.push({ name: originalDstName, typedConfig: pack(OriginalDst, {}) });
   }

@@ -250,6 +250,11 @@ export type TlsInspector = Readonly<Record<never, never>>;
 /** envoy.extensions.filters.listener.http_inspector.v3.HttpInspector */
 export type HttpInspector = Readonly<Record<never, never>>;
 
+/** envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol */
+export interface ProxyProtocol {
+  readonly allowRequestsWithoutProxyProtocol?: boolean | undefined;
+}
+
 /** envoy.extensions.filters.listener.original_dst.v3.OriginalDst */
 export type OriginalDst = Readonly<Record<never, never>>;
 
@@ -856,6 +861,17 @@ export interface LbEndpoint {
 /** envoy.config.endpoint.v3.Endpoint */
 export interface EnvoyEndpoint {
   readonly address?: Address | undefined;
+}
+
+/** envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport */
+export interface UpstreamProxyProtocol {
+  readonly config?: ProxyProtocolConfig | undefined;
+  readonly transportSocket?: TransportSocket | undefined;
+}
+
+/** envoy.config.core.v3.ProxyProtocolConfig */
+export interface ProxyProtocolConfig {
+  readonly version?: number | undefined;
 }
 
 /** envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer */

@@ -80,6 +80,12 @@ export const RbacAction = {
   LOG: 2,
 } as const;
 
+/** envoy.config.core.v3.ProxyProtocolConfig.Version */
+export const ProxyProtocolVersion = {
+  V1: 0,
+  V2: 1,
+} as const;
+
 /** envoy.config.core.v3.RequestMethod */
 export const RequestMethod = {
   METHOD_UNSPECIFIED: 0,
@@ -346,6 +352,10 @@ export const TlsInspector: MessageType<t.TlsInspector> = message("envoy.extensio
 
 export const HttpInspector: MessageType<t.HttpInspector> = message("envoy.extensions.filters.listener.http_inspector.v3.HttpInspector", [
 
+]);
+
+export const ProxyProtocol: MessageType<t.ProxyProtocol> = message("envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol", [
+  [2, "allowRequestsWithoutProxyProtocol", "bool", "plain"],
 ]);
 
 export const OriginalDst: MessageType<t.OriginalDst> = message("envoy.extensions.filters.listener.original_dst.v3.OriginalDst", [
@@ -883,6 +893,15 @@ export const LbEndpoint: MessageType<t.LbEndpoint> = message("envoy.config.endpo
 
 export const EnvoyEndpoint: MessageType<t.EnvoyEndpoint> = message("envoy.config.endpoint.v3.Endpoint", [
   [1, "address", "message", "optional", () => Address],
+]);
+
+export const UpstreamProxyProtocol: MessageType<t.UpstreamProxyProtocol> = message("envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport", [
+  [1, "config", "message", "optional", () => ProxyProtocolConfig],
+  [2, "transportSocket", "message", "optional", () => TransportSocket],
+]);
+
+export const ProxyProtocolConfig: MessageType<t.ProxyProtocolConfig> = message("envoy.config.core.v3.ProxyProtocolConfig", [
+  [1, "version", "enum", "plain"],
 ]);
 
 export const RawBuffer: MessageType<t.RawBuffer> = message("envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer", [
