@@ -219,6 +219,8 @@ export interface Cors {
 export interface WeightedCluster {
   readonly cluster: string;
   readonly weight: number;
+  /** In the place of the route's own. */
+  readonly hostRewrite?: string;
   readonly requestHeaders?: HeaderEdit;
   readonly responseHeaders?: HeaderEdit;
 }

@@ -64,7 +64,7 @@ const headerEdit: fc.Arbitrary<HeaderEdit> = fc
 const edits = { requestHeaders: headerEdit, responseHeaders: headerEdit };
 
 const weighted: fc.Arbitrary<WeightedCluster> = fc.record(
-  { cluster: name, weight: fc.integer({ min: 0, max: 100 }), ...edits },
+  { cluster: name, weight: fc.integer({ min: 0, max: 100 }), hostRewrite: name, ...edits },
   { requiredKeys: ["cluster", "weight"] },
 );
 const plainWeighted = fc.record({ cluster: name, weight: fc.integer({ min: 1, max: 100 }) });

@@ -131,8 +131,22 @@ function actionOf(context: ProxyContext, rule: HttpRoute, place: Place): RouteAc
     ...rewriteOf(rule.rewrite),
     ...(hash.length === 0 ? {} : { hash }),
     ...(mirrors.length === 0 ? {} : { mirrors }),
-    ...(rule.rewrite?.authority === undefined ? {} : { hostRewrite: rule.rewrite.authority }),
+    ...hostRewriteOf(rule.rewrite?.authority ?? hostIn(rule.headers)),
   };
+}
+
+/** Host is no field like others: Istio makes a rewrite of it, and an Envoy takes no edit of it. */
+function hostIn(headers: HttpRoute["headers"]): string | undefined {
+  const { set = {}, add = {} } = headers?.request ?? {};
+  return [...Object.entries(set), ...Object.entries(add)].find(([name]) => isHost(name))?.[1];
+}
+
+function isHost(name: string): boolean {
+  return name.toLowerCase() === "host" || name === ":authority";
+}
+
+function hostRewriteOf(host: string | undefined): { readonly hostRewrite?: string } {
+  return host === undefined ? {} : { hostRewrite: host };
 }
 
 function rewriteOf(
@@ -175,7 +189,7 @@ function clustersOf(
     if (weight === 0) return [];
     const path = `${place.path}.route[${index}].destination`;
     const cluster = destinationCluster(context, to.destination, { ...place, path });
-    return [{ cluster, weight, ...editsOf(to.headers) }];
+    return [{ cluster, weight, ...hostRewriteOf(hostIn(to.headers)), ...editsOf(to.headers) }];
   });
 }
 
@@ -217,9 +231,11 @@ function editsOf(headers: HttpRoute["headers"]): Edits {
 }
 
 function editOf(operations: HeaderOperations | undefined): HeaderEdit | undefined {
-  const set = Object.entries(operations?.set ?? {});
-  const add = Object.entries(operations?.add ?? {});
-  const remove = operations?.remove ?? [];
+  const edited = (fields: HeaderOperations["set"]) =>
+    Object.entries(fields ?? {}).filter(([name]) => !isHost(name));
+  const set = edited(operations?.set);
+  const add = edited(operations?.add);
+  const remove = (operations?.remove ?? []).filter((name) => !isHost(name));
   return set.length + add.length + remove.length === 0 ? undefined : { set, add, remove };
 }
 

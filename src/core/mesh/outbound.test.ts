@@ -328,6 +328,21 @@ describe("a VirtualService", () => {
     });
   });
 
+  test("rewrites the host where headers set it, which an Envoy takes for no edit", () => {
+    const world = both(`
+    - headers: { request: { set: { Host: rule.test, a: b }, remove: [host] } }
+      route:
+      - { destination: { host: cart }, weight: 50, headers: { request: { set: { host: own.test } } } }
+      - { destination: { host: cart }, weight: 50 }`);
+    const { value } = compileFor(world, "shop/web");
+    const { route } = walkOutbound(value, expanded({ path: "/" }));
+    assert.ok(route?.action.kind === "forward");
+    assert.equal(route.action.hostRewrite, "rule.test");
+    assert.deepEqual(route.requestHeaders, { set: [["a", "b"]], add: [], remove: [] });
+    const hosts = route.action.clusters.map(({ hostRewrite }) => hostRewrite);
+    assert.deepEqual(hosts, ["own.test", undefined]);
+  });
+
   test("shares with origins, rewrites by expression, and redirects by prefix", () => {
     const world = both(`
     - match: [{ uri: { prefix: /old } }]

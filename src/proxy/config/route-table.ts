@@ -6,6 +6,7 @@
 
 import type {
   Cluster,
+  HeaderEdit,
   Route,
   RouteConfig,
   RouteMatch,
@@ -147,7 +148,13 @@ function destinationOf(route: Route, to: WeightedCluster, clusters: FindCluster)
     weight: to.weight,
     cluster: clusters(to.cluster),
     // Envoy evaluates the cluster's edits before the route's.
-    requestEdit: compileEdits([to.requestHeaders, route.requestHeaders]),
+    requestEdit: compileEdits([to.requestHeaders, hostEdit(to), route.requestHeaders]),
     responseEdit: compileEdits([to.responseHeaders, route.responseHeaders]),
   };
+}
+
+function hostEdit({ hostRewrite }: WeightedCluster): HeaderEdit | undefined {
+  return hostRewrite === undefined
+    ? undefined
+    : { set: [["host", hostRewrite]], add: [], remove: [] };
 }

@@ -64,6 +64,7 @@ function encodeForward(action: Forward): wire.RouteAction {
     only !== undefined &&
     others.length === 0 &&
     only.weight === 100 &&
+    only.hostRewrite === undefined &&
     only.requestHeaders === undefined &&
     only.responseHeaders === undefined;
   return {
@@ -151,13 +152,19 @@ function decodeRegexRewrite(
 }
 
 function encodeWeighted(cluster: WeightedCluster): wire.ClusterWeight {
-  return { name: cluster.cluster, weight: { value: cluster.weight }, ...encodeEdits(cluster) };
+  return {
+    name: cluster.cluster,
+    weight: { value: cluster.weight },
+    ...given("hostRewriteLiteral", cluster.hostRewrite),
+    ...encodeEdits(cluster),
+  };
 }
 
 function decodeWeighted(cluster: wire.ClusterWeight, path: string): WeightedCluster {
   return {
     cluster: required(cluster.name, `${path}.name`),
     weight: wrappedNumber(cluster.weight, 0),
+    ...given("hostRewrite", cluster.hostRewriteLiteral),
     ...decodeEdits(cluster, path),
   };
 }

@@ -231,6 +231,7 @@ export const cases: readonly Case[] = [
   open("groups of an expression swapped", "rewrite.test", "/swap/a/b?x=/swap/c/d"),
   open("every match of an expression replaced", "rewrite.test", "/every/one"),
   open("the host rewritten", "rewrite.test", "/host"),
+  open("the host rewritten by the chosen cluster", "host.test", "/"),
   open("a redirect to another host", "redirect.test", "/host?a=1"),
   open("a redirect to another path", "redirect.test", "/path?a=1"),
   open("a redirect of a prefix", "redirect.test", "/old/x?a=1"),

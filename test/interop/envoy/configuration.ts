@@ -353,6 +353,21 @@ const hosts: readonly VirtualHost[] = [
     ),
     to("host", { path: exact("/host") }, { action: forward("app", { hostRewrite: "new.test" }) }),
   ),
+  host(
+    "host.test",
+    to(
+      "cluster",
+      {},
+      {
+        action: forward("app", {
+          clusters: [
+            { cluster: "app", weight: 0, hostRewrite: "never.test" },
+            { cluster: "other", weight: 100, hostRewrite: "own.test" },
+          ],
+        }),
+      },
+    ),
+  ),
   host("redirect.test", ...redirects),
   host(
     "respond.test",

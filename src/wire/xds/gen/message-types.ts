@@ -555,6 +555,7 @@ export interface WeightedCluster {
 export interface ClusterWeight {
   readonly name?: string | undefined;
   readonly weight?: UInt32Value | undefined;
+  readonly hostRewriteLiteral?: string | undefined;
   readonly requestHeadersToAdd?: readonly HeaderValueOption[] | undefined;
   readonly requestHeadersToRemove?: readonly string[] | undefined;
   readonly responseHeadersToAdd?: readonly HeaderValueOption[] | undefined;

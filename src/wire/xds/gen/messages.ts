@@ -621,6 +621,7 @@ export const WeightedCluster: MessageType<t.WeightedCluster> = message("envoy.co
 export const ClusterWeight: MessageType<t.ClusterWeight> = message("envoy.config.route.v3.WeightedCluster.ClusterWeight", [
   [1, "name", "string", "plain"],
   [2, "weight", "message", "optional", () => UInt32Value],
+  [11, "hostRewriteLiteral", "string", "optional"],
   [4, "requestHeadersToAdd", "message", "many", () => HeaderValueOption],
   [9, "requestHeadersToRemove", "string", "many"],
   [5, "responseHeadersToAdd", "message", "many", () => HeaderValueOption],
