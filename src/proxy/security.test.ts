@@ -88,6 +88,23 @@ const allowWeb: Rbac = {
 };
 
 describe("mutual TLS", () => {
+  test("is spoken to an original destination, too, where its cluster has it", async () => {
+    await using harness = new Harness();
+    const ca = await createMeshCa();
+    const original = cluster("cart", {
+      discovery: { kind: "original-destination" },
+      tls: upstreamTls(identity("cart")),
+    });
+    const { tables } = await harness.sidecar(
+      { destination: () => undefined },
+      { clusters: [original, passthrough] },
+      { secrets: await ca.secrets(identity("web")) },
+    );
+    const toward = (name: string) =>
+      tables.clusters.get(name)?.pick("192.0.2.7", 80, undefined)?.isOfMesh;
+    assert.deepEqual([toward("cart"), toward("PassthroughCluster")], [true, false]);
+  });
+
   test("is refused to whoever has no certificate, one of another authority or of another trust domain", async () => {
     await using harness = new Harness();
     const ca = await createMeshCa();

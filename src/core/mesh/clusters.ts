@@ -9,7 +9,7 @@
  * endpoints.
  */
 
-import type { DestinationRule, TrafficPolicy } from "../../api/istio/networking.ts";
+import type { DestinationRule } from "../../api/istio/networking.ts";
 import type { Diagnostic } from "../../base/compiled.ts";
 import { spiffeId, trustDomain } from "../../model/names.ts";
 import type { Cluster, ClusterEndpoints, Endpoint, UpstreamTls } from "../../model/proxy-config.ts";
@@ -17,7 +17,7 @@ import { type Labels, matchesLabels } from "../registry/selector.ts";
 import { namespaceOf } from "../registry/workloads.ts";
 import type { World } from "../registry/world.ts";
 import { anywhere, type ClientPlace } from "./client-place.ts";
-import { ruleFor, type Subset } from "./destination-rules.ts";
+import { policyOfPort, ruleFor, type Subset } from "./destination-rules.ts";
 import { healthCheckFor } from "./health-check.ts";
 import { arrange, arrangementFor, isLocalityWeighted } from "./locality.ts";
 import { memoizedByKinds } from "./memo.ts";
@@ -109,7 +109,7 @@ function makeAll(world: World, clientNamespace: string, place: ClientPlace): Out
       ruleNamespace: object === undefined ? clientNamespace : namespaceOf(object),
     };
     const secured = (subset: Subset, port: MeshPort): SecuredSubset => {
-      const policy = policyOfPort(subset.policy, port);
+      const policy = policyOfPort(subset.policy, port.port);
       const security = clientSecurity(policy, asker, service, port);
       if (security.kind === "unable" && object !== undefined) {
         notes.push(unableNote(object, security, service));
@@ -163,14 +163,6 @@ interface SecuredSubset extends Subset {
   readonly security: ClientSecurity;
 }
 
-/** What is said of a port holds in the place of what is said of the host, field for field absent or not (Istio's). */
-function policyOfPort(
-  policy: TrafficPolicy | undefined,
-  { port }: MeshPort,
-): TrafficPolicy | undefined {
-  return policy?.portLevelSettings?.find((level) => level.port?.number === port) ?? policy;
-}
-
 function clusterOf(
   service: MeshService,
   port: MeshPort,
@@ -179,13 +171,17 @@ function clusterOf(
 ): Cluster {
   const name = subset.name === "" ? undefined : subset.name;
   const arrangement = arrangementFor(subset.policy, service, place);
+  const settings = trafficSettings(subset.policy);
+  // Whether an original destination takes mesh TLS is not known: it is spoken only where it is demanded.
+  const isPlain =
+    settings.discovery.kind === "original-destination" && subset.security.kind === "auto";
   return {
     name: outboundCluster(port.port, name, service.host),
     direction: "outbound",
-    ...trafficSettings(subset.policy),
+    ...settings,
     ...(isLocalityWeighted(arrangement) ? { isLocalityWeighted: true } : {}),
     ...clusterProtocol(port.protocol),
-    ...tlsOf(service, port, name, subset.security),
+    ...(isPlain ? {} : tlsOf(service, port, name, subset.security)),
     service: {
       namespace: service.namespace,
       name: service.name,

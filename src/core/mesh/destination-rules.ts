@@ -30,6 +30,14 @@ export interface Subset {
   readonly policy: TrafficPolicy | undefined;
 }
 
+/** What is said of a port holds in the place of what is said of the host, field for field absent or not (Istio's). */
+export function policyOfPort(
+  policy: TrafficPolicy | undefined,
+  port: number,
+): TrafficPolicy | undefined {
+  return policy?.portLevelSettings?.find((level) => level.port?.number === port) ?? policy;
+}
+
 /** Undefined: nobody says anything, the defaults hold. */
 export function ruleFor(
   world: World,

@@ -10,7 +10,7 @@ import type { HashKey } from "../../model/proxy-config.ts";
 import { namespaceOf } from "../registry/workloads.ts";
 import { missingSubset } from "./clusters.ts";
 import type { ProxyContext } from "./context.ts";
-import { ruleFor } from "./destination-rules.ts";
+import { policyOfPort, ruleFor } from "./destination-rules.ts";
 import { resolveHost } from "./host.ts";
 import { outboundCluster } from "./names.ts";
 import { type MeshPort, type MeshService, serviceOfHost } from "./services.ts";
@@ -31,10 +31,7 @@ export function destinationCluster(
 ): string {
   const host = resolveHost(destination.host, namespaceOf(place.rules));
   const service = serviceOfHost(context.world, host);
-  const portNumber =
-    destination.port?.number ??
-    (service?.ports.length === 1 ? service.ports[0]?.port : undefined) ??
-    place.listenPort;
+  const portNumber = portOf(destination, service, place);
   const name = outboundCluster(portNumber, destination.subset, host);
   if (service === undefined) {
     note(context, place, "HEDDLE0101", "host", `${destination.host} is not a Service`);
@@ -52,16 +49,28 @@ export function destinationCluster(
   return name;
 }
 
+/** Its own; else the only one that the Service has; else the one that the request was sent to. */
+function portOf(
+  { port }: Destination,
+  service: MeshService | undefined,
+  { listenPort }: Pick<DestinationPlace, "listenPort">,
+): number {
+  const [only, second] = service?.ports ?? [];
+  return port?.number ?? (second === undefined ? only?.port : undefined) ?? listenPort;
+}
+
 /** What consistent hashing goes by at this destination: its DestinationRule's, or its subset's own. */
 export function hashOf(
   context: ProxyContext,
-  { host, subset }: Destination,
-  place: Pick<DestinationPlace, "rules">,
+  destination: Destination,
+  place: Pick<DestinationPlace, "rules" | "listenPort">,
 ): readonly HashKey[] {
+  const { host, subset } = destination;
   const service = serviceOfHost(context.world, resolveHost(host, namespaceOf(place.rules)));
   const rule = service && ruleFor(context.world, context.namespace, service);
   const named = rule?.subsets.find(({ name }) => name === subset);
-  return hashKeys(named === undefined ? rule?.policy : named.policy);
+  const { policy } = named ?? rule ?? {};
+  return hashKeys(policyOfPort(policy, portOf(destination, service, place)));
 }
 
 function requireSubset(

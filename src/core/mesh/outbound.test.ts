@@ -715,6 +715,12 @@ spec: { host: cart, trafficPolicy: { loadBalancer: { consistentHash: ${hash} } }
       hashing("{ httpCookie: { name: sid, ttl: 0s }, maglev: { tableSize: 251 } }"),
       [{ kind: "maglev", tableSize: 251 }, [{ kind: "cookie", name: "sid", ttlMs: 0 }]],
     );
+    assert.deepEqual(
+      hashing(
+        "{ useSourceIp: true } }, portLevelSettings: [{ port: { number: 80 }, loadBalancer: { consistentHash: { httpHeaderName: x-port } } }], tls: { mode: DISABLE",
+      ),
+      [{ kind: "ring-hash", minimumRingSize: 1_024 }, [{ kind: "header", name: "x-port" }]],
+    );
     assert.deepEqual(hashing("{ useSourceIp: true, ringHash: { minimumRingSize: 9 } }"), [
       { kind: "ring-hash", minimumRingSize: 9 },
       [{ kind: "source-ip" }],
@@ -733,6 +739,14 @@ spec: { host: cart, trafficPolicy: { loadBalancer: { consistentHash: ${hash} } }
       on.endpoints?.map(({ tls }) => tls),
       [true, true],
     );
+  });
+
+  test("with PASSTHROUGH speaks mesh TLS only where it is demanded: what the destination takes is not known", () => {
+    const tlsWith = (more: string) =>
+      clusterWith(`{ host: cart, trafficPolicy: { loadBalancer: { simple: PASSTHROUGH }${more} } }`)
+        .cluster?.tls;
+    assert.equal(tlsWith(""), undefined);
+    assert.notEqual(tlsWith(", tls: { mode: ISTIO_MUTUAL }"), undefined);
   });
 
   test("with SIMPLE or MUTUAL speaks the endpoints' own TLS, by whatever names they are to have", () => {

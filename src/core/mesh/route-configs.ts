@@ -11,7 +11,7 @@ import type { Route, RouteConfig, VirtualHost } from "../../model/proxy-config.t
 import { compareText } from "../registry/world.ts";
 import { endpointCluster, visibleServices } from "./clusters.ts";
 import type { ProxyContext } from "./context.ts";
-import { ruleFor } from "./destination-rules.ts";
+import { policyOfPort, ruleFor } from "./destination-rules.ts";
 import { resolveHost } from "./host.ts";
 import { defaultRoute, httpRoutes } from "./http-routes.ts";
 import { endpointHost, outboundCluster, passthroughCluster } from "./names.ts";
@@ -84,7 +84,7 @@ function serviceRoutes(
   if (rules?.spec.http !== undefined) return httpRoutes(context, rules, port.port);
   const rule = ruleFor(context.world, context.namespace, service);
   const cluster = outboundCluster(port.port, undefined, service.host);
-  return [defaultRoute(cluster, hashKeys(rule?.policy))];
+  return [defaultRoute(cluster, hashKeys(policyOfPort(rule?.policy, port.port)))];
 }
 
 /** Pods of a headless Service by their own names, so that a member of a StatefulSet is reached and not just any. */

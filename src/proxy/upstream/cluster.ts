@@ -259,10 +259,11 @@ export class ClusterRuntime {
   }
 
   #originalHost(address: string, port: number): Host {
-    const key = `${address}:${port}:false`;
+    const endpoint = { address, port, weight: 1, tls: this.security.mesh !== undefined };
+    const key = keyOf(endpoint);
     const known = this.#hosts.get(key);
     if (known !== undefined) return known;
-    const host = new Host(this, { address, port, weight: 1, tls: false });
+    const host = new Host(this, endpoint);
     this.#hosts.set(key, host);
     return host;
   }
@@ -270,7 +271,7 @@ export class ClusterRuntime {
   /** Forgets an original destination that has no connection any more. */
   onHostUnused(host: Host): void {
     if (this.config.discovery.kind !== "original-destination" || host.active > 0) return;
-    const key = `${host.address}:${host.port}:false`;
+    const key = keyOf(host.endpoint);
     if (this.#hosts.get(key) === host) this.#hosts.delete(key);
   }
 
@@ -320,7 +321,8 @@ export class ClusterRuntime {
   }
 
   sweep(now: number): void {
-    const since = now - (this.config.idleTimeoutMs ?? this.environment.limits.upstreamIdleMs);
+    const idleMs = this.config.idleTimeoutMs ?? this.environment.limits.upstreamIdleMs;
+    const since = now - (idleMs === 0 ? Infinity : idleMs); // 0: never, as with Envoy
     for (const host of this.#hosts.values()) {
       host.sweep(since);
       if (host.connections === 0) this.onHostUnused(host);
