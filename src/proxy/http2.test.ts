@@ -99,6 +99,18 @@ describe("a client of HTTP/2", () => {
     assert.equal(app.sessions.length, 1);
   });
 
+  test("gets a fresh connection where the old one has carried as much as it may", async () => {
+    await using harness = new Harness();
+    const app = await http2App(harness, echo);
+    const { port, sidecar } = await toApp(harness, app.port, "http/2");
+    const runtime = sidecar.tables.clusters.get("app");
+    assert(runtime !== undefined);
+    runtime.config = { ...runtime.config, maxRequestsPerConnection: 2 };
+    const client = new Http2Client(harness, port);
+    for (let i = 0; i < 5; i++) assert.equal((await client.request({})).headers[":status"], 200);
+    assert.equal(app.sessions.length, 3);
+  });
+
   test("gets as many connections as the application's limit on streams asks for", async () => {
     await using harness = new Harness();
     const held: ServerHttp2Stream[] = [];

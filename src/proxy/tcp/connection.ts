@@ -11,7 +11,7 @@ import type { TcpChain } from "../config/tables.ts";
 import type { LiveConnection } from "../listen/connections.ts";
 import type { Runtime } from "../listen/runtime.ts";
 import type { Peer } from "../peer.ts";
-import type { ResponseFlag } from "../stack/outcome.ts";
+import { type ResponseFlag, replyFor } from "../stack/outcome.ts";
 import { hashText } from "../upstream/balancer/hash.ts";
 import type { ClusterRuntime } from "../upstream/cluster.ts";
 import type { Host } from "../upstream/host.ts";
@@ -92,7 +92,7 @@ export class TcpConnection implements Reader, LiveConnection {
       (failure) => {
         if (this.#isOver) return;
         if (failure === "connect-failure" && this.#tried.length < maxTries) this.#try(cluster);
-        else this.#reachNobody(cluster, "UF", failure);
+        else this.#reachNobody(cluster, replyFor(failure).flag, failure);
       },
       peer,
     );

@@ -41,6 +41,8 @@ export class Http2Upstream implements Reader, Http2Events<UpstreamStream> {
   idleSince = 0;
   #waiting: ((isReady: boolean) => void)[] = [];
   #isIntroduced = false;
+  /** Exchanges that it was given. */
+  #served = 0;
 
   constructor(host: Host, open: (reader: Reader) => Transport) {
     this.host = host;
@@ -94,8 +96,13 @@ export class Http2Upstream implements Reader, Http2Events<UpstreamStream> {
   }
 
   start(exchange: Exchange): void {
+    this.#served++;
     exchange.onConnection(new UpstreamStream(this));
     this.isReused = true;
+    const { maxRequestsPerConnection } = this.host.cluster.config;
+    if (maxRequestsPerConnection !== undefined && this.#served >= maxRequestsPerConnection) {
+      this.drain();
+    }
   }
 
   // ---- Reader ----------------------------------------------------------------------------------

@@ -148,6 +148,13 @@ describe("a picker over priorities", () => {
     );
   });
 
+  test("in panic uses everybody of a priority, whatever its localities' weights", () => {
+    const hosts = [0, 1].map((index) => new TestHost(index, 0, `zone-${index}`, 100 * index));
+    for (const host of hosts) host.isUsable = false;
+    const counts = picks(hosts, { isLocalityWeighted: true, panicPercent: 50 });
+    near(counts(({ locality }) => locality)["zone-0"], 5_000);
+  });
+
   test("picks nobody where nobody may be used", () => {
     const hosts = [new TestHost(1, 0), new TestHost(2, 1)];
     for (const host of hosts) host.isUsable = false;

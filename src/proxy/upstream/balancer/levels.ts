@@ -104,11 +104,12 @@ function withinLevel<H extends Placed>(
   { isLocalityWeighted, overprovisioningPercent }: Levelling,
   random: Random,
 ): Picker<H> {
-  const chosen = (all: readonly H[]): readonly H[] => (panics ? all : usableOf(all));
-  if (!isLocalityWeighted) return createPicker(policy, chosen(members), random);
+  // In panic nobody can tell which locality is well, and shares play no part (Envoy's rule).
+  if (panics) return createPicker(policy, members, random);
+  if (!isLocalityWeighted) return createPicker(policy, usableOf(members), random);
   const localities = [...Map.groupBy(members, ({ locality }) => locality).values()];
   const choices = localities.map((inIt) => {
-    const usable = chosen(inIt);
+    const usable = usableOf(inIt);
     const health = healthOf({ usable: usable.length, total: inIt.length }, overprovisioningPercent);
     return {
       weight: (inIt[0]?.localityWeight ?? 0) * health,
