@@ -10,8 +10,9 @@ import type { Finding, NetworkCheck } from "../model/network-check.ts";
 import { apiError } from "../rpc/api-error.ts";
 import type { HttpTransport } from "../rpc/http-transport.ts";
 
-/** A forecast for later than that says nothing that anybody acts on. */
+/** A forecast for later, or of a table that is as good as empty, says nothing that anybody acts on. */
 const soonSeconds = 86_400;
+const leastShare = 0.05;
 
 export async function checkNetwork(transport: HttpTransport): Promise<NetworkCheck> {
   const answer = await transport.send({ method: "POST", path: "/heddle/v1/network-checks" });
@@ -34,6 +35,7 @@ export function renderNetworkCheck(check: NetworkCheck): string {
   return [
     ...check.findings.map(renderFinding),
     renderScope(check),
+    ...check.unjudged.map((what) => `  not judged: ${what}`),
     ...renderConnections(check),
   ].join("\n");
 }
@@ -58,7 +60,8 @@ function renderScope({ nodes, probed, paths, tookMs, findings }: NetworkCheck): 
 function renderConnections({ connections }: NetworkCheck): readonly string[] {
   return connections.map((forecast) => {
     const { node, count, max, full } = forecast;
-    const isGrowing = full?.late !== undefined && full.early < soonSeconds;
+    const isGrowing =
+      full?.late !== undefined && full.early < soonSeconds && count > leastShare * max;
     const trend = isGrowing ? `, full in ${renderSpan(forecast)} at the growth of now` : "";
     return `  ${node}: ${count} of ${max} tracked connections${trend}`;
   });

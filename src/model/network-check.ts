@@ -205,6 +205,8 @@ export interface NetworkCheck {
   readonly paths: number;
   readonly probed: number;
   readonly findings: readonly Finding[];
+  /** What could not be judged, as sentences that begin with the node. */
+  readonly unjudged: readonly string[];
   readonly connections: readonly ConnectionForecast[];
 }
 

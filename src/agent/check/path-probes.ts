@@ -75,7 +75,9 @@ export class PathProbes {
     return Promise.all(ways.map((way) => this.#probe(way, ports.get(way.peer))));
   }
 
+  /** All that has come by now. */
   heard(): readonly HeardProbes[] {
+    if (!this.#ended.signal.aborted) this.#takeAll();
     return [...this.#heard.values()];
   }
 
@@ -211,9 +213,13 @@ export class PathProbes {
   async #listen(): Promise<void> {
     const { signal } = this.#ended;
     while (!signal.aborted) {
-      for (const sender of this.#senders.values()) this.#take(sender);
+      this.#takeAll();
       await this.#clock.sleep(pollMs, signal).catch(() => undefined);
     }
+  }
+
+  #takeAll(): void {
+    for (const sender of this.#senders.values()) this.#take(sender);
   }
 
   #take({ family, isBound, echoes, datagrams }: Sender): void {

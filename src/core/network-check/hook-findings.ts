@@ -80,8 +80,8 @@ function finding(
   const place = `table ${family} ${table}, chain ${inChain ?? chain}`;
   const [peer, another] = peers;
   const pairOf = (): readonly string[] => {
-    const [pair] = lost;
-    if (pair !== undefined) return pair;
+    const [pair, ...more] = new Map(lost.map((each) => [each.join(), each])).values();
+    if (pair !== undefined && more.length === 0) return pair;
     if (peer === undefined || another !== undefined) return [node.name];
     const isIncoming = traffics.every((each) => /-in$/.test(each));
     return isIncoming ? [peer, node.name] : [node.name, peer];

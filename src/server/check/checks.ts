@@ -153,6 +153,9 @@ export class NetworkChecks {
       paths: paths.filter(hasArrived).length,
       probed: paths.length,
       findings: findingsOf({ nodes, ...(mtu === undefined ? {} : { networkMtu: mtu }) }),
+      unjudged: nodes.flatMap(({ name, evidence: seen }) =>
+        (seen?.unread ?? []).map((what) => `${name}: ${what}`),
+      ),
       connections: connectionForecasts(nodes),
     };
   }
