@@ -126,6 +126,43 @@ describe("a mirror", () => {
     assert.deepEqual(copied, ["cart-shadow", "/one", "in chunks"]);
   });
 
+  test("gets one copy of a request that was delayed on purpose and tried twice", async () => {
+    await using harness = new Harness();
+    let tries = 0;
+    const app = await harness.app(async (req, res) => {
+      const body = await bodyOf(req);
+      res.writeHead(++tries === 1 ? 503 : 200).end(body);
+    });
+    const copy = await mirror(harness);
+    const retry = {
+      attempts: 1,
+      perTryTimeoutMs: 0,
+      on: ["5xx"],
+      retriableStatusCodes: [],
+      baseBackoffMs: 1,
+      maxBackoffMs: 1,
+    };
+    const mirrors = [{ cluster: "copy", percent: 100 }];
+    const fault = { delay: { percent: 100, fixedMs: 20 } };
+    const { port } = await harness.outbound(
+      [virtualHost(["*"], [route(forward("app", { mirrors, retry }), { fault })])],
+      {
+        clusters: [cluster("app"), cluster("copy")],
+        endpoints: [
+          { cluster: "app", endpoints: [endpoint(app)] },
+          { cluster: "copy", endpoints: [endpoint(copy.port)] },
+        ],
+      },
+    );
+    const answer = await request(port, { method: "POST" }, "kept meanwhile");
+    assert.deepEqual([answer.status, answer.body, tries], [200, "kept meanwhile", 2]);
+    await copy.count(1);
+    assert.deepEqual(
+      copy.seen.map(({ body }) => body),
+      ["kept meanwhile"],
+    );
+  });
+
   test("gets the share that it was given", async () => {
     await using harness = new Harness();
     const app = await harness.app((_, res) => res.end("ok"));

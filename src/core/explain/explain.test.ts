@@ -134,6 +134,38 @@ describe("an allowed request", () => {
     );
   });
 
+  test("says which rate limits it counts towards, and who wants them", () => {
+    const limited = `
+apiVersion: v1
+kind: Service
+metadata: { name: till, namespace: outside, annotations: { heddle.dev/local-rate-limit: '{"requests":5}' } }
+spec: { selector: { app: till }, ports: [{ name: http, port: 80 }] }
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: till-pod, namespace: outside, labels: { app: till } }
+spec: { containers: [{ name: main, image: any }] }
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: till, namespace: outside, annotations: { heddle.dev/local-rate-limit: '{"requests":2,"per":"1m"}' } }
+spec: { hosts: [till], http: [{ route: [{ destination: { host: till } }] }] }
+`;
+    const world = shopWorld(limited);
+    const { steps, branches, verdict } = explain(world, {
+      source: "outsider",
+      destination: "till",
+    });
+    assert.equal(verdict.outcome, "allowed", verdict.sentence);
+    const route = steps.find(({ step }) => step === "route");
+    assert.match(route?.detail ?? "", /; at most 2 in 60000 ms, 2 at once from here$/);
+    const limit = branches[0]?.steps.find(({ step }) => step === "rate limit");
+    assert.equal(limit?.detail, "at most 5 in 1000 ms, 5 at once, of all callers together");
+    assert.deepEqual(limit?.by.map(renderDecider), [
+      'Service outside/till metadata.annotations["heddle.dev/local-rate-limit"]',
+    ]);
+  });
+
   test("says who is nearest, where that counts", () => {
     const places = ["node-1 a", "node-2 b"].map((text) => {
       const [name, zone] = text.split(" ");

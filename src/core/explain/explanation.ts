@@ -53,7 +53,8 @@ export type StepName =
   | "egress policy"
   | "ingress policy"
   | "peer authentication"
-  | "authorization";
+  | "authorization"
+  | "rate limit";
 
 export interface Step {
   readonly step: StepName;

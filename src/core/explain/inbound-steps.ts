@@ -16,6 +16,7 @@ import {
 } from "./authorization-rules.ts";
 import type { BranchVerdict, Candidate, Decider, HttpRequest, Step } from "./explanation.ts";
 import { sidecarOf } from "./pods.ts";
+import { inboundLimit } from "./rate-limit-step.ts";
 import { seenClosed, seenConnectFailure, type Via } from "./seen.ts";
 import { refusal } from "./verdict.ts";
 
@@ -86,7 +87,10 @@ export function inboundSteps(world: World, arrival: Arrival): Reception {
     .flatMap(({ filterChains }) => filterChains)
     .some((chain) => chain.name === walk.chain && chain.filter.kind === "http");
   const authorized = authorization(question, arrival, isHttp);
-  return { ...authorized, steps: [taken, ...authorized.steps] };
+  // Who is not authorized is not counted.
+  const limits =
+    authorized.refusal === undefined ? inboundLimit(world, config, walk.chain, port) : [];
+  return { ...authorized, steps: [taken, ...authorized.steps, ...limits] };
 }
 
 function authorization(

@@ -11,6 +11,7 @@ import { type OutboundWalk, pathAndQuery } from "../mesh/walk.ts";
 import { namespaceOf } from "../registry/workloads.ts";
 import { objectKey, objectsOf } from "../registry/world.ts";
 import type { BranchVerdict, Decider, HttpRequest, Step } from "./explanation.ts";
+import { limitInWords } from "./rate-limit-step.ts";
 import { nearestRoute, placeIn, type RuleMiss, ruleMisses } from "./route-rules.ts";
 import type { Via } from "./seen.ts";
 import { refusal, renderDifference } from "./verdict.ts";
@@ -50,7 +51,8 @@ export function routeStep(asked: SidecarQuestion, walk: OutboundWalk): RouteOutc
     const mirrors = (action.mirrors ?? []).map(
       ({ cluster, percent }) => `; ${percent} % mirrored to ${cluster}`,
     );
-    const detail = `${takes}${mirrors.join("")}`;
+    const limit = route.rateLimit && `; ${limitInWords(route.rateLimit)} from here`;
+    const detail = `${takes}${limit ?? ""}${mirrors.join("")}`;
     return { steps: [{ step: "route", outcome: "pass", by, detail }], by, via };
   }
   const what = action.kind === "redirect" ? "redirects" : "answers by itself";

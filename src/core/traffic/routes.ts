@@ -9,6 +9,7 @@ import type { Service } from "../../api/k8s/core.ts";
 import { serviceHost } from "../../model/names.ts";
 import type { RouteView } from "../../model/observation.ts";
 import type { Route, RouteMatch, StringMatch, WeightedCluster } from "../../model/proxy-config.ts";
+import { limitInWords } from "../explain/rate-limit-step.ts";
 import { anywhere } from "../mesh/client-place.ts";
 import { outboundPart } from "../mesh/outbound-part.ts";
 import { namespaceOf } from "../registry/workloads.ts";
@@ -106,8 +107,7 @@ function valueInWords(match: StringMatch): string {
 function policiesInWords({ action, fault, rateLimit }: Route): readonly string[] {
   const words: string[] = [];
   if (rateLimit !== undefined) {
-    const { tokensPerFill, fillIntervalMs, maxTokens } = rateLimit;
-    words.push(`limits callers to ${tokensPerFill} in ${fillIntervalMs} ms, ${maxTokens} at once`);
+    words.push(`lets through from each caller ${limitInWords(rateLimit)}`);
   }
   if (fault?.delay !== undefined) {
     words.push(`delays ${fault.delay.percent} % by ${fault.delay.fixedMs} ms`);

@@ -7,6 +7,7 @@
 
 import { isIp, isIpv4 } from "../../base/ip.ts";
 import { ipBytes, ipFromBytes } from "../../base/ip-bytes.ts";
+import { encodeUtf8 } from "../../base/utf8.ts";
 
 export type ProxyProtocolVersion = "v1" | "v2";
 
@@ -29,7 +30,7 @@ export type ProxyHeader =
     };
 
 const signature = Uint8Array.of(13, 10, 13, 10, 0, 13, 10, 81, 85, 73, 84, 10);
-const text = ascii("PROXY ");
+const text = encodeUtf8("PROXY ");
 const maxLineBytes = 107; // of version 1, CRLF included
 /** Addresses take 36 at most; the rest is for extensions. */
 const maxBodyBytes = 4_096;
@@ -57,16 +58,12 @@ export function proxyHeader(
 type Ends = Parameters<typeof proxyHeader>[1];
 
 function textHeader(ends: Ends): Uint8Array {
-  if (ends === undefined) return ascii("PROXY UNKNOWN\r\n");
+  if (ends === undefined) return encodeUtf8("PROXY UNKNOWN\r\n");
   const { source, destination } = ends;
   const family = isIpv4(source.address) ? "TCP4" : "TCP6";
-  return ascii(
+  return encodeUtf8(
     `PROXY ${family} ${source.address} ${destination.address} ${source.port} ${destination.port}\r\n`,
   );
-}
-
-function ascii(line: string): Uint8Array {
-  return Uint8Array.from(line, (character) => character.charCodeAt(0));
 }
 
 function binaryHeader(ends: Ends): Uint8Array {
