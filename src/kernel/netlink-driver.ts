@@ -95,7 +95,7 @@ export function openKernelDriver(): KernelDriver {
       inNetns(path, () => {
         const inside = new NftContext();
         try {
-          if (inside.list(`inet ${table}`) !== undefined) inside.run(renderRulesetRemoval(table));
+          if (inside.list(table) !== undefined) inside.run(renderRulesetRemoval(table));
         } finally {
           inside.close();
         }
@@ -105,12 +105,14 @@ export function openKernelDriver(): KernelDriver {
     isNetns: (path) => netnsInode(path) !== undefined,
 
     checkRuleset(ruleset, elements, path) {
-      if (path === undefined) return missingOf(nft, ruleset, elements);
+      if (path === undefined) return missingOf(nft, netfilter, ruleset, elements);
       return inNetns(path, () => {
         const inside = new NftContext();
+        const socket = new NetlinkSocket(NETLINK_NETFILTER);
         try {
-          return missingOf(inside, ruleset, elements);
+          return missingOf(inside, socket, ruleset, elements);
         } finally {
+          socket.close();
           inside.close();
         }
       });

@@ -56,15 +56,21 @@ export class NftContext {
     });
   }
 
-  /** A table's declarations and rules as nft prints them, without elements; undefined where there is no such table. */
+  /**
+   * Declarations and rules of table `inet <table>` as nft prints them, without elements; undefined where there is no such
+   * table. All tables of the family are listed, because for a single one nft 1.0.6 reads all elements as well, only to
+   * leave them out: with 10 000 Services 0.8 s of processor time, for 0.01 s.
+   */
   list(table: string): string | undefined {
     this.#library.setOutputFlags(this.#context, NFT_CTX_OUTPUT_TERSE);
-    const status = this.#library.run(this.#context, `list table ${table}`);
-    return status === 0 ? this.#library.output(this.#context) : undefined;
+    if (this.#library.run(this.#context, "list ruleset inet") !== 0) return undefined;
+    const listing = `\n${this.#library.output(this.#context)}`;
+    const from = listing.indexOf(`\ntable inet ${table} {\n`);
+    return from < 0 ? undefined : listing.slice(from + 1, listing.indexOf("\n}\n", from) + 3);
   }
 
   /**
-   * The same for any listing, on a thread of Node's pool; "" where the kernel refuses. Nothing else may use the context
+   * What any listing command prints, without elements, on a thread of Node's pool; "" where the kernel refuses. Nothing else may use the context
    * meanwhile.
    */
   listInBackground(command: string): Promise<string> {
@@ -76,13 +82,6 @@ export class NftContext {
         resolve(status === 0 ? output : "");
       });
     });
-  }
-
-  /** Whether a set or map of the table has an element of the key. */
-  has(table: string, collection: string, key: string): boolean {
-    const found = this.#library.run(this.#context, `get element ${table} ${collection} { ${key} }`);
-    this.#library.output(this.#context);
-    return found === 0;
   }
 
   /** Like `run`, but the kernel only checks and changes nothing. */

@@ -7,17 +7,19 @@
  */
 
 import type { NftElement, Ruleset } from "../model/node-state.ts";
+import type { NetlinkSocket } from "./netlink-socket.ts";
 import type { NftContext } from "./nftables.ts";
+import { keysIn } from "./ruleset-observe.ts";
 
 /** What is missing, as sentences. */
 export function missingOf(
   nft: NftContext,
+  netfilter: NetlinkSocket,
   ruleset: Ruleset,
   elements: readonly NftElement[],
 ): readonly string[] {
-  const table = `inet ${ruleset.table}`;
-  const listing = nft.list(table);
-  if (listing === undefined) return [`nftables table ${table} is absent`];
+  const listing = nft.list(ruleset.table);
+  if (listing === undefined) return [`nftables table inet ${ruleset.table} is absent`];
   const there = countRules(listing);
   const rules = ruleset.chains.flatMap((chain) => {
     const found = there.get(chain.name);
@@ -27,9 +29,14 @@ export function missingOf(
       ? []
       : [`nftables chain ${chain.name} has ${found} rules, want ${wanted}`];
   });
-  const keys = elements
-    .filter(({ collection, key }) => !nft.has(table, collection, key))
-    .map(({ collection, key }) => `nftables element ${key} of ${collection} is absent`);
+  const keys = [...Map.groupBy(elements, ({ collection }) => collection)].flatMap(
+    ([name, wanted]) => {
+      const found = keysIn(netfilter, ruleset, name);
+      return wanted
+        .filter(({ key }) => found?.has(key) === false)
+        .map(({ key }) => `nftables element ${key} of ${name} is absent`);
+    },
+  );
   return [...rules, ...keys];
 }
 

@@ -19,6 +19,7 @@ import {
   dumpElements,
   rangesOf,
 } from "../wire/netlink/nftables.ts";
+import { ENOENT, SystemCallError } from "./ffi.ts";
 import type { NetlinkSocket } from "./netlink-socket.ts";
 import { inFreshNetns } from "./netns.ts";
 import { NftContext } from "./nftables.ts";
@@ -29,7 +30,7 @@ export function observeRuleset(
   netfilter: NetlinkSocket,
   expected: Ruleset,
 ): Ruleset | undefined {
-  const listing = nft.list(`inet ${expected.table}`);
+  const listing = nft.list(expected.table);
   if (listing === undefined) return undefined;
   const there = blocksOf(listing);
   const wanted = blocksOf(listingOf(expected));
@@ -131,7 +132,7 @@ function listingOf({ table, sets, maps, chains }: Ruleset): string {
         chains,
       };
       scratch.run(renderNewRuleset(bare));
-      return scratch.list(`inet ${table}`) ?? "";
+      return scratch.list(table) ?? "";
     } finally {
       scratch.close();
     }
@@ -176,6 +177,23 @@ function mapContents(netfilter: NetlinkSocket, table: string, map: NftMap): NftM
     }
   }
   return hasAll && wanted === elements.size ? map : { ...declaration, elements };
+}
+
+/** What a set or map of the ruleset has in the kernel, none where it is not there; undefined where that cannot be read. */
+export function keysIn(
+  netfilter: NetlinkSocket,
+  { table, sets, maps }: Ruleset,
+  name: string,
+): ReadonlySet<string> | undefined {
+  const collection = [...sets, ...maps].find((each) => each.name === name);
+  const shape = collection && elementShape(collection.type, collection.flags);
+  if (shape === undefined) return undefined;
+  try {
+    return new Set(dump(netfilter, table, name, shape).map(({ key }) => key));
+  } catch (error) {
+    if (error instanceof SystemCallError && error.errno === ENOENT) return new Set();
+    throw error;
+  }
 }
 
 function dump(

@@ -34,6 +34,8 @@ describe("a node's history", { skip: skipWithoutExecutable }, () => {
   const host = `/run/netns/heddle-test-${process.pid}-h`;
   const model = new Map<string, Running>();
   let namespaces = 0;
+  let cycle = 0;
+  let lastReply = "";
   let agent: ChildProcess;
 
   before(async () => {
@@ -50,7 +52,7 @@ describe("a node's history", { skip: skipWithoutExecutable }, () => {
 
   test(`of ${cycles} random events, seed ${seed}, leaves nothing and mixes up nothing`, async () => {
     const events = [add, add, add, remove, remove, die, killAtRest, killDuringAdd, reboot];
-    for (let cycle = 0; cycle < cycles; cycle++) {
+    for (cycle = 0; cycle < cycles; cycle++) {
       const event = events[Math.floor(random() * events.length)] ?? add;
       await event();
       const addresses = [...model.values()].map(({ address }) => address);
@@ -70,7 +72,7 @@ describe("a node's history", { skip: skipWithoutExecutable }, () => {
     if (pod === undefined) return;
     const netns = freshNetns();
     const address = await cni("ADD", pod, netns);
-    assert.ok(address !== undefined, `ADD of ${pod}`);
+    assert.ok(address !== undefined, `cycle ${cycle}: ADD of ${pod}: ${lastReply}`);
     model.set(pod, { netns, address });
     talkTo(address);
   }
@@ -220,6 +222,7 @@ describe("a node's history", { skip: skipWithoutExecutable }, () => {
     };
     return new Promise((resolve) => {
       const child = execFile(executable, [], { env }, (error, stdout) => {
+        lastReply = stdout;
         const address = stdout === "" ? "" : JSON.parse(stdout).ips?.[0].address.split("/")[0];
         resolve(error === null ? address : undefined);
       });

@@ -10,7 +10,7 @@
  */
 
 import { addressBits, type IpFamily, renderIp, renderIpv4 } from "../../base/ip.ts";
-import { latin1, malformed, viewOf } from "./message.ts";
+import { latin1, malformed } from "./message.ts";
 
 export interface ElementShape {
   readonly key: readonly Field[];
@@ -101,7 +101,7 @@ const protocols: Readonly<Record<number, string>> = { 6: "tcp", 17: "udp", 132: 
 
 const ipv4: Field = {
   bytes: 4,
-  render: (bytes, at) => renderIpv4(viewOf(bytes).getUint32(at)),
+  render: (bytes, at) => renderIpv4(bigEndian32(bytes, at)),
   renderRange: (bytes, at, last) => addressRange("IPv4", bytes, at, last),
 };
 const ipv6: Field = {
@@ -109,16 +109,19 @@ const ipv6: Field = {
   render: (bytes, at) => renderIp({ family: "IPv6", value: bigEndian(bytes, at, 16) }),
   renderRange: (bytes, at, last) => addressRange("IPv6", bytes, at, last),
 };
-const port: Field = { bytes: 2, render: (bytes, at) => `${viewOf(bytes).getUint16(at)}` };
+const port: Field = {
+  bytes: 2,
+  render: (bytes, at) => `${((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0)}`,
+};
 const protocol: Field = {
   bytes: 1,
   render: (bytes, at) => protocols[bytes[at] ?? 0] ?? `${bytes[at]}`,
 };
 const mark: Field = {
   bytes: 4,
-  render: (bytes, at) => `0x${viewOf(bytes).getUint32(at, true).toString(16).padStart(8, "0")}`,
+  render: (bytes, at) => `0x${littleEndian32(bytes, at).toString(16).padStart(8, "0")}`,
 };
-const number: Field = { bytes: 4, render: (bytes, at) => `${viewOf(bytes).getUint32(at, true)}` };
+const number: Field = { bytes: 4, render: (bytes, at) => `${littleEndian32(bytes, at)}` };
 const link: Field = {
   bytes: 16,
   render: (bytes, at) => `"${latin1(bytes.subarray(at, at + 16))}"`,
@@ -148,6 +151,19 @@ function addressRange(family: IpFamily, bytes: Uint8Array, at: number, last: Uin
   return isPrefix
     ? `${text}/${bits - (size.toString(2).length - 1)}`
     : `${text}-${renderIp({ family, value: to })}`;
+}
+
+/** By hand, since a view for each field is half of the time that ten thousands of elements take. */
+function bigEndian32(bytes: Uint8Array, at: number): number {
+  return word(bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]);
+}
+
+function littleEndian32(bytes: Uint8Array, at: number): number {
+  return word(bytes[at + 3], bytes[at + 2], bytes[at + 1], bytes[at]);
+}
+
+function word(a = 0, b = 0, c = 0, d = 0): number {
+  return ((a << 24) | (b << 16) | (c << 8) | d) >>> 0;
 }
 
 function bigEndian(bytes: Uint8Array, at: number, length: number): bigint {
