@@ -115,7 +115,10 @@ async function runNamesProcess(words: readonly string[]): Promise<void> {
   const shareSockets =
     predecessor === "" ? () => ({}) : (await import("./kernel/shared-sockets.ts")).shareSockets;
   await runNames(
-    { address, port: Number(port), control, tag, upstreams, ...replaces },
+    {
+      ...{ addresses: address.split(","), port: Number(port), control, tag, upstreams },
+      ...replaces,
+    },
     { clock: systemClock, random: Math.random, log, shareSockets },
     endOfProcess(),
   );

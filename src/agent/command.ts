@@ -16,7 +16,7 @@ import type { Random } from "../base/random.ts";
 import { dropLogGroup } from "../core/dataplane/names.ts";
 import { type DropLog, openDropLog } from "../kernel/drop-log.ts";
 import { openKernelDriver } from "../kernel/netlink-driver.ts";
-import { podGateway, proxyUid, trustDomain } from "../model/names.ts";
+import { nameServers, proxyUid, trustDomain } from "../model/names.ts";
 import { apiError } from "../rpc/api-error.ts";
 import { httpObjectClient } from "../rpc/http-object-client.ts";
 import { type HttpTransport, httpTransport } from "../rpc/http-transport.ts";
@@ -159,7 +159,7 @@ function nameServerCommand(
 ): readonly string[] {
   // A wrong one is told here, where somebody reads it.
   if (upstreams !== undefined) parseServers(upstreams);
-  const where = ["--address", podGateway, "--port", String(dnsPort)];
+  const where = ["--address", Object.values(nameServers).join(), "--port", String(dnsPort)];
   return [...heddle, "names", ...where, ...(upstreams ? ["--upstream", upstreams] : [])];
 }
 

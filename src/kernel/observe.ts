@@ -10,7 +10,7 @@
  * Where the rest differs, `link-add` repairs in place; deleting is only for names that nobody wants.
  */
 
-import { linkPrefix, podGateway, routeProtocol } from "../model/names.ts";
+import { linkPrefix, nameServers, podGateway, routeProtocol } from "../model/names.ts";
 import type {
   LinkSpec,
   NodeState,
@@ -33,6 +33,8 @@ import { listLimits } from "./limits.ts";
 import type { NetlinkSocket } from "./netlink-socket.ts";
 import { doing, type KernelObject } from "./refusal.ts";
 import { listRoutes } from "./routes.ts";
+
+const onLoopback: ReadonlySet<string> = new Set([podGateway, nameServers.IPv6]);
 
 const unknownPeer: PodInterface = { netns: "", ifName: "", mac: "", addresses: [] };
 
@@ -61,7 +63,7 @@ export function observeOurs(
       .flatMap((link) => linkSpec(link, remembered.get(link.name), limits.get(link.index)))
       .sort(by((link) => link.name)),
     addresses: list("address", dumpAddresses(), decodeAddress)
-      .filter((each) => ourIndexes.has(each.linkIndex) || each.address === podGateway)
+      .filter((each) => ourIndexes.has(each.linkIndex) || onLoopback.has(each.address))
       .filter((each) => !isKernels(each.address))
       .map(named)
       .sort(by((each) => `${each.link} ${each.address}`)),

@@ -56,6 +56,15 @@ export const podGateways: Readonly<Record<IpFamily, string>> = {
   IPv6: "fe80::1",
 };
 
+/**
+ * Where each node's name server listens, by family. That of IPv6 is a unique local address, because resolvers take no
+ * link-local one without the name of a link; pods reach it by their default route, and it ends at their node.
+ */
+export const nameServers: Readonly<Record<IpFamily, string>> = {
+  IPv4: podGateway,
+  IPv6: "fd68:6564:646c::53",
+};
+
 /** Rtnetlink protocol number on every route that Heddle installs, so that it recognises its own. */
 export const routeProtocol = 0x48;
 

@@ -12,6 +12,8 @@ import { after, before, describe, test } from "node:test";
 import type { AddressBlock } from "../../src/api/heddle/v1.ts";
 import type { Node, Pod } from "../../src/api/k8s/core.ts";
 import { hostNetns, hostPaths, labPaths } from "../../src/lab/names.ts";
+import { encodeMessage } from "../../src/wire/dns/encode.ts";
+import { recordTypes } from "../../src/wire/dns/message.ts";
 import { heddle, projectRoot, skipWithoutRoot, startLab, type TestLab } from "../lab.ts";
 
 const pod = (name: string, image: string, annotations = "{}") => `
@@ -87,6 +89,30 @@ describe("the addresses of a cluster", { skip: skipWithoutRoot }, () => {
     });
     assert.match(told, /10\.9\.9\.9: want one of an address pool: default \(10\.244\.0\.0\/16\)/);
     await lab.connection.client.delete("Pod", "default", "lost");
+  });
+
+  test("of IPv6 alone are enough to ask for names, by UDP and TCP, as its resolver is told", async () => {
+    const [six = ""] = await addressesOf("six-only");
+    const name = `${six.replaceAll(":", "-")}.default.pod.cluster.local`;
+    const query = encodeMessage({
+      ...{ id: 7, isResponse: false, opcode: 0, authoritative: false, truncated: false },
+      ...{ recursionDesired: true, recursionAvailable: false, responseCode: 0 },
+      questions: [{ name, type: recordTypes.AAAA, class: 1 }],
+      ...{ answers: [], authorities: [], additionals: [] },
+    });
+    const framed = Buffer.from([0, query.length, ...query]).toString("hex");
+    const program = `
+      const [byUdp, byTcp] = [require("node:dns").promises, require("node:net")];
+      byUdp.resolve6("${name}").then((found) => {
+        const socket = byTcp.connect(53, "fd68:6564:646c::53");
+        socket.once("data", (bytes) => {
+          console.log([byUdp.getServers(), found, bytes[5] & 15, bytes[9]].join());
+          process.exit();
+        });
+        socket.write(Buffer.from("${framed}", "hex"));
+      });`;
+    const asked = await lab.exec("six-only", process.execPath, "-e", program);
+    assert.equal(asked.stdout.trim(), `fd68:6564:646c::53,${six},0,1`, asked.stderr);
   });
 
   test("are held to policy in both families", async () => {

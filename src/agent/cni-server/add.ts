@@ -199,6 +199,6 @@ function resultOf(attachment: Attachment, mtu: number | undefined): CniResult {
       dst: family === "IPv4" ? "0.0.0.0/0" : "::/0",
       gw: podGateways[family],
     })),
-    dns: podResolver(attachment.namespace),
+    dns: podResolver(attachment.namespace, attachment.addresses),
   };
 }

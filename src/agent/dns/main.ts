@@ -21,11 +21,17 @@ import { MetricRegistry } from "../../telemetry/registry.ts";
 import { serveControl } from "./control.ts";
 import { dnsMetrics } from "./metrics.ts";
 import { type NamesUpdate, updated } from "./names-update.ts";
-import { type SharedSockets, serveNames } from "./server.ts";
+import {
+  type NameServer,
+  type NameServerOptions,
+  type SharedSockets,
+  serveNames,
+} from "./server.ts";
 import { forwardTo, type UpstreamServer } from "./upstream.ts";
 
 export interface NamesOptions {
-  readonly address: string;
+  /** Those that the node has; the others, when it has them. Lookups are said to reach it with the first. */
+  readonly addresses: readonly string[];
   readonly port: number;
   /** Where the agent reaches it. */
   readonly control: string;
@@ -79,34 +85,44 @@ export async function runNames(
   await Promise.race([named.promise, deps.clock.sleep(firstNamesWithinMs, signal).catch(() => {})]);
   const table = (): NameTable | undefined =>
     known === undefined ? undefined : nameTable(known.view);
-  const { address, port, upstreams, predecessor } = options;
-  const upstream = upstreams.length === 0 ? {} : { upstream: forwardTo(upstreams, deps.clock) };
+  const upstream =
+    options.upstreams.length === 0 ? {} : { upstream: forwardTo(options.upstreams, deps.clock) };
   const metrics = dnsMetrics(registry);
+  const listening = options.addresses.map(async (address) => {
+    const how = { address, port: options.port, table, metrics, log: deps.log, ...upstream };
+    const server = await untilListening(how, options.predecessor, deps, signal);
+    if (server === undefined) return;
+    scope.onExit(async () => server[Symbol.asyncDispose]());
+    isListening ||= address === options.addresses[0];
+  });
+  await aborted(signal);
+  await Promise.all(listening);
+}
+
+/** An address comes with a plan of the node's, or never. Undefined where the signal aborts before. */
+async function untilListening(
+  how: NameServerOptions,
+  predecessor: number | undefined,
+  deps: NamesDeps,
+  signal: AbortSignal,
+): Promise<NameServer | undefined> {
+  const { address, port } = how;
   for (let attempt = 0; !signal.aborted; attempt++) {
     try {
       // Tried once: if they are of no use, sockets of its own may be.
       const isSharing = predecessor !== undefined && attempt === 0;
-      const server = await serveNames({
-        address,
-        port,
-        shared: isSharing ? deps.shareSockets(predecessor, address, port) : {},
-        table,
-        metrics,
-        log: deps.log,
-        ...upstream,
-      });
-      scope.onExit(async () => server[Symbol.asyncDispose]());
-      isListening = true;
+      const shared = isSharing ? deps.shareSockets(predecessor, address, port) : {};
+      const server = await serveNames({ ...how, shared });
       deps.log.info("names are served", { address, port, pid: process.pid });
-      break;
+      return server;
     } catch (error) {
-      // The address comes with the node's first plan; only later tries are worth a line.
-      if (attempt > 5) deps.log.warn("no names are served yet", { error: renderError(error) });
+      // Only later tries are worth a line, and one of them says it.
+      if (attempt === 5) deps.log.warn("no names are served yet", { error: renderError(error) });
       const ms = backoffMs(attempt, listenRetry, deps.random);
       await deps.clock.sleep(ms, signal).catch(() => undefined);
     }
   }
-  await aborted(signal);
+  return undefined;
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -9,6 +9,7 @@
 import { createSocket, type RemoteInfo } from "node:dgram";
 import { createServer, type Socket } from "node:net";
 import { MeshError, renderError } from "../../base/error.ts";
+import { familyOf } from "../../base/ip.ts";
 import type { Log } from "../../base/log.ts";
 import type { NameTable } from "../../core/dns/name-table.ts";
 import { decodeId, decodeMessage } from "../../wire/dns/decode.ts";
@@ -53,7 +54,14 @@ export async function serveNames(options: NameServerOptions): Promise<NameServer
   const resolve = resolver(options);
   const { shared = {} } = options;
   // Where a server that replaces another cannot have its sockets, both share the port for a while.
-  const udp = createSocket({ type: "udp4", recvBufferSize: 1024 * 1024, reusePort: true });
+  const family = familyOf(options.address);
+  const type = family === "IPv4" ? "udp4" : "udp6";
+  const udp = createSocket({
+    type,
+    ipv6Only: family === "IPv6",
+    recvBufferSize: 1024 * 1024,
+    reusePort: true,
+  });
   const pending = new Set<Promise<void>>();
   const follow = (work: Promise<void>) => {
     const followed = work.finally(() => pending.delete(followed));

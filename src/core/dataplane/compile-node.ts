@@ -8,7 +8,7 @@
 
 import type { Compiled } from "../../base/compiled.ts";
 import { familyOf, hostCidr } from "../../base/ip.ts";
-import { podGateway, podGateways } from "../../model/names.ts";
+import { nameServers, podGateway, podGateways } from "../../model/names.ts";
 import type {
   AddressSpec,
   KernelFeatures,
@@ -52,6 +52,9 @@ export function compileNode(
       // On `lo`, so that every pod link answers for it; the nodes' DNS server listens there.
       addresses: [
         { link: "lo", address: podGateway, prefixLength: 32 },
+        ...(usesIpv6(settings)
+          ? [{ link: "lo", address: nameServers.IPv6, prefixLength: 128 }]
+          : []),
         ...overlay.addresses,
         ...attachments.flatMap(gatewayOnLink),
       ],

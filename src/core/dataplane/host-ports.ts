@@ -4,8 +4,8 @@
  *
  * A host port more is an element, never a chain or rule. Both ways to a node's port lead here: packets that arrive
  * (prerouting), also those of pods, and what the node itself sends, also to 127.0.0.1 (output). They run after the
- * Services' chains, so an address that a Service has is the Service's. The gateway's address is left out: on it is the
- * pods' name server.
+ * Services' chains, so an address that a Service has is the Service's. The addresses of the pods' name server are left
+ * out.
  *
  * Not here: the way back for what comes from 127.0.0.1 (`postrouting` in node-ruleset.ts), and who may have a port
  * (agent/cni-server): two pods that ask for one are a diagnostic here, and the first keeps it.
@@ -13,7 +13,7 @@
 
 import type { Diagnostic } from "../../base/compiled.ts";
 import { familyOf, type IpFamily } from "../../base/ip.ts";
-import { podGateway } from "../../model/names.ts";
+import { nameServers } from "../../model/names.ts";
 import type { NftChain, NftMap } from "../../model/node-state.ts";
 import { type Attachment, type HostPort, isAnyAddress } from "../../model/node-view.ts";
 import { type NftFamily, nftFamilies } from "./families.ts";
@@ -107,7 +107,10 @@ const chains: readonly NftChain[] = [
   },
   {
     name: "host-ports",
-    rules: [`ip daddr ${podGateway} return`, ...nftFamilies.flatMap(translation)],
+    rules: [
+      ...nftFamilies.map(({ family, keyword }) => `${keyword} daddr ${nameServers[family]} return`),
+      ...nftFamilies.flatMap(translation),
+    ],
   },
 ];
 

@@ -23,7 +23,14 @@
  */
 
 import { familyOf, ipFamilies } from "../../base/ip.ts";
-import { linkPrefix, nftTable, podGateway, podGateways, vxlanLink } from "../../model/names.ts";
+import {
+  linkPrefix,
+  nameServers,
+  nftTable,
+  podGateway,
+  podGateways,
+  vxlanLink,
+} from "../../model/names.ts";
 import type { NftChain, NftSet, Ruleset } from "../../model/node-state.ts";
 import type { NetworkSettings, NodeView } from "../../model/node-view.ts";
 import { hasOverlay } from "../topology/overlay.ts";
@@ -142,7 +149,8 @@ const nameServer: NftChain = {
   name: "name-server",
   hook: "type filter hook output priority filter; policy accept;",
   rules: [
-    `icmp type destination-unreachable ct original ip daddr ${podGateway} ct original proto-dst 53 drop`,
+    `icmp type destination-unreachable ct original ip daddr ${nameServers.IPv4} ct original proto-dst 53 drop`,
+    `icmpv6 type destination-unreachable ct original ip6 daddr ${nameServers.IPv6} ct original proto-dst 53 drop`,
   ],
 };
 

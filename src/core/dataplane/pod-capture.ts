@@ -11,7 +11,7 @@
  * whoever has both families goes on with IPv4 at once.
  */
 
-import { nftTable, podGateway, ports, proxyUid, selfSource } from "../../model/names.ts";
+import { nameServers, nftTable, ports, proxyUid, selfSource } from "../../model/names.ts";
 import type { Ruleset } from "../../model/node-state.ts";
 
 /** The same for every pod. */
@@ -28,7 +28,7 @@ export function compilePodCapture(): Ruleset {
           `meta skuid ${proxyUid} oifname "lo" ip saddr ${selfSource} meta l4proto tcp redirect to :${ports.inbound}`,
           `meta skuid ${proxyUid} return`,
           'oifname "lo" return',
-          `ip daddr ${podGateway} tcp dport 53 return`,
+          `ip daddr ${nameServers.IPv4} tcp dport 53 return`,
           `meta nfproto ipv4 meta l4proto tcp redirect to :${ports.outbound}`,
         ],
       },
@@ -44,13 +44,18 @@ export function compilePodCapture(): Ruleset {
       {
         name: "refuse-outbound",
         hook: "type filter hook output priority filter; policy accept;",
-        rules: ['oifname "lo" accept', `meta nfproto ipv6 meta l4proto tcp ${refuse}`],
+        rules: [
+          'oifname "lo" accept',
+          `ip6 daddr ${nameServers.IPv6} tcp dport 53 accept`,
+          `meta nfproto ipv6 meta l4proto tcp ${refuse}`,
+        ],
       },
       {
         name: "refuse-inbound",
         hook: "type filter hook input priority filter; policy accept;",
         rules: [
           'iifname "lo" accept',
+          `ip6 saddr ${nameServers.IPv6} tcp sport 53 accept`,
           `meta nfproto ipv6 tcp dport != { ${ports.metrics}, ${ports.readiness} } ${refuse}`,
         ],
       },

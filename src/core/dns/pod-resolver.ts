@@ -5,7 +5,8 @@
  * two: a node's name server answers from memory, and while its agent is restarted, about a second, it is silent.
  */
 
-import { clusterDomain, podGateway } from "../../model/names.ts";
+import { familyOf } from "../../base/ip.ts";
+import { clusterDomain, nameServers } from "../../model/names.ts";
 
 /** In the form of CNI's `dns`. */
 export interface ResolverSettings {
@@ -14,10 +15,12 @@ export interface ResolverSettings {
   readonly options: readonly string[];
 }
 
-export function podResolver(namespace: string): ResolverSettings {
+/** `addresses`: the pod's. One of both families asks by IPv4. */
+export function podResolver(namespace: string, addresses: readonly string[]): ResolverSettings {
+  const isOnlyIpv6 = addresses.length > 0 && addresses.every((each) => familyOf(each) === "IPv6");
   const services = `svc.${clusterDomain}`;
   return {
-    nameservers: [podGateway],
+    nameservers: [nameServers[isOnlyIpv6 ? "IPv6" : "IPv4"]],
     search: [`${namespace}.${services}`, services, clusterDomain],
     options: ["ndots:5", "timeout:1", "attempts:5"],
   };

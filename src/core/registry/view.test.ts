@@ -48,8 +48,16 @@ describe("a node's view", () => {
       pod("far", running("two", "10.244.0.65")),
       pod("unscheduled", "spec: { containers: [] }"),
     ].join("");
-    assert.deepEqual(names(yaml), ["node-dns 169.254.1.1", "far 10.244.0.65", "here -"]);
-    assert.deepEqual(names(yaml, "two"), ["node-dns 169.254.1.1", "far 10.244.0.65", "there -"]);
+    assert.deepEqual(names(yaml), [
+      "node-dns 169.254.1.1,fd68:6564:646c::53",
+      "far 10.244.0.65",
+      "here -",
+    ]);
+    assert.deepEqual(names(yaml, "two"), [
+      "node-dns 169.254.1.1,fd68:6564:646c::53",
+      "far 10.244.0.65",
+      "there -",
+    ]);
   });
 
   test("leaves out pods on the host's network and pods that have ended", () => {
@@ -63,7 +71,7 @@ describe("a node's view", () => {
         "spec: { nodeName: one, containers: [] }\nstatus: { phase: Succeeded, podIP: 10.244.0.1 }",
       ),
     ].join("");
-    assert.deepEqual(names(yaml), ["node-dns 169.254.1.1"]);
+    assert.deepEqual(names(yaml), ["node-dns 169.254.1.1,fd68:6564:646c::53"]);
   });
 
   test("gives an address to one pod: not to the one on its way out", () => {
@@ -75,7 +83,7 @@ spec: { nodeName: one, containers: [] }
 status: { phase: Running, podIP: 10.244.0.1 }
 `;
     assert.deepEqual(names(leaving + pod("new", running("two", "10.244.0.1"))), [
-      "node-dns 169.254.1.1",
+      "node-dns 169.254.1.1,fd68:6564:646c::53",
       "a-leaving -",
       "new 10.244.0.1",
     ]);

@@ -6,7 +6,7 @@
 
 import type { Namespace, Pod } from "../../api/k8s/core.ts";
 import { canonicalIp, familyOf, type IpFamily, isIp } from "../../base/ip.ts";
-import { podGateway } from "../../model/names.ts";
+import { nameServers } from "../../model/names.ts";
 import type { WorkloadLabels } from "../../model/proxy-config.ts";
 import type { Labels } from "./selector.ts";
 import { objectNamed, type World } from "./world.ts";
@@ -40,7 +40,11 @@ export const nodeDnsPod: Pod = {
       },
     ],
   },
-  status: { phase: "Running", podIP: podGateway },
+  status: {
+    phase: "Running",
+    podIP: nameServers.IPv4,
+    podIPs: [{ ip: nameServers.IPv4 }, { ip: nameServers.IPv6 }],
+  },
 };
 
 export function namespaceOf(object: {

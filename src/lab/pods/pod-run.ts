@@ -101,7 +101,7 @@ export class PodRun {
     };
     const address = await this.#connect(() => connectSandbox(sandbox, this.#host.cni));
     if (address === undefined) return; // stopped before it was connected: nothing is left by then
-    const files = this.#writeFiles();
+    const files = this.#writeFiles(address);
     await Promise.all(
       this.pod.spec.containers.map((container, i) => {
         const command = commands[i];
@@ -194,12 +194,12 @@ export class PodRun {
     readiness.abort();
   }
 
-  #writeFiles(): { logs: string; record: string; resolvConf: string } {
+  #writeFiles(address: string): { logs: string; record: string; resolvConf: string } {
     const logs = join(this.#host.logs, "pods");
     mkdirSync(logs, { recursive: true });
     mkdirSync(this.#host.records, { recursive: true });
     const resolvConf = join(this.#host.records, `${this.id}.resolv.conf`);
-    writeFileSync(resolvConf, renderResolvConf(podResolver(this.#namespace)));
+    writeFileSync(resolvConf, renderResolvConf(podResolver(this.#namespace, [address])));
     return { logs, record: this.#recordFile, resolvConf };
   }
 
