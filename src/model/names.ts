@@ -82,6 +82,9 @@ export const cniCapabilities: readonly string[] = [
   "aliases",
 ];
 
+/** On a Pod, with commas between: names beside its own, as a runtime asked for them (CNI capability `aliases`). */
+export const aliasesAnnotation = "heddle.dev/aliases";
+
 /** On a Node object, written by its agent: its underlay addresses with their prefixes, and that link's MTU. */
 export const underlayAnnotation = "heddle.dev/underlay";
 export const mtuAnnotation = "heddle.dev/underlay-mtu";

@@ -92,6 +92,8 @@ export interface WorkloadView {
   /** `spec.hostname` and `spec.subdomain`, for the names of stateful pods. */
   readonly hostname?: string;
   readonly subdomain?: string;
+  /** Names in its namespace beside its own, lower case; several pods may share one. */
+  readonly aliases?: readonly string[];
 }
 
 export interface AddressingView {

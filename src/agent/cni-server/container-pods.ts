@@ -16,11 +16,11 @@ import { issuesOf } from "../../api/validate/schema/check.ts";
 import { MeshError, renderError } from "../../base/error.ts";
 import { hashHex } from "../../base/hash.ts";
 import type { Log } from "../../base/log.ts";
+import { aliasesAnnotation } from "../../model/names.ts";
 import type { ObjectClient } from "../../rpc/object-client.ts";
 import { containerFacts, type RuntimeRoots } from "../runtimes/containers.ts";
 
 const idAnnotation = "heddle.dev/container-id";
-const aliasesAnnotation = "heddle.dev/aliases";
 const namespaceLabel = "heddle.dev/namespace";
 const accountLabel = "heddle.dev/service-account";
 

@@ -32,6 +32,13 @@ const services: readonly ServiceView[] = [
       },
     ],
   },
+  {
+    namespace: "shop",
+    name: "both",
+    clusterIp: "10.96.0.12",
+    clusterIps: ["10.96.0.12", "fd00:96::12"],
+    ports: [],
+  },
   { namespace: "shop", name: "empty", ports: [] },
   { namespace: "shop", name: "mail", externalName: "Mail.Example.org.", ports: [] },
 ];
@@ -51,6 +58,18 @@ const view: NodeView = {
       labels: {},
       meshed: true,
     },
+    ...["10.244.0.3", "10.244.0.4"].map((address, index) => ({
+      namespace: "shop",
+      name: `cache-${index}`,
+      uid: `${index + 2}`,
+      node: "one",
+      addresses: [address],
+      identity: 1,
+      serviceAccount: "default",
+      labels: {},
+      meshed: false,
+      aliases: ["cache", "web"],
+    })),
   ],
 };
 
@@ -97,6 +116,10 @@ describe("the cluster's names", () => {
     ["mail.shop.svc.cluster.local", "SRV", ["CNAME mail.example.org"]],
     ["10-244-0-9.shop.pod.cluster.local", "A", ["10.244.0.9"]],
     ["10-244-0-8.shop.pod.cluster.local", "A", ["no-name"]],
+    ["both.shop.svc.cluster.local", "A", ["10.96.0.12"]],
+    ["both.shop.svc.cluster.local", "AAAA", ["fd00:96::12"]],
+    ["cache.shop.svc.cluster.local", "A", ["10.244.0.3", "10.244.0.4"]],
+    ["cache.other.svc.cluster.local", "A", ["no-name"]],
     ["absent.shop.svc.cluster.local", "A", ["no-name"]],
     ["shop.svc.cluster.local", "A", ["no-data"]],
     ["svc.cluster.local", "A", ["no-data"]],

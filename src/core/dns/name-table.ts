@@ -3,7 +3,8 @@
  *
  * One map from name to records, built once per view and read by every query: Services by virtual address, headless
  * Services by their ready endpoints, pods of a headless Service by host name, SRV for named ports, PTR for addresses,
- * CNAME for ExternalName. Names are lower case and without the final dot.
+ * CNAME for ExternalName. Beyond it, a pod's aliases are names among the Services of its namespace. Names are lower case
+ * and without the final dot.
  *
  * Not here: the DNS wire format and asking other servers for names outside the cluster (agent).
  */
@@ -15,6 +16,7 @@ import type {
   NodeView,
   ServicePortView,
   ServiceView,
+  WorkloadView,
 } from "../../model/node-view.ts";
 
 export type DnsRecord =
@@ -60,12 +62,8 @@ export function nameTable(view: NamedView): NameTable {
   const builder = new TableBuilder();
   builder.touch(`svc.${clusterDomain}`);
   for (const service of view.services) addService(builder, service);
-  for (const workload of view.workloads) {
-    for (const address of workload.addresses) {
-      const name = `${dashed(address)}.${workload.namespace}.pod.${clusterDomain}`;
-      builder.add(name, addressRecord({ address }));
-    }
-  }
+  const taken = new Set(view.services.map(({ namespace, name }) => serviceHost(namespace, name)));
+  for (const workload of view.workloads) addWorkload(builder, workload, taken);
   const table = { names: builder.names };
   remembered.set(view.services, { workloads: view.workloads, table });
   return table;
@@ -89,6 +87,19 @@ export function lookup(table: NameTable, name: string, type: string): LookupResu
   return matching.length > 0 ? { kind: "found", records: matching } : { kind: "no-data" };
 }
 
+/** Its addresses, as names and under its aliases; a Service of the same name has that for itself. */
+function addWorkload(
+  builder: TableBuilder,
+  { namespace, addresses, aliases = [] }: WorkloadView,
+  taken: ReadonlySet<string>,
+): void {
+  const hosts = aliases.map((alias) => serviceHost(namespace, alias));
+  for (const address of addresses) {
+    builder.add(`${dashed(address)}.${namespace}.pod.${clusterDomain}`, addressRecord({ address }));
+    for (const host of hosts) if (!taken.has(host)) builder.add(host, addressRecord({ address }));
+  }
+}
+
 function addService(builder: TableBuilder, service: ServiceView): void {
   const host = serviceHost(service.namespace, service.name);
   builder.touch(host);
@@ -101,8 +112,10 @@ function addService(builder: TableBuilder, service: ServiceView): void {
     for (const port of service.ports) addHeadlessPort(builder, host, port);
     return;
   }
-  builder.add(host, { type: "A", address: service.clusterIp });
-  builder.add(reverseName(service.clusterIp), { type: "PTR", target: host });
+  for (const address of service.clusterIps ?? [service.clusterIp]) {
+    builder.add(host, addressRecord({ address }));
+    builder.add(reverseName(address), { type: "PTR", target: host });
+  }
   for (const port of service.ports) {
     builder.add(serviceRecordName(host, port), serviceRecord(port.port, host));
   }

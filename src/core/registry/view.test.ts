@@ -89,6 +89,15 @@ status: { phase: Running, podIP: 10.244.0.1 }
     ]);
   });
 
+  test("tells the names that a pod's runtime asked for beside its own, where they are names", () => {
+    const asked = pod("here", running("one", "10.244.0.1")).replace(
+      "uid: here }",
+      'uid: here, annotations: { heddle.dev/aliases: "db,Main,-,a.b," } }',
+    );
+    const found = view(asked).workloads.find(({ name }) => name === "here");
+    assert.deepEqual(found?.aliases, ["db", "main"]);
+  });
+
   test("tells endpoints that are leaving but answer still from those that are ready", () => {
     const service = (ready: boolean) => `---
 apiVersion: v1

@@ -11,7 +11,7 @@
 import type { AddressBlock } from "../../api/heddle/v1.ts";
 import type { Node, Pod, Service } from "../../api/k8s/core.ts";
 import { canonicalIp, compareIps, familyOf, type IpFamily, isIp } from "../../base/ip.ts";
-import type { NodeName } from "../../model/names.ts";
+import { aliasesAnnotation, type NodeName } from "../../model/names.ts";
 import type { NodePeer, NodeView, WorkloadView } from "../../model/node-view.ts";
 import { addressingOf } from "../ipam/addressing.ts";
 import { holdings } from "../ipam/claims.ts";
@@ -161,7 +161,17 @@ function workloadOf(
     ...(isGateway(pod) ? { gateway: true } : {}),
     ...(hostname === undefined ? {} : { hostname }),
     ...(subdomain === undefined ? {} : { subdomain }),
+    ...aliasesOf(pod),
   };
+}
+
+function aliasesOf({ metadata: { annotations } }: Pod): { readonly aliases?: readonly string[] } {
+  const text = annotations?.[aliasesAnnotation];
+  return text === undefined ? {} : { aliases: text.toLowerCase().split(",").filter(isDnsLabel) };
+}
+
+function isDnsLabel(text: string): boolean {
+  return /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(text);
 }
 
 function byName(
