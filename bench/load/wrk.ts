@@ -28,7 +28,16 @@ export async function wrk(options: WrkOptions): Promise<WrkReport> {
   const child = spawn(
     "taskset",
     [
-      ...["-c", String(core), "wrk", "-t1", `-c${connections}`, `-d${seconds}s`],
+      ...[
+        "-c",
+        String(core),
+        "wrk",
+        "-t1",
+        `-c${connections}`,
+        `-d${seconds}s`,
+        "--timeout",
+        "20s",
+      ],
       ...["-H", `Host: ${host}`, "-s", script, `http://127.0.0.1:${port}${path}`, String(pauseMs)],
     ],
     { stdio: ["ignore", "pipe", "inherit"] },
