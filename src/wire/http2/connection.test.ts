@@ -2,14 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { HpackEncoder } from "../hpack/encoder.ts";
 import { Output } from "../hpack/output.ts";
-import {
-  connectionWindowBytes,
-  Http2Connection,
-  type Http2Events,
-  maxConcurrentStreams,
-  type Role,
-  streamWindowBytes,
-} from "./connection.ts";
+import { Http2Connection, type Http2Events, maxConcurrentStreams } from "./connection.ts";
 import { beginHeaders, endHeaders, putFrameHeader, putSettings } from "./frame-writer.ts";
 import { canonicalLines, lineValue } from "./lines.ts";
 import {
@@ -23,7 +16,9 @@ import {
   REFUSED_STREAM,
   STREAM_CLOSED,
 } from "./protocol.ts";
+import { connectionWindowBytes, streamWindowBytes } from "./receive-windows.ts";
 import type { Http2Stream } from "./stream.ts";
+import type { Role } from "./stream-table.ts";
 import { testVocabulary } from "./testing.ts";
 
 type Stream = Http2Stream<string>;

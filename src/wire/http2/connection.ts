@@ -61,11 +61,11 @@ import {
   SETTINGS_MAX_HEADER_LIST_SIZE,
   STREAM_CLOSED,
 } from "./protocol.ts";
+import { connectionWindowBytes, ReceiveWindows, streamWindowBytes } from "./receive-windows.ts";
 import { Http2Sender, type RequestLine, type SenderEvents } from "./sender.ts";
 import { Http2Stream } from "./stream.ts";
+import { type Role, StreamTable } from "./stream-table.ts";
 import { maxHeadBytes, TranslatedHead, type Vocabulary } from "./translated-head.ts";
-
-export type Role = "client" | "server";
 
 export interface Http2Events<T> {
   /** A request, or an answer (interim ones too, by their status). The head is only good until the call returns. */
@@ -100,14 +100,6 @@ export interface Http2Options {
 
 /** Streams that a peer may have open at a time. Envoy's default. */
 export const maxConcurrentStreams = 1_024;
-/** What a peer may send ahead on one stream: 256 kB lets one stream fill 1 Gbit/s at 2 ms. */
-export const streamWindowBytes: number = 256 * 1024;
-/** … and on all streams together: what one connection may make us hold. 64 streams may be stuck before others are. */
-export const connectionWindowBytes: number = 16 * 1024 * 1024;
-
-/** Frames of streams that we have reset are on their way for a while. */
-const rememberedResets = 1_024;
-
 export class Http2Connection<T> implements FrameSink, SenderEvents<T> {
   readonly role: Role;
   readonly sender: Http2Sender<T>;
@@ -119,21 +111,14 @@ export class Http2Connection<T> implements FrameSink, SenderEvents<T> {
   readonly #reader: FrameReader;
   readonly #decoder: HpackDecoder;
   readonly #calm = new Calm();
-  readonly #streams = new Map<number, Http2Stream<T>>();
-  readonly #resets = new Set<number>();
+  readonly #streams: StreamTable<T>;
   readonly #vocabulary: Vocabulary;
   #head: TranslatedHead;
   readonly #block = new HeaderBlock();
   #now = 0;
   #prefaceAt: number;
   #hasSettings = false;
-  #nextId = 1;
-  /** The highest stream that the peer has opened. */
-  #lastPeerId = 0;
-  /** Streams above it are not looked at any more. */
-  #lastTakenId = maxStreamId;
-  #receiveWindow = connectionWindowBytes;
-  #uncredited = 0;
+  readonly #windows: ReceiveWindows<T>;
   #dataStream: Http2Stream<T> | undefined;
   /** Bytes of the present DATA frame that have not been accounted for. */
   #dataLeft = 0;
@@ -141,11 +126,13 @@ export class Http2Connection<T> implements FrameSink, SenderEvents<T> {
   constructor(role: Role, events: Http2Events<T>, options: Http2Options) {
     this.role = role;
     this.#events = events;
+    this.#streams = new StreamTable<T>(role);
     this.#reader = new FrameReader(this, defaultFrameBytes);
     this.#decoder = new HpackDecoder(undefined, options.readText);
     this.#vocabulary = options.vocabulary;
     this.#head = new TranslatedHead(options.vocabulary);
     this.sender = new Http2Sender<T>(this, this.#calm, options.allocate);
+    this.#windows = new ReceiveWindows<T>(this.sender.out);
     this.#prefaceAt = role === "server" ? 0 : clientPreface.length;
     this.#greet();
   }
@@ -155,7 +142,7 @@ export class Http2Connection<T> implements FrameSink, SenderEvents<T> {
   }
 
   get streams(): Iterable<Http2Stream<T>> {
-    return this.#streams.values();
+    return this.#streams.all;
   }
 
   /** Whether bytes of a frame or of a header block are outstanding. */
@@ -165,7 +152,7 @@ export class Http2Connection<T> implements FrameSink, SenderEvents<T> {
 
   /** Streams that may be opened now (client). */
   get room(): number {
-    if (this.isGoingAway || this.isLost || this.#nextId > maxStreamId - 2) return 0;
+    if (this.isGoingAway || this.isLost || !this.#streams.hasIds) return 0;
     const limit = Math.min(this.sender.settings.maxConcurrentStreams, maxConcurrentStreams);
     return Math.max(0, limit - this.#streams.size);
   }
@@ -289,11 +276,10 @@ export class Http2Connection<T> implements FrameSink, SenderEvents<T> {
 
   #onBlock(streamId: number, isEnd: boolean, bytes: Uint8Array, start: number, end: number): void {
     const known = this.#streams.get(streamId);
-    const isOurs = streamId % 2 === 1 ? this.role === "client" : this.role === "server";
-    const isNew = known === undefined && !isOurs && streamId > this.#lastPeerId;
-    const wasReset = this.#resets.has(streamId);
-    if (known === undefined && !isNew && !wasReset) {
-      const isIdle = isOurs && (this.role === "server" || streamId >= this.#nextId);
+    const isOurs = this.#streams.isOurs(streamId);
+    const isIdle = known === undefined && this.#streams.isIdle(streamId);
+    const isNew = isIdle && !isOurs;
+    if (known === undefined && !isNew && !this.#streams.wasReset(streamId)) {
       this.#fatal(isIdle ? PROTOCOL_ERROR : STREAM_CLOSED, `HEADERS on stream ${streamId}`);
       return;
     }
@@ -314,8 +300,8 @@ export class Http2Connection<T> implements FrameSink, SenderEvents<T> {
   }
 
   #onRequest(streamId: number, head: TranslatedHead, isWhole: boolean, isEnd: boolean): void {
-    this.#lastPeerId = streamId;
-    if (streamId > this.#lastTakenId) return; // after our GOAWAY
+    this.#streams.lastPeerId = streamId;
+    if (streamId > this.#streams.lastTakenId) return; // after our GOAWAY
     if (this.#streams.size >= maxConcurrentStreams) {
       if (this.#spend(costOfStream, "streams beyond the limit")) {
         this.#writeReset(streamId, REFUSED_STREAM);
@@ -378,8 +364,7 @@ export class Http2Connection<T> implements FrameSink, SenderEvents<T> {
 
   onDataFrame(streamId: number, length: number): boolean {
     if (!this.#mayCome(0, streamId)) return false;
-    this.#receiveWindow -= length;
-    if (this.#receiveWindow < 0) {
+    if (!this.#windows.take(length)) {
       this.#fatal(FLOW_CONTROL_ERROR, "data beyond the connection's window");
       return false;
     }
@@ -389,11 +374,8 @@ export class Http2Connection<T> implements FrameSink, SenderEvents<T> {
     if (stream === undefined) this.#onStrayData(streamId);
     else if (stream.isRemoteDone) this.#streamError(stream, STREAM_CLOSED);
     else if (!stream.hasHead) this.#streamError(stream, PROTOCOL_ERROR);
-    else {
-      stream.receiveWindow -= length;
-      if (stream.receiveWindow < 0) this.#streamError(stream, FLOW_CONTROL_ERROR);
-      else this.#dataStream = stream;
-    }
+    else if (this.#windows.takeFor(stream, length)) this.#dataStream = stream;
+    else this.#streamError(stream, FLOW_CONTROL_ERROR);
     return !this.isLost;
   }
 
@@ -409,22 +391,22 @@ export class Http2Connection<T> implements FrameSink, SenderEvents<T> {
     const length = end - start;
     if (stream === undefined || stream.isClosed) {
       // Nobody's: only the connection's window must not shrink for it.
-      if (isLast) this.#credit(this.#dataLeft);
-      else this.#credit(length);
+      if (isLast) this.#windows.credit(this.#dataLeft);
+      else this.#windows.credit(length);
       this.#dataLeft = isLast ? 0 : this.#dataLeft - length;
       return !this.isLost;
     }
     this.#dataLeft -= length;
     const isEnd = isLast && (flags & FLAG_END_STREAM) !== 0;
     if (isLast && this.#dataLeft > 0) {
-      this.#consume(stream, this.#dataLeft); // the padding
+      this.#windows.consume(stream, this.#dataLeft); // the padding
       this.#dataLeft = 0;
     }
     stream.receivedBytes += length;
     if (isEnd) stream.isRemoteDone = true;
     const isTooMuch = stream.expectedBytes >= 0 && stream.receivedBytes > stream.expectedBytes;
     if (isTooMuch || (isEnd && !this.#isComplete(stream))) {
-      this.#credit(length);
+      this.#windows.credit(length);
       this.#malformed(stream);
       return !this.isLost;
     }
@@ -432,17 +414,15 @@ export class Http2Connection<T> implements FrameSink, SenderEvents<T> {
     else if (!isEnd) return this.#spend(costOfFrame, "empty frames");
     stream.heldBytes += length;
     this.#events.onData(stream, bytes, start, end, isEnd);
-    if (!stream.isHeld) this.#consumeHeld(stream);
+    if (!stream.isHeld) this.#windows.consumeHeld(stream);
     if (isEnd) this.#closeIfDone(stream);
     return !this.isLost;
   }
 
   #onStrayData(streamId: number): void {
-    const isOurs = streamId % 2 === 1 ? this.role === "client" : this.role === "server";
-    const isIdle = isOurs ? streamId >= this.#nextId : streamId > this.#lastPeerId;
-    if (isIdle || (isOurs && this.role === "server")) {
+    if (this.#streams.isIdle(streamId)) {
       this.#fatal(PROTOCOL_ERROR, `DATA on idle stream ${streamId}`);
-    } else if (streamId <= this.#lastTakenId && !this.#resets.has(streamId)) {
+    } else if (streamId <= this.#streams.lastTakenId && !this.#streams.wasReset(streamId)) {
       if (this.#spend(costOfStream, "data on closed streams")) {
         this.#writeReset(streamId, STREAM_CLOSED);
       }
@@ -462,31 +442,7 @@ export class Http2Connection<T> implements FrameSink, SenderEvents<T> {
   release(stream: Http2Stream<T>): void {
     if (!stream.isHeld) return;
     stream.isHeld = false;
-    if (!stream.isClosed) this.#consumeHeld(stream);
-  }
-
-  #consumeHeld(stream: Http2Stream<T>): void {
-    const { heldBytes } = stream;
-    stream.heldBytes = 0;
-    this.#consume(stream, heldBytes);
-  }
-
-  #consume(stream: Http2Stream<T>, length: number): void {
-    this.#credit(length);
-    if (stream.isRemoteDone || stream.isClosed) return;
-    stream.uncredited += length;
-    if (stream.uncredited < streamWindowBytes / 2) return;
-    putWindowUpdate(this.sender.out, stream.id, stream.uncredited);
-    stream.receiveWindow += stream.uncredited;
-    stream.uncredited = 0;
-  }
-
-  #credit(length: number): void {
-    this.#uncredited += length;
-    if (this.#uncredited < connectionWindowBytes / 4) return;
-    putWindowUpdate(this.sender.out, 0, this.#uncredited);
-    this.#receiveWindow += this.#uncredited;
-    this.#uncredited = 0;
+    if (!stream.isClosed) this.#windows.consumeHeld(stream);
   }
 
   // ---- control frames ----------------------------------------------------------------------------
@@ -494,7 +450,8 @@ export class Http2Connection<T> implements FrameSink, SenderEvents<T> {
   #onRst(streamId: number, code: number): void {
     const stream = this.#streams.get(streamId);
     if (stream === undefined) {
-      if (this.#isIdle(streamId)) this.#fatal(PROTOCOL_ERROR, `RST_STREAM on idle ${streamId}`);
+      if (this.#streams.isIdle(streamId))
+        this.#fatal(PROTOCOL_ERROR, `RST_STREAM on idle ${streamId}`);
       else this.#spend(costOfFrame, "resets");
       return;
     }
@@ -514,7 +471,7 @@ export class Http2Connection<T> implements FrameSink, SenderEvents<T> {
     if (code !== NO_ERROR) this.#fatal(code, "SETTINGS with a value that cannot be");
     else {
       putSettingsAck(this.sender.out);
-      if (!this.sender.settingsChanged(windowBefore, [...this.#streams.values()])) {
+      if (!this.sender.settingsChanged(windowBefore, [...this.#streams.all])) {
         this.#fatal(FLOW_CONTROL_ERROR, "a window grows too large");
       }
     }
@@ -523,7 +480,7 @@ export class Http2Connection<T> implements FrameSink, SenderEvents<T> {
   #onGoaway(lastStreamId: number, code: number): void {
     this.isGoingAway = true;
     if (this.role === "client") {
-      for (const stream of [...this.#streams.values()]) {
+      for (const stream of [...this.#streams.all]) {
         if (stream.id <= lastStreamId) continue;
         this.#close(stream);
         this.#events.onReset(stream, REFUSED_STREAM);
@@ -543,18 +500,12 @@ export class Http2Connection<T> implements FrameSink, SenderEvents<T> {
     }
     const stream = this.#streams.get(streamId);
     if (stream === undefined) {
-      if (this.#isIdle(streamId)) this.#fatal(PROTOCOL_ERROR, `WINDOW_UPDATE on idle ${streamId}`);
+      if (this.#streams.isIdle(streamId))
+        this.#fatal(PROTOCOL_ERROR, `WINDOW_UPDATE on idle ${streamId}`);
     } else if (increment === 0) this.#streamError(stream, PROTOCOL_ERROR);
     else if (!this.sender.growStreamWindow(stream, increment)) {
       this.#streamError(stream, FLOW_CONTROL_ERROR);
     }
-  }
-
-  #isIdle(streamId: number): boolean {
-    const isOurs = streamId % 2 === 1 ? this.role === "client" : this.role === "server";
-    return isOurs
-      ? this.role === "server" || streamId >= this.#nextId
-      : streamId > this.#lastPeerId;
   }
 
   // ---- streams -----------------------------------------------------------------------------------
@@ -567,8 +518,7 @@ export class Http2Connection<T> implements FrameSink, SenderEvents<T> {
     isEnd: boolean,
     sensitive?: ReadonlySet<string>,
   ): Http2Stream<T> {
-    const stream = this.#openStream(this.#nextId);
-    this.#nextId += 2;
+    const stream = this.#openStream(this.#streams.takeId());
     stream.owner = owner;
     this.sender.sendRequest(stream, line, lines, isEnd, sensitive);
     return stream;
@@ -577,7 +527,7 @@ export class Http2Connection<T> implements FrameSink, SenderEvents<T> {
   #openStream(id: number): Http2Stream<T> {
     const { initialWindowBytes } = this.sender.settings;
     const stream = new Http2Stream<T>(id, initialWindowBytes, streamWindowBytes, this.#now);
-    this.#streams.set(id, stream);
+    this.#streams.add(stream);
     return stream;
   }
 
@@ -595,11 +545,7 @@ export class Http2Connection<T> implements FrameSink, SenderEvents<T> {
 
   #writeReset(streamId: number, code: number): void {
     putReset(this.sender.out, streamId, code);
-    if (this.#resets.size >= rememberedResets) {
-      const [oldest] = this.#resets;
-      if (oldest !== undefined) this.#resets.delete(oldest);
-    }
-    this.#resets.add(streamId);
+    this.#streams.rememberReset(streamId);
   }
 
   onLocalEnd(stream: Http2Stream<T>): void {
@@ -623,10 +569,9 @@ export class Http2Connection<T> implements FrameSink, SenderEvents<T> {
   #close(stream: Http2Stream<T>): void {
     if (stream.isClosed) return;
     stream.isClosed = true;
-    this.#streams.delete(stream.id);
+    this.#streams.delete(stream);
     this.sender.forget(stream);
-    this.#credit(stream.heldBytes);
-    stream.heldBytes = 0;
+    this.#windows.forget(stream);
   }
 
   // ---- endings -----------------------------------------------------------------------------------
@@ -638,9 +583,9 @@ export class Http2Connection<T> implements FrameSink, SenderEvents<T> {
 
   /** From now on new streams are not looked at; whoever opened them may try elsewhere. */
   takeNoMore(): void {
-    if (this.isLost || this.#lastTakenId !== maxStreamId) return;
-    this.#lastTakenId = this.#lastPeerId;
-    putGoaway(this.sender.out, this.#lastPeerId, NO_ERROR, "");
+    if (this.isLost || this.#streams.lastTakenId !== maxStreamId) return;
+    this.#streams.lastTakenId = this.#streams.lastPeerId;
+    putGoaway(this.sender.out, this.#streams.lastPeerId, NO_ERROR, "");
   }
 
   #spend(cost: number, what: string): boolean {
@@ -653,7 +598,7 @@ export class Http2Connection<T> implements FrameSink, SenderEvents<T> {
     if (this.isLost) return;
     this.isLost = true;
     this.#reader.stop();
-    putGoaway(this.sender.out, this.#lastPeerId, code, reason);
+    putGoaway(this.sender.out, this.#streams.lastPeerId, code, reason);
     this.#events.onFatal(code, reason);
   }
 }
