@@ -70,8 +70,8 @@ export class NftContext {
   }
 
   /**
-   * What any listing command prints, without elements, on a thread of Node's pool; "" where the kernel refuses. Nothing else may use the context
-   * meanwhile.
+   * What any listing command prints, without elements, on a thread of Node's pool; "" where the kernel refuses. Nothing
+   * else may use the context meanwhile.
    */
   listInBackground(command: string): Promise<string> {
     this.#library.setOutputFlags(this.#context, NFT_CTX_OUTPUT_TERSE);

@@ -19,13 +19,22 @@ import {
 } from "./cni-node.ts";
 
 const ownNetns = "/proc/self/ns/net";
+const nodeAddress6 = "2001:db8::1";
+const outsideAddress6 = "2001:db8::9";
 
 describe("a host port", { skip: skipWithoutExecutable }, () => {
   const servers: Server[] = [];
   let machine: CniNode;
 
   before(async () => {
-    machine = await CniNode.start();
+    machine = await CniNode.start({
+      podCidr6: "fd00:244::/64",
+      addresses: [nodeAddress, nodeAddress6],
+    });
+    run("ip", "address", "add", `${nodeAddress6}/64`, "dev", "uplink", "nodad");
+    inNetns(machine.outside, () =>
+      run("ip", "address", "add", `${outsideAddress6}/64`, "dev", "eth0", "nodad"),
+    );
     machine.node.showPods([{ name: "web" }, { name: "db" }]);
   });
   after(async () => {
@@ -60,6 +69,46 @@ describe("a host port", { skip: skipWithoutExecutable }, () => {
     assert.equal(await ask(ownNetns, "127.0.0.1", 8081), "169.254.1.1");
     assert.equal(await ask(ownNetns, nodeAddress, 8081), "nobody");
     assert.equal(await ask(machine.outside, nodeAddress, 8081), "nobody");
+    await machine.del("web");
+  });
+
+  test("leads to the pod by IPv6 as by IPv4", async () => {
+    const addressing = { pools: ["default", "six"], addresses: [] };
+    machine.node.showPods([{ name: "web", addressing }, { name: "db" }]);
+    const web = machine.netns();
+    const config = published([{ hostPort: 8084, containerPort: 80 }]);
+    const { ips } = await machine.add({ id: "web", netns: web, config });
+    assert.equal(ips.length, 2);
+    await serve(web, 80);
+    assert.equal(await ask(machine.outside, nodeAddress6, 8084), outsideAddress6);
+    assert.equal(await ask(machine.outside, nodeAddress, 8084), outsideAddress);
+    assert.equal(await ask(ownNetns, nodeAddress6, 8084), nodeAddress6);
+    await machine.del("web");
+    assert.equal(await ask(machine.outside, nodeAddress6, 8084), "nobody");
+    machine.node.showPods([{ name: "web" }, { name: "db" }]);
+  });
+
+  test("of SCTP leads the first packet of an association to the pod's own port", async () => {
+    const web = machine.netns();
+    const config = published([{ hostPort: 8085, containerPort: 38_412, protocol: "sctp" }]);
+    const address = addressIn(await machine.add({ id: "web", netns: web, config }));
+    const init = sctpInit(4_000, 8_085);
+    const listening = perl(
+      web,
+      `socket(S, PF_INET, SOCK_RAW, 132); $| = 1; print "ready\n"; recv(S, $b, 2000, 0); print unpack("H*", $b), "\n";`,
+    );
+    await once(listening.stdout, "data");
+    const heard = once(listening.stdout, "data");
+    perl(
+      machine.outside,
+      `socket(S, PF_INET, SOCK_RAW, 132); send(S, pack("H*", "${init.toString("hex")}"), 0, pack_sockaddr_in(0, inet_aton("${nodeAddress}")));`,
+    );
+    const packet = Buffer.from(String((await heard)[0]).trim(), "hex");
+    const [source, destination] = [packet.subarray(12, 16), packet.subarray(16, 20)];
+    assert.deepEqual([source.join("."), destination.join(".")], [outsideAddress, address]);
+    const received = packet.subarray(20);
+    assert.deepEqual([received.readUInt16BE(0), received.readUInt16BE(2)], [4_000, 38_412]);
+    assert.deepEqual(received, sctpInit(4_000, 38_412), "with the checksum of its new port");
     await machine.del("web");
   });
 
@@ -197,6 +246,40 @@ class UdpClient implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.#process[Symbol.asyncDispose]();
   }
+}
+
+/** The kernel need not have SCTP to pass it on, so what is sent and read is packets. */
+function perl(netns: string, program: string) {
+  return inNetns(netns, () =>
+    spawn("perl", ["-MSocket", "-e", program], {
+      stdio: ["ignore", "pipe", "inherit"],
+      timeout: 5_000,
+    }),
+  );
+}
+
+/** RFC 9260 §3.3.2: an INIT that asks for one stream each way. */
+function sctpInit(from: number, to: number): Buffer {
+  const packet = Buffer.alloc(32);
+  packet.writeUInt16BE(from, 0);
+  packet.writeUInt16BE(to, 2);
+  packet.writeUInt8(1, 12);
+  packet.writeUInt16BE(20, 14);
+  packet.writeUInt32BE(7, 16); // initiate tag
+  packet.writeUInt32BE(65_536, 20); // receiver window
+  packet.writeUInt32BE(0x0001_0001, 24); // streams
+  packet.writeUInt32LE(crc32c(packet), 8);
+  return packet;
+}
+
+/** Castagnoli's, bit by bit. */
+function crc32c(bytes: Buffer): number {
+  let crc = 0xffffffff;
+  for (const byte of bytes) {
+    crc ^= byte;
+    for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0x82f63b78 : 0);
+  }
+  return ~crc >>> 0;
 }
 
 /** Node binds UDP sockets too late to borrow a namespace, so each is in a process of its own. */

@@ -12,7 +12,7 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { AddressBlock, Network } from "../../api/heddle/v1.ts";
+import type { AddressBlock, AddressPool, Network } from "../../api/heddle/v1.ts";
 import type { Pod } from "../../api/k8s/core.ts";
 import { parseCidr } from "../../base/ip.ts";
 import { createLog } from "../../base/log.ts";
@@ -67,6 +67,8 @@ export interface FakeNodeOptions extends Partial<AgentOptions> {
   readonly openDriver?: () => KernelDriver;
   readonly createNetns?: (path: string) => void;
   readonly podCidr?: string;
+  /** A second pool, `six`. */
+  readonly podCidr6?: string;
   /** Where an earlier one lived, to be its successor. */
   readonly directory?: string;
   readonly log?: boolean;
@@ -98,6 +100,9 @@ export async function startFakeNode(given: FakeNodeOptions = {}): Promise<FakeNo
     spec: { podCidr, blockPrefixLength: 26, serviceCidr: "10.96.0.0/16", encap: "none" },
   };
   await objects.create(network);
+  const six: AddressPool | undefined =
+    given.podCidr6 === undefined ? undefined : sixPool(given.podCidr6);
+  if (six !== undefined) await objects.create(six);
   const verdicts: string[] = [];
   const lines: { readonly event: string }[] = [];
   const views = new Latest<ViewSnapshot>();
@@ -156,7 +161,7 @@ export async function startFakeNode(given: FakeNodeOptions = {}): Promise<FakeNo
       for (const pod of pods) ensurePod(objects, pod, options.node);
       views.set({
         version: name,
-        view: { ...viewOf(pods, options, podCidr, objects), services },
+        view: { ...viewOf(pods, options, podCidr, objects, six), services },
         accept: () => void verdicts.push(`${name} accepted`),
         reject: (error) => void verdicts.push(`${name} rejected: ${error}`),
       });
@@ -274,11 +279,21 @@ function ensurePod(objects: FakeObjects, pod: FakePod, node: string): void {
   objects.all.set(key, object);
 }
 
+function sixPool(cidr: string): AddressPool {
+  return {
+    apiVersion: "heddle.dev/v1",
+    kind: "AddressPool",
+    metadata: { name: "six" },
+    spec: { cidr },
+  };
+}
+
 function viewOf(
   pods: readonly FakePod[],
   options: AgentOptions,
   podCidr: string,
   objects: FakeObjects,
+  six: AddressPool | undefined,
 ): NodeView {
   const blocks = [...objects.all.values()]
     .filter((each): each is AddressBlock => each.kind === "AddressBlock")
@@ -288,7 +303,12 @@ function viewOf(
     settings: {
       podCidr: parseCidr(podCidr),
       blockPrefixLength: 26,
-      pools: [{ name: "default", cidr: parseCidr(podCidr), masquerade: true }],
+      pools: [
+        { name: "default", cidr: parseCidr(podCidr), masquerade: true },
+        ...(six === undefined
+          ? []
+          : [{ name: six.metadata.name, cidr: parseCidr(six.spec.cidr), masquerade: false }]),
+      ],
       serviceCidrs: [parseCidr("10.96.0.0/16")],
       encap: { kind: "none" },
     },
