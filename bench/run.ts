@@ -9,6 +9,7 @@ import type { BenchResult } from "./result.ts";
 const benches: Readonly<Record<string, () => Promise<BenchResult>>> = {
   "http1-hop": async () => (await import("./http1-hop.ts")).run(),
   "http1-mtls-hop": async () => (await import("./http1-mtls-hop.ts")).run(),
+  "mtls-handshake": async () => (await import("./mtls-handshake.ts")).run(),
   "tcp-hop": async () => (await import("./tcp-hop.ts")).run(),
   "added-latency": async () => (await import("./added-latency.ts")).run(),
   "idle-connections": async () => (await import("./idle-connections.ts")).run(),

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { connect as connectTcp } from "node:net";
 import { describe, test } from "node:test";
 import { connect } from "node:tls";
 import type { Rbac } from "../model/proxy-config.ts";
@@ -56,6 +57,31 @@ async function client(
     { secrets: await ca.secrets(identity(name, domain)) },
   );
   return { port: sidecar.portOf("virtualOutbound") ?? 0, sidecar };
+}
+
+/** Relays to the port, and reads in each ClientHello whether it offers to go on from a session (RFC 8446 §4.2.11). */
+async function resumptions(
+  harness: Harness,
+  to: number,
+): Promise<{ readonly port: number; readonly offers: readonly boolean[] }> {
+  const offers: boolean[] = [];
+  const port = await harness.tcpApp((socket) => {
+    const upstream = connectTcp({ port: to, host: "127.0.0.1" });
+    upstream.on("error", () => socket.destroy());
+    socket.on("close", () => upstream.destroy());
+    socket.once("data", (hello: Buffer) => offers.push(offersSession(hello)));
+    socket.pipe(upstream).pipe(socket);
+  });
+  return { port, offers };
+}
+
+/** `pre_shared_key` is the last extension, and nothing else has its number before a length that ends the hello. */
+function offersSession(hello: Buffer): boolean {
+  for (let at = 0; at + 4 <= hello.length; at++) {
+    const isLast = at + 4 + hello.readUInt16BE(at + 2) === hello.length;
+    if (hello.readUInt16BE(at) === 41 && isLast) return true;
+  }
+  return false;
 }
 
 const denyAdmin: Rbac = {
@@ -152,6 +178,30 @@ describe("mutual TLS", () => {
     assert.deepEqual([answer.status, /connection failure/.test(answer.body)], [503, true]);
     const other = await client(harness, ca, port, "web", [identity("cart"), identity("impostor")]);
     assert.equal((await request(other.port)).status, 200);
+  });
+
+  test("goes on from an earlier session, and begins anew with a new certificate", async () => {
+    await using harness = new Harness();
+    const ca = await createMeshCa();
+    const app = await harness.app((req, res) => {
+      res.setHeader("connection", "close");
+      res.end(String(req.headers["x-forwarded-client-cert"]));
+    });
+    const port = await server(harness, ca, app, { isStrict: true, rbac: [allowWeb] });
+    const resumed = await resumptions(harness, port);
+    const web = await client(harness, ca, resumed.port);
+    const caller = `URI=${identity("web")}`;
+    const ask = async () => {
+      for (const host of web.sidecar.tables.clusters.get("cart")?.hosts ?? []) host.closeIdle();
+      assert.equal((await request(web.port)).body, caller);
+    };
+    for (let i = 0; i < 3; i++) await ask();
+    assert.deepEqual(resumed.offers, [false, true, true]);
+    const { version, config } = web.sidecar.tables;
+    await web.sidecar.apply({ version, config, secrets: await ca.secrets(identity("web")) });
+    await ask();
+    await ask();
+    assert.deepEqual(resumed.offers.slice(3), [false, true]);
   });
 
   test("and plain text are both taken where it is permissive, and told apart", async () => {

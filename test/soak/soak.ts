@@ -71,8 +71,8 @@ export async function soak(seconds: number): Promise<SoakReport> {
   let reloads = 0;
   let upgrades = 0;
   while (elapsed() < seconds) {
-    await sleep(reloadEveryMs);
     reloads++;
+    await sleep(begun + reloads * reloadEveryMs - performance.now());
     if (reloads % 2 === 0) clientSecrets = await ca.secrets(clientIdentity);
     else serverSecrets = await ca.secrets(serverIdentity);
     client.show(clientSnapshot(reloads, clientSecrets));

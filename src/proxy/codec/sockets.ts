@@ -89,6 +89,8 @@ export interface ConnectTlsOptions {
   readonly isVerified: boolean;
   /** Refuses the peer's certificate by returning an error; its chain has been verified already. */
   readonly verifyPeer: (certificate: PeerCertificate) => Error | undefined;
+  /** Of an earlier connection to the same peer, with the same context and the same demands: spares a handshake's signatures. */
+  readonly session?: Buffer;
 }
 
 export function connectWithTls(
@@ -106,6 +108,7 @@ export function connectWithTls(
     secureContext: options.context,
     ALPNProtocols: [...options.alpn],
     ...(options.sni === "" ? {} : { servername: options.sni }),
+    ...(options.session === undefined ? {} : { session: options.session }),
     rejectUnauthorized: options.isVerified,
     checkServerIdentity: (_host: string, certificate: PeerCertificate) =>
       options.verifyPeer(certificate),

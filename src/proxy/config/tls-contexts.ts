@@ -24,6 +24,9 @@ import type {
 } from "../../model/proxy-config.ts";
 import type { ClusterTls } from "../upstream/cluster.ts";
 
+/** How long a ticket spares a handshake's signatures; a new certificate or root makes a new context, and ends it. */
+const sessionSeconds = 3_600;
+
 export class TlsContexts {
   readonly #secrets: ReadonlyMap<string, Secret>;
   readonly #trustDomain: string;
@@ -157,6 +160,9 @@ function makeContext(
       ...(own === undefined ? {} : { cert: own.chain, key: own.key }),
       ...(roots === undefined ? {} : { ca: roots }),
       minVersion,
+      // Tickets of one context are of no use to another; without a name OpenSSL resumes none that shows a certificate.
+      sessionIdContext: "heddle",
+      sessionTimeout: sessionSeconds,
     });
   } catch (cause) {
     const name = own === undefined ? "trusted roots" : `certificate ${own.name}`;

@@ -12,21 +12,23 @@ import { selfSource } from "../../model/names.ts";
 import type { Endpoint, KeepAlive, Locality } from "../../model/proxy-config.ts";
 import { proxyHeader } from "../../wire/proxy-protocol/header.ts";
 import { Http2Upstream } from "../codec/http2/upstream.ts";
-import { type ConnectTlsOptions, connectPlain, connectWithTls } from "../codec/sockets.ts";
-import { type Reader, Transport } from "../codec/transport.ts";
+import { connectPlain, connectWithTls } from "../codec/sockets.ts";
+import { type OnRead, type Reader, Transport } from "../codec/transport.ts";
 import { HttpUpstream } from "../codec/upstream.ts";
 import type { Peer } from "../peer.ts";
 import type { Exchange } from "../stack/exchange.ts";
 import type { Failure } from "../stack/outcome.ts";
 import { Timeout } from "../timer-wheel.ts";
-import type { ClusterRuntime } from "./cluster.ts";
+import type { ClusterRuntime, ClusterTls } from "./cluster.ts";
 import { type HealthState, unchecked } from "./health-state.ts";
 import { HostRecord } from "./host-record.ts";
 import { type HostHealth, healthy } from "./outlier.ts";
+import { TlsSession } from "./tls-session.ts";
 
 const nowhere: Locality = { region: "", zone: "", subZone: "" };
 
 export class Host {
+  readonly #session = new TlsSession();
   readonly cluster: ClusterRuntime;
   readonly address: string;
   readonly port: number;
@@ -298,19 +300,13 @@ export class Host {
   #open(reader: Reader, protocol: UpstreamProtocol, peer?: Peer): Transport {
     this.cluster.connectionsTotal++;
     const { environment, config, security } = this.cluster;
-    const tls: ConnectTlsOptions | undefined = this.endpoint.tls ? security.mesh : security.outside;
+    const tls = this.endpoint.tls ? security.mesh : security.outside;
     const isOwnPod = this.address === environment.node.address;
     const from = isOwnPod ? selfSource : undefined;
     const transport = new Transport(reader, (onread) =>
       tls === undefined
         ? connectPlain(this.address, this.port, onread)
-        : connectWithTls(
-            this.address,
-            this.port,
-            { ...tls, alpn: offeredFor(protocol, tls.alpn) },
-            onread,
-            from,
-          ),
+        : this.#openTls(tls, offeredFor(protocol, tls.alpn), onread, from),
     );
     if (config.maxConnectionDurationMs !== undefined) transport.openedAt = environment.now();
     if (config.proxyProtocol !== undefined && tls === undefined) {
@@ -318,6 +314,18 @@ export class Host {
     }
     if (config.keepAlive !== undefined) keepAlive(transport.socket, config.keepAlive);
     return transport;
+  }
+
+  #openTls(
+    tls: ClusterTls,
+    alpn: readonly string[],
+    onread: OnRead,
+    from: string | undefined,
+  ): TLSSocket {
+    const options = { ...tls, alpn, ...this.#session.for(tls) };
+    const socket = connectWithTls(this.address, this.port, options, onread, from);
+    this.#session.keepFrom(socket, tls);
+    return socket;
   }
 
   /** So old that it takes nothing more. */
