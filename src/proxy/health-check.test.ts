@@ -7,7 +7,7 @@ import { Harness, metric, request, snapshot } from "./testing/harness.ts";
 import { http2App } from "./testing/http2.ts";
 import { cluster, endpoint, forward, outbound, route, virtualHost } from "./testing/mesh.ts";
 
-const overHttp: HealthProbe = {
+const overHttp: Extract<HealthProbe, { kind: "http" }> = {
   kind: "http",
   path: "/healthz?full",
   method: "GET",
@@ -153,6 +153,24 @@ describe("a health check over HTTP", () => {
     await new Promise((resolve) => setTimeout(resolve, 100));
     assert(left.mood.checks <= last + 1);
   });
+});
+
+describe("a health check that is no request", () => {
+  const broken: readonly (readonly [what: string, probe: Partial<typeof overHttp>])[] = [
+    ["a path with a line end", { path: "/\r\n\r\nGET /admin HTTP/1.1\r\n" }],
+    ["a path with spaces", { path: "/a b" }],
+    ["a header with a line end", { headers: [["a", "b\r\n\r\nDELETE / HTTP/1.1"]] }],
+    ["a host that is none", { host: "a b" }],
+  ];
+  for (const [what, probe] of broken) {
+    test(`for ${what} is refused with the whole configuration, by name`, async () => {
+      await using harness = new Harness();
+      await assert.rejects(
+        checked(harness, [await harness.deadPort()], checking({ ...overHttp, ...probe })),
+        /build cluster app: healthCheck is not one request/,
+      );
+    });
+  }
 });
 
 describe("a health check over gRPC", () => {

@@ -27,6 +27,7 @@ import type { Recorder } from "../observe/recorder.ts";
 import { introduce } from "../peer-introduction.ts";
 import { stack } from "../stack/handler.ts";
 import { ClusterRuntime, type ClusterSecurity, type Members } from "../upstream/cluster.ts";
+import { probeProblem } from "../upstream/health-probe.ts";
 import { compileRbac } from "./matchers.ts";
 import { RouteTable } from "./route-table.ts";
 import type { ProxySnapshot } from "./source.ts";
@@ -230,6 +231,13 @@ function assemble(
 }
 
 function checkCluster(cluster: Cluster): void {
+  const problem = probeProblem(cluster);
+  if (problem !== undefined) {
+    throw new MeshError(
+      "proxy.config.cluster",
+      `build cluster ${cluster.name}: healthCheck is ${problem}`,
+    );
+  }
   if (cluster.connectTimeoutMs <= 0) {
     throw new MeshError(
       "proxy.config.cluster",

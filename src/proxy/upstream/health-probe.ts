@@ -5,7 +5,7 @@
  * says what requests would meet. It counts for nothing else: not as traffic, not for outlier detection, not as load.
  */
 
-import type { HealthProbe, StatusRange } from "../../model/proxy-config.ts";
+import type { Cluster, HealthProbe, StatusRange } from "../../model/proxy-config.ts";
 import { requestParser } from "../codec/heads.ts";
 import { parseTarget } from "../codec/target.ts";
 import type { Reader, Transport } from "../codec/transport.ts";
@@ -47,14 +47,18 @@ function once(tell: (result: ProbeResult) => void): (result: ProbeResult) => voi
   };
 }
 
+/** A check that cannot be made says nothing of the endpoint. */
+function never(tell: (result: ProbeResult) => void): () => void {
+  once(tell)("unknown");
+  return () => {};
+}
+
 // ---- HTTP and gRPC -----------------------------------------------------------------------------
 
 type HttpProbe = Extract<HealthProbe, { kind: "http" }>;
 type GrpcProbe = Extract<HealthProbe, { kind: "grpc" }>;
 
 function httpProbe(probe: HttpProbe, cluster: ClusterRuntime): Probe {
-  const lines = probe.headers.map(([name, value]) => `${name.toLowerCase()}: ${value}\r\n`);
-  const text = `${probe.method} ${probe.path} HTTP/1.1\r\nhost: ${probe.host ?? hostOf(cluster)}\r\nuser-agent: heddle-health-check\r\n${lines.join("")}`;
   const isIn = (ranges: readonly StatusRange[], status: number): boolean =>
     ranges.some(({ from, to }) => status >= from && status <= to);
   const judge = (status: number): ProbeResult => {
@@ -63,7 +67,7 @@ function httpProbe(probe: HttpProbe, cluster: ClusterRuntime): Probe {
     return isIn(probe.retriable, status) ? "failed" : "refused";
   };
   return exchangeProbe({
-    text,
+    text: httpHead(probe, cluster.config),
     method: probe.method,
     body: nothing,
     protocol: cluster.config.protocol === "http/2" ? "HTTP/2" : "HTTP/1.1",
@@ -76,9 +80,8 @@ function httpProbe(probe: HttpProbe, cluster: ClusterRuntime): Probe {
 const serving = 1; // grpc.health.v1.HealthCheckResponse.ServingStatus
 
 function grpcProbe(probe: GrpcProbe, cluster: ClusterRuntime): Probe {
-  const text = `POST /grpc.health.v1.Health/Check HTTP/1.1\r\nhost: ${probe.authority ?? hostOf(cluster)}\r\nuser-agent: heddle-health-check\r\ncontent-type: application/grpc\r\nte: trailers\r\n`;
   return exchangeProbe({
-    text,
+    text: grpcHead(probe, cluster.config),
     method: "POST",
     body: grpcMessage(probe.service),
     protocol: "HTTP/2",
@@ -102,8 +105,35 @@ function grpcMessage(service: string): Buffer {
   return Buffer.concat([prefix, message]);
 }
 
-function hostOf({ config, name }: ClusterRuntime): string {
-  return config.service?.host ?? name.replaceAll(/[^a-zA-Z0-9.-]/g, "-");
+/** Heads without their last empty line. */
+function httpHead({ method, path, host, headers }: HttpProbe, cluster: Cluster): string {
+  const lines = headers.map(([name, value]) => `${name.toLowerCase()}: ${value}\r\n`);
+  return `${method} ${path} HTTP/1.1\r\nhost: ${host ?? hostOf(cluster)}\r\nuser-agent: heddle-health-check\r\n${lines.join("")}`;
+}
+
+function grpcHead({ authority }: GrpcProbe, cluster: Cluster): string {
+  return `POST /grpc.health.v1.Health/Check HTTP/1.1\r\nhost: ${authority ?? hostOf(cluster)}\r\nuser-agent: heddle-health-check\r\ncontent-type: application/grpc\r\nte: trailers\r\n`;
+}
+
+function hostOf({ service, name }: Cluster): string {
+  return service?.host ?? name.replaceAll(/[^a-zA-Z0-9.-]/g, "-");
+}
+
+/** What keeps a cluster's health check from being sent; undefined: nothing. Ask before it is in force. */
+export function probeProblem(cluster: Cluster): string | undefined {
+  const probe = cluster.healthCheck?.probe;
+  if (probe === undefined || probe.kind === "tcp") return undefined;
+  const head = probe.kind === "http" ? httpHead(probe, cluster) : grpcHead(probe, cluster);
+  // More than one message in it would be several requests.
+  const parsed = parseHead(`${head}\r\n`);
+  if (parsed?.headEnd !== head.length + 2) return `not one request: ${JSON.stringify(head)}`;
+  return undefined;
+}
+
+function parseHead(whole: string): Head | undefined {
+  const bytes = Buffer.from(whole, "latin1");
+  const parser = requestParser();
+  return parser.execute(bytes, 0, bytes.length) ? parser : undefined;
 }
 
 const nothing = Buffer.alloc(0);
@@ -122,11 +152,8 @@ interface Asked {
 
 function exchangeProbe(asked: Asked): Probe {
   const whole = `${asked.text}\r\n`;
-  const bytes = Buffer.from(whole, "latin1");
-  const head = requestParser();
-  if (!head.execute(bytes, 0, bytes.length)) {
-    throw new SyntaxError(`a health check's head is not one of HTTP: ${JSON.stringify(whole)}`);
-  }
+  const head = parseHead(whole);
+  if (head === undefined) return (_host, _timeoutMs, tell) => never(tell); // refused before: probeProblem
   return (host, timeoutMs, tell) => {
     const leg = new ProbeLeg(asked, once(tell));
     const exchange = leg.begin(head, whole, host);

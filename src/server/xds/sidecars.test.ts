@@ -214,6 +214,39 @@ describe("a sidecar's configuration", { timeout: 30_000 }, () => {
     await web.relay.close();
   });
 
+  test("follows a node that moves to another zone, where nearness counts", async (t) => {
+    const node = (name: string, zone: string): Resource => ({
+      apiVersion: "v1",
+      kind: "Node",
+      metadata: {
+        name,
+        labels: { "topology.kubernetes.io/region": "eu", "topology.kubernetes.io/zone": zone },
+      },
+    });
+    const ejecting = subsets.replace(
+      "subsets:",
+      "trafficPolicy: { outlierDetection: {} }, subsets:",
+    );
+    const objects = meshWorld(shop.replace("v2 } }", "v2 }, node: node-2 }"), ejecting).objects;
+    const world = new TestWorld();
+    world.put(...[...objects.values()].flatMap((kind) => [...kind.values()]));
+    world.put(node("node-1", "a"), node("node-2", "b"));
+    await using bed = await openTestbed(world);
+    const web = await sidecar(bed, "web", t.signal);
+    const priorities = ({ config }: ProxySnapshot) =>
+      config.endpoints
+        .find(({ cluster }) => cluster === "outbound|80||cart.shop.svc.cluster.local")
+        ?.endpoints.map(({ priority = 0 }) => priority);
+    const first = await web.next();
+    assert.deepEqual(priorities(first), [0, 1]);
+    web.source.accept(first.version);
+    bed.world.put(node("node-2", "a"));
+    const second = await web.next();
+    assert.deepEqual(priorities(second), [0, 0]);
+    web.source.accept(second.version);
+    await web.relay.close();
+  });
+
   test("stands when the server dies, is asked for by version when it is back, and is not handed out twice", async (t) => {
     await using bed = await openTestbed(worldFrom(subsets));
     const web = await sidecar(bed, "web", t.signal);
