@@ -96,8 +96,8 @@ function joinByHand(
   { link, network: prefix, table }: ByHand,
 ): string {
   const ends = [
-    { bare: network.netns(), pod: client, name: "one", number: 1, other: 2 },
-    { bare: network.netns(), pod: server, name: "two", number: 2, other: 1 },
+    { bare: network.netns(), pod: client, number: 1, other: 2 },
+    { bare: network.netns(), pod: server, number: 2, other: 1 },
   ] as const;
   underlay(ends[0].bare, "192.0.2.1", ends[1].bare, "192.0.2.2");
   for (const { bare, pod, number, other } of ends) {

@@ -3,7 +3,15 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chownSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer, request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -202,6 +210,7 @@ async function startSidecar(
   predecessor?: number,
 ): Promise<ChildProcess> {
   const file = join(folder, "snapshot.json");
+  chmodSync(folder, 0o711); // the sidecar reads it again as another user
   writeFileSync(file, JSON.stringify({ version: "7", config: config(), secrets: [] }));
   const script = join(import.meta.dirname, "proxy-process.ts");
   const child = spawn(process.execPath, [script, file], {
