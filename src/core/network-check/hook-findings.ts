@@ -72,7 +72,7 @@ function finding(
   nodes: readonly CheckedNode[],
 ): Finding {
   const [first] = group;
-  const { family, table, chain, hook, inChain, rule } = first ?? {};
+  const { family, table, chain, hook, device, inChain, rule } = first ?? {};
   const traffics = [...new Set(group.map(({ traffic }) => traffic))];
   const peers = [...new Set(group.flatMap((drop) => drop.peers))].sort();
   const lost = group.flatMap((drop) => lostPairs(drop, node, nodes));
@@ -91,7 +91,7 @@ function finding(
     nodes: pairOf(),
     summary: `a rule that is not Heddle's ${isDropping ? "drops" : "seems to drop"} ${traffics.map((each) => what[each]).join(", ")} on ${node.name}`,
     evidence: [
-      `${node.name}: ${place}${inChain === undefined ? "" : `, from chain ${chain}`} (hook ${hook}): ${rule ?? "policy drop, and no rule lets them pass"}`,
+      `${node.name}: ${place}${inChain === undefined ? "" : `, from chain ${chain}`} (hook ${hook}${device === undefined ? "" : ` of ${device}`}): ${rule ?? "policy drop, and no rule lets them pass"}`,
       ...(peers.length === 0 ? [] : [`other nodes concerned: ${peers.join(", ")}`]),
       ...[...new Set(lost.map(([from, to]) => `no probe ${from} → ${to} by ${vxlanLink} arrived`))],
     ],
