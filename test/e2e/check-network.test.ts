@@ -26,6 +26,8 @@ interface Damage {
   readonly finds: readonly string[];
   /** In some evidence. */
   readonly evidence: RegExp;
+  /** The agent repairs it by itself twice a minute, maybe before it is seen. */
+  readonly mends?: true;
   /** What the commands leave behind, beside what they repair. */
   readonly undo?: readonly Line[];
 }
@@ -103,12 +105,14 @@ const damages: readonly Damage[] = [
   {
     does: "pods that may not reach themselves",
     damage: [["node-1", "nft flush set inet heddle hairpin"]],
+    mends: true,
     finds: ["hairpin node-1"],
     evidence: /nftables element \S+ \. \S+ of hairpin is absent/,
   },
   {
     does: "our own rules flushed",
     damage: [["node-2", "nft flush chain inet heddle forward"]],
+    mends: true,
     finds: ["ruleset node-2"],
     evidence: /nftables chain forward has 0 rules/,
   },
@@ -181,11 +185,23 @@ describe("a check of the network", { skip: skipWithoutRoot }, () => {
     assert.equal(code, 0);
   });
 
-  for (const { does, damage, finds, evidence, undo = [] } of damages) {
-    test(`finds ${does}, and the command that it gives helps`, async () => {
+  /** What is found once the damage is done; done again where the agent was faster. */
+  function damaged(damage: readonly Line[], mends = false): Promise<readonly Finding[]> {
+    const once = async (): Promise<readonly Finding[]> => {
       for (const line of damage) run(line);
+      return (await check()).findings;
+    };
+    if (!mends) return once();
+    return lab.until("it is seen before the agent's own look", async () => {
+      const findings = await once();
+      return findings.length > 0 && findings;
+    });
+  }
+
+  for (const { does, damage, finds, evidence, mends, undo = [] } of damages) {
+    test(`finds ${does}, and the command that it gives helps`, async () => {
       try {
-        const { findings } = await check();
+        const findings = await damaged(damage, mends);
         assert.deepEqual(
           findings.map(named).sort(),
           [...finds].sort(),
@@ -209,11 +225,7 @@ describe("a check of the network", { skip: skipWithoutRoot }, () => {
   }
 
   test("finds a setting that somebody changed, until the agent sets it back by itself", async () => {
-    const { findings } = await lab.until("it is seen before the agent's own look", async () => {
-      run(["node-1", "sysctl -q -w net.ipv4.ip_forward=0"]);
-      const result = await check();
-      return result.findings.length > 0 && result;
-    });
+    const findings = await damaged([["node-1", "sysctl -q -w net.ipv4.ip_forward=0"]], true);
     assert.deepEqual(findings.map(named), ["setting node-1"]);
     assert.deepEqual(findings[0]?.fixes, [
       { node: "node-1", command: "sysctl -w net.ipv4.ip_forward=1" },
@@ -234,6 +246,10 @@ describe("a check of the network", { skip: skipWithoutRoot }, () => {
 
   test("finds a table of connections that is nearly full", async () => {
     const max = Number(readFileSync("/proc/sys/net/netfilter/nf_conntrack_max", "latin1"));
+    run([
+      "node-2",
+      `nft 'table netdev quiet { chain c { type filter hook egress device eth0 priority 0; ip daddr ${nobody[0]}-${nobody.at(-1)} drop;\n}\n}'`,
+    ]);
     for (const address of nobody) {
       run([
         "node-2",
@@ -248,7 +264,7 @@ describe("a check of the network", { skip: skipWithoutRoot }, () => {
       { node: "node-2", command: `sysctl -w net.netfilter.nf_conntrack_max=${2 * max}` },
     ]);
     assert.ok(connections.some(({ node, count }) => node === "node-2" && count > max * 0.9));
-    run(["node-2", "conntrack -F"]);
+    run(["node-2", "nft delete table netdev quiet; conntrack -F"]);
     await untilHealthy();
   });
 
@@ -287,7 +303,7 @@ function named({ kind, nodes }: Finding): string {
 /** Addresses of the wire that no host has. */
 const nobody = Array.from({ length: 16 }, (_, index) => `192.0.2.${200 + index}`);
 
-/** Datagrams to nobody, each of which is tracked. */
+/** Datagrams to nobody, each of which is tracked, although none leaves the node. */
 function fillConnections(netns: string, count: number): void {
   const ports = 60_000;
   inNetns(netns, () => {
