@@ -308,10 +308,10 @@ export const cases: readonly Case[] = [
 
   // timeouts, retries, endpoints that fail
   open("an answer that comes after the route's timeout", "time.test", "/timeout", {
-    fields: asks("delay=600"),
+    fields: asks("delay=1500"),
   }),
   open("an answer within the route's timeout", "time.test", "/timeout"),
-  open("a try that takes too long, twice", "time.test", "/per-try", { fields: asks("delay=600") }),
+  open("a try that takes too long, twice", "time.test", "/per-try", { fields: asks("delay=1500") }),
   open("a failure that is retried", "retry.test", "/5xx", { fields: asks("fail=2") }),
   open("more failures than retries", "retry.test", "/5xx", { fields: asks("fail=3") }),
   open("a failure that is the caller's", "retry.test", "/5xx", { fields: asks("status=404") }),
@@ -553,7 +553,7 @@ export const cases: readonly Case[] = [
     "time.test",
     "/timeout",
     {
-      fields: { ...call, "x-do": "delay=600" },
+      fields: { ...call, "x-do": "delay=1500" },
       body: "",
     },
     { "field grpc-status": noTime },
@@ -563,7 +563,7 @@ export const cases: readonly Case[] = [
     "plain.test",
     "/shop.Cart/Get",
     {
-      fields: { ...call, "grpc-timeout": "100m", "x-do": "delay=600" },
+      fields: { ...call, "grpc-timeout": "100m", "x-do": "delay=1500" },
       body: "",
     },
     { "field grpc-status": noTime },

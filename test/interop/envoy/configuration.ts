@@ -445,14 +445,14 @@ const hosts: readonly VirtualHost[] = [
   ),
   host(
     "time.test",
-    to("timeout", { path: exact("/timeout") }, { action: forward("app", { timeoutMs: 150 }) }),
+    to("timeout", { path: exact("/timeout") }, { action: forward("app", { timeoutMs: 400 }) }),
     to(
       "per-try",
       { path: exact("/per-try") },
       {
         action: forward("app", {
           timeoutMs: 2_000,
-          retry: { ...retry, attempts: 1, perTryTimeoutMs: 100 },
+          retry: { ...retry, attempts: 1, perTryTimeoutMs: 250 },
         }),
       },
     ),
