@@ -12,7 +12,7 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import type { AgentFlags } from "./agent/command.ts";
 import { renderError } from "./base/error.ts";
-import type { Log, LogLevel } from "./base/log.ts";
+import type { Log, LogLevel, LogThreshold } from "./base/log.ts";
 
 const root = join(import.meta.dirname, "..");
 /** How to start this program again. */
@@ -40,6 +40,7 @@ async function runProxyProcess(words: readonly string[]): Promise<void> {
     options: { "assignment-fd": { type: "string" }, gateway: { type: "boolean" } },
   });
   if (values.gateway === true) return runGatewayProcess();
+  const threshold = logThreshold();
   const [
     { runProxy },
     { createXdsSource },
@@ -61,13 +62,14 @@ async function runProxyProcess(words: readonly string[]): Promise<void> {
     import("./kernel/sysctl.ts"),
     import("./kernel/program-pages.ts"),
     import("./cli/system-clock.ts"),
-    processLog(),
+    processLog(threshold),
   ]);
   // A sidecar is ended by a signal and runs as a user who may not write here: keep now what was compiled.
   flushCompileCache();
   const shared = { clock: systemClock, random: Math.random, log };
   await runProxy({
     ...shared,
+    logThreshold: threshold,
     assignmentFd: Number(values["assignment-fd"] ?? 3),
     enterNetns,
     dropPrivileges,
@@ -204,10 +206,13 @@ function release(): string {
   return manifest.version;
 }
 
-async function processLog(): Promise<Log> {
+async function processLog(threshold = logThreshold()): Promise<Log> {
   const { createLog } = await import("./base/log.ts");
-  const least = (process.env["HEDDLE_LOG_LEVEL"] ?? "info") as LogLevel;
-  return createLog((line) => void process.stderr.write(`${line}\n`), Date.now, least);
+  return createLog((line) => void process.stderr.write(`${line}\n`), Date.now, threshold);
+}
+
+function logThreshold(): LogThreshold {
+  return { least: (process.env["HEDDLE_LOG_LEVEL"] ?? "info") as LogLevel };
 }
 
 /** Nobody reads on (`heddle … | head`): end, in good order where there is something to put in order, as a lab has. */

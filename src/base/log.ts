@@ -17,19 +17,25 @@ export interface Log {
   with(fields: LogFields): Log;
 }
 
-const order: readonly LogLevel[] = ["debug", "info", "warn", "error"];
+export const logLevels: readonly LogLevel[] = ["debug", "info", "warn", "error"];
+
+/** The least level that is written; may change while a process runs, for all logs that were made with it. */
+export interface LogThreshold {
+  least: LogLevel;
+}
 
 /** A log that hands complete lines to `write`. `now` gives milliseconds since the epoch. */
 export function createLog(
   write: (line: string) => void,
   now: () => number,
-  least: LogLevel = "info",
+  least: LogLevel | LogThreshold = "info",
   base: LogFields = {},
 ): Log {
+  const threshold = typeof least === "string" ? { least } : least;
   const at =
     (level: LogLevel) =>
     (event: string, fields: LogFields = {}) => {
-      if (order.indexOf(level) < order.indexOf(least)) return;
+      if (logLevels.indexOf(level) < logLevels.indexOf(threshold.least)) return;
       // biome-ignore lint/style/noRestrictedGlobals: only its text form; which moment it is, says `now`.
       const time = new Date(now()).toISOString();
       write(JSON.stringify({ time, level, event, ...base, ...fields }));
@@ -39,6 +45,6 @@ export function createLog(
     info: at("info"),
     warn: at("warn"),
     error: at("error"),
-    with: (fields) => createLog(write, now, least, { ...base, ...fields }),
+    with: (fields) => createLog(write, now, threshold, { ...base, ...fields }),
   };
 }

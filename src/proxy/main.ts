@@ -11,7 +11,7 @@ import { renameSync } from "node:fs";
 import type { Server } from "node:http";
 import type { Clock } from "../base/clock.ts";
 import { renderError } from "../base/error.ts";
-import type { Log } from "../base/log.ts";
+import type { Log, LogThreshold } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
 import { ports } from "../model/names.ts";
 import { MetricRegistry } from "../telemetry/registry.ts";
@@ -46,6 +46,8 @@ export interface ProxyDependencies {
   /** Gives back memory that only starting needed. */
   readonly giveBack: () => void;
   readonly log: Log;
+  /** Of `log`; may be changed on the admin port. Absent: it does not change. */
+  readonly logThreshold?: LogThreshold;
   readonly clock: Clock;
   readonly random: Random;
   /** The socket pair to the agent; see assignment.ts. */
@@ -108,7 +110,10 @@ async function serve(
       ? noLegacy
       : await inherit(bootstrap.adminSocket, deps.descriptorsOf(predecessor));
   sidecar.inherit({ ...legacy, sockets: withoutDesks(legacy.sockets) });
-  const desks = openDesks(sidecar, bootstrap, stop);
+  const desks = openDesks(sidecar, bootstrap, {
+    drain: stop,
+    log: deps.logThreshold ?? { least: "info" },
+  });
   if (predecessor === undefined) await desks.open(noLegacy);
   if (isGateway(bootstrap.proxy)) deps.openLowPorts();
   deps.dropPrivileges(uid, uid);
@@ -167,7 +172,11 @@ function withoutDesks(sockets: Legacy["sockets"]): Legacy["sockets"] {
 }
 
 /** Where the sidecar answers questions about itself. */
-function openDesks(sidecar: Sidecar, bootstrap: ProxyBootstrap, drain: () => void): Desks {
+function openDesks(
+  sidecar: Sidecar,
+  bootstrap: ProxyBootstrap,
+  given: Omit<AdminActions, "legacy">,
+): Desks {
   const servers = new Map<string, Server>();
   const legacy = (): Legacy => {
     const own = [...servers].flatMap(([key, server]) => {
@@ -176,7 +185,7 @@ function openDesks(sidecar: Sidecar, bootstrap: ProxyBootstrap, drain: () => voi
     });
     return { ...sidecar.legacy, sockets: new Map([...sidecar.legacy.sockets, ...own]) };
   };
-  const actions: AdminActions = { drain, legacy };
+  const actions: AdminActions = { ...given, legacy };
   const serverAt = (port: number): Server => {
     if (port === ports.admin) return adminServer(sidecar, actions);
     return port === ports.metrics ? metricsServer(sidecar) : readinessServer(sidecar);

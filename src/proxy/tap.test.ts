@@ -17,7 +17,11 @@ class Admin implements AsyncDisposable {
   readonly #server: ReturnType<typeof adminServer>;
 
   constructor(sidecar: Sidecar) {
-    this.#server = adminServer(sidecar, { drain() {}, legacy: () => noLegacy });
+    this.#server = adminServer(sidecar, {
+      drain() {},
+      legacy: () => noLegacy,
+      log: { least: "info" },
+    });
   }
 
   async start(): Promise<this> {

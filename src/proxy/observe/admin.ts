@@ -7,6 +7,7 @@
 
 import { createServer, type Server, type ServerResponse } from "node:http";
 import { MeshError, renderError } from "../../base/error.ts";
+import { type LogThreshold, logLevels } from "../../base/log.ts";
 import type { SidecarObservation } from "../../model/observation.ts";
 import type { Secret } from "../../model/proxy-config.ts";
 import { renderText, textContentType } from "../../telemetry/exposition.ts";
@@ -14,6 +15,7 @@ import { parseTapFilter } from "../../wire/observation/parse-tap.ts";
 import type { Sidecar } from "../sidecar.ts";
 import { type Legacy, legacyPath, renderLegacy } from "../succession.ts";
 import type { Host } from "../upstream/host.ts";
+import { certificateReport } from "./certificates.ts";
 
 interface Whole {
   readonly status: number;
@@ -28,6 +30,7 @@ export interface AdminActions {
   readonly drain: () => void;
   /** What a successor is to have. */
   readonly legacy: () => Legacy;
+  readonly log: LogThreshold;
 }
 
 /** Every admin path. */
@@ -44,6 +47,14 @@ export function adminServer(sidecar: Sidecar, actions: AdminActions): Server {
           : text(clustersText(sidecar));
       case "/listeners":
         return text(listeners(sidecar));
+      case "/certs":
+        return json(certificates(sidecar));
+      case "/server_info":
+        return json(serverInfo(sidecar));
+      case "/logging":
+        return logging(actions.log, method, query.get("level"));
+      case "/stats":
+        return text(stats(sidecar));
       case "/stats/prometheus":
       case "/metrics":
         return metrics(sidecar);
@@ -181,6 +192,51 @@ function clusters(sidecar: Sidecar): unknown {
       workload: host.endpoint.workload ?? null,
     })),
   }));
+}
+
+function certificates(sidecar: Sidecar): unknown {
+  const { config, secrets } = sidecar.tables;
+  return [...secrets, ...(config.secrets ?? [])].map(certificateReport);
+}
+
+function serverInfo(sidecar: Sidecar): unknown {
+  const { environment, connections } = sidecar.runtime;
+  const isLive = sidecar.isReady ? "LIVE" : "PRE_INITIALIZING";
+  return {
+    state: environment.isDraining ? "DRAINING" : isLive,
+    node: environment.node.id,
+    version: sidecar.tables.version,
+    startedAt: new Date(environment.startedAt).toISOString(),
+    pid: process.pid,
+    connections: connections.size,
+    residentMegabytes: Math.round(process.memoryUsage.rss() / 2 ** 20),
+    limits: environment.limits,
+  };
+}
+
+/** The level that holds; with POST and one named, that from now on. */
+function logging(log: LogThreshold, method: string, wanted: string | null): Whole {
+  if (wanted !== null) {
+    if (method !== "POST") return usePost;
+    const level = logLevels.find((each) => each === wanted);
+    if (level === undefined) {
+      return {
+        ...text(`level: want one of ${logLevels.join(", ")}, got "${wanted}"\n`),
+        status: 400,
+      };
+    }
+    log.least = level;
+  }
+  return text(`${log.least}\n`);
+}
+
+/** Envoy's form: a line for each series, `name: value`. */
+function stats(sidecar: Sidecar): string {
+  return renderText(sidecar.runtime.environment.metrics)
+    .split("\n")
+    .filter((line) => line !== "" && !line.startsWith("#"))
+    .map((line) => line.replace(/ (\S+)$/, ": $1\n"))
+    .join("");
 }
 
 function clustersText(sidecar: Sidecar): string {

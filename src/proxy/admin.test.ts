@@ -1,0 +1,85 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { request } from "node:http";
+import type { AddressInfo } from "node:net";
+import { describe, test } from "node:test";
+import { adminServer } from "./observe/admin.ts";
+import { noLegacy } from "./succession.ts";
+import { Harness } from "./testing/harness.ts";
+import { createMeshCa } from "./testing/mesh-ca.ts";
+
+/** What the admin port of a sidecar with these secrets answers: `METHOD /path` → status and text. */
+async function desk(
+  harness: Harness,
+): Promise<(asked: string) => Promise<{ readonly status: number; readonly text: string }>> {
+  const ca = await createMeshCa();
+  const broken = {
+    kind: "certificate",
+    name: "kubernetes://edge/bad",
+    chain: "x",
+    key: "y",
+  } as const;
+  const [own, trust] = await ca.secrets("spiffe://cluster.local/ns/shop/sa/web");
+  const sidecar = await harness.sidecar(
+    { destination: () => undefined },
+    { secrets: [broken] },
+    { secrets: [own, trust] },
+  );
+  const log = { least: "info" as const };
+  const server = adminServer(sidecar, { drain() {}, legacy: () => noLegacy, log });
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  harness.atEnd(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  return (asked) =>
+    new Promise((resolve, reject) => {
+      const [method, path] = asked.split(" ");
+      const sent = request({ port, method, path, agent: false }, (response) => {
+        let text = "";
+        response.on("data", (bytes) => {
+          text += bytes;
+        });
+        response.on("end", () => resolve({ status: response.statusCode ?? 0, text }));
+      });
+      sent.on("error", reject);
+      sent.end();
+    });
+}
+
+describe("a sidecar's admin port", () => {
+  test("tells its certificates, whom they name and which are broken, and never a key", async () => {
+    await using harness = new Harness();
+    const ask = await desk(harness);
+    const { text } = await ask("GET /certs");
+    const reports = JSON.parse(text) as {
+      readonly name: string;
+      readonly problem?: string;
+      readonly certificates: readonly { readonly subjectAltNames: string }[];
+    }[];
+    const [own, , broken] = reports;
+    assert.equal(
+      own?.certificates[0]?.subjectAltNames,
+      "URI:spiffe://cluster.local/ns/shop/sa/web",
+    );
+    assert.match(broken?.problem ?? "", /./);
+    const dump = (await ask("GET /config_dump")).text;
+    for (const answer of [text, dump]) assert.doesNotMatch(answer, /PRIVATE KEY|"y"/);
+  });
+
+  test("changes the level of its log, to one that there is, when it is posted", async () => {
+    await using harness = new Harness();
+    const ask = await desk(harness);
+    assert.equal((await ask("GET /logging")).text, "info\n");
+    assert.equal((await ask("GET /logging?level=debug")).status, 405);
+    assert.equal((await ask("POST /logging?level=loud")).status, 400);
+    assert.equal((await ask("POST /logging?level=debug")).text, "debug\n");
+    assert.equal((await ask("GET /logging")).text, "debug\n");
+  });
+
+  test("tells its state, and each series on a line", async () => {
+    await using harness = new Harness();
+    const ask = await desk(harness);
+    assert.equal(JSON.parse((await ask("GET /server_info")).text).state, "LIVE");
+    const { text } = await ask("GET /stats");
+    for (const line of text.trim().split("\n")) assert.match(line, /^\S.*: \S+$/);
+  });
+});
