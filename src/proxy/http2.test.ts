@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import { describe, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import type { Cluster, RouteAction } from "../model/proxy-config.ts";
 import type { Sidecar } from "./sidecar.ts";
 import { Harness, metric, request } from "./testing/harness.ts";
@@ -109,6 +110,7 @@ describe("a client of HTTP/2", () => {
     const client = new Http2Client(harness, port);
     for (let i = 0; i < 5; i++) assert.equal((await client.request({})).headers[":status"], 200);
     assert.equal(app.sessions.length, 3);
+    while (runtime.connections > 1) await delay(1);
   });
 
   test("gets as many connections as the application's limit on streams asks for", async () => {

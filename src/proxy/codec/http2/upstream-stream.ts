@@ -99,14 +99,14 @@ export class UpstreamStream implements UpstreamLeg {
     // An answer that comes before the request is complete: the rest of the request is not wanted.
     this.#reset(NO_ERROR);
     exchange?.onResponseDone(trailers);
-    this.#connection.onStreamOver();
+    this.#tellOver();
   }
 
   /** The exchange goes on elsewhere. */
   giveUp(): void {
     this.exchange = undefined;
     this.#reset(CANCEL);
-    this.#connection.onStreamOver();
+    this.#tellOver();
   }
 
   fail(failure: Failure): void {
@@ -121,7 +121,13 @@ export class UpstreamStream implements UpstreamLeg {
 
   #reset(code: number): void {
     const stream = this.#stream;
-    if (stream === undefined || (stream.isLocalDone && stream.isRemoteDone)) return;
-    this.#connection.connection.reset(stream, code);
+    if (stream === undefined) return;
+    const isSent = stream.isLocalDone && stream.queuedBytes === 0;
+    if (!isSent || !stream.isRemoteDone) this.#connection.connection.reset(stream, code);
+  }
+
+  #tellOver(): void {
+    // The frame that ends a stream is still in hand here, and the stream among the open ones until it has been dealt with.
+    this.#connection.onStreamOver(this.#stream?.isClosed === false ? 1 : 0);
   }
 }

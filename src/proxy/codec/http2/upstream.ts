@@ -189,10 +189,10 @@ export class Http2Upstream implements Reader, Http2Events<UpstreamStream> {
     this.transport.close();
   }
 
-  /** A stream has ended. */
-  onStreamOver(): void {
+  /** A stream has ended; so many of those that are open have, too. */
+  onStreamOver(ended = 0): void {
     this.outlet.wake();
-    if (this.connection.openStreams > 0 || this.state === "closed") return;
+    if (this.connection.openStreams > ended || this.state === "closed") return;
     this.idleSince = this.host.cluster.environment.now();
     if (this.generation !== this.host.cluster.generation) this.state = "draining";
     if (this.state === "draining") this.close();
