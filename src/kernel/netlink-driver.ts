@@ -53,7 +53,8 @@ export function openKernelDriver(): KernelDriver {
     features: probe.features,
 
     observe(expected): NodeState {
-      const ruleset = expected === undefined ? undefined : table.observe(expected);
+      const isAsked = expected !== undefined && probe.features.nftables;
+      const ruleset = isAsked ? table.observe(expected) : undefined;
       return {
         sysctls: atHome(() => observeSysctls(settings)),
         ...observeOurs(route, made),

@@ -54,21 +54,13 @@ export function observeRuleset(
       "set",
       expected.sets,
       (set) => setContents(netfilter, expected.table, set),
-      (name) => ({
-        name,
-        type: unknown,
-        elements: [],
-      }),
+      (name) => ({ name, type: unknown, elements: [] }),
     ),
     maps: observe(
       "map",
       expected.maps,
       (map) => mapContents(netfilter, expected.table, map),
-      (name) => ({
-        name,
-        type: unknown,
-        elements: new Map(),
-      }),
+      (name) => ({ name, type: unknown, elements: new Map() }),
     ),
     chains: [
       ...expected.chains.flatMap((chain) => observedChain(chain, there, wanted)),

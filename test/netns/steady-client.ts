@@ -35,12 +35,6 @@ interface Asking {
   stop(): void;
 }
 
-const streams = JSON.parse(process.argv[2] ?? "[]") as readonly Stream[];
-const askings = new Map(streams.map((stream) => [stream.name, start(stream)]));
-const unheard = new Set(askings.keys());
-
-process.stdin.on("end", () => void finish()).resume();
-
 async function finish(): Promise<void> {
   for (const asking of askings.values()) asking.stop();
   const deadline = performance.now() + patienceMs;
@@ -88,9 +82,7 @@ type Start = (
 ) => (number: number) => void;
 
 /** One connection; answers come in the order of questions, `question.length` bytes each. */
-function keptTcp(
-  ...[{ address, port }, question, asking, answered]: Parameters<Start>
-): ReturnType<Start> {
+const keptTcp: Start = ({ address, port }, question, asking, answered) => {
   const socket = connect(port, address);
   let received = 0;
   let next = 0;
@@ -101,11 +93,9 @@ function keptTcp(
   socket.on("error", (error) => asking.lost.push(`cut off: ${error.message}`));
   socket.on("end", () => asking.lost.push("cut off"));
   return () => socket.write(question);
-}
+};
 
-function newTcp(
-  ...[{ address, port }, question, asking, answered]: Parameters<Start>
-): ReturnType<Start> {
+const newTcp: Start = ({ address, port }, question, asking, answered) => {
   return (number) => {
     const socket: Socket = connect(port, address);
     const failed = (what: string) => {
@@ -120,12 +110,10 @@ function newTcp(
     });
     socket.write(question);
   };
-}
+};
 
 /** Which question an answer is for cannot be told: any will do, for none is asked twice. */
-function keptUdp(
-  ...[{ address, port }, question, asking, answered]: Parameters<Start>
-): ReturnType<Start> {
+const keptUdp: Start = ({ address, port }, question, asking, answered) => {
   const socket = createSocket("udp4");
   socket.on("error", (error) => asking.lost.push(error.message));
   socket.on("message", () => {
@@ -133,11 +121,9 @@ function keptUdp(
     if (oldest !== undefined) answered(oldest);
   });
   return () => socket.send(question, port, address);
-}
+};
 
-function newUdp(
-  ...[{ address, port }, question, asking, answered]: Parameters<Start>
-): ReturnType<Start> {
+const newUdp: Start = ({ address, port }, question, asking, answered) => {
   return (number) => {
     const socket = createSocket("udp4");
     socket.on("error", (error) => asking.lost.push(`${number} ${error.message}`));
@@ -147,4 +133,10 @@ function newUdp(
     });
     socket.send(question, port, address);
   };
-}
+};
+
+const streams = JSON.parse(process.argv[2] ?? "[]") as readonly Stream[];
+const askings = new Map(streams.map((stream) => [stream.name, start(stream)]));
+const unheard = new Set(askings.keys());
+
+process.stdin.on("end", () => void finish()).resume();
