@@ -3,8 +3,8 @@
  *
  * Policies and routes must judge the very path that the application will act on, so what can be written in several ways
  * is written in one before anybody looks at it, and goes on that way (Istio's BASE normalisation: dot segments resolved,
- * backslashes turned, unreserved characters unescaped), and bytes that may not stand in a target are escaped. Nearly every path has nothing to change and is recognised by its
- * bytes.
+ * backslashes turned, unreserved characters unescaped), and bytes that may not stand in a target are escaped. Nearly every
+ * path has nothing to change and is recognised by its bytes.
  */
 
 import { isValidHost } from "../../wire/http1/field-values.ts";

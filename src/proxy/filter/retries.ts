@@ -3,6 +3,8 @@
  *
  * The budget is the cluster's (ClusterRuntime.mayRetry). The body is kept up to 64 KiB so that it can be sent again; a
  * longer one is sent once. Waits grow from `baseBackoffMs`, with full jitter, so that clients do not retry in step.
+ *
+ * Not here: what is sent again whatever the policy, at once and outside the budget (Exchange.onFailure).
  */
 
 import type { RetryPolicy } from "../../model/proxy-config.ts";
