@@ -2,7 +2,7 @@
  * What memory does a dedicated sidecar hold?
  *
  * The shop on two hosts of a lab, so that sidecars are what agents start: with certificates, a configuration from the
- * server, and admin sockets. Measured when they are up, and again after a `web` has called `cart` some hundred times.
+ * server, and admin sockets. Measured when they are up, and again after a `web` has called `cart` a hundred times.
  * Resident memory counts the program's own text in full, which all sidecars of a node share; the proportional share
  * (PSS) divides it among them. Envoy, with one route and no control plane, stands beside it.
  */
@@ -22,7 +22,7 @@ import { host } from "./sidecars.ts";
 
 const aimMb = 75;
 /** What the shop answers at ease: a backlog would measure the backlog. */
-const requestsPerSecond = 10;
+const requestsPerSecond = 5;
 const seconds = 20;
 
 interface Memory {
