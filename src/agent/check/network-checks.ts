@@ -7,8 +7,7 @@
  */
 
 import { renderError } from "../../base/error.ts";
-import type { WayTo } from "../../core/topology/ways.ts";
-import { waysFrom } from "../../core/topology/ways.ts";
+import { type WayTo, waysFrom } from "../../core/topology/ways.ts";
 import { readCounters } from "../../kernel/protocol-counters.ts";
 import type {
   CheckOrder,

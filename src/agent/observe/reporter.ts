@@ -2,7 +2,8 @@
  * Tells the server each second what the node's sidecars have counted since the second before.
  *
  * A report that the server did not take is lost, and nothing but its second: the next one says its own. The first
- * reading after the agent's start, and one after a long pause, only says where to count from.
+ * reading after the agent's start, and one after a long pause, only says where to count from. What the server wants to
+ * know beside that (requests one by one, a check of the network) it orders with its answer, and it goes with the next.
  */
 
 import type { Agent } from "node:http";

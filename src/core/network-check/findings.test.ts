@@ -234,6 +234,17 @@ describe("a check of the network", () => {
       ["checksum a → b: ethtool -K hdvxlan tx off on a"],
     ],
     [
+      "takes a filter that lets no datagrams in for no fault, whatever else is invalid there",
+      {
+        datagramsLost: [
+          ["a", "b", "overlay"],
+          ["a", "b", "underlay"],
+        ],
+        nodes: { b: { counters: { ...quiet.counters, invalidPackets: 99 } } },
+      },
+      [],
+    ],
+    [
       "names settings, own rules and hairpin apart, causes first",
       {
         nodes: {

@@ -6,7 +6,7 @@
  * nothing else: an accept ends this one chain only, so what other tables say about the packet still holds.
  */
 
-import { vxlanLink } from "../../model/names.ts";
+import { linkPrefix, podGateway, vxlanLink } from "../../model/names.ts";
 import type { Finding, Fix, ForeignDrop, TrafficName } from "../../model/network-check.ts";
 import type { CheckedNode } from "./findings.ts";
 import { hasArrived, pathsOf } from "./path-findings.ts";
@@ -111,16 +111,16 @@ interface Match {
 }
 
 function acceptsFor({ traffic, hook, port }: ForeignDrop): readonly Match[] {
-  const from = { nft: 'iifname "hd*"', iptables: "-i hd+" };
-  const to = { nft: 'oifname "hd*"', iptables: "-o hd+" };
+  const from = { nft: `iifname "${linkPrefix}*"`, iptables: `-i ${linkPrefix}+` };
+  const to = { nft: `oifname "${linkPrefix}*"`, iptables: `-o ${linkPrefix}+` };
   switch (traffic) {
     case "overlay-in":
     case "overlay-out":
       return [{ nft: `udp dport ${port}`, iptables: `-p udp --dport ${port}` }];
     case "names":
       return (["udp", "tcp"] as const).map((protocol) => ({
-        nft: `ip daddr 169.254.1.1 ${protocol} dport 53`,
-        iptables: `-d 169.254.1.1 -p ${protocol} --dport 53`,
+        nft: `ip daddr ${podGateway} ${protocol} dport 53`,
+        iptables: `-d ${podGateway} -p ${protocol} --dport 53`,
       }));
     default:
       if (hook === "forward") return [from, to];

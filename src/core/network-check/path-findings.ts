@@ -42,7 +42,7 @@ export function pathFindings({ nodes, networkMtu }: CheckInput): readonly Findin
   return [
     ...paths.filter((path) => !hasArrived(path)).flatMap((path) => lost(path, paths)),
     ...tight.flatMap((path) => tooLarge(path, tight, networkMtu)),
-    ...paths.flatMap(checksums),
+    ...paths.flatMap((path) => checksums(path, paths)),
   ];
 }
 
@@ -210,13 +210,19 @@ function smallerLinks(path: Path, tight: readonly Path[], networkMtu: number | u
   return { node: node.name, command: `ip link set dev ${link} mtu ${mtu}` };
 }
 
-/** Echoes come and datagrams do not, and the receiver has counted as many that are wrong. */
-function checksums(path: Path): readonly Finding[] {
+/**
+ * Echoes come and datagrams do not, and the receiver has counted as many that are wrong. Invalid packets count where
+ * plain datagrams come: else a filter that takes no datagrams would meet with somebody else's invalid packets.
+ */
+function checksums(path: Path, paths: readonly Path[]): readonly Finding[] {
   const { from, to, probe, heard } = path;
   const { udpChecksumErrors = 0, invalidPackets = 0 } = to.evidence?.counters ?? {};
   const arrived = heard?.datagrams ?? 0;
   const lost = probe.datagrams - arrived;
-  if (!hasArrived(path) || lost <= 0 || udpChecksumErrors + invalidPackets < lost) return [];
+  const plain = paths.find((each) => isBetween(each, from, to, "underlay"));
+  const isPlainHeard = probe.way === "overlay" && (plain?.heard?.datagrams ?? 0) > 0;
+  const wrong = udpChecksumErrors + (isPlainHeard ? invalidPackets : 0);
+  if (!hasArrived(path) || lost <= 0 || wrong < lost) return [];
   const inside = probe.way === "overlay" ? " inside the overlay's packets" : "";
   return [
     {
