@@ -148,45 +148,6 @@ describe("a backend that fails in no time beside others that work", () => {
   });
 });
 
-describe("a backend that is slow", () => {
-  test("gets less for as long as it is, and its share again afterwards", async () => {
-    await using harness = new Harness();
-    const delays = [0, 0, 30];
-    const served = delays.map(() => 0);
-    const ports: number[] = [];
-    for (const index of delays.keys()) {
-      ports.push(
-        await harness.app((_, res) => {
-          served[index] = (served[index] ?? 0) + 1;
-          setTimeout(() => res.end("ok"), delays[index]);
-        }),
-      );
-    }
-    const balancer = { kind: "least-request" as const };
-    const { port, sidecar } = await toCluster(harness, ports, { balancer, outlierDetection });
-    const share = async (requests: number) => {
-      const before = served[2] ?? 0;
-      let left = requests;
-      const client = async () => {
-        while (left-- > 0) assert.equal((await request(port)).status, 200);
-      };
-      await Promise.all(Array.from({ length: 12 }, client));
-      return ((served[2] ?? 0) - before) / requests;
-    };
-    const slow = await share(300);
-    assert(slow < 0.25, `${slow} of the requests met the slow one`);
-    const hosts = sidecar.tables.clusters.get("app")?.hosts ?? [];
-    assert.equal(
-      hosts.some((host) => host.isEjected),
-      false,
-      "slow is not failing",
-    );
-    delays[2] = 0;
-    const recovered = await share(300);
-    assert(recovered > 0.25, `${recovered} of the requests met the one that was slow`);
-  });
-});
-
 describe("a backend that never answers", () => {
   test("is retried elsewhere after the per-try timeout, and ejected", async () => {
     await using harness = new Harness();

@@ -102,7 +102,8 @@ describe("a health check over HTTP", () => {
     let connections = 0;
     const hole = await harness.tcpApp(() => connections++);
     const good = await moody(harness);
-    const check = checking(overHttp, { timeoutMs: 40 });
+    const rarely = { intervalMs: 60_000, noTrafficIntervalMs: 60_000 };
+    const check = checking(overHttp, { timeoutMs: 40, ...rarely });
     const { port, becomes } = await checked(harness, [hole, good.port], check);
     await becomes(0, true);
     assert.equal(connections, 1, "the first result decides");

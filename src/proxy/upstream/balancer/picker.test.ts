@@ -172,6 +172,38 @@ describe("least request", () => {
   });
 });
 
+describe("a host that is slow", () => {
+  /** Of the requests of twelve clients, each with one at a time, to two hosts that take a tick: what the third gets. */
+  const share = (ticks: number): number => {
+    const candidates = hosts(1, 1, 1);
+    const picker = createPicker({ kind: "least-request" }, candidates, seededRandom(9));
+    const underWay: { readonly host: Host; readonly until: number }[] = [];
+    let met = 0;
+    let all = 0;
+    for (let now = 0; now < 3_000; now++) {
+      for (const done of underWay.filter(({ until }) => until <= now)) {
+        done.host.active--;
+        underWay.splice(underWay.indexOf(done), 1);
+      }
+      while (underWay.length < 12) {
+        const host = picker.pick();
+        if (host === undefined) break;
+        const isThird = host === candidates[2];
+        host.active++;
+        all++;
+        if (isThird) met++;
+        underWay.push({ host, until: now + (isThird ? ticks : 1) });
+      }
+    }
+    return met / all;
+  };
+
+  test("gets less by least request for as long as it is, and its share when it is not", () => {
+    assert(share(15) < 0.12, `${share(15)}`);
+    assert(Math.abs(share(1) - 1 / 3) < 0.02, `${share(1)}`);
+  });
+});
+
 describe("peak-EWMA", () => {
   test("prefers the host that answers sooner, however little the slow one has to do", () => {
     const candidates = hosts(1, 1, 1, 1);
