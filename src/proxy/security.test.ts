@@ -4,7 +4,7 @@ import { describe, test } from "node:test";
 import { connect } from "node:tls";
 import type { Rbac } from "../model/proxy-config.ts";
 import type { Sidecar } from "./sidecar.ts";
-import { Harness, request } from "./testing/harness.ts";
+import { Harness, request, snapshot } from "./testing/harness.ts";
 import {
   cluster,
   endpoint,
@@ -202,6 +202,39 @@ describe("mutual TLS", () => {
     await ask();
     await ask();
     assert.deepEqual(resumed.offers.slice(3), [false, true]);
+  });
+
+  test("that is still being agreed when its endpoint goes serves the requests that wait for it", async () => {
+    await using harness = new Harness();
+    const ca = await createMeshCa();
+    const app = await harness.app((_, res) => res.end("ok"));
+    const port = await server(harness, ca, app, { isStrict: true });
+    const arrived = Promise.withResolvers<void>();
+    const gate = Promise.withResolvers<void>();
+    const slow = await harness.tcpApp((socket) => {
+      arrived.resolve();
+      void gate.promise.then(() => {
+        const upstream = connectTcp({ port, host: "127.0.0.1" });
+        socket.on("close", () => upstream.destroy());
+        socket.pipe(upstream).pipe(socket);
+      });
+    });
+    const config = (to: number) => ({
+      ...outbound([virtualHost(["*"], [route(forward("cart"))])]),
+      clusters: [cluster("cart", { protocol: "http/2", tls: upstreamTls() }), passthrough],
+      endpoints: [{ cluster: "cart", endpoints: [endpoint(to, { tls: true })] }],
+    });
+    const secrets = await ca.secrets(identity("web"));
+    const web = await harness.sidecar(
+      { destination: () => ({ address: "10.96.0.1", port: 80 }) },
+      config(slow),
+      { secrets },
+    );
+    const waiting = request(web.portOf("virtualOutbound") ?? 0);
+    await arrived.promise;
+    await web.apply(snapshot(config(port), { version: "2", secrets }));
+    gate.resolve();
+    assert.equal((await waiting).status, 200);
   });
 
   test("and plain text are both taken where it is permissive, and told apart", async () => {

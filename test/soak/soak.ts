@@ -72,7 +72,7 @@ export async function soak(seconds: number): Promise<SoakReport> {
   let upgrades = 0;
   while (elapsed() < seconds) {
     reloads++;
-    await sleep(begun + reloads * reloadEveryMs - performance.now());
+    await sleep(Math.max(0, begun + reloads * reloadEveryMs - performance.now()));
     if (reloads % 2 === 0) clientSecrets = await ca.secrets(clientIdentity);
     else serverSecrets = await ca.secrets(serverIdentity);
     client.show(clientSnapshot(reloads, clientSecrets));

@@ -399,6 +399,8 @@ export class Incoming implements Reader, LiveConnection {
       connections.add(downstream);
       transport.reader = downstream;
       downstream.onBytes(first, length);
+      // A handshake that began before: it must not outstay the others.
+      if (environment.isDraining) downstream.retire();
       if (this.#hasEnded) downstream.onEnd();
     };
     const first = this.#first ?? Buffer.alloc(0);

@@ -41,6 +41,8 @@ export class Http2Upstream implements Reader, Http2Events<UpstreamStream> {
   idleSince = 0;
   #waiting: ((isReady: boolean) => void)[] = [];
   #isIntroduced = false;
+  /** It is drained as soon as those that wait for it have been given to it. */
+  #isLast = false;
   /** Exchanges that it was given. */
   #served = 0;
 
@@ -60,7 +62,7 @@ export class Http2Upstream implements Reader, Http2Events<UpstreamStream> {
   get room(): number {
     switch (this.state) {
       case "connecting":
-        return roomWhileConnecting - this.#waiting.length;
+        return this.#isLast ? 0 : roomWhileConnecting - this.#waiting.length;
       case "ready":
         return this.connection.room;
       default:
@@ -81,6 +83,7 @@ export class Http2Upstream implements Reader, Http2Events<UpstreamStream> {
     this.idleSince = this.host.cluster.environment.now();
     this.outlet.wake();
     this.#tellWaiting(true);
+    if (this.#isLast) this.drain();
   }
 
   /** Calls `tell` once it is known whether the connection comes about. */
@@ -210,6 +213,10 @@ export class Http2Upstream implements Reader, Http2Events<UpstreamStream> {
   /** Takes no more exchanges, and closes when the last is over. */
   drain(): void {
     if (this.state !== "connecting" && this.state !== "ready") return;
+    if (this.state === "connecting" && this.#waiting.length > 0) {
+      this.#isLast = true;
+      return;
+    }
     this.state = "draining";
     this.onStreamOver();
   }
