@@ -10,7 +10,7 @@
  */
 
 import { readFileSync } from "node:fs";
-import { libc } from "./ffi.ts";
+import { libc, SystemCallError } from "./ffi.ts";
 
 const MADV_DONTNEED = 4;
 
@@ -21,7 +21,14 @@ const MADV_DONTNEED = 4;
 export function programPagesDropper(): () => void {
   const mappings = unwrittenMappings(readFileSync("/proc/self/smaps", "latin1"), process.execPath);
   return () => {
-    for (const { start, bytes } of mappings) libc().madvise(start, bytes, MADV_DONTNEED);
+    for (const { start, bytes } of mappings) {
+      try {
+        libc().madvise(start, bytes, MADV_DONTNEED);
+      } catch (error) {
+        if (!(error instanceof SystemCallError)) throw error;
+        return; // pages that are locked into memory stay there
+      }
+    }
   };
 }
 
