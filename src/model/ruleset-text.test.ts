@@ -1,4 +1,4 @@
-/** The text of a ruleset, as people review it. That nft takes it is shown by test/netns/kernel-ruleset.test.ts. */
+/** The text of a ruleset, as people review it. That nft takes it is shown by test/netns/kernel-nftables.test.ts. */
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";

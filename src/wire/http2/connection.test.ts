@@ -105,6 +105,24 @@ describe("two ends of a connection", () => {
     assert.equal(client.connection.openStreams + server.connection.openStreams, 0);
   });
 
+  for (const [method, status, end] of [
+    ["HEAD", 200, "data end"],
+    ["GET", 304, "data end"],
+    ["GET", 200, `reset ${PROTOCOL_ERROR}`],
+  ] as const) {
+    test(`end an answer ${status} to ${method} that names a length by an empty frame: ${end}`, () => {
+      const { client, server } = pair();
+      client.connection.request("one", { ...get, method }, "", true);
+      settle(client, server);
+      const [stream] = server.streams;
+      assert(stream);
+      server.connection.sender.sendResponse(stream, status, "content-length: 5\r\n", false);
+      server.connection.sender.sendData(stream, Buffer.alloc(0), 0, 0, true);
+      settle(client, server);
+      assert.equal(client.last, `1 ${end}`);
+    });
+  }
+
   test("never send more than the other's window, and go on when it opens", () => {
     const { client, server } = pair();
     const asked = client.connection.request("one", get, "", false);

@@ -345,7 +345,9 @@ export class Http2Connection<T> implements FrameSink, SenderEvents<T> {
     if (!isInterim) {
       stream.hasHead = true;
       stream.isRemoteDone = isEnd;
-      stream.expectedBytes = head.contentLength;
+      // Such a length is that of another answer (RFC 9113 §8.1.1): an empty frame may still end this one.
+      const isBodyless = stream.asksForHead || head.status === 304;
+      stream.expectedBytes = isBodyless ? 0 : head.contentLength;
     } else if (!this.#spend(costOfFrame, "interim answers")) return;
     this.#events.onHead(stream, head, isEnd);
     if (isEnd) this.#closeIfDone(stream);
@@ -520,6 +522,7 @@ export class Http2Connection<T> implements FrameSink, SenderEvents<T> {
   ): Http2Stream<T> {
     const stream = this.#openStream(this.#streams.takeId());
     stream.owner = owner;
+    stream.asksForHead = line.method === "HEAD";
     this.sender.sendRequest(stream, line, lines, isEnd, sensitive);
     return stream;
   }

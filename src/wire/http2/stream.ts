@@ -30,7 +30,9 @@ export class Http2Stream<Owner> {
   /** Received and not consumed, while `isHeld`. */
   heldBytes = 0;
   isHeld = false;
-  /** Content-Length; -1: none. */
+  /** The answer has no body, whatever length it names: the request was HEAD. */
+  asksForHead = false;
+  /** Content-Length, or 0 where there is no body in any case; -1: none. */
   expectedBytes = -1;
   receivedBytes = 0;
 
