@@ -1,6 +1,7 @@
 /** `npm run fuzz -- NAME [--count N] [--seed S]`: fuzzes the codecs whose name begins so; ten million inputs each. */
 
 import { parseArgs } from "node:util";
+import { proxyHeaders, tlsHellos } from "./first-bytes.ts";
 import { http1Requests, http1Responses } from "./http1.ts";
 import { hpackBlocks, http2Client, http2Server } from "./http2.ts";
 import { type FuzzTarget, fuzz } from "./target.ts";
@@ -11,6 +12,8 @@ const targets: readonly FuzzTarget[] = [
   hpackBlocks,
   http2Server,
   http2Client,
+  proxyHeaders,
+  tlsHellos,
 ];
 
 const { values, positionals } = parseArgs({
