@@ -4,7 +4,7 @@
  * Rewrites see the normalised path without the query, and leave a path: what would not begin with `/` is given one.
  */
 
-import type { PathMatch, RouteAction } from "../../model/proxy-config.ts";
+import type { RouteAction, RouteMatch } from "../../model/proxy-config.ts";
 import { compileRegex } from "./matchers.ts";
 
 export type PathRewrite = (path: string) => string;
@@ -13,8 +13,7 @@ type Rewrites = Pick<Extract<RouteAction, { kind: "forward" }>, "prefixRewrite" 
 
 /** Undefined where the path stays. */
 export function compileRewrite(
-  match: PathMatch,
-  ignoreCase: boolean,
+  { path: match, ignoreCase = false }: Pick<RouteMatch, "path" | "ignoreCase">,
   { prefixRewrite, regexRewrite }: Rewrites,
 ): PathRewrite | undefined {
   if (regexRewrite !== undefined) {

@@ -114,7 +114,7 @@ function handlerOf(
   const sharing = route.cors === undefined ? undefined : cors(route.cors);
   const edit = compileEdits([route.responseHeaders]);
   if (action.kind === "redirect") {
-    return stack([sharing, limits, faults], redirect(action, route.match.path, edit));
+    return stack([sharing, limits, faults], redirect(action, route.match, edit));
   }
   if (action.kind === "respond") return stack([sharing, limits, faults], respond(action, edit));
   const destinations = action.clusters.map((to) => destinationOf(route, to, clusters));

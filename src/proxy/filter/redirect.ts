@@ -1,6 +1,6 @@
 /** Sends the client elsewhere: the request's own URL with the parts replaced that the route names. */
 
-import type { PathMatch, RouteAction } from "../../model/proxy-config.ts";
+import type { RouteAction, RouteMatch } from "../../model/proxy-config.ts";
 import type { CompiledEdit } from "../config/header-edits.ts";
 import { compileRewrite } from "../config/path-rewrite.ts";
 import type { Exchange } from "../stack/exchange.ts";
@@ -10,10 +10,10 @@ type Redirect = Extract<RouteAction, { kind: "redirect" }>;
 
 export function redirect(
   action: Redirect,
-  match: PathMatch,
+  match: RouteMatch,
   edit: CompiledEdit | undefined,
 ): Handler {
-  const rewrite = compileRewrite(match, false, action);
+  const rewrite = compileRewrite(match, action);
   return (exchange) => {
     const path = action.path ?? rewrite?.(exchange.path) ?? exchange.path;
     const fields = `location: ${locationFor(action, path, exchange)}\r\n${edit?.lines ?? ""}`;

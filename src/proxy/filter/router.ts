@@ -39,9 +39,8 @@ export function router(
   environment: Environment,
 ): Handler {
   const choose = chooser(destinations, environment);
-  const { path, ignoreCase = false } = forwarding.match;
   const { hostRewrite, hash } = forwarding.action;
-  const rewrite = compileRewrite(path, ignoreCase, forwarding.action);
+  const rewrite = compileRewrite(forwarding.match, forwarding.action);
   const changes: Changes = {
     rewrite,
     hostRewrite,
