@@ -12,7 +12,12 @@ import { clusterDomain, podGateway } from "../../model/names.ts";
 import type { LookupPairs, LookupTries, NameLookups } from "../../model/network-check.ts";
 import { decodeMessage } from "../../wire/dns/decode.ts";
 import { encodeMessage } from "../../wire/dns/encode.ts";
-import { classInternet, recordTypes, responseCodes } from "../../wire/dns/message.ts";
+import {
+  classInternet,
+  recordTypes,
+  responseCodes,
+  standardQuery,
+} from "../../wire/dns/message.ts";
 
 const pairs = 5;
 const port = 53;
@@ -80,28 +85,16 @@ async function tryPair(
     if (answers.size === types.length) both.abort();
   });
   for (const type of types) {
-    socket.send(encodeMessage(question(name, type)), port, podGateway, () => undefined);
+    socket.send(
+      encodeMessage(standardQuery(type, { name, type, class: classInternet })),
+      port,
+      podGateway,
+      () => undefined,
+    );
   }
   await clock.sleep(waitMs, both.signal).catch(() => undefined);
   socket.close();
   return answers;
-}
-
-function question(name: string, type: number) {
-  return {
-    id: type,
-    isResponse: false,
-    opcode: 0,
-    authoritative: false,
-    truncated: false,
-    recursionDesired: true,
-    recursionAvailable: false,
-    responseCode: 0,
-    questions: [{ name, type, class: classInternet }],
-    answers: [],
-    authorities: [],
-    additionals: [],
-  };
 }
 
 function answeredType(

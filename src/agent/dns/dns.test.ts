@@ -11,7 +11,12 @@ import { shareSockets } from "../../kernel/shared-sockets.ts";
 import type { NodeView } from "../../model/node-view.ts";
 import { decodeMessage } from "../../wire/dns/decode.ts";
 import { encodeMessage } from "../../wire/dns/encode.ts";
-import { type DnsMessage, type DnsRecord, recordTypes } from "../../wire/dns/message.ts";
+import {
+  type DnsMessage,
+  type DnsRecord,
+  recordTypes,
+  standardQuery,
+} from "../../wire/dns/message.ts";
 import { answerQuery } from "./answer.ts";
 import { type NameServer, type SharedSockets, serveNames } from "./server.ts";
 import { readFrames, writeFrame } from "./stream-frames.ts";
@@ -311,20 +316,7 @@ async function overTcp(server: NameServer, asked: DnsMessage): Promise<DnsMessag
 }
 
 function query(name: string, type: number): DnsMessage {
-  return {
-    id: 7,
-    isResponse: false,
-    opcode: 0,
-    authoritative: false,
-    truncated: false,
-    recursionDesired: true,
-    recursionAvailable: false,
-    responseCode: 0,
-    questions: [{ name, type, class: 1 }],
-    answers: [],
-    authorities: [],
-    additionals: [],
-  };
+  return standardQuery(7, { name, type, class: 1 });
 }
 
 function show(record: DnsRecord): string {

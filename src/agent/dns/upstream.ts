@@ -14,7 +14,7 @@ import { MeshError, present } from "../../base/error.ts";
 import { decodeMessage } from "../../wire/dns/decode.ts";
 import { encodeMessage } from "../../wire/dns/encode.ts";
 import type { DnsMessage, DnsQuestion } from "../../wire/dns/message.ts";
-import { recordTypes, responseCodes } from "../../wire/dns/message.ts";
+import { recordTypes, responseCodes, standardQuery } from "../../wire/dns/message.ts";
 import { readFrames, writeFrame } from "./stream-frames.ts";
 
 const maxEntries = 4_096;
@@ -152,29 +152,17 @@ function aged(entry: Entry, now: number): DnsMessage {
 }
 
 function makeQuery(question: DnsQuestion): DnsMessage {
-  return {
-    id: crypto.getRandomValues(new Uint16Array(1))[0] ?? 0,
-    isResponse: false,
-    opcode: 0,
-    authoritative: false,
-    truncated: false,
-    recursionDesired: true,
-    recursionAvailable: false,
-    responseCode: 0,
-    questions: [question],
-    answers: [],
-    authorities: [],
-    additionals: [
-      {
-        kind: "other",
-        type: recordTypes.OPT,
-        name: "",
-        class: 1_232,
-        ttl: 0,
-        bytes: new Uint8Array(),
-      },
-    ],
-  };
+  const id = crypto.getRandomValues(new Uint16Array(1))[0] ?? 0;
+  return standardQuery(id, question, [
+    {
+      kind: "other",
+      type: recordTypes.OPT,
+      name: "",
+      class: 1_232,
+      ttl: 0,
+      bytes: new Uint8Array(),
+    },
+  ]);
 }
 
 function overUdp(query: DnsMessage, address: string, port: number): Promise<DnsMessage> {

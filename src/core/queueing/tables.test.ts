@@ -7,7 +7,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Outcome } from "./demand.ts";
-import { erlangC } from "./erlang.ts";
+import { erlangB, erlangC } from "./erlang.ts";
 import { mg1 } from "./mg1.ts";
 import { mmc } from "./mmc.ts";
 
@@ -69,6 +69,18 @@ function waiting(outcome: Outcome, arrivalsPerSecond: number): number {
 describe("the tables of queues", () => {
   test("have Erlang's C", () => {
     eachOf(erlangTable, (servers, utilisation) => erlangC(servers, servers * utilisation));
+  });
+
+  // As tests of other projects have them: B by floating point (10 and 190 servers), C to four digits.
+  test("agree with what others print", () => {
+    for (const [servers, offered, expected] of [
+      [10, 20, 0.5379631686320729],
+      [190, 200, 0.08869684386923561],
+    ] as const) {
+      assert.ok(Math.abs(erlangB(servers, offered) / expected - 1) < 1e-12);
+    }
+    assert.equal(erlangC(132, 123).toFixed(4), "0.3211");
+    assert.equal(erlangC(12_421, 12_345).toFixed(4), "0.3812");
   });
 
   test("have the mean number waiting for c servers", () => {

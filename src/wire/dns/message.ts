@@ -49,6 +49,28 @@ export interface DnsMessage {
   readonly additionals: readonly DnsRecord[];
 }
 
+/** Asks `question`, and for whatever recursion it takes. */
+export function standardQuery(
+  id: number,
+  question: DnsQuestion,
+  additionals: readonly DnsRecord[] = [],
+): DnsMessage {
+  return {
+    id,
+    isResponse: false,
+    opcode: 0,
+    authoritative: false,
+    truncated: false,
+    recursionDesired: true,
+    recursionAvailable: false,
+    responseCode: responseCodes.noError,
+    questions: [question],
+    answers: [],
+    authorities: [],
+    additionals,
+  };
+}
+
 export interface DnsQuestion {
   /** Presentation text without a final dot. */
   readonly name: string;
