@@ -34,7 +34,7 @@ hash_of() { cat -- "$@" 2>/dev/null | sha256sum | cut -c1-32; }
 lock_hash=$(hash_of package-lock.json)
 # The machine's id is part of it: a checkout with its build folder may be copied to another machine.
 stamp=build/setup/$mode
-stamp_text=$(hash_of package-lock.json scripts/setup.sh src/cni/heddle-cni.c /etc/machine-id)-$uid
+stamp_text=$(hash_of package-lock.json scripts/setup.sh src/cni/heddle-cni.c src/kernel/bpf/*.c src/kernel/bpf/*.h /etc/machine-id)-$uid
 
 if [ -x "$node" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$stamp_text" ] &&
   [ "$(cat node_modules/.heddle-setup 2>/dev/null)" = "$lock_hash" ] &&
@@ -69,6 +69,17 @@ if [ "$mode" != node ]; then
   need iputils-ping has_command ping
   need gcc has_command gcc
   need libc6-dev test -e /usr/include/stdio.h
+fi
+# For accelerators alone: a machine without them runs everything by the plain path.
+optional=
+want() { # package, test…
+  package=$1
+  shift
+  "$@" || optional="$optional $package"
+}
+if [ "$mode" != node ]; then
+  want clang has_command clang
+  want libbpf-dev test -e /usr/include/bpf/bpf_helpers.h
 fi
 if [ "$mode" = test ]; then
   need golang-go has_go
@@ -127,6 +138,13 @@ if [ -n "$missing" ]; then
   fi
 fi
 
+if [ -n "$optional" ] && [ "$can_install" = yes ]; then
+  say "installing Debian packages for accelerators:$optional"
+  # shellcheck disable=SC2086 # a list of names
+  install_optional() { DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $optional </dev/null >&2; }
+  install_optional 2>/dev/null || { apt-get update -qq >&2 && install_optional; } || say "could not install:$optional"
+fi
+
 # --- npm packages -----------------------------------------------------------------------------------------------------
 
 mkdir -p build/setup
@@ -156,6 +174,12 @@ if [ "$mode" != node ] && has_command gcc && [ -e /usr/include/stdio.h ]; then
     mv "$cni.new" "$cni" # by rename: a running agent's pods may be executing the old one
     echo "$cni_hash" >build/setup/cni
   fi
+fi
+
+# --- eBPF programs: accelerators, never needed --------------------------------------------------------------------------
+
+if [ "$mode" != node ]; then
+  sh scripts/bpf.sh src/kernel/bpf build/bpf || say "eBPF programs are not compiled: the node works without accelerators"
 fi
 
 [ "$mode" = node ] || sh scripts/dashboard.sh || die "the dashboard could not be built"

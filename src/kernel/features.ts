@@ -4,10 +4,13 @@
  * No probe changes anything: VXLAN is asked for without the attributes it needs, nftables only checks a transaction.
  */
 
+import { existsSync } from "node:fs";
 import { MeshError, renderError } from "../base/error.ts";
 import { linkPrefix } from "../model/names.ts";
 import type { KernelFeatures } from "../model/node-state.ts";
 import { probeKind } from "../wire/netlink/link.ts";
+import { attachedTo } from "./bpf/attach.ts";
+import { libbpf } from "./bpf/libbpf.ts";
 import { EOPNOTSUPP, SystemCallError } from "./ffi.ts";
 import type { NetlinkSocket } from "./netlink-socket.ts";
 import type { NftContext } from "./nftables.ts";
@@ -78,5 +81,31 @@ function probeNftables(nft: NftContext): string | undefined {
     return undefined;
   } catch (error) {
     return `the kernel's nftables lacks what policies and Services need (CONFIG_NF_TABLES_INET, NFT_NAT, NFT_LOG, NFT_CT, NFT_REDIR): ${renderError(error)}`;
+  }
+}
+
+const kernelTypes = "/sys/kernel/btf/vmlinux";
+const BPF_PROG_TYPE_SCHED_CLS = 3;
+const loopback = 1; // the index of `lo` in every network namespace
+
+/**
+ * Why eBPF programs cannot be used here; undefined where they can. Apart from the other probes, since nothing but
+ * accelerators needs it and the library is loaded for it.
+ */
+export function missingBpf(): string | undefined {
+  if (!existsSync(kernelTypes)) {
+    return "the kernel does not describe its types (CONFIG_DEBUG_INFO_BTF, /sys/kernel/btf/vmlinux)";
+  }
+  try {
+    if (!libbpf().canLoad(BPF_PROG_TYPE_SCHED_CLS)) {
+      return "the kernel loads no eBPF programs for this process (CONFIG_NET_CLS_BPF; CAP_BPF outside user namespaces)";
+    }
+    attachedTo({ linkIndex: loopback, direction: "ingress" }, "hd_probe");
+    return undefined;
+  } catch (error) {
+    if (error instanceof MeshError && error.code === "kernel.bpf.attach") {
+      return `the kernel attaches no eBPF programs to links (tcx: Linux 6.6, CONFIG_NET_XGRESS): ${renderError(error)}`;
+    }
+    return renderError(error);
   }
 }
