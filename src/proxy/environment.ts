@@ -5,6 +5,7 @@ import type { Random } from "../base/random.ts";
 import type { ProxyNode } from "../model/proxy-config.ts";
 import type { MetricRegistry } from "../telemetry/registry.ts";
 import type { Losses } from "./observe/losses.ts";
+import type { Overload } from "./overload.ts";
 import type { TimerWheel } from "./timer-wheel.ts";
 import type { TokenBuckets } from "./token-buckets.ts";
 
@@ -23,6 +24,7 @@ export interface Environment {
   readonly metrics: MetricRegistry;
   readonly losses: Losses;
   readonly buckets: TokenBuckets;
+  readonly overload: Overload;
   readonly node: ProxyNode;
   readonly trustDomain: string;
   readonly limits: ProxyLimits;
@@ -33,6 +35,14 @@ export interface Environment {
 export interface ProxyLimits {
   /** Captured connections at a time; more are refused. */
   readonly maxConnections: number;
+  /** Requests under way at a time, upgraded connections included; more are refused. */
+  readonly maxRequests: number;
+  /** TLS handshakes that clients have begun; each costs more than a request. */
+  readonly maxHandshakes: number;
+  /** Bytes held for peers that do not take them, by all connections together. */
+  readonly maxHeldBytes: number;
+  /** How long that many are borne before the connections that hold the most are closed. */
+  readonly shedAfterMs: number;
   /** A request head, or a TLS handshake, that takes longer is cut off: slow senders must not hold memory. */
   readonly headerTimeoutMs: number;
   /** A downstream connection without a request is closed after this long. Envoy's default. */
@@ -49,6 +59,10 @@ export interface ProxyLimits {
 
 export const defaultProxyLimits: ProxyLimits = {
   maxConnections: 16_384,
+  maxRequests: 16_384, // one for each connection of HTTP/1.1
+  maxHandshakes: 512, // half a second's worth
+  maxHeldBytes: 256 * 2 ** 20, // with the 100 MiB that a sidecar has anyway, well below Istio's limit of 1 GiB
+  shedAfterMs: 2_000,
   headerTimeoutMs: 30_000,
   downstreamIdleMs: 3_600_000,
   upstreamIdleMs: 60_000,

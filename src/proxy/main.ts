@@ -27,6 +27,7 @@ import {
   readinessServer,
 } from "./observe/admin.ts";
 import { Losses } from "./observe/losses.ts";
+import { Overload } from "./overload.ts";
 import { Sidecar } from "./sidecar.ts";
 import { inherit, type Legacy, listeningDescriptor, noLegacy } from "./succession.ts";
 import { TimerWheel } from "./timer-wheel.ts";
@@ -231,6 +232,8 @@ export function createSidecar(
   bootstrap: Pick<ProxyBootstrap, "proxy" | "trustDomain">,
 ): Sidecar {
   const now = () => performance.now();
+  const wheel = new TimerWheel(now);
+  const limits = { ...defaultProxyLimits, ...deps.limits };
   const environment: Environment = {
     now,
     epochMs: () => deps.clock.now(),
@@ -238,13 +241,14 @@ export function createSidecar(
     start: deps.random().toString(36).slice(2),
     startedAt: deps.clock.now(),
     log: deps.log.with({ pod: `${bootstrap.proxy.namespace}/${bootstrap.proxy.pod}` }),
-    wheel: new TimerWheel(now),
+    wheel,
     metrics: new MetricRegistry(),
     losses: new Losses(),
     buckets: new TokenBuckets(now),
+    overload: new Overload(limits, wheel, now),
     node: bootstrap.proxy,
     trustDomain: bootstrap.trustDomain,
-    limits: { ...defaultProxyLimits, ...deps.limits },
+    limits,
     isDraining: false,
   };
   return new Sidecar({

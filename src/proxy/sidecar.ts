@@ -51,6 +51,7 @@ export class Sidecar {
       ...(options.accessLog === undefined ? {} : { accessLog: options.accessLog }),
     };
     this.#captures = new Captures(this.runtime);
+    environment.overload.watch(() => this.runtime.connections.all);
     this.#sweep = setInterval(() => this.#onSweep(), sweepMs);
     this.#sweep.unref();
     collectProxyMetrics(environment.metrics, this.runtime);
@@ -157,6 +158,7 @@ export class Sidecar {
     const { environment, connections, tables } = this.runtime;
     const now = environment.now();
     connections.sweep(now);
+    environment.overload.measure();
     for (const cluster of tables.clusters.values()) cluster.sweep(now);
   }
 }

@@ -70,6 +70,8 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
   /** The answer's body came without a length: it goes on in chunks of our making. */
   #chunks = false;
   #isReading = false;
+  /** The other end of the tunnel that this connection has become. */
+  #joined: Transport | undefined;
   #hasEnded = false;
 
   constructor(
@@ -369,12 +371,23 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
     } else if (ahead === undefined) this.transport.resume();
   }
 
+  get heldBytes(): number {
+    const own = this.transport.queuedBytes + (this.#partial?.heldBytes ?? 0);
+    return (
+      own +
+      (this.#ahead?.length ?? 0) +
+      (this.#exchange?.heldBytes ?? 0) +
+      (this.#joined?.queuedBytes ?? 0)
+    );
+  }
+
   /** Writes the 101; from here on the connection is a tunnel's. */
-  switchProtocols(exchange: Exchange, head: Head, text: string): Switched {
+  switchProtocols(exchange: Exchange, head: Head, text: string, upstream: Transport): Switched {
     const out = `${text.slice(head.lineStart, head.startLineEnd + 2)}${keptFields(head, text, upgradeResponseDrops)}connection: upgrade\r\n\r\n`;
     exchange.responseBytes += out.length;
     this.transport.writeText(out);
     this.#state = "tunnel";
+    this.#joined = upstream;
     this.#exchange = undefined;
     const ahead = this.#ahead;
     this.#ahead = undefined;

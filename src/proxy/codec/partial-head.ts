@@ -28,6 +28,10 @@ export class PartialHead {
     return this.#length;
   }
 
+  get heldBytes(): number {
+    return this.#bytes.length;
+  }
+
   /** Reads on; answers what `HeadParser.execute` does. */
   read(bytes: Buffer, start: number, end: number): boolean {
     this.#append(bytes, start, end);

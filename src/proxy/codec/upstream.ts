@@ -70,6 +70,10 @@ export class HttpUpstream implements Reader, UpstreamLeg {
     return this.transport.isBackedUp;
   }
 
+  get queuedBytes(): number {
+    return this.transport.queuedBytes;
+  }
+
   pause(): void {
     this.transport.pause();
   }

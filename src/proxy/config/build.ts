@@ -17,6 +17,7 @@ import type {
 } from "../../model/proxy-config.ts";
 import type { Environment } from "../environment.ts";
 import { accessLog } from "../filter/access-log.ts";
+import { admission } from "../filter/admission.ts";
 import { edge } from "../filter/edge.ts";
 import { metrics } from "../filter/metrics.ts";
 import { rateLimit } from "../filter/rate-limit.ts";
@@ -172,6 +173,7 @@ export function prepare(
         options.accessLog === undefined ? undefined : accessLog(options.accessLog, environment),
         filter.isEdge === true ? edge(scheme) : undefined,
         metrics(options.recorder, listener.direction), // sees refusals too
+        admission(environment.overload),
         rules.length > 0 ? rbac(rules, environment) : undefined, // before anything is sent or kept
         limit === undefined ? undefined : rateLimit(environment.buckets.at(place, limit)),
         listener.direction === "inbound" ? serving(options.recorder.servings) : undefined,

@@ -40,7 +40,7 @@ export function mirroring(
 
 function copy(original: Exchange, cluster: ClusterRuntime): void {
   const { mirrored } = cluster;
-  if (mirrored.underWay >= maxUnderWay) {
+  if (mirrored.underWay >= maxUnderWay || cluster.environment.overload.isFull) {
     mirrored.droppedTotal++;
     return;
   }

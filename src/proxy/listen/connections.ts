@@ -1,11 +1,12 @@
 /** The captured connections that are alive: counted, swept for timeouts, drained at the end. */
 
-export interface LiveConnection {
+import type { Closable } from "../overload.ts";
+
+export interface LiveConnection extends Closable {
   /** Finishes what is under way, then closes. */
   drain(): void;
   /** The same, but for clients that may be about to ask once more: they are answered before. */
   retire(): void;
-  destroy(): void;
   /** Called about once a second. */
   sweep(now: number): void;
 }
@@ -19,6 +20,10 @@ export class Connections {
 
   constructor(max: number) {
     this.#max = max;
+  }
+
+  get all(): Iterable<LiveConnection> {
+    return this.#live;
   }
 
   get size(): number {

@@ -75,6 +75,10 @@ export class HttpEntry implements Reader, LiveConnection {
     this.#onClosed(this);
   }
 
+  get heldBytes(): number {
+    return this.#first?.length ?? 0;
+  }
+
   drain(): void {
     this.#transport.close();
   }

@@ -99,8 +99,10 @@ export class Incoming implements Reader, LiveConnection {
   /** Takes a socket that `bound` accepted (with `pauseOnConnect`). */
   static accept(runtime: Runtime, accepted: Socket, bound: ListenerTable): void {
     const descriptor = descriptorOf(accepted);
-    if (descriptor === undefined || !runtime.connections.admit()) {
-      accepted.destroy();
+    const { environment } = runtime;
+    const isAdmitted = environment.overload.admits() && runtime.connections.admit();
+    if (descriptor === undefined || !isAdmitted) {
+      accepted.resetAndDestroy();
       return;
     }
     const original = bound.useOriginalDestination
@@ -116,7 +118,7 @@ export class Incoming implements Reader, LiveConnection {
       isOwn(accepted, destination)
     ) {
       // Somebody connected to the capture port itself: forwarding it would lead back here for ever.
-      runtime.environment.log.debug("refuse connection to the capture port", { port: bound.port });
+      environment.log.debug("refuse connection to the capture port", { port: bound.port });
       accepted.destroy();
       return;
     }
@@ -278,7 +280,7 @@ export class Incoming implements Reader, LiveConnection {
   #terminate(tls: ChainTls, chains: Chains): void {
     const { environment } = this.#runtime;
     const { context } = tls;
-    if (context === undefined) {
+    if (context === undefined || !environment.overload.beginHandshake()) {
       this.destroy();
       return;
     }
@@ -320,6 +322,7 @@ export class Incoming implements Reader, LiveConnection {
       this.#take(named);
       return;
     }
+    this.#endHandshake();
     this.#step = "sniffing-inside";
     this.#waitForClient();
   }
@@ -436,6 +439,10 @@ export class Incoming implements Reader, LiveConnection {
 
   // ---- LiveConnection --------------------------------------------------------------------------
 
+  get heldBytes(): number {
+    return this.#first?.length ?? 0;
+  }
+
   drain(): void {
     this.destroy();
   }
@@ -450,7 +457,12 @@ export class Incoming implements Reader, LiveConnection {
 
   sweep(): void {}
 
+  #endHandshake(): void {
+    if (this.#step === "handshake") this.#runtime.environment.overload.endHandshake();
+  }
+
   #leave(): void {
+    this.#endHandshake();
     this.#step = "done";
     this.#runtime.environment.wheel.cancel(this.#timeout);
     this.#runtime.connections.delete(this);

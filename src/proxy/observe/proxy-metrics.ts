@@ -2,6 +2,7 @@
 
 import type { MetricRegistry } from "../../telemetry/registry.ts";
 import type { Runtime } from "../listen/runtime.ts";
+import type { Overload } from "../overload.ts";
 import type { ClusterRuntime } from "../upstream/cluster.ts";
 
 const perCluster: readonly {
@@ -82,6 +83,38 @@ const perCluster: readonly {
   },
 ];
 
+const processWide: readonly {
+  readonly name: string;
+  readonly help: string;
+  readonly value: (overload: Overload) => number;
+}[] = [
+  {
+    name: "envoy_http_downstream_rq_active",
+    help: "Requests under way.",
+    value: (overload) => overload.activeRequests,
+  },
+  {
+    name: "envoy_http_downstream_rq_overload_close",
+    help: "Requests refused because the proxy had taken on as much as it may.",
+    value: (overload) => overload.refusedRequestsTotal,
+  },
+  {
+    name: "envoy_listener_downstream_cx_overload_reject",
+    help: "Connections refused because of bytes held or handshakes under way.",
+    value: (overload) => overload.refusedConnectionsTotal,
+  },
+  {
+    name: "heddle_proxy_held_bytes",
+    help: "Bytes held for peers that do not take them, as last measured.",
+    value: (overload) => overload.heldBytes,
+  },
+  {
+    name: "heddle_proxy_shed_connections_total",
+    help: "Connections closed because they held the most of too much.",
+    value: (overload) => overload.shedTotal,
+  },
+];
+
 export function collectProxyMetrics(metrics: MetricRegistry, runtime: Runtime): void {
   const families = perCluster.map(({ name, help, value }) => ({
     family: metrics.gauge({ name, help, labels: ["cluster_name"] }),
@@ -107,7 +140,13 @@ export function collectProxyMetrics(metrics: MetricRegistry, runtime: Runtime): 
     help: "Requests refused by a local rate limit.",
     labels: ["place"],
   });
+  const { overload } = runtime.environment;
+  const process = processWide.map(({ name, help, value }) => ({
+    family: metrics.gauge({ name, help, labels: [] }),
+    value,
+  }));
   metrics.onCollect(() => {
+    for (const { family, value } of process) family.with().set(value(overload));
     for (const [place, { bucket }] of runtime.environment.buckets.inForce) {
       limited.with({ place }).set(bucket.refusedTotal);
     }

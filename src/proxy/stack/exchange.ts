@@ -221,6 +221,12 @@ export class Exchange implements Subject {
     return !this.#hasSentBody || (this.#keepsBody && this.#keptBytes <= maxKeptBytes);
   }
 
+  /** What is kept of its body, here and on the way to its endpoint. */
+  get heldBytes(): number {
+    const kept = this.#kept === undefined ? 0 : this.#keptBytes;
+    return kept + (this.upstream?.queuedBytes ?? 0);
+  }
+
   // ---- the request's body, from downstream ----------------------------------------------------
 
   /** The body bytes that came in the same read as the head; they are in place only until the handler returns. */
@@ -427,7 +433,7 @@ export class Exchange implements Subject {
     this.status = head.status;
     this.hasResponse = true;
     this.upstream = undefined;
-    const switched = this.downstream.switchProtocols(this, head, text);
+    const switched = this.downstream.switchProtocols(this, head, text, upstream.transport);
     if (switched === undefined) return; // nobody who cannot switch asks for it
     const { transport, ahead } = switched;
     const tunnel = new Tunnel(transport, upstream.transport, (closed) => {

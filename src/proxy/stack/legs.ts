@@ -39,7 +39,12 @@ export interface DownstreamLeg {
   /** The exchange is over and counted. */
   onExchangeOver(exchange: Exchange): void;
   /** Gives the connection to another protocol; undefined where that cannot be. */
-  switchProtocols(exchange: Exchange, head: Head, text: string): Switched | undefined;
+  switchProtocols(
+    exchange: Exchange,
+    head: Head,
+    text: string,
+    upstream: Transport,
+  ): Switched | undefined;
 }
 
 export interface Switched {
@@ -56,6 +61,8 @@ export interface UpstreamLeg {
   readonly isOpenEnded: boolean;
   /** The answer's lines are in HTTP/2's form. */
   readonly isHttp2: boolean;
+  /** Bytes of this exchange that wait to be sent; of a connection that others share, only its own. */
+  readonly queuedBytes: number;
   /** More is waiting to be sent than should be. */
   readonly isBackedUp: boolean;
   /** Sends the exchange's head, and what there is of its body. */

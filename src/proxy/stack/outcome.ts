@@ -9,6 +9,7 @@ export type ResponseFlag =
   | "UF"
   | "UC"
   | "UO"
+  | "OM"
   | "UT"
   | "URX"
   | "RL"

@@ -10,6 +10,7 @@
  */
 
 import type { Environment } from "../environment.ts";
+import type { Holder } from "../overload.ts";
 import type { Peer } from "../peer.ts";
 import { Timeout } from "../timer-wheel.ts";
 import type { Exchange } from "./exchange.ts";
@@ -20,7 +21,7 @@ const maxBehindBytes = 1024 * 1024;
 /** What Envoy gives a request by default. */
 const afterlifeMs = 15_000;
 
-export class Shadow implements DownstreamLeg {
+export class Shadow implements DownstreamLeg, Holder {
   readonly peer: Peer;
   readonly environment: Environment;
   readonly protocol: DownstreamLeg["protocol"];
@@ -38,7 +39,12 @@ export class Shadow implements DownstreamLeg {
     this.protocol = protocol;
     this.#onOver = onOver;
     this.exchange = original.copyFor(this);
+    environment.overload.others.add(this);
     original.atEnd(() => this.#onOriginalOver());
+  }
+
+  get heldBytes(): number {
+    return this.exchange.heldBytes;
   }
 
   /** Bytes of the original's body, in place only during the call. */
@@ -83,6 +89,7 @@ export class Shadow implements DownstreamLeg {
   }
 
   onExchangeOver(): void {
+    this.environment.overload.others.delete(this);
     this.#onOver(this.#wasGivenUp);
   }
 

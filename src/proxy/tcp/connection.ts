@@ -176,6 +176,12 @@ export class TcpConnection implements Reader, LiveConnection {
     else this.#tunnel.destroy();
   }
 
+  get heldBytes(): number {
+    const { transport, first } = this.#options;
+    if (this.#upstream === undefined) return first?.length ?? 0;
+    return transport.queuedBytes + this.#upstream.queuedBytes;
+  }
+
   sweep(now: number): void {
     const tunnel = this.#tunnel;
     if (tunnel === undefined) return;

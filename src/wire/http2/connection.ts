@@ -150,6 +150,13 @@ export class Http2Connection<T> implements FrameSink, SenderEvents<T> {
     return this.#reader.isInFrame || this.#block.streamId !== 0 || !this.#hasSettings;
   }
 
+  /** What is kept of incomplete messages, and of data that waits for the peer's windows. */
+  get heldBytes(): number {
+    let held = this.#reader.heldBytes + (this.#block.streamId === 0 ? 0 : this.#block.bytes.length);
+    for (const stream of this.#streams.all) held += stream.queuedBytes;
+    return held;
+  }
+
   /** Streams that may be opened now (client). */
   get room(): number {
     if (this.isGoingAway || this.isLost || !this.#streams.hasIds) return 0;

@@ -87,6 +87,11 @@ export class FrameReader {
     return this.#state !== HEADER || this.#count > 0;
   }
 
+  /** Of a frame that is being collected. */
+  get heldBytes(): number {
+    return this.#payload?.length ?? 0;
+  }
+
   read(bytes: Uint8Array, from: number, end: number): void {
     let at = from;
     while (at < end) {

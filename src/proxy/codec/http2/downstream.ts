@@ -233,6 +233,12 @@ export class Http2Downstream implements Reader, LiveConnection, Http2Events<Down
     this.outlet.wake();
   }
 
+  get heldBytes(): number {
+    let held = this.transport.queuedBytes + this.connection.heldBytes;
+    for (const { owner } of this.connection.streams) held += owner?.exchange?.heldBytes ?? 0;
+    return held;
+  }
+
   #enter(state: State): void {
     this.#state = state;
     this.#since = this.environment.now();

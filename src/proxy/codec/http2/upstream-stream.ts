@@ -28,6 +28,10 @@ export class UpstreamStream implements UpstreamLeg {
     return (this.#stream?.queuedBytes ?? 0) > 0 || this.#connection.outlet.isBackedUp;
   }
 
+  get queuedBytes(): number {
+    return this.#stream?.queuedBytes ?? 0;
+  }
+
   // ---- the request -----------------------------------------------------------------------------
 
   sendRequest(
