@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { Agent, request as httpRequest, type IncomingMessage } from "node:http";
 import { connect, type Socket } from "node:net";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { defaultProxyLimits } from "./environment.ts";
 import { Harness, metric, request } from "./testing/harness.ts";
 import { Http2Client } from "./testing/http2.ts";
 import { cluster, forward, inbound, route, virtualHost } from "./testing/mesh.ts";
@@ -85,6 +87,17 @@ describe("a sidecar that has taken on as much as it may", () => {
     assert.equal((await request(port)).status, 503);
     client.socket.destroy();
     await until(() => sidecar.runtime.environment.overload.activeRequests === 0);
+  });
+});
+
+describe("the limits of a sidecar", () => {
+  test("are the README's", () => {
+    const text = readFileSync(new URL("README.md", import.meta.url), "utf8");
+    for (const [name, value] of Object.entries(defaultProxyLimits)) {
+      const row = new RegExp(`^\\| .*\`${name}\`.* \\| (\\d+) \\|`, "m").exec(text);
+      if (row !== null) assert.equal(Number(row[1]), value, name);
+      else assert(!name.startsWith("max"), `${name} is not in the README`);
+    }
   });
 });
 

@@ -2,7 +2,7 @@
  * A proxy process as the agent starts it, but for its configuration, which comes from a file that may change: for
  * proxy.test.ts and the soak.
  *
- *   node test/netns/proxy-process.ts SNAPSHOT.json      assignment on descriptor 3
+ *   node test/netns/proxy-process.ts SNAPSHOT.json [LIMITS]      assignment on descriptor 3
  */
 
 import { readFileSync } from "node:fs";
@@ -14,9 +14,10 @@ import { originalDestination } from "../../src/kernel/original-destination.ts";
 import { dropPrivileges } from "../../src/kernel/privileges.ts";
 import { programPagesDropper } from "../../src/kernel/program-pages.ts";
 import type { ProxySnapshot } from "../../src/proxy/config/source.ts";
+import type { ProxyLimits } from "../../src/proxy/environment.ts";
 import { runProxy } from "../../src/proxy/main.ts";
 
-const file = process.argv[2] ?? "";
+const [, , file = "", limits = "{}"] = process.argv;
 
 await runProxy({
   assignmentFd: 3,
@@ -29,6 +30,7 @@ await runProxy({
   log: createLog((line) => void process.stderr.write(`${line}\n`), Date.now, "warn"),
   clock: { now: Date.now, sleep: (ms, signal) => sleep(ms, undefined, signal && { signal }) },
   random: Math.random,
+  limits: JSON.parse(limits) as Partial<ProxyLimits>,
   source: () => ({
     async *snapshots(signal) {
       let seen = "";

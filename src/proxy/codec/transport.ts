@@ -27,6 +27,8 @@
  *   tunnel's bulk buffer          256 KiB per direction,     the same                      the same
  *                                   lent while reads fill it
  *
+ * The ceiling of all together is overload.ts's.
+ *
  * Not here: what the bytes mean.
  */
 
