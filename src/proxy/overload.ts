@@ -5,8 +5,9 @@
  * Each buffer has a limit of its own (the table in codec/transport.ts), but there may be sixteen thousand connections with
  * several each; only a ceiling on all together keeps a process from being killed for its memory, and with it the pod.
  * Beyond a ceiling a request is refused at once, before anything is looked up or kept for it, and a new connection is
- * reset: a refusal costs a fraction of a request, so that what is taken on is still served at full speed. Where the
- * ceiling of bytes stays reached, those connections that hold the most are closed: readers that never read must not lock
+ * reset. A refusal costs a fraction of a request, but clients that ask again at once would make it up in numbers: of
+ * HTTP/1.1 connections that were refused only so many are read again a second, so that what was taken on is still served
+ * at full speed. Where the ceiling of bytes stays reached, those connections that hold the most are closed: readers that never read must not lock
  * everybody else out.
  *
  * Bytes are summed up ten times a second while requests are under way, and once a second else: counting each write would
@@ -19,6 +20,9 @@ import type { ProxyLimits } from "./environment.ts";
 import { Timeout, type TimerWheel } from "./timer-wheel.ts";
 
 const measureEveryMs = 100;
+/** A tenth of a core: a refusal takes 50 µs. */
+const refusalsPerSecond = 2_000;
+const maxHoldOffMs = 500;
 /** Where the ceiling of bytes has to be enforced, so much of it is freed that the next read does not reach it again. */
 const roomShare = 1 / 8;
 
@@ -49,6 +53,8 @@ export class Overload {
   readonly #timer: Timeout;
   #connections: () => Iterable<Closable> = () => [];
   #handshakes = 0;
+  /** When the next client that is refused is listened to again. */
+  #nextTurn = 0;
   #fullSince: number | undefined;
 
   constructor(limits: ProxyLimits, wheel: TimerWheel, now: () => number) {
@@ -79,6 +85,14 @@ export class Overload {
     this.activeRequests++;
     if (!this.#timer.isArmed) this.#wheel.arm(this.#timer, measureEveryMs);
     return true;
+  }
+
+  /** How long the connection of a request that was just refused is not to be read. */
+  holdOffMs(): number {
+    const now = this.#now();
+    const next = Math.max(now, this.#nextTurn + 1_000 / refusalsPerSecond);
+    this.#nextTurn = Math.min(next, now + maxHoldOffMs);
+    return this.#nextTurn - now;
   }
 
   /** One function for all requests. */

@@ -106,6 +106,20 @@ describe("retries", () => {
     assert(tries > 60, "no retry at all");
   });
 
+  test("that the budget has no room for leave the answer as it came, flagged UO and counted", async () => {
+    await using harness = new Harness();
+    const app = await harness.app((_, res) => res.writeHead(503).end("busy"));
+    const [hosts, config] = retrying([app]);
+    const { port, sidecar } = await harness.outbound(hosts, {
+      ...config,
+      clusters: [cluster("app", { circuitBreakers: { maxRetries: 0 } })],
+    });
+    assert.equal((await request(port)).body, "busy");
+    assert.equal(metric(sidecar, "istio_requests_total", { response_flags: "UO" }), 1);
+    const labels = { cluster_name: "app" };
+    assert.equal(metric(sidecar, "envoy_cluster_upstream_rq_retry_overflow", labels), 1);
+  });
+
   test("begin anew where one try takes too long", async () => {
     await using harness = new Harness();
     let tries = 0;

@@ -18,15 +18,15 @@ import {
   startSidecar,
 } from "./pod-with-sidecar.ts";
 
-const serviceMs = 20;
+const serviceMs = 50;
 const workers = 8;
-const maxRequests = 32;
+const maxRequests = 16;
 const url = `http://${podAddress}:8080/`;
 
 describe("a sidecar with twenty times the requests that it may have under way", {
   skip: needsRoot,
 }, () => {
-  test("serves as many as before, refuses the rest quickly, stays small, and answers for itself", async () => {
+  test("serves as many as before, refuses the rest quickly, stays small, and answers for itself", async (t) => {
     using scratch = new Scratch();
     const folder = mkdtempSync(join(tmpdir(), "heddle-test-overload-"));
     scratch.defer(() => rmSync(folder, { recursive: true, force: true }));
@@ -70,8 +70,11 @@ describe("a sidecar with twenty times the requests that it may have under way", 
     assert(refused > 0, storm.report);
     assert(app.mostAtOnce <= maxRequests, `${app.mostAtOnce} at a time`);
     assert(storm.perSecond > 0.6 * calm.perSecond, `${storm.perSecond} of ${calm.perSecond}/s`);
-    assert(p99Ms < 1_000, `99 % of answers within ${p99Ms} ms`);
-    assert(slowestMs < 1_500, `readiness and admin took ${slowestMs} ms`);
+    t.diagnostic(
+      `${storm.perSecond.toFixed()} of ${calm.perSecond.toFixed()}/s served, ${refused} refused, 99 % within ${p99Ms.toFixed()} ms, readiness within ${slowestMs.toFixed()} ms, ${grownMiB.toFixed()} MiB more`,
+    );
+    assert(p99Ms < 3_000, `99 % of answers within ${p99Ms} ms`);
+    assert(slowestMs < 3_000, `readiness and admin took ${slowestMs} ms`);
     assert(grownMiB < 64, `${grownMiB} MiB more`);
     const metrics = await overSocket(adminSocket, "/stats/prometheus");
     assert.match(metrics, /istio_requests_total\{[^}]*response_flags="OM"/);

@@ -25,6 +25,7 @@ import type { Peer } from "../peer.ts";
 import { Exchange } from "../stack/exchange.ts";
 import type { Head } from "../stack/head.ts";
 import type { DownstreamLeg, Switched } from "../stack/legs.ts";
+import { Timeout } from "../timer-wheel.ts";
 import {
   bodilessResponseDrops,
   chunkedLine,
@@ -70,6 +71,8 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
   /** The answer's body came without a length: it goes on in chunks of our making. */
   #chunks = false;
   #isReading = false;
+  /** Until when nothing is read. */
+  #holdOff: Timeout | undefined;
   /** The other end of the tunnel that this connection has become. */
   #joined: Transport | undefined;
   #hasEnded = false;
@@ -141,6 +144,7 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
     const exchange = this.#exchange;
     this.#exchange = undefined;
     this.#partial = this.#ahead = undefined;
+    if (this.#holdOff !== undefined) this.environment.wheel.cancel(this.#holdOff);
     exchange?.onDownstreamClosed();
     this.#onClosed(this);
   }
@@ -150,7 +154,7 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
   #read(bytes: Buffer, from: number, end: number): void {
     let at = from;
     this.#isReading = true;
-    while (at < end && (this.#state === "idle" || this.#state === "head")) {
+    while (at < end && this.#mayRead) {
       const partial = this.#partial;
       if (partial !== undefined) {
         if (!partial.read(bytes, at, end)) {
@@ -181,7 +185,12 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
       break;
     }
     this.#isReading = false;
-    if (this.#state === "exchange" && at < end) this.#hold(bytes, at, end);
+    const isWaiting = this.#state === "exchange" || this.#holdOff !== undefined;
+    if (isWaiting && at < end) this.#hold(bytes, at, end);
+  }
+
+  get #mayRead(): boolean {
+    return (this.#state === "idle" && this.#holdOff === undefined) || this.#state === "head";
   }
 
   /** Where the last dispatched request's bytes ended. */
@@ -363,12 +372,27 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
     }
     this.#state = "idle";
     this.since = this.environment.now();
+    if (this.#holdOff === undefined) this.#goOn();
+  }
+
+  /** Reads the next request. */
+  #goOn(): void {
     const ahead = this.#ahead;
     if (ahead !== undefined && !this.#isReading) {
       this.#ahead = undefined;
       this.transport.resume();
       this.#read(ahead, 0, ahead.length);
     } else if (ahead === undefined) this.transport.resume();
+  }
+
+  holdOff(ms: number): void {
+    if (ms < leastHoldOffMs || this.#holdOff !== undefined) return;
+    this.pause();
+    this.#holdOff = new Timeout(() => {
+      this.#holdOff = undefined;
+      if (this.#state === "idle") this.#goOn();
+    });
+    this.environment.wheel.arm(this.#holdOff, ms);
   }
 
   get heldBytes(): number {
@@ -442,6 +466,9 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
     this.transport.reset();
   }
 }
+
+/** The timer is no finer. */
+const leastHoldOffMs = 10;
 
 /** How long a client may take to see the last answer and close: a round trip and a retransmission. */
 const lingerMs = 2_000;

@@ -10,6 +10,7 @@ import type { Filter } from "../stack/handler.ts";
 export function admission(overload: Overload): Filter {
   return (next) => (exchange) => {
     if (!overload.enter()) {
+      exchange.downstream.holdOff(overload.holdOffMs());
       exchange.respond(503, "OM", "overloaded", "overload", "x-envoy-local-overloaded: true\r\n");
       return;
     }

@@ -114,10 +114,14 @@ class Retries implements RetryDecision {
     const { cluster, attempt } = exchange;
     if (cluster === undefined || attempt === undefined) return false;
     if (exchange.attempts > this.#policy.attempts) {
-      exchange.isRetryLimited = true;
+      exchange.retryRefusal = "URX";
       return false;
     }
-    if (!exchange.canReplay || !cluster.mayRetry()) return false;
+    if (!exchange.canReplay) return false;
+    if (!cluster.mayRetry()) {
+      exchange.retryRefusal = "UO";
+      return false;
+    }
     if (exchange.host !== undefined) {
       exchange.tried ??= [];
       exchange.tried.push(exchange.host);

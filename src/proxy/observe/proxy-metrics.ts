@@ -47,6 +47,16 @@ const perCluster: readonly {
     value: (cluster) => cluster.retriesTotal,
   },
   {
+    name: "envoy_cluster_upstream_rq_retry_overflow",
+    help: "Retries that the retry budget had no room for.",
+    value: (cluster) => cluster.retryOverflowsTotal,
+  },
+  {
+    name: "envoy_cluster_upstream_cx_overflow",
+    help: "Connections that were wanted beyond the limit.",
+    value: (cluster) => cluster.connectionOverflowsTotal,
+  },
+  {
     name: "envoy_cluster_membership_total",
     help: "Endpoints of the cluster.",
     value: (cluster) => cluster.hosts.length,

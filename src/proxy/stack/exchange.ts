@@ -24,6 +24,7 @@ import { Tunnel } from "../tcp/tunnel.ts";
 import type { Timeout } from "../timer-wheel.ts";
 import type { ClusterRuntime } from "../upstream/cluster.ts";
 import type { Host } from "../upstream/host.ts";
+import type { PendingRequests } from "../upstream/pending.ts";
 import { httpStatusOf, knownGrpcStatus } from "./grpc-status.ts";
 import type { Head } from "./head.ts";
 import type { DownstreamLeg, UpstreamLeg } from "./legs.ts";
@@ -92,7 +93,8 @@ export class Exchange implements Subject {
   deadline: Timeout | undefined = undefined;
   perTry: Timeout | undefined = undefined;
   perTryMs = 0;
-  isRetryLimited = false;
+  /** The flag of an answer that was to be retried and could not be: out of tries, or over the budget. */
+  retryRefusal: "URX" | "UO" | undefined = undefined;
   isRetrying = false;
   attempts = 0;
   /** Requests that the application had under way when this one arrived; of inbound ones. */
@@ -102,6 +104,8 @@ export class Exchange implements Subject {
   tried: Host[] | undefined = undefined;
   /** When the present attempt began; only where its cluster measures latency. */
   triedAt = 0;
+  /** Where it waits for a connection. */
+  pending: PendingRequests | undefined = undefined;
   /** Copies of it on their way to mirrors. */
   shadows: Shadow[] | undefined = undefined;
   /** What consistent hashing picks by. */
@@ -326,6 +330,7 @@ export class Exchange implements Subject {
     if (!this.#isAttempting) return;
     this.#isAttempting = false;
     this.epoch++;
+    this.pending?.leave(this);
     if (this.host !== undefined) this.host.active--;
     if (this.cluster !== undefined) {
       this.cluster.activeRequests--;
@@ -397,7 +402,7 @@ export class Exchange implements Subject {
       this.host?.report(this.outcome(head.status), this.triedAt);
     }
     if (this.retries?.afterHead(this, head, text) === true) return false;
-    if (this.isRetryLimited) this.flag = "URX";
+    if (this.retryRefusal !== undefined) this.flag = this.retryRefusal;
     this.status = head.status;
     this.hasResponse = true;
     this.downstream.writeResponse(this, head, text, bytes, start, end, isDone);
@@ -483,7 +488,7 @@ export class Exchange implements Subject {
     }
     if (this.retries?.afterFailure(this, failure) === true) return;
     const reply = replyFor(failure, this.attempts > 1);
-    const flag = this.isRetryLimited ? "URX" : reply.flag;
+    const flag = this.retryRefusal ?? reply.flag;
     this.respond(reply.status, flag, reply.body, `upstream_failure{${failure}}`);
   }
 

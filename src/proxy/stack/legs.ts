@@ -19,6 +19,8 @@ export interface DownstreamLeg {
   /** Stops the request's body, for as long as it can be stopped; `resume` lets it go on. */
   pause(): void;
   resume(): void;
+  /** The client is not to be listened to for so long, where it has a connection of its own. */
+  holdOff(ms: number): void;
   /** An answer from here, not from upstream. `fields`: further lines. */
   writeLocal(exchange: Exchange, status: number, body: string, fields: string): void;
   writeInterim(head: Head, text: string): void;

@@ -97,6 +97,7 @@ export class Shadow implements DownstreamLeg, Holder {
     return undefined;
   }
 
+  holdOff(): void {}
   writeLocal(): void {}
   writeInterim(): void {}
   writeResponse(): void {}

@@ -46,8 +46,12 @@ export class Harness implements AsyncDisposable {
   }
 
   /** An HTTP application; answers its port. */
-  async app(handle: (request: IncomingMessage, response: ServerResponse) => void): Promise<number> {
+  async app(
+    handle: (request: IncomingMessage, response: ServerResponse) => void,
+    onConnection: () => void = () => {},
+  ): Promise<number> {
     const server = createServer(handle);
+    server.on("connection", onConnection);
     server.keepAliveTimeout = 60_000;
     await once(server.listen(0, "127.0.0.1"), "listening");
     this.#closing.push(() => {

@@ -66,6 +66,12 @@ export class ClusterRuntime {
   connectionsTotal = 0;
   connectFailures = 0;
   retriesTotal = 0;
+  /** Retries that the budget had no room for. */
+  retryOverflowsTotal = 0;
+  /** Connections that were wanted and could not be had. */
+  connectionOverflowsTotal = 0;
+  /** Hosts some of whose requests wait for a connection. */
+  readonly waiting: Set<Host> = new Set();
   overflowsTotal = 0;
   isRemoved = false;
   /** Copies of requests that were meant for others. Dropped: not made, or given up. */
@@ -284,13 +290,40 @@ export class ClusterRuntime {
 
   // ---- limits ----------------------------------------------------------------------------------
 
-  mayConnect(): boolean {
-    const { maxConnections, maxPendingRequests } = this.config.circuitBreakers;
-    const isFull =
-      (maxConnections !== undefined && this.connections >= maxConnections) ||
-      (maxPendingRequests !== undefined && this.pendingRequests >= maxPendingRequests);
+  /** Whether one more request may wait for a connection. */
+  mayWait(): boolean {
+    const { maxPendingRequests } = this.config.circuitBreakers;
+    const isFull = maxPendingRequests !== undefined && this.pendingRequests >= maxPendingRequests;
     if (isFull) this.overflowsTotal++;
     return !isFull;
+  }
+
+  /** Whether there may be one more connection. As in Envoy a host may always have one, or its requests waited for ever. */
+  mayConnectTo(host: Host): boolean {
+    if (host.connections === 0 || this.#hasRoom()) return true;
+    this.connectionOverflowsTotal++;
+    return false;
+  }
+
+  mayConnectTunnel(): boolean {
+    if (this.#hasRoom()) return true;
+    this.connectionOverflowsTotal++;
+    return false;
+  }
+
+  #hasRoom(): boolean {
+    const { maxConnections } = this.config.circuitBreakers;
+    return maxConnections === undefined || this.connections < maxConnections;
+  }
+
+  /** There is room for another connection: hosts whose requests wait for that take turns. */
+  onConnectionClosed(): void {
+    while (this.waiting.size > 0 && this.#hasRoom()) {
+      const [host] = this.waiting;
+      if (host === undefined) return;
+      this.waiting.delete(host);
+      if (host.connectForWaiting()) this.waiting.add(host);
+    }
   }
 
   mayRequest(): boolean {
@@ -307,7 +340,9 @@ export class ClusterRuntime {
     const least = retryBudget === undefined ? minRetries : retryBudget.minConcurrency;
     const budget = Math.max(least, Math.floor(this.activeRequests * share));
     const limit = Math.min(budget, maxRetries);
-    return this.activeRetries < limit;
+    if (this.activeRetries < limit) return true;
+    this.retryOverflowsTotal++;
+    return false;
   }
 
   // ---- endings ---------------------------------------------------------------------------------

@@ -227,6 +227,7 @@ class ProbeLeg implements DownstreamLeg {
 
   // ---- DownstreamLeg ---------------------------------------------------------------------------
 
+  holdOff(): void {}
   writeLocal(exchange: Exchange): void {
     // There was no answer; where our own limit on connections was reached, not even a question.
     this.#tell(exchange.flag === "UO" ? "unknown" : "failed");

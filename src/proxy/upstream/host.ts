@@ -6,29 +6,23 @@
  * picker offers it any more.
  */
 
-import type { Socket } from "node:net";
-import type { TLSSocket } from "node:tls";
-import { selfSource } from "../../model/names.ts";
-import type { Endpoint, KeepAlive, Locality } from "../../model/proxy-config.ts";
-import { proxyHeader } from "../../wire/proxy-protocol/header.ts";
+import type { Endpoint, Locality } from "../../model/proxy-config.ts";
 import { Http2Upstream } from "../codec/http2/upstream.ts";
-import { connectPlain, connectWithTls } from "../codec/sockets.ts";
-import { type OnRead, type Reader, Transport } from "../codec/transport.ts";
+import type { Reader, Transport } from "../codec/transport.ts";
 import { HttpUpstream } from "../codec/upstream.ts";
 import type { Peer } from "../peer.ts";
 import type { Exchange } from "../stack/exchange.ts";
 import type { Failure } from "../stack/outcome.ts";
-import { Timeout } from "../timer-wheel.ts";
-import type { ClusterRuntime, ClusterTls } from "./cluster.ts";
+import type { ClusterRuntime } from "./cluster.ts";
+import { Connector } from "./connector.ts";
 import { type HealthState, unchecked } from "./health-state.ts";
 import { HostRecord } from "./host-record.ts";
 import { type HostHealth, healthy } from "./outlier.ts";
-import { TlsSession } from "./tls-session.ts";
+import { PendingRequests } from "./pending.ts";
 
 const nowhere: Locality = { region: "", zone: "", subZone: "" };
 
 export class Host {
-  readonly #session = new TlsSession();
   readonly cluster: ClusterRuntime;
   readonly address: string;
   readonly port: number;
@@ -49,6 +43,10 @@ export class Host {
   readonly #idle: HttpUpstream[] = [];
   /** All connections of HTTP/2, busy ones too: they are shared. */
   readonly #shared: Http2Upstream[] = [];
+  readonly #connector: Connector = new Connector(this);
+  /** Requests that wait until their cluster may have another connection; those for HTTP/2 by themselves. */
+  readonly #pending: PendingRequests;
+  readonly #pendingShared: PendingRequests;
 
   constructor(cluster: ClusterRuntime, endpoint: Endpoint) {
     this.cluster = cluster;
@@ -56,6 +54,11 @@ export class Host {
     this.address = endpoint.address;
     this.port = endpoint.port;
     this.since = cluster.environment.now();
+    const count = (difference: 1 | -1) => {
+      cluster.pendingRequests += difference;
+    };
+    this.#pending = new PendingRequests(count);
+    this.#pendingShared = new PendingRequests(count);
   }
 
   get key(): string {
@@ -129,11 +132,31 @@ export class Host {
       return;
     }
     const { cluster } = this;
-    if (!cluster.mayConnect()) {
-      exchange.onFailure("overflow");
-      return;
+    if (!cluster.mayWait()) exchange.onFailure("overflow");
+    else if (cluster.mayConnectTo(this)) this.#connectHttp(exchange);
+    else this.#serveLater(exchange);
+  }
+
+  /** There may be no more connections: where a fresh one was wanted an idle one does, else the next that is free. */
+  #serveLater(exchange: Exchange): void {
+    const pooled = this.#takeIdle();
+    if (pooled !== undefined) pooled.start(exchange);
+    else {
+      this.#pending.add(exchange);
+      this.cluster.waiting.add(this);
     }
-    this.#connectHttp(exchange);
+  }
+
+  /** The cluster may have another connection: whoever waits longest gets it. False: nobody waits here. */
+  connectForWaiting(): boolean {
+    const next = this.#pending.take();
+    if (next !== undefined) {
+      this.#connectHttp(next);
+      return true;
+    }
+    const shared = this.#pendingShared.take();
+    if (shared !== undefined) this.#waitFor(this.#connectShared(), shared);
+    return shared !== undefined;
   }
 
   #takeIdle(): HttpUpstream | undefined {
@@ -154,9 +177,9 @@ export class Host {
       isPending = false;
     };
     const connection = new HttpUpstream(this, (reader) =>
-      this.#open(reader, "http/1.1", exchange.peer),
+      this.#connector.open(reader, "http/1.1", exchange.peer),
     );
-    this.#whenReady(
+    this.#connector.whenReady(
       connection.transport,
       () => {
         settle();
@@ -191,14 +214,21 @@ export class Host {
       return;
     }
     connection.idleSince = this.cluster.environment.now();
-    this.#idle.push(connection);
+    const next = this.#pending.size === 0 ? undefined : this.#pending.take();
+    if (next !== undefined) connection.start(next);
+    else this.#idle.push(connection);
   }
 
   onConnectionClosed(connection: HttpUpstream): void {
-    this.connections--;
     const index = this.#idle.indexOf(connection);
     if (index >= 0) this.#idle.splice(index, 1);
+    this.#lose();
+  }
+
+  #lose(): void {
+    this.connections--;
     if (this.connections === 0) this.cluster.onHostUnused(this);
+    this.cluster.onConnectionClosed();
   }
 
   // ---- requests over HTTP/2 --------------------------------------------------------------------
@@ -207,15 +237,28 @@ export class Host {
     const { generation } = this.cluster;
     const known = this.#shared.find((one) => one.room > 0 && one.generation === generation);
     if (known?.state === "ready") known.start(exchange);
-    else if (known === undefined && !this.cluster.mayConnect()) exchange.onFailure("overflow");
-    else this.#waitFor(known ?? this.#connectShared(), exchange);
+    else if (known !== undefined) this.#waitFor(known, exchange);
+    else if (!this.cluster.mayWait()) exchange.onFailure("overflow");
+    else if (this.cluster.mayConnectTo(this)) this.#waitFor(this.#connectShared(), exchange);
+    else {
+      this.#pendingShared.add(exchange);
+      this.cluster.waiting.add(this);
+    }
+  }
+
+  /** A stream of the connection has ended, and others may have waited for that. */
+  onSharedRoom(connection: Http2Upstream): void {
+    while (this.#pendingShared.size > 0 && connection.room > 0 && connection.state === "ready") {
+      const next = this.#pendingShared.take();
+      if (next !== undefined) connection.start(next);
+    }
   }
 
   #connectShared(): Http2Upstream {
     this.connections++;
-    const connection = new Http2Upstream(this, (reader) => this.#open(reader, "http/2"));
+    const connection = new Http2Upstream(this, (reader) => this.#connector.open(reader, "http/2"));
     this.#shared.push(connection);
-    this.#whenReady(
+    this.#connector.whenReady(
       connection.transport,
       () => connection.ready(),
       () => {
@@ -244,8 +287,7 @@ export class Host {
   onSharedClosed(connection: Http2Upstream): void {
     const index = this.#shared.indexOf(connection);
     if (index >= 0) this.#shared.splice(index, 1);
-    this.connections--;
-    if (this.connections === 0) this.cluster.onHostUnused(this);
+    this.#lose();
   }
 
   // ---- tunnels ---------------------------------------------------------------------------------
@@ -257,14 +299,14 @@ export class Host {
     onFailure: (failure: Failure) => void,
     peer?: Peer,
   ): void {
-    if (!this.cluster.mayConnect()) {
+    if (!this.cluster.mayConnectTunnel()) {
       onFailure("overflow");
       return;
     }
     this.connections++;
     this.active++;
-    const transport = this.#open(reader, "any", peer);
-    this.#whenReady(
+    const transport = this.#connector.open(reader, "any", peer);
+    this.#connector.whenReady(
       transport,
       () => onReady(transport),
       () => {
@@ -278,15 +320,14 @@ export class Host {
   }
 
   onTunnelClosed(): void {
-    this.connections--;
     this.active--;
-    if (this.connections === 0) this.cluster.onHostUnused(this);
+    this.#lose();
   }
 
   /** Opens a connection that is nobody's load and in no pool: for a health check. What ends it, ends it by `onClose`. */
   connectApart(reader: Reader, onReady: (transport: Transport) => void): Transport {
-    const transport = this.#open(reader, "any");
-    this.#whenReady(
+    const transport = this.#connector.open(reader, "any");
+    this.#connector.whenReady(
       transport,
       () => onReady(transport),
       () => transport.destroy(),
@@ -294,68 +335,11 @@ export class Host {
     return transport;
   }
 
-  // ---- connecting ------------------------------------------------------------------------------
-
-  /** `peer`: whose connection it will carry; undefined: the sidecar's own, or many at a time. */
-  #open(reader: Reader, protocol: UpstreamProtocol, peer?: Peer): Transport {
-    this.cluster.connectionsTotal++;
-    const { environment, config, security } = this.cluster;
-    const tls = this.endpoint.tls ? security.mesh : security.outside;
-    const isOwnPod = this.address === environment.node.address;
-    const from = isOwnPod ? selfSource : undefined;
-    const transport = new Transport(reader, (onread) =>
-      tls === undefined
-        ? connectPlain(this.address, this.port, onread)
-        : this.#openTls(tls, offeredFor(protocol, tls.alpn), onread, from),
-    );
-    if (config.maxConnectionDurationMs !== undefined) transport.openedAt = environment.now();
-    if (config.proxyProtocol !== undefined && tls === undefined) {
-      transport.socket.write(proxyHeader(config.proxyProtocol, peer && endsOf(peer)));
-    }
-    if (config.keepAlive !== undefined) keepAlive(transport.socket, config.keepAlive);
-    return transport;
-  }
-
-  #openTls(
-    tls: ClusterTls,
-    alpn: readonly string[],
-    onread: OnRead,
-    from: string | undefined,
-  ): TLSSocket {
-    const options = { ...tls, alpn, ...this.#session.for(tls) };
-    const socket = connectWithTls(this.address, this.port, options, onread, from);
-    this.#session.keepFrom(socket, tls);
-    return socket;
-  }
-
   /** So old that it takes nothing more. */
   isTooOld({ openedAt }: Transport): boolean {
     const { maxConnectionDurationMs } = this.cluster.config;
     if (maxConnectionDurationMs === undefined || openedAt === 0) return false;
     return this.cluster.environment.now() - openedAt >= maxConnectionDurationMs;
-  }
-
-  #whenReady(transport: Transport, onReady: () => void, onFailure: (error?: Error) => void): void {
-    const { wheel } = this.cluster.environment;
-    const socket: Socket | TLSSocket = transport.socket;
-    const event = transport.isTls ? "secureConnect" : "connect";
-    const settle = () => {
-      wheel.cancel(timeout);
-      socket.off(event, ready);
-      socket.off("close", failed);
-    };
-    const ready = () => {
-      settle();
-      onReady();
-    };
-    const failed = () => {
-      settle();
-      onFailure();
-    };
-    const timeout = new Timeout(failed);
-    wheel.arm(timeout, this.cluster.config.connectTimeoutMs);
-    socket.once(event, ready);
-    socket.once("close", failed);
   }
 
   // ---- health ----------------------------------------------------------------------------------
@@ -410,33 +394,4 @@ export class Host {
       oldest.close();
     }
   }
-}
-
-function endsOf(peer: Peer): NonNullable<Parameters<typeof proxyHeader>[1]> {
-  return {
-    source: { address: peer.sourceAddress, port: peer.sourcePort },
-    destination: { address: peer.destinationAddress, port: peer.destinationPort },
-  };
-}
-
-/** Linux' own times where nothing is said: two hours, then 75 s apart, nine times. */
-function keepAlive(socket: Socket, { timeMs, intervalMs, probes }: KeepAlive): void {
-  socket.setKeepAlive(true, timeMs ?? 7_200_000, intervalMs ?? 75_000, probes ?? 9);
-}
-
-type UpstreamProtocol = "http/1.1" | "http/2" | "any";
-
-/**
- * What a connection offers in its ClientHello: nothing that it will not speak, for the peer takes offers at their word.
- * Istio's names, and the registered ones.
- */
-function offeredFor(protocol: UpstreamProtocol, alpn: readonly string[]): readonly string[] {
-  return alpn.filter((name) => {
-    const spoken = /^(istio-)?http\/1\.[01]$/.test(name)
-      ? "http/1.1"
-      : /^(istio-)?h2$/.test(name)
-        ? "http/2"
-        : protocol;
-    return spoken === protocol;
-  });
 }

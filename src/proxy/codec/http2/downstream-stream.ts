@@ -53,6 +53,9 @@ export class DownstreamStream implements DownstreamLeg {
     this.#connection.outlet.wake();
   }
 
+  /** The connection is others', too. */
+  holdOff(): void {}
+
   // ---- answers ---------------------------------------------------------------------------------
 
   writeLocal(exchange: Exchange, status: number, body: string, fields: string): void {

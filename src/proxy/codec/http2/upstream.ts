@@ -112,6 +112,7 @@ export class Http2Upstream implements Reader, Http2Events<UpstreamStream> {
 
   onBytes(bytes: Buffer, length: number): void {
     this.connection.read(bytes, 0, length, this.host.cluster.environment.now());
+    this.host.onSharedRoom(this); // a stream that ended with these bytes is among the open ones until now
     this.outlet.wake();
   }
 
@@ -195,6 +196,7 @@ export class Http2Upstream implements Reader, Http2Events<UpstreamStream> {
   /** A stream has ended; so many of those that are open have, too. */
   onStreamOver(ended = 0): void {
     this.outlet.wake();
+    this.host.onSharedRoom(this);
     if (this.connection.openStreams > ended || this.state === "closed") return;
     this.idleSince = this.host.cluster.environment.now();
     if (this.generation !== this.host.cluster.generation) this.state = "draining";
