@@ -52,6 +52,7 @@ type State = "idle" | "head" | "exchange" | "tunnel" | "lingering" | "closed";
 
 export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
   readonly protocol = "HTTP/1.1";
+  readonly joinsBodies = true;
   readonly transport: Transport;
   readonly peer: Peer;
   readonly environment: Environment;
@@ -319,24 +320,31 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
     this.#chunks = exchange.upstream?.isOpenEnded === true;
     if (isDone && !exchange.isRequestDone) this.#isLast = true;
     if (this.environment.isDraining) this.#isLast = true;
-    let out =
-      head.minor === 1 && text.charCodeAt(head.lineStart + 7) === 49
-        ? text.slice(head.lineStart, head.startLineEnd + 2)
-        : `HTTP/1.1 ${text.slice(head.lineStart + 9, head.startLineEnd + 2)}`;
-    out += keptFields(
-      head,
-      text,
-      head.status === 204 ? bodilessResponseDrops : responseDrops,
-      dropped,
-    );
-    if (edit !== undefined) out += edit.lines;
-    if (this.#chunks || (head.isChunked && head.status !== 204)) out += chunkedLine;
-    out += this.#isLast ? "connection: close\r\n\r\n" : "\r\n";
-    exchange.responseBytes += out.length + end - start;
-    if (this.#chunks && end > start) {
-      this.transport.writeText(out);
-      this.transport.writeChunk(bytes, start, end);
-    } else this.transport.writeMessage(out, bytes, start, end);
+    const drops = head.status === 204 ? bodilessResponseDrops : responseDrops;
+    const isOurVersion = head.minor === 1 && text.charCodeAt(head.lineStart + 7) === 49;
+    let added = edit?.lines ?? "";
+    if (this.#chunks || (head.isChunked && head.status !== 204)) added += chunkedLine;
+    if (this.#isLast) added += "connection: close\r\n";
+    let out = isOurVersion
+      ? keptFields(head, text, drops, dropped, head.lineStart)
+      : `HTTP/1.1 ${keptFields(head, text, drops, dropped, head.lineStart + 9)}`;
+    const isJoined = text.length > head.headEnd && !this.#chunks;
+    // Nothing went and nothing was put in: what follows the lines in `text` is what follows them here.
+    const isWhole =
+      added === "" &&
+      isOurVersion &&
+      !head.isLoose &&
+      out.length === head.headEnd - 2 - head.lineStart;
+    exchange.responseBytes += out.length + added.length + 2 + end - start;
+    if (isJoined && isWhole) this.transport.writeText(text.slice(head.lineStart));
+    else if (isJoined) this.transport.writeText(`${out}${added}${text.slice(head.headEnd - 2)}`);
+    else {
+      out += `${added}\r\n`;
+      if (this.#chunks && end > start) {
+        this.transport.writeText(out);
+        this.transport.writeChunk(bytes, start, end);
+      } else this.transport.writeMessage(out, bytes, start, end);
+    }
     if (this.transport.isBackedUp && !isDone) exchange.upstream?.pause();
   }
 
@@ -371,7 +379,7 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
       return;
     }
     this.#state = "idle";
-    this.since = this.environment.now();
+    this.since = exchange.endedAt;
     if (this.#holdOff === undefined) this.#goOn();
   }
 

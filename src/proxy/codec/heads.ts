@@ -117,16 +117,20 @@ export const upgradeResponseDrops: DropTable = dropTable(hopByHop);
 /** Names (lower case) that are taken out besides the marked ones. */
 export type DroppedNames = ReadonlySet<string>;
 
-/** The head's field lines (without the start line and the last empty line) that go on. `text` is the whole head. */
+/**
+ * The head's field lines (without the last empty line) that go on. `text` is the whole head. With the start line before
+ * them where `from` is its start, so that a head of which nothing goes is one piece of its text.
+ */
 export function keptFields(
   head: Head,
   text: string,
   drops: DropTable,
   names?: DroppedNames,
+  from: number = head.startLineEnd + 2,
 ): string {
   const { slots, marks, count } = head;
-  let kept = "";
   if (head.isLoose) {
+    let kept = text.slice(from, head.startLineEnd + 2);
     for (let i = 0; i < count; i++) {
       const name = text.slice(slots[i * 4], slots[i * 4 + 1]);
       const isDropped = drops[marks[i] ?? 0] === 1 || names?.has(name.toLowerCase()) === true;
@@ -134,7 +138,8 @@ export function keptFields(
     }
     return kept;
   }
-  let run = head.startLineEnd + 2;
+  let kept = "";
+  let run = from;
   for (let i = 0; i < count; i++) {
     const known = marks[i] ?? 0;
     let isDropped = known !== 0 && drops[known] === 1;

@@ -55,9 +55,26 @@ function escapeBytes(text: string): string {
   );
 }
 
+const BACKSLASH = 92;
+const DOT = 46;
+const PERCENT = 37;
+const SLASH = 47;
+
+/** Nothing in it can be written in another way: neither `\` nor `%`, no byte above ASCII, no segment that begins with a dot. */
+function isPlain(path: string): boolean {
+  for (let i = 0; i < path.length; i++) {
+    const code = path.charCodeAt(i);
+    if (code === DOT ? path.charCodeAt(i - 1) === SLASH : code === PERCENT || code === BACKSLASH) {
+      return false;
+    }
+    if (code >= 0x80) return false;
+  }
+  return true;
+}
+
 /** Undefined when the path climbs above the root, or escapes a byte wrongly. */
 export function normalizePath(raw: string): string | undefined {
-  if (!/[\\%\x80-\xff]|\/\./.test(raw)) return raw;
+  if (isPlain(raw)) return raw;
   if (/%(?![0-9a-fA-F]{2})/.test(raw) || /%00/.test(raw)) return undefined;
   const plain = escapeBytes(raw)
     .replaceAll("\\", "/")

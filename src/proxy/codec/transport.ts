@@ -57,7 +57,7 @@ const readBufferBytes = 64 * 1024;
 /** Above this many unsent bytes the opposite direction stops reading. */
 const highWaterBytes = 64 * 1024;
 /** Up to here a body rides with its head in one string: one copy, one write (libuv writes 16 KiB without allocating). */
-const joinedBodyBytes = 14 * 1024;
+export const joinedBodyBytes: number = 14 * 1024;
 
 /** A larger output array is let go after use: idle connections must not hold what a busy moment needed. */
 const maxReusedBytes = 128 * 1024;

@@ -15,7 +15,7 @@ import type { Failure } from "../stack/outcome.ts";
 import type { Host } from "../upstream/host.ts";
 import { responseParser } from "./heads.ts";
 import { PartialHead } from "./partial-head.ts";
-import type { Reader, Transport } from "./transport.ts";
+import { joinedBodyBytes, type Reader, type Transport } from "./transport.ts";
 
 // One for all connections, as in downstream.ts.
 let sharedParser: HeadParser = responseParser();
@@ -130,7 +130,7 @@ export class HttpUpstream implements Reader, UpstreamLeg {
   park(): void {
     this.isReused = true;
     this.state = "idle";
-    this.host.release(this);
+    this.host.release(this, this.host.cluster.environment.now());
   }
 
   // ---- Reader ----------------------------------------------------------------------------------
@@ -208,8 +208,8 @@ export class HttpUpstream implements Reader, UpstreamLeg {
     const exchange = this.#exchange;
     const headEnd = base + head.headEnd;
     if (exchange === undefined) return length;
-    const text = bytes.toString("latin1", base, headEnd);
     if (head.status < 200) {
+      const text = bytes.toString("latin1", base, headEnd);
       if (head.status === 101) {
         if (!exchange.wantsUpgrade) {
           this.#fail("protocol-error");
@@ -237,6 +237,9 @@ export class HttpUpstream implements Reader, UpstreamLeg {
     // It answered without asking for the body: whether it reads that as a body or as a request, nobody can tell.
     if (exchange.expectsContinue && !this.#hasContinued) this.#mayStay = false;
     const isDone = this.#body.isDone;
+    // A small body becomes text with its head, of which it is the rest: the answer leaves as one string, mostly this very one.
+    const isJoined = exchange.downstream.joinsBodies && bodyEnd - headEnd <= joinedBodyBytes;
+    const text = bytes.toString("latin1", base, isJoined ? bodyEnd : headEnd);
     if (!exchange.onResponse(head, text, bytes, headEnd, bodyEnd, isDone)) {
       this.#giveUp(isDone);
       return length;
@@ -247,20 +250,21 @@ export class HttpUpstream implements Reader, UpstreamLeg {
   #complete(): void {
     const exchange = this.#exchange;
     this.#exchange = undefined;
+    const now = this.host.cluster.environment.now();
     // An answer that comes before the request is complete ends the conversation: the rest has nowhere to go.
     if (!this.#isRequestSent) this.#mayStay = false;
-    this.#release();
-    exchange?.onResponseDone("");
+    this.#release(now);
+    exchange?.onResponseDone("", now);
   }
 
   /** The exchange goes on elsewhere: back to the pool when the answer was whole, away with it otherwise. */
   #giveUp(isDone: boolean): void {
     this.#exchange = undefined;
-    if (isDone && this.#isRequestSent) this.#release();
+    if (isDone && this.#isRequestSent) this.#release(this.host.cluster.environment.now());
     else this.#close();
   }
 
-  #release(): void {
+  #release(now: number): void {
     if (!this.#mayStay || this.transport.isDestroyed) {
       this.#close();
       return;
@@ -268,7 +272,7 @@ export class HttpUpstream implements Reader, UpstreamLeg {
     this.isReused = true;
     this.state = "idle";
     this.transport.resume();
-    this.host.release(this);
+    this.host.release(this, now);
   }
 
   #fail(failure: Failure): void {

@@ -27,7 +27,7 @@ export function accessLog(write: (line: string) => void, environment: Environmen
           response_code_details: over.details,
           bytes_received: over.requestBytes,
           bytes_sent: over.responseBytes,
-          duration: Math.round(environment.now() - over.startedAt),
+          duration: Math.round(over.endedAt - over.startedAt),
           x_forwarded_for: forwardedFor ?? null,
           user_agent: userAgent ?? null,
           request_id: requestId ?? null,

@@ -7,7 +7,6 @@
  * the verified caller as `x-forwarded-client-cert` on inbound mutual TLS; and the configured edits.
  */
 
-import { randomUUID } from "node:crypto";
 import type { RouteAction, RouteMatch } from "../../model/proxy-config.ts";
 import {
   chunkedLine,
@@ -24,6 +23,7 @@ import type { Exchange } from "../stack/exchange.ts";
 import type { Handler } from "../stack/handler.ts";
 import { hashKey } from "./hash-key.ts";
 import { type Mirroring, sendCopies } from "./mirror.ts";
+import { newRequestIdLine } from "./request-id.ts";
 
 type Forward = Extract<RouteAction, { kind: "forward" }>;
 
@@ -132,10 +132,6 @@ function compose(exchange: Exchange, destination: Destination, changes: Changes)
     text.charCodeAt(head.startLineEnd - 1) === 49 && // HTTP/1.1 and no later minor
     head.targetEnd - head.targetStart === target.length &&
     text.startsWith(target, head.targetStart);
-  const line = isUntouched
-    ? text.slice(head.lineStart, head.startLineEnd + 2)
-    : `${exchange.method} ${target} HTTP/1.1\r\n`;
-
   let dropped = edit?.dropped;
   const authority = edit?.authority ?? hostRewrite ?? exchange.targetAuthority;
   if (authority !== undefined) dropped = new Set([...(dropped ?? []), "host"]);
@@ -143,11 +139,16 @@ function compose(exchange: Exchange, destination: Destination, changes: Changes)
   if (head.nominates) dropped = new Set([...(dropped ?? []), ...nominatedNames(head, text)]);
   if (exchange.isFromOutside) dropped = new Set([...(dropped ?? []), ...forwarded]);
   const drops = exchange.wantsUpgrade ? upgradeRequestDrops : requestDrops;
-  let out = line;
-  if (authority !== undefined) out += `host: ${authority}\r\n`;
-  out += keptFields(head, text, drops, dropped);
+  let out = "";
+  if (isUntouched && authority === undefined) {
+    out = keptFields(head, text, drops, dropped, head.lineStart);
+  } else {
+    out = `${exchange.method} ${target} HTTP/1.1\r\n`;
+    if (authority !== undefined) out += `host: ${authority}\r\n`;
+    out += keptFields(head, text, drops, dropped);
+  }
   if (head.isChunked) out += chunkedLine;
-  if (head.fieldAt(ownMark.requestId) < 0) out += `x-request-id: ${randomUUID()}\r\n`;
+  if (head.fieldAt(ownMark.requestId) < 0) out += newRequestIdLine();
   if (exchange.isFromOutside) out += forwardedLines(exchange);
   else if (head.fieldAt(ownMark.forwardedProto) < 0) {
     out += peer.principal === undefined ? plainProto : securedProto;

@@ -86,12 +86,11 @@ export class Recorder {
             // A fault ends a request before its destination was chosen; it was for a service all the same.
             this.#outbound(exchange.cluster ?? exchange.route?.heaviest, exchange.host)
         : (exchange: Exchange) => this.#inbound(exchange.cluster, exchange.peer);
-    const { now } = this.#environment;
     const { taps } = this;
     return (exchange) => {
       const bound = bind(exchange);
       const series = this.#requestSeries(bound, exchange);
-      const durationMs = now() - exchange.startedAt;
+      const durationMs = exchange.endedAt - exchange.startedAt;
       series.requests.add(1);
       series.duration.observe(durationMs);
       series.requestBytes.observe(exchange.requestBytes);

@@ -152,11 +152,11 @@ export class Servings {
   }
 
   readonly #depart = (exchange: Exchange): void => {
-    const { cluster, startedAt, foundUnderWay } = exchange;
+    const { cluster, startedAt, endedAt, foundUnderWay } = exchange;
     const status = exchange.outcome(exchange.status);
     if (cluster === undefined) return;
     const hasFailed = status >= 500 || status === 0 || exchange.flag === "UC";
-    this.#of(cluster).depart(startedAt, this.#now(), foundUnderWay, hasFailed);
+    this.#of(cluster).depart(startedAt, endedAt, foundUnderWay, hasFailed);
   };
 
   counts(): ServingCounts[] {

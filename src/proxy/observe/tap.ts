@@ -80,10 +80,10 @@ export class Taps {
     source: string,
     destination: string,
   ): TappedRequest {
-    const { now, epochMs, node } = this.#environment;
+    const { epochMs, node } = this.#environment;
     const { host, route, peer } = exchange;
     const isOutbound = direction === "outbound";
-    const durationMs = now() - exchange.startedAt;
+    const durationMs = exchange.endedAt - exchange.startedAt;
     return {
       at: epochMs() - durationMs,
       reporter: isOutbound ? "source" : "destination",

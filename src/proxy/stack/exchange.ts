@@ -52,6 +52,8 @@ export class Exchange implements Subject {
   readonly downstream: DownstreamLeg;
   readonly peer: Peer;
   readonly startedAt: number;
+  /** 0: it is not over. */
+  endedAt = 0;
   /** The head as text; the parser's offsets count from its start. The parser is only ours until `outgoing` is set. */
   readonly head: Head;
   readonly headBytes: number;
@@ -414,7 +416,8 @@ export class Exchange implements Subject {
   }
 
   /** The answer is complete, and the upstream connection already looked after. */
-  onResponseDone(trailers: string): void {
+  onResponseDone(trailers: string, now: number): void {
+    this.endedAt = now;
     this.upstream = undefined;
     if (this.isGrpc && trailers !== "") {
       this.#noteGrpcStatus(lineValue(trailers, "grpc-status"));
@@ -541,6 +544,7 @@ export class Exchange implements Subject {
   #end(): void {
     if (this.isOver) return;
     this.isOver = true;
+    if (this.endedAt === 0) this.endedAt = this.downstream.environment.now();
     this.#endAttempt();
     this.#endRetry();
     if (this.deadline !== undefined) this.downstream.environment.wheel.cancel(this.deadline);

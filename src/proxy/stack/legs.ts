@@ -16,6 +16,8 @@ export interface DownstreamLeg {
   readonly peer: Peer;
   readonly environment: Environment;
   readonly protocol: "HTTP/1.1" | "HTTP/2";
+  /** It wants a small body as text, behind its head's: `text` of `writeResponse` is longer than the head then. */
+  readonly joinsBodies: boolean;
   /** Stops the request's body, for as long as it can be stopped; `resume` lets it go on. */
   pause(): void;
   resume(): void;

@@ -25,6 +25,7 @@ export class Shadow implements DownstreamLeg, Holder {
   readonly peer: Peer;
   readonly environment: Environment;
   readonly protocol: DownstreamLeg["protocol"];
+  readonly joinsBodies = false;
   readonly exchange: Exchange;
   readonly #onOver: (wasGivenUp: boolean) => void;
   #isBehind = false;

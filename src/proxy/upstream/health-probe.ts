@@ -182,6 +182,7 @@ class ProbeLeg implements DownstreamLeg {
   readonly peer: Peer = nobody;
   readonly environment: Environment;
   readonly protocol: DownstreamLeg["protocol"];
+  readonly joinsBodies = false;
   readonly #asked: Asked;
   readonly #tell: (result: ProbeResult) => void;
   #exchange: Exchange | undefined;

@@ -197,7 +197,7 @@ export class Host {
   }
 
   /** The connection carries nothing and may carry more. */
-  release(connection: HttpUpstream): void {
+  release(connection: HttpUpstream, now: number): void {
     const { maxRequestsPerConnection = Infinity } = this.cluster.config;
     const isWornOut = connection.served >= maxRequestsPerConnection;
     // Its header says for whom it is: nobody else may have it.
@@ -213,7 +213,7 @@ export class Host {
       connection.close();
       return;
     }
-    connection.idleSince = this.cluster.environment.now();
+    connection.idleSince = now;
     const next = this.#pending.size === 0 ? undefined : this.#pending.take();
     if (next !== undefined) connection.start(next);
     else this.#idle.push(connection);

@@ -110,6 +110,9 @@ export class HeadParser {
 
   /** Forgets everything: the next `execute` begins a new head. */
   reset(): void {
+    // Only what the last head wrote: a call of `fill` costs more than reading a field. One more field than was counted,
+    // since a problem may have been found in the middle of it.
+    for (let i = 0; i <= this.count; i++) this.first[this.marks[i] ?? 0] = -1;
     this.problem = undefined;
     this.count = 0;
     this.contentLength = -1;
@@ -120,7 +123,6 @@ export class HeadParser {
     this.nominates = false;
     this.expectsContinue = false;
     this.isLoose = false;
-    this.first.fill(-1);
     this.#state = START;
     this.#at = 0;
     this.#emptyLines = 0;

@@ -22,6 +22,7 @@ const nothing = Buffer.alloc(0);
 
 export class DownstreamStream implements DownstreamLeg {
   readonly protocol = "HTTP/2";
+  readonly joinsBodies = false;
   exchange: Exchange | undefined = undefined;
   readonly #connection: Http2Downstream;
   readonly #stream: Http2Stream<DownstreamStream>;

@@ -102,7 +102,7 @@ export class UpstreamStream implements UpstreamLeg {
     this.exchange = undefined;
     // An answer that comes before the request is complete: the rest of the request is not wanted.
     this.#reset(NO_ERROR);
-    exchange?.onResponseDone(trailers);
+    exchange?.onResponseDone(trailers, exchange.downstream.environment.now());
     this.#tellOver();
   }
 

@@ -1,0 +1,106 @@
+/** Answers byte by byte: what an application sends, and what of it its client gets. */
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { Harness } from "./testing/harness.ts";
+
+const long = "x".repeat(20_000);
+
+// why, what the application sends, what the client gets
+const answers: readonly (readonly [why: string, sent: string, got: string])[] = [
+  [
+    "with nothing to change goes on as it is",
+    "HTTP/1.1 200 OK\r\nServer: app\r\ncontent-length: 2\r\n\r\nhi",
+    "HTTP/1.1 200 OK\r\nServer: app\r\ncontent-length: 2\r\n\r\nhi",
+  ],
+  [
+    "of other bytes than ASCII goes on as it is",
+    "HTTP/1.1 200 f\xfcr\r\nx: \xe9\r\ncontent-length: 2\r\n\r\n\xff\x00",
+    "HTTP/1.1 200 f\xfcr\r\nx: \xe9\r\ncontent-length: 2\r\n\r\n\xff\x00",
+  ],
+  [
+    "loses what is about the application's connection",
+    "HTTP/1.1 200 OK\r\nConnection: keep-alive\r\ncontent-length: 2\r\nKeep-Alive: timeout=5\r\n\r\nhi",
+    "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi",
+  ],
+  [
+    "loses what its Connection names",
+    "HTTP/1.1 200 OK\r\nconnection: x-hop\r\nx-hop: 1\r\nx-end: 2\r\ncontent-length: 2\r\n\r\nhi",
+    "HTTP/1.1 200 OK\r\nx-end: 2\r\ncontent-length: 2\r\n\r\nhi",
+  ],
+  [
+    "with a tab before a value gets a space there, though that is as long",
+    "HTTP/1.1 200 OK\r\nx:\ta\r\ncontent-length: 2\r\n\r\nhi",
+    "HTTP/1.1 200 OK\r\nx: a\r\ncontent-length: 2\r\n\r\nhi",
+  ],
+  [
+    "of HTTP/1.0 is one of HTTP/1.1",
+    "HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ncontent-length: 2\r\n\r\nhi",
+    "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi",
+  ],
+  [
+    "in chunks keeps them",
+    "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nx: a\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nx: a\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+  ],
+  [
+    "behind an empty line goes on without it",
+    "\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi",
+    "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi",
+  ],
+  [
+    "that has no body does not claim one",
+    "HTTP/1.1 204 No Content\r\ncontent-length: 0\r\nx: a\r\n\r\n",
+    "HTTP/1.1 204 No Content\r\nx: a\r\n\r\n",
+  ],
+  [
+    "with a long body is whole",
+    `HTTP/1.1 200 OK\r\ncontent-length: ${long.length}\r\n\r\n${long}`,
+    `HTTP/1.1 200 OK\r\ncontent-length: ${long.length}\r\n\r\n${long}`,
+  ],
+];
+
+describe("an answer", () => {
+  for (const [why, sent, got] of answers) {
+    test(why, async () => {
+      await using harness = new Harness();
+      const app = await harness.tcpApp((socket) =>
+        socket.on("data", () => socket.write(sent, "latin1")),
+      );
+      const { port } = await harness.toPorts([app]);
+      const client = await harness.raw(port);
+      client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+      const first = await client.until((text) => text.length >= got.length);
+      assert.equal(first, got);
+      // The connections carry the next request: nothing was left over, and nothing is missing.
+      client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+      const both = await client.until((text) => text.length >= 2 * got.length);
+      assert.equal(both, got + got);
+    });
+  }
+
+  test("to a client that leaves says so behind its own lines", async () => {
+    await using harness = new Harness();
+    const app = await harness.tcpApp((socket) =>
+      socket.on("data", () => socket.write("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi")),
+    );
+    const { port } = await harness.toPorts([app]);
+    const client = await harness.raw(port);
+    client.send("GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+    const wanted = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nhi";
+    assert.equal(await client.untilEnd(), wanted);
+  });
+
+  test("that only its end ends goes on in chunks", async () => {
+    await using harness = new Harness();
+    const app = await harness.tcpApp((socket) =>
+      socket.on("data", () => socket.end("HTTP/1.1 200 OK\r\nx: a\r\n\r\nhi")),
+    );
+    const { port } = await harness.toPorts([app]);
+    const client = await harness.raw(port);
+    client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    const wanted =
+      "HTTP/1.1 200 OK\r\nx: a\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n";
+    assert.equal(await client.until((text) => text.includes("\r\n0\r\n\r\n")), wanted);
+  });
+});
