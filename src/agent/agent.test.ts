@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import type { Step } from "../model/node-state.ts";
 import { add, addressOf, del, nothingLeft, refuse, until } from "./fake/calls.ts";
 import { startFakeNode } from "./fake/node.ts";
 
@@ -17,6 +18,15 @@ describe("an address", () => {
     assert.equal(await addressOf(add(node, "again", "web-0", node.makeNetns())), first);
     const none = await add(node, "one-too-many", "web-0", node.makeNetns());
     assert.equal(JSON.parse(none.stdout).code, 11);
+  });
+
+  test("that cools down is given when the server does not answer to a node that wants more", async () => {
+    await using node = await startFakeNode();
+    node.showPods(Array.from({ length: 65 }, (_, i) => ({ name: `web-${i}` })));
+    for (let i = 0; i < 64; i++) await add(node, `c${i}`, `web-${i}`, node.makeNetns());
+    await del(node, "c0");
+    node.objects.silence("AddressBlock");
+    await addressOf(add(node, "c64", "web-64", node.makeNetns()));
   });
 
   test("has one owner although another node takes blocks at the same time", async () => {
@@ -119,4 +129,29 @@ test("a pod whose link cannot be made holds up no view and no other pod, and has
   node.kernel.failOn(undefined);
   await node.restart();
   await until(() => links().includes(link));
+});
+
+test("an ADD is not refused when one more link breaks while another is found broken", async () => {
+  await using node = await startFakeNode();
+  node.showPods([{ name: "web" }, { name: "cart" }, { name: "new" }]);
+  for (const name of ["web", "cart"]) {
+    await addressOf(add(node, name, name, node.makeNetns()));
+  }
+  const [first = "", second = ""] = (await node.status()).attachments.map((each) => each.link);
+  const goes = (name: string) => {
+    node.kernel.failOn(undefined);
+    node.kernel.apply([{ kind: "link-delete", name }]);
+    node.kernel.failOn(fail);
+  };
+  let refusals = 0;
+  const fail = (step: Step): string | undefined => {
+    if (step.kind === "nft" && refusals === 0) goes(first);
+    else if (step.kind !== "link-add" || ![first, second].includes(step.link.name))
+      return undefined;
+    if (++refusals === 3) goes(second);
+    return "refused by the test";
+  };
+  node.kernel.failOn(fail);
+  await addressOf(add(node, "new", "new", node.makeNetns()));
+  assert.equal(node.kernel.observe().links.length, 1);
 });

@@ -6,8 +6,9 @@
  * last is remembered, so that a change costs its difference; after a failure it is forgotten and the kernel is asked
  * what it has. A failed `attach` is taken back before it throws.
  *
- * A pod's link outlives its namespace's path where a process, such as its sidecar, keeps the namespace alive. Nobody can
- * look into that any more, and at the path may be another's by now: the link stays as it is until the attachment is
+ * A pod's link outlives its namespace's path where a process, such as its sidecar, keeps the namespace alive; else it goes
+ * at a moment that the kernel chooses, on a busy machine seconds later. Nobody can look into such a namespace any more, and
+ * at the path may be another's by now: whether it is there or not, nothing is done to the link until the attachment is
  * released (cni-server/dead-pods.ts), and nothing else waits for it. Nor does anything wait for a link that cannot be made
  * because of what is in its pod: a pod with the right to do so can put anything in its interface's place.
  *
@@ -56,6 +57,7 @@ export class Dataplane {
   #attachments: ReadonlyMap<string, Attachment>;
   /** Undefined when what the kernel has is not known. */
   #applied: NodeState | undefined;
+  #broken: Broken = none;
   #diagnostics: readonly Diagnostic[] = [];
   #lastPlan: PlanReport | undefined;
 
@@ -79,6 +81,11 @@ export class Dataplane {
   /** True while the kernel is known to have what is wanted. */
   get inSync(): boolean {
     return this.#applied !== undefined;
+  }
+
+  /** Links of pods that could not be made when the kernel was last asked what it has, and why. */
+  get brokenLinks(): ReadonlyMap<string, string> {
+    return this.#broken;
   }
 
   /** Brings the kernel to a new view; the view counts even where that fails. */
@@ -150,7 +157,6 @@ export class Dataplane {
     return this.#applied?.links.find((each) => each.name === hostLink)?.mtu;
   }
 
-  /** `attaching`: the link that must not fail, because somebody waits for it. */
   #reconcile(view: NodeView, attaching?: string): void {
     const start = this.#clock.now();
     const wanted = compileNode(view, [...this.#attachments.values()], this.#driver.features);
@@ -158,9 +164,11 @@ export class Dataplane {
     let steps = 0;
     try {
       try {
-        steps = this.#bring(wanted.value, this.#applied ?? this.#observe(wanted.value));
+        const broken = this.#applied === undefined ? none : this.#broken;
+        const observed = this.#applied ?? this.#observe(wanted.value);
+        steps = this.#bring(wanted.value, observed, { attaching, broken });
       } catch (error) {
-        // A transaction fails when a signal arrives in it, or when somebody changed what is ours: look, and try once.
+        // Somebody changed what is ours, or a pod its interface: look, and try again from there.
         this.#log.warn("kernel refused a plan, asking what it has", { error: renderError(error) });
         steps = this.#bringAround(wanted.value, attaching);
       }
@@ -176,58 +184,66 @@ export class Dataplane {
     return this.#driver.observe(wanted.ruleset);
   }
 
-  /** Number of steps that it took. Links of `broken` are not touched. */
-  #bring(wanted: NodeState, observed: NodeState, broken: ReadonlySet<string> = none): number {
+  /** Number of steps that it took. */
+  #bring(wanted: NodeState, observed: NodeState, links: Links): number {
     this.#applied = undefined;
-    const plan = this.#planFor(wanted, observed, broken);
+    const plan = this.#planFor(wanted, observed, links);
     this.#log.debug("plan", { steps: plan.map((step) => step.kind) });
     this.#driver.apply(plan);
     this.#applied = wanted;
+    const names = links.broken.size === 0 ? [] : wanted.links.map(({ name }) => name);
+    this.#broken = new Map(
+      [...links.broken].filter(([name]) => name !== links.attaching && names.includes(name)),
+    );
     this.inForce.set(wanted);
     return plan.length;
   }
 
-  /** From what is there, past the links of other pods that cannot be made; the next resync tries those again. */
+  /**
+   * From what is there, past the links of other pods that cannot be made; the next resync tries those again. More may
+   * break while that is found out: it goes on for as long as each failure finds another.
+   */
   #bringAround(wanted: NodeState, attaching: string | undefined): number {
-    try {
-      return this.#bring(wanted, this.#observe(wanted));
-    } catch (cause) {
-      const broken = this.#brokenLinks(wanted, attaching);
-      if (broken.size === 0) throw cause;
-      return this.#bring(wanted, this.#observe(wanted), broken);
+    let broken = none;
+    for (;;) {
+      try {
+        return this.#bring(wanted, this.#observe(wanted), { attaching, broken });
+      } catch (cause) {
+        const found = this.#brokenLinks(wanted, { attaching, broken });
+        if (found.size === 0) throw cause;
+        broken = new Map([...broken, ...found]);
+      }
     }
   }
 
-  #brokenLinks(wanted: NodeState, attaching: string | undefined): ReadonlySet<string> {
-    const plan = this.#planFor(wanted, this.#observe(wanted), none);
+  /** Those beyond the known ones, and why. */
+  #brokenLinks(wanted: NodeState, links: Links): Broken {
+    const plan = this.#planFor(wanted, this.#observe(wanted), links);
     // No link without its policy, here as everywhere.
     this.#driver.apply(plan.filter(({ kind }) => kind === "sysctl" || kind === "nft"));
-    const broken = new Set<string>();
+    const found = new Map<string, string>();
     for (const step of plan) {
       if (step.kind !== "link-add" || step.link.kind !== "veth") continue;
-      if (step.link.name === attaching) continue;
+      const { name } = step.link;
+      if (name === links.attaching) continue;
       try {
         this.#driver.apply([step]);
       } catch (error) {
-        broken.add(step.link.name);
-        this.#log.warn("pod's link is not as wanted", {
-          link: step.link.name,
-          error: renderError(error),
-        });
+        found.set(name, renderError(error));
+        this.#log.warn("pod's link is not as wanted", { link: name, error: renderError(error) });
       }
     }
-    return broken;
+    return found;
   }
 
-  #planFor(wanted: NodeState, observed: NodeState, broken: ReadonlySet<string>): Plan {
+  #planFor(wanted: NodeState, observed: NodeState, { attaching, broken }: Links): Plan {
     const there = new Set(observed.links.map(({ name }) => name));
+    const isLeftAlone = (link: string) =>
+      link !== attaching && (broken.has(link) || this.#isGone(link));
     return planNode(wanted, observed).filter((step) => {
-      if (step.kind === "link-add") {
-        const { name } = step.link;
-        return !broken.has(name) && !(there.has(name) && this.#isGone(name));
-      }
+      if (step.kind === "link-add") return !isLeftAlone(step.link.name);
       const link = linkUnder(step);
-      return link === undefined || there.has(link) || !broken.has(link);
+      return link === undefined || there.has(link) || !isLeftAlone(link);
     });
   }
 
@@ -242,7 +258,18 @@ export class Dataplane {
   }
 }
 
-const none: ReadonlySet<string> = new Set();
+/** Links that are not as wanted, and why. */
+type Broken = ReadonlyMap<string, string>;
+
+/** Which links of a plan are not like all others. */
+interface Links {
+  /** Somebody waits for it, so it must not fail. */
+  readonly attaching: string | undefined;
+  /** Not touched. */
+  readonly broken: Broken;
+}
+
+const none: Broken = new Map();
 
 /** The link that what a step puts would stand on. */
 function linkUnder(step: Step): string | undefined {

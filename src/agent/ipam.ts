@@ -22,6 +22,7 @@ import { surplus } from "../core/ipam/surplus.ts";
 import type { ObjectClient } from "../rpc/object-client.ts";
 import { AddressBlocks } from "./address-blocks.ts";
 import type { Cooling } from "./state/cooling.ts";
+import { within } from "./within.ts";
 
 /** What a pod wants. */
 export interface AddressRequest {
@@ -41,6 +42,9 @@ export interface IpamParts {
   readonly connected: (addresses: readonly string[]) => readonly string[];
   readonly log: Log;
 }
+
+/** An address that still cools down, now, is better than a free one for which the runtime will not have waited. */
+const growWithinMs = 5_000;
 
 export class Ipam {
   readonly #parts: IpamParts;
@@ -215,14 +219,14 @@ export class Ipam {
     });
   }
 
-  /** One at a time: pods that all find the blocks full wait for the same growth. */
+  /** One at a time: pods that all find the blocks full wait for the same growth, but not for ever. */
   #grow(names: readonly string[]): Promise<boolean> {
     const key = names.join();
     const known = this.#growing.get(key);
-    if (known !== undefined) return known;
+    if (known !== undefined) return inTime(known);
     const growing = this.#plan.grow(names).finally(() => this.#growing.delete(key));
     this.#growing.set(key, growing);
-    return growing;
+    return inTime(growing);
   }
 
   /**
@@ -299,4 +303,12 @@ export class Ipam {
     for (const address of this.#busy()) if (cidrContains(part, address)) return true;
     return false;
   }
+}
+
+/** The growth goes on where it takes too long. */
+function inTime(growing: Promise<boolean>): Promise<boolean> {
+  return within(growing, AbortSignal.timeout(growWithinMs), () => {
+    const text = `no answer from the server for ${growWithinMs / 1_000} s`;
+    return new MeshError("ipam.plan.silent", text, { retryable: true });
+  });
 }

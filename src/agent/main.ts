@@ -51,7 +51,6 @@ export async function runAgent(
   const stopped = new AbortController();
   scope.onExit(() => stopped.abort());
   const life = AbortSignal.any([signal, stopped.signal]);
-  const turns = new Turns();
   const joining = Promise.withResolvers<void>();
   joining.promise.catch(() => undefined);
 
@@ -62,14 +61,14 @@ export async function runAgent(
   ready.promise.catch(() => undefined);
   const cni = await listenForCni(
     cniSocket,
-    async (bytes) => answer(bytes, await ready.promise, turns, life),
+    async (bytes) => answer(bytes, await ready.promise, life),
     deps.log,
   );
   scope.onExit(async () => cni[Symbol.asyncDispose]());
 
   const parts = openParts(options, deps, joining.promise);
   scope.onExit(() => parts.sidecars.leave());
-  await takeOver(parts);
+  await takeOver(parts, life);
   ready.resolve(parts);
 
   let viewVersion: string | undefined;
@@ -80,7 +79,7 @@ export async function runAgent(
   const statusSocket = join(options.runDir, "agent.sock");
   const status = await serveStatus(statusSocket, {
     status: () => agentStatus(parts, identity),
-    release: (link) => releaseLink(link, parts, turns, life),
+    release: (link) => releaseLink(link, parts, life),
     resync: () => parts.dataplane.resync(),
     upgradeSidecars: () => parts.sidecars.upgrade(life),
   });
@@ -136,6 +135,7 @@ function openParts(options: AgentOptions, deps: AgentDeps, joined: Promise<void>
     }),
     containerPods: new ContainerPods(options.node, objects, options.runtimeRoots, log),
     deadPods: new DeadPods(),
+    turns: new Turns(),
     addresses: new PodAddresses(objects, () => underlay.addresses, clock, log),
     sidecars: new Sidecars(
       {
@@ -157,28 +157,23 @@ function openParts(options: AgentOptions, deps: AgentDeps, joined: Promise<void>
 }
 
 /** What an earlier agent left: finished pods are adopted, dead ones and half an ADD are released. */
-async function takeOver(parts: NodeParts): Promise<void> {
+async function takeOver(parts: NodeParts, signal: AbortSignal): Promise<void> {
   for (const record of parts.attachments.all()) {
     if (record.phase === "added") continue;
     await release(record, parts);
   }
-  await releaseDead(parts);
+  await releaseDead(parts, signal);
   for (const { attachment, sidecar } of parts.attachments.all()) {
     if (sidecar !== undefined) await parts.sidecars.adopt(attachment, sidecar);
   }
 }
 
 /** In its turn, like a DEL that never came. */
-async function releaseLink(
-  link: string,
-  parts: NodeParts,
-  turns: Turns,
-  signal: AbortSignal,
-): Promise<boolean> {
+async function releaseLink(link: string, parts: NodeParts, signal: AbortSignal): Promise<boolean> {
   const find = () => parts.attachments.all().find(({ attachment }) => attachment.hostLink === link);
   const found = find();
   if (found === undefined) return false;
-  return turns.run(keyText(found.attachment), { interrupt: true, signal }, async () => {
+  return parts.turns.run(keyText(found.attachment), { interrupt: true, signal }, async () => {
     const record = find();
     if (record !== undefined) await release(record, parts);
     return record !== undefined;

@@ -11,6 +11,7 @@ import type { Dataplane } from "./dataplane.ts";
 import type { Ipam } from "./ipam.ts";
 import type { PodAddresses } from "./pod-addresses.ts";
 import type { Sidecars } from "./sidecars/supervisor.ts";
+import type { Turns } from "./turns.ts";
 import type { Underlay } from "./underlay.ts";
 
 export interface NodeParts {
@@ -28,6 +29,8 @@ export interface NodeParts {
   readonly sidecars: Sidecars;
   readonly containerPods: ContainerPods;
   readonly deadPods: DeadPods;
+  /** By attachment: who changes one waits for whoever else does. */
+  readonly turns: Turns;
   /** Resolves when the node's address blocks are known. */
   readonly joined: Promise<void>;
 }

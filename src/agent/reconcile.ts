@@ -10,6 +10,8 @@ import { backoffMs } from "../base/backoff.ts";
 import { renderError } from "../base/error.ts";
 import type { Random } from "../base/random.ts";
 import type { Attachment, NodeView } from "../model/node-view.ts";
+import { keyText } from "./attachments.ts";
+import { isDead } from "./cni-server/dead-pods.ts";
 import { release } from "./cni-server/delete.ts";
 import type { ViewSource } from "./deps.ts";
 import type { NodeParts } from "./node-parts.ts";
@@ -36,16 +38,21 @@ export async function followViews(
 
 /** Compares the kernel with what is wanted, in peace rarely and after a failure soon, until the signal aborts. */
 export async function resyncNowAndThen(parts: NodeParts, signal: AbortSignal): Promise<void> {
+  let isTending = false;
   while (!signal.aborted) {
     await parts.clock
       .sleep(parts.dataplane.inSync ? resyncMs : repairMs, signal)
       .catch(() => undefined);
     const view = parts.dataplane.views.get();
     if (signal.aborted || view === undefined) continue;
-    await releaseDead(parts);
-    await parts.ipam.tend().catch((error: unknown) => {
-      parts.log.warn("address plan is not looked after", { error: renderError(error) });
-    });
+    await releaseDead(parts, signal);
+    // Nothing else waits for a server that does not answer.
+    if (!isTending) {
+      isTending = true;
+      void tend(parts).finally(() => {
+        isTending = false;
+      });
+    }
     parts.containerPods.retry();
     try {
       parts.dataplane.resync();
@@ -56,15 +63,32 @@ export async function resyncNowAndThen(parts: NodeParts, signal: AbortSignal): P
   }
 }
 
-/** Containers whose namespace went without a DEL give back what they had. */
-export async function releaseDead(parts: NodeParts): Promise<void> {
-  for (const record of parts.deadPods.find(parts)) {
-    const { namespace, name, addresses } = record.attachment;
-    parts.log.warn("pod's namespace is gone without a DEL", {
-      pod: `${namespace}/${name}`,
-      addresses,
+async function tend({ ipam, log }: NodeParts): Promise<void> {
+  await ipam.tend().catch((error: unknown) => {
+    log.warn("address plan is not looked after", { error: renderError(error) });
+  });
+}
+
+/**
+ * Containers whose namespace went without a DEL give back what they had, each in its turn. One that a call is at is left
+ * to that call: an ADD releases what was there before, and may be waiting for the view that waits for this.
+ */
+export async function releaseDead(parts: NodeParts, signal: AbortSignal): Promise<void> {
+  const { attachments, turns } = parts;
+  for (const { attachment } of parts.deadPods.find(parts)) {
+    const key = keyText(attachment);
+    if (turns.isTaken(key)) continue;
+    await turns.run(key, { interrupt: false, signal }, async () => {
+      const record = attachments.get(attachment);
+      // While the one before was released, another life of the container may have begun and this one ended.
+      if (record?.attachment !== attachment || !isDead(record, parts)) return;
+      const { namespace, name, addresses } = attachment;
+      parts.log.warn("pod's namespace is gone without a DEL", {
+        pod: `${namespace}/${name}`,
+        addresses,
+      });
+      await release(record, parts);
     });
-    await release(record, parts);
   }
 }
 
@@ -93,7 +117,7 @@ async function attempt(
       return undefined;
     } catch (error) {
       failure = error;
-      await releaseDead(parts); // a link into a namespace that is gone would be refused for ever
+      await releaseDead(parts, signal); // a link into a namespace that is gone would be refused for ever
       await parts.clock.sleep(backoffMs(i, retry, random), signal).catch(() => undefined);
     }
   }

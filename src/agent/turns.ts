@@ -2,7 +2,7 @@
  * One thing at a time for each key, in the order of asking; different keys go on side by side.
  *
  * A runtime that gave up on an ADD calls DEL while the ADD still runs: whoever comes with `interrupt` aborts the one
- * that is running, and those that wait, before waiting for them.
+ * that is running, and those that wait, before waiting for them. Whoever could not wait asks first (`isTaken`).
  */
 
 interface Turn {
@@ -14,6 +14,11 @@ interface Turn {
 
 export class Turns {
   readonly #last = new Map<string, Turn>();
+
+  /** Whether something runs or waits under the key. */
+  isTaken(key: string): boolean {
+    return this.#last.has(key);
+  }
 
   /** Runs `work` when everything asked for earlier under the key has ended. */
   async run<T>(

@@ -86,6 +86,8 @@ export interface Libc {
   pidfdGetfd(pidfd: number, fd: number): number;
   /** A file in memory. */
   memfd(name: string): number;
+  /** Runs `action` while signals are left to the process's other threads. */
+  undisturbed<T>(action: () => T): T;
   close(fd: number): void;
 }
 
@@ -136,6 +138,7 @@ function bindLibc(): Libc {
   const memfd = library.func("int memfd_create(const char *, unsigned int)");
   const madvise = library.func("int madvise(uintptr_t, size_t, int)");
   const fcntl = library.func("int fcntl(int, int, int)");
+  const sigmask = library.func("int pthread_sigmask(int, const void *, void *)");
   return {
     socket: (domain, type, protocol) => checked(socket(domain, type, protocol)),
     bind: (fd, address) => void checked(bind(fd, address, address.length)),
@@ -160,6 +163,15 @@ function bindLibc(): Libc {
     closeOnExec: (fd) => void checked(fcntl(fd, F_SETFD, FD_CLOEXEC)),
     madvise: (address, bytes, advice) => void checked(madvise(address, bytes, advice)),
     memfd: (name) => checked(memfd(name, MFD_CLOEXEC)),
+    undisturbed: (action) => {
+      const before = new Uint8Array(sigsetBytes);
+      sigmask(SIG_SETMASK, new Uint8Array(sigsetBytes).fill(0xff), before);
+      try {
+        return action();
+      } finally {
+        sigmask(SIG_SETMASK, before, null);
+      }
+    },
     close: closeSync,
   };
 }
@@ -167,6 +179,8 @@ function bindLibc(): Libc {
 /** The same on every architecture; glibc has had names for them only since 2.36. */
 const SYS_pidfd_open = 434;
 const SYS_pidfd_getfd = 438;
+const SIG_SETMASK = 2;
+const sigsetBytes = 128;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
 const MFD_CLOEXEC = 1;

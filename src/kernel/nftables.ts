@@ -46,9 +46,12 @@ export class NftContext {
     }
   }
 
-  /** Commits `text` as one transaction; throws MeshError `kernel.nft.refused` with nft's message. */
+  /**
+   * Commits `text` as one transaction; throws MeshError `kernel.nft.refused` with nft's message. The kernel gives a
+   * transaction up in which a signal arrives, such as that a child process ended: another thread takes those.
+   */
   run(text: string): void {
-    if (this.#library.run(this.#context, text) === 0) return;
+    if (libc().undisturbed(() => this.#library.run(this.#context, text)) === 0) return;
     const message = this.#library.errors(this.#context);
     throw new MeshError("kernel.nft.refused", "commit nftables transaction", {
       cause: new Error(this.#located(text) ?? trimmed(message)),

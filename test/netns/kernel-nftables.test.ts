@@ -1,6 +1,8 @@
 /** Rulesets and transactions, as `nft` sees them afterwards. */
 
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { readdirSync, readlinkSync } from "node:fs";
 import { describe, test } from "node:test";
 import { renderError } from "../../src/base/error.ts";
@@ -127,6 +129,19 @@ describe("an nftables context", { skip: needsRoot }, () => {
     assert.ok(readdirSync("/proc/self/fd").some((fd) => isSocket(fd)));
   });
 
+  test("commits a transaction although signals arrive in it", async () => {
+    using scratch = new Scratch();
+    const context = inNetns(scratch.netns(), () => new NftContext());
+    scratch.defer(() => context.close());
+    using _signals = signalMyself();
+    await once(process, "SIGWINCH");
+    // The kernel looks for signals between one message and the next.
+    const rules = "add rule inet t c accept\n".repeat(500);
+    for (let i = 0; i < 60; i++) {
+      context.run(`add table inet t\nadd chain inet t c\nflush chain inet t c\n${rules}`);
+    }
+  });
+
   test("checks a transaction without committing it", () => {
     using scratch = new Scratch();
     const netns = scratch.netns();
@@ -139,6 +154,21 @@ describe("an nftables context", { skip: needsRoot }, () => {
     assert.equal(output(netns, "nft", "list", "ruleset"), "");
   });
 });
+
+/** Sends this process a signal that it ignores, without a pause, until disposed. */
+function signalMyself(): Disposable {
+  const ignore = () => undefined;
+  process.on("SIGWINCH", ignore);
+  const loop = `while kill -WINCH ${process.pid}; do :; done`;
+  const child = spawn("bash", ["-c", loop], { stdio: "ignore", timeout: 10_000 });
+  child.unref(); // so many signals may hide the one that says that it ended
+  return {
+    [Symbol.dispose]() {
+      child.kill("SIGKILL");
+      process.off("SIGWINCH", ignore);
+    },
+  };
+}
 
 function isSocket(fd: string): boolean {
   try {

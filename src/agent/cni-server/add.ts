@@ -24,6 +24,7 @@ import type { AddressRequest } from "../ipam.ts";
 import type { NodeParts } from "../node-parts.ts";
 import { netnsInode, ownNetnsInode } from "../state/host.ts";
 import type { AttachmentRecord, SidecarRecord } from "../state/record.ts";
+import { within } from "../within.ts";
 import { isDead } from "./dead-pods.ts";
 import { release } from "./delete.ts";
 import { findPod } from "./find-pod.ts";
@@ -133,21 +134,9 @@ function addressesWished(
 
 /** The node's address blocks are known within moments of the first view, or the server is in trouble. */
 async function joined(parts: NodeParts, signal: AbortSignal): Promise<void> {
-  const late = Promise.withResolvers<never>();
   const limit = AbortSignal.any([signal, AbortSignal.timeout(joinWithinMs)]);
-  const giveUp = () =>
-    late.reject(
-      new CniError(
-        cniCodes.tryAgainLater,
-        `lease an address: node ${parts.node} does not know its address blocks yet; is the server reachable?`,
-      ),
-    );
-  limit.addEventListener("abort", giveUp, { once: true });
-  try {
-    await Promise.race([parts.joined, late.promise]);
-  } finally {
-    limit.removeEventListener("abort", giveUp);
-  }
+  const text = `lease an address: node ${parts.node} does not know its address blocks yet; is the server reachable?`;
+  await within(parts.joined, limit, () => new CniError(cniCodes.tryAgainLater, text));
 }
 
 /** Sidecars speak IPv4: a meshed pod without it would be cut off. */

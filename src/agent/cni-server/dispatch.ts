@@ -14,7 +14,6 @@ import { encodeResult } from "../../wire/cni/result.ts";
 import { currentVersion, encodeVersions, supportedVersions } from "../../wire/cni/version.ts";
 import { keyText } from "../attachments.ts";
 import type { NodeParts } from "../node-parts.ts";
-import type { Turns } from "../turns.ts";
 import { add } from "./add.ts";
 import { check } from "./check.ts";
 import { unlisted } from "./collect.ts";
@@ -24,7 +23,6 @@ import { requireReady } from "./ready.ts";
 export async function answer(
   bytes: Uint8Array,
   parts: NodeParts,
-  turns: Turns,
   signal: AbortSignal,
 ): Promise<CniReply> {
   let version = currentVersion;
@@ -35,7 +33,7 @@ export async function answer(
     version = versionOf(invocation);
     command = invocation.env["CNI_COMMAND"] ?? "";
     const request = parseRequest(invocation);
-    const stdout = await run(request, parts, turns, signal);
+    const stdout = await run(request, parts, signal);
     if (request.command === "ADD" || request.command === "DEL") {
       const tookMs = parts.clock.now() - start;
       parts.log.info(`cni ${command.toLowerCase()}`, { ...request.key, tookMs });
@@ -47,17 +45,12 @@ export async function answer(
   }
 }
 
-async function run(
-  request: CniRequest,
-  parts: NodeParts,
-  turns: Turns,
-  signal: AbortSignal,
-): Promise<string> {
+async function run(request: CniRequest, parts: NodeParts, signal: AbortSignal): Promise<string> {
   const inTurn = <T>(
     key: AttachmentKey,
     interrupt: boolean,
     work: (signal: AbortSignal) => Promise<T>,
-  ): Promise<T> => turns.run(keyText(key), { interrupt, signal }, work);
+  ): Promise<T> => parts.turns.run(keyText(key), { interrupt, signal }, work);
 
   switch (request.command) {
     case "ADD": {

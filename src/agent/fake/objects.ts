@@ -8,10 +8,13 @@ export interface FakeObjects extends ObjectClient {
   readonly all: Map<string, ApiObject>;
   /** Has every call fail for which it gives an error; undefined ends it. */
   failOn(error: ((verb: string, kind: string) => Error | undefined) | undefined): void;
+  /** Listings of the kind are answered no more. */
+  silence(kind: string): void;
 }
 
 export function fakeObjects(): FakeObjects {
   const all = new Map<string, ApiObject>();
+  const silent = new Set<string>();
   let versions = 0;
   let fail: ((verb: string, kind: string) => Error | undefined) | undefined;
   const enter = (verb: string, kind: string) => {
@@ -33,12 +36,14 @@ export function fakeObjects(): FakeObjects {
     failOn(error) {
       fail = error;
     },
+    silence: (kind) => void silent.add(kind),
     async get<T extends ApiObject>(kind: string, namespace: string, name: string) {
       enter("get", kind);
       return all.get(keyOf(kind, namespace, name)) as T | undefined;
     },
     async list<T extends ApiObject>(kind: string) {
       enter("list", kind);
+      if (silent.has(kind)) await new Promise(() => undefined);
       const objects = [...all.values()].filter((each) => each.kind === kind);
       return { version: `${versions}`, objects: objects as unknown as readonly T[] };
     },

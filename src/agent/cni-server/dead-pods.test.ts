@@ -1,0 +1,67 @@
+import assert from "node:assert/strict";
+import { rmSync } from "node:fs";
+import { describe, test } from "node:test";
+import { add, addressOf, sidecarPid, until } from "../fake/calls.ts";
+import { type FakeNode, startFakeNode } from "../fake/node.ts";
+
+describe("a container that ended without a DEL", () => {
+  test("and is back while another dead one is released keeps what its new life was given", async () => {
+    await using node = await startFakeNode();
+    node.showPods([{ name: "meshed", meshed: true }, { name: "web" }]);
+    const [first, second] = [node.makeNetns(), node.makeNetns()];
+    await addressOf(add(node, "c1", "meshed", first));
+    await addressOf(add(node, "c2", "web", second));
+    const slow = await sidecarPid(node);
+    process.kill(slow, "SIGSTOP"); // it ends late, when it is killed
+    die(node, first);
+    die(node, second);
+    lookForDeadPods(node);
+    await until(() => node.lines.some(({ event }) => event.includes("gone without a DEL")));
+
+    const address = await addressOf(add(node, "c2", "web", node.makeNetns()));
+    await until(async () => (await node.status()).attachments.length === 1);
+    await node.restart();
+    await until(async () => (await node.status()).inSync);
+    const { attachments, addressesInUse } = await node.status();
+    assert.deepEqual(
+      attachments.map((each) => `${each.address}/32`),
+      [address],
+    );
+    assert.equal(addressesInUse, 1);
+    assert.equal(node.kernel.observe().links.length, 1);
+  });
+
+  test("has no ADD refused, whenever the kernel takes its link away", async () => {
+    await using node = await startFakeNode();
+    node.showPods([{ name: "one" }, { name: "two" }, { name: "new" }]);
+    const [first, second] = [node.makeNetns(), node.makeNetns()];
+    await addressOf(add(node, "c1", "one", first));
+    await addressOf(add(node, "c2", "two", second));
+    rmSync(first);
+    rmSync(second);
+    // One link goes as the ADD's plan is refused; the other while the agent looks which links cannot be made, if it does.
+    const going: readonly (string | undefined)[] = [first, undefined, second];
+    let event = 0;
+    node.kernel.failOn((step) => {
+      if (event > 0 && step.kind !== "link-add") return undefined;
+      const netns = going[event++];
+      if (netns !== undefined) node.kernel.removeNetns(netns);
+      return event === 1 ? "refused by the test" : undefined;
+    });
+    await addressOf(add(node, "c3", "new", node.makeNetns()));
+  });
+});
+
+function die(node: FakeNode, netns: string): void {
+  node.kernel.removeNetns(netns);
+  rmSync(netns);
+}
+
+/** A view that the kernel refuses once has the agent look. */
+function lookForDeadPods(node: FakeNode): void {
+  let refusals = 2; // the second is that of the plan made after asking the kernel
+  node.kernel.failOn((step) =>
+    step.kind === "nft" && refusals-- > 0 ? "refused by the test" : undefined,
+  );
+  node.showPods([{ name: "meshed", meshed: true }, { name: "web" }, { name: "new" }]);
+}
