@@ -134,6 +134,22 @@ export const kinds: readonly Kind[] = [
     effect: "acts",
   },
   {
+    apiVersions: istioNetworking,
+    kind: "ServiceEntry",
+    resource: "serviceentries",
+    shortName: "se",
+    namespaced: true,
+    effect: "acts",
+  },
+  {
+    apiVersions: istioNetworking,
+    kind: "WorkloadEntry",
+    resource: "workloadentries",
+    shortName: "we",
+    namespaced: true,
+    effect: "acts",
+  },
+  {
     apiVersions: ["v1"],
     kind: "Service",
     resource: "services",

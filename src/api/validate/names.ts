@@ -65,6 +65,16 @@ export const wildcardHost: Check = text((value) => {
 /** A host that names one destination, by short or full name. */
 export const plainHost: Check = text((value) => hostOr(value));
 
+/** What is wrong with a host that names one destination; undefined where nothing is. */
+export function hostProblem(value: string): string | undefined {
+  return hostOr(value);
+}
+
+/** The same of a host whose first label may begin with `*` (`*.example.com`, `*-eu.example.com`). */
+export function partialWildcardHost(value: string): string | undefined {
+  return hostOr(value.replace(/^\*\.?/, ""));
+}
+
 const wantedHost = "must be a DNS name, * or *. and a DNS name";
 
 function hostOr(value: string): string | undefined {

@@ -19,7 +19,9 @@ import type { Issue } from "./issue.ts";
 import { destinationRuleSpec } from "./istio/destination-rule.ts";
 import { gatewaySpec } from "./istio/gateway.ts";
 import { authorizationPolicySpec, peerAuthenticationSpec } from "./istio/security.ts";
+import { serviceEntrySpec } from "./istio/service-entry.ts";
 import { virtualServiceSpec } from "./istio/virtual-service.ts";
+import { workloadEntrySpec } from "./istio/workload-entry.ts";
 import { deploymentSpec } from "./k8s/deployment.ts";
 import { networkPolicySpec } from "./k8s/network-policy.ts";
 import { podSpec } from "./k8s/pod.ts";
@@ -101,6 +103,8 @@ const schemas: Readonly<Record<string, KindSchema>> = {
     whole: rateLimitAnnotation,
   },
   Gateway: { name: dnsSubdomain, fields: { "spec!": gatewaySpec } },
+  ServiceEntry: { name: dnsSubdomain, fields: { "spec!": serviceEntrySpec } },
+  WorkloadEntry: { name: dnsSubdomain, fields: { "spec!": workloadEntrySpec } },
   Service: { name: dnsLabel, fields: { "spec!": serviceSpec }, whole: serviceRules },
   EndpointSlice: { name: dnsSubdomain, fields: endpointSliceFields },
   Deployment: { name: dnsSubdomain, fields: { "spec!": deploymentSpec } },
