@@ -169,6 +169,7 @@ function enums(): string[] {
     ["AppendAction", "envoy.config.core.v3.HeaderValueOption.HeaderAppendAction"],
     ["DenominatorType", "envoy.type.v3.FractionalPercent.DenominatorType"],
     ["DiscoveryType", "envoy.config.cluster.v3.Cluster.DiscoveryType"],
+    ["DnsLookupFamily", "envoy.config.cluster.v3.Cluster.DnsLookupFamily"],
     ["HealthStatus", "envoy.config.core.v3.HealthStatus"],
     ["LbPolicy", "envoy.config.cluster.v3.Cluster.LbPolicy"],
     ["RbacAction", "envoy.config.rbac.v3.RBAC.Action"],

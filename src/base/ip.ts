@@ -131,6 +131,16 @@ export function cidrContains(cidr: Cidr, address: string): boolean {
   return value >> hostBits === network.value >> hostBits;
 }
 
+/** Length of the longest of the prefixes that the address is in; -1: it is in none. */
+export function longestPrefix(cidrs: readonly Cidr[], address: string | undefined): number {
+  let longest = -1;
+  for (const cidr of cidrs) {
+    if (address === undefined || cidr.prefixLength <= longest) continue;
+    if (cidrContains(cidr, address)) longest = cidr.prefixLength;
+  }
+  return longest;
+}
+
 /** Number of addresses in the prefix, e.g. 64 for a /26. Exact, being a power of two. */
 export function cidrSize(cidr: Cidr): number {
   return 2 ** (addressBits[familyOf(cidr.address)] - cidr.prefixLength);

@@ -48,9 +48,14 @@ export interface FilterChain {
   readonly filter: NetworkFilter;
 }
 
-/** All given fields must match; the most specific chain wins, in this order: port, transport, server name, ALPN. */
+/**
+ * All given fields must match; the most specific chain wins, in this order: port, destination, transport, server name,
+ * ALPN.
+ */
 export interface FilterChainMatch {
   readonly destinationPort?: number;
+  /** Prefixes, one of which the connection's original destination is in. */
+  readonly destinations?: readonly string[];
   /** By the first bytes: a TLS ClientHello, or anything else. */
   readonly transport?: "tls" | "raw";
   /** What a ClientHello asks for (SNI): a name, or `*.suffix`. Goes with `transport: "tls"`. */
@@ -263,6 +268,15 @@ export interface Cluster {
     | { readonly kind: "eds" }
     /** Connects to where the application wanted to go. */
     | { readonly kind: "original-destination" }
+    /**
+     * Addresses of these endpoints are names, or addresses already. What a name leads to now is looked up by the proxy:
+     * `every` address of it is an endpoint, or the `first` stands for it until the next look.
+     */
+    | {
+        readonly kind: "dns";
+        readonly uses: "every" | "first";
+        readonly endpoints: readonly Endpoint[];
+      }
     /** Refuses everything. */
     | { readonly kind: "none" };
   readonly connectTimeoutMs: number;

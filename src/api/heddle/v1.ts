@@ -20,6 +20,8 @@ export interface Network extends Resource {
     readonly encap: "none" | "direct" | "vxlan" | "auto" | "wireguard";
     /** Largest packet of the nodes' links, in bytes; absent: what each node finds on its own. */
     readonly mtu?: number;
+    /** What sidecars do with destinations that no Service and no ServiceEntry is: Istio's mesh option. */
+    readonly outboundTrafficPolicy?: { readonly mode?: "ALLOW_ANY" | "REGISTRY_ONLY" };
   };
 }
 

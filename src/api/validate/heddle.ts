@@ -27,6 +27,7 @@ export const networkSpec: Check = refine<Network["spec"]>(
     "encap!": oneOf("none", "direct", "vxlan", "auto", "wireguard"),
     // IPv6 wants 1280 inside what the overlay leaves; no link has more than a jumbo frame or a loopback.
     mtu: integer(1350, 65_536),
+    outboundTrafficPolicy: record({ mode: oneOf("ALLOW_ANY", "REGISTRY_ONLY") }),
   }),
   ({ podCidr, blockPrefixLength, serviceCidr }, at) => {
     const pods = parseCidr(podCidr);

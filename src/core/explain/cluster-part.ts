@@ -144,7 +144,8 @@ function subsetOf(
   { world, source }: SidecarQuestion,
   { service }: Cluster,
 ): { readonly by: readonly Decider[]; readonly labels: Readonly<Record<string, string>> } {
-  const known = service === undefined ? undefined : serviceOfHost(world, service.host);
+  const known =
+    service === undefined ? undefined : serviceOfHost(world, service.host, namespaceOf(source));
   const rules = known === undefined ? undefined : ruleFor(world, namespaceOf(source), known);
   if (service?.subset === undefined)
     return { by: (rules?.from ?? []).map(ruleDecider), labels: {} };

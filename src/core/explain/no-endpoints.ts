@@ -81,7 +81,7 @@ export function whyNobodyInSubset(
   place: Decider | undefined,
 ): Reason {
   const host = serviceHost(namespaceOf(service), service.metadata.name);
-  const known = serviceOfHost(world, host);
+  const known = serviceOfHost(world, host, clientNamespace);
   const rules = known === undefined ? undefined : ruleFor(world, clientNamespace, known);
   const found = subsetPlace(rules?.from ?? [], subset);
   if (found === undefined) {

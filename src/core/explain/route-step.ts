@@ -94,7 +94,9 @@ function tcpRoute(asked: SidecarQuestion): RouteOutcome {
   const host = serviceHost(namespaceOf(service), service.metadata.name);
   const rules = rulesFor(hostRules(world, namespace), host);
   const context = new ProxyContext(world, namespace, source.metadata.labels ?? {});
-  const port = serviceOfHost(world, host)?.ports.find((one) => one.port === destination.port);
+  const port = serviceOfHost(world, host, namespace)?.ports.find(
+    (one) => one.port === destination.port,
+  );
   const index =
     port === undefined
       ? -1

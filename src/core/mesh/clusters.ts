@@ -1,5 +1,5 @@
 /**
- * Outbound clusters and their endpoints: each Service's port, each of its subsets.
+ * Outbound clusters and their endpoints: each Service's port, each of its subsets; ServiceEntries' hosts likewise.
  *
  * What a Service's clusters look like depends on the client's namespace (which DestinationRule it sees) and, where
  * rules go by places, on where it is; they are made once for each, and proxies share them.
@@ -21,6 +21,7 @@ import { policyOfPort, ruleFor, type Subset } from "./destination-rules.ts";
 import { healthCheckFor } from "./health-check.ts";
 import { arrange, arrangementFor, isLocalityWeighted } from "./locality.ts";
 import { memoizedByKinds } from "./memo.ts";
+import type { MeshEndpoint, MeshPort, MeshService } from "./mesh-service.ts";
 import {
   certificateSecret,
   endpointHost,
@@ -32,15 +33,9 @@ import {
 import { type Asker, type ClientSecurity, clientSecurity } from "./originate.ts";
 import { withStatistics } from "./outlier-statistics.ts";
 import { clusterProtocol } from "./protocol.ts";
-import {
-  type MeshEndpoint,
-  type MeshPort,
-  type MeshService,
-  meshServices,
-  serviceKinds,
-} from "./services.ts";
+import { serviceKinds, visibleServices } from "./services.ts";
 import { proxyProtocol, tcpIdleMs, trafficSettings } from "./traffic-policy.ts";
-import { describe, isVisible } from "./visibility.ts";
+import { describe } from "./visibility.ts";
 
 export interface OutboundClusters {
   readonly clusters: readonly Cluster[];
@@ -70,12 +65,6 @@ export const clusterKinds: readonly string[] = [...serviceKinds, "DestinationRul
 
 const byClient = memoizedByKinds(clusterKinds, () => new Map<string, OutboundClusters>());
 
-export function visibleServices(world: World, clientNamespace: string): readonly MeshService[] {
-  return meshServices(world).filter((service) =>
-    isVisible(service.exportTo, service.namespace, clientNamespace),
-  );
-}
-
 /** The cluster of a subset that no DestinationRule has: it exists, so that the reason is seen, and nobody is in it. */
 export function missingSubset(
   service: MeshService,
@@ -102,6 +91,7 @@ function makeAll(world: World, clientNamespace: string, place: ClientPlace): Out
   const idle = new Map<string, number>();
   const notes: Diagnostic[] = [];
   for (const service of visibleServices(world, clientNamespace)) {
+    notes.push(...(service.notes ?? []));
     const rule = ruleFor(world, clientNamespace, service);
     const [object] = rule?.from ?? [];
     const asker: Asker = {
@@ -134,7 +124,9 @@ function makeAll(world: World, clientNamespace: string, place: ClientPlace): Out
           ...withStatistics(cluster, rule),
           ...(healthCheck === undefined ? {} : { healthCheck }),
         });
-        endpoints.push(endpointsOf(service, port, subset, port.endpoints, place));
+        if (cluster.discovery.kind !== "dns") {
+          endpoints.push(endpointsOf(service, port, subset, port.endpoints, place));
+        }
       }
       for (const endpoint of service.isHeadless ? port.endpoints : []) {
         const name = endpointCluster(service, port, endpoint);
@@ -172,13 +164,16 @@ function clusterOf(
   const name = subset.name === "" ? undefined : subset.name;
   const arrangement = arrangementFor(subset.policy, service, place);
   const settings = trafficSettings(subset.policy);
+  const discovery = discoveryOf(service, port, subset, place) ?? settings.discovery;
   // Whether an original destination takes mesh TLS is not known: it is spoken only where it is demanded.
   const isPlain =
-    settings.discovery.kind === "original-destination" && subset.security.kind === "auto";
+    subset.security.kind === "auto" &&
+    (discovery.kind === "original-destination" || service.isOutside === true);
   return {
     name: outboundCluster(port.port, name, service.host),
     direction: "outbound",
     ...settings,
+    discovery,
     ...(isLocalityWeighted(arrangement) ? { isLocalityWeighted: true } : {}),
     ...clusterProtocol(port.protocol),
     ...(isPlain ? {} : tlsOf(service, port, name, subset.security)),
@@ -190,6 +185,20 @@ function clusterOf(
       ...(name === undefined ? {} : { subset: name }),
     },
   };
+}
+
+/** Undefined: as the traffic policy says. */
+function discoveryOf(
+  service: MeshService,
+  port: MeshPort,
+  subset: SecuredSubset,
+  place: ClientPlace,
+): Cluster["discovery"] | undefined {
+  const { resolution } = port;
+  if (resolution === undefined) return undefined;
+  if (resolution === "original-destination") return { kind: resolution };
+  const { endpoints } = endpointsOf(service, port, subset, port.endpoints, place);
+  return { kind: "dns", uses: resolution === "every-address" ? "every" : "first", endpoints };
 }
 
 function tlsOf(
@@ -216,10 +225,12 @@ function meshTls(service: MeshService, port: MeshPort, subset: string | undefine
     validation: validationSecret,
     sni: meshServerName(port.port, subset, service.host),
     alpn: port.protocol === "tcp" ? [meshAlpn.any] : [meshAlpn.http2, meshAlpn.http, meshAlpn.any],
-    subjectAltNames: port.accounts.map((account) => {
-      const [namespace = "", name = ""] = account.split("/");
-      return spiffeId(trustDomain, namespace, name);
-    }),
+    subjectAltNames:
+      service.subjectAltNames ??
+      port.accounts.map((account) => {
+        const [namespace = "", name = ""] = account.split("/");
+        return spiffeId(trustDomain, namespace, name);
+      }),
   };
 }
 
@@ -231,6 +242,7 @@ function endpointsOf(
   place: ClientPlace,
 ): ClusterEndpoints {
   const { kind } = subset.security;
+  const isAuto = kind === "auto" && service.isOutside !== true;
   const members = kind === "unable" ? [] : all.filter((one) => isIn(one.labels, subset));
   return {
     cluster: outboundCluster(port.port, subset.name, service.host),
@@ -238,8 +250,8 @@ function endpointsOf(
       ([endpoint, placing]): Endpoint => ({
         address: endpoint.address,
         port: endpoint.port,
-        weight: 1,
-        tls: kind === "ISTIO_MUTUAL" || (kind === "auto" && endpoint.takesMeshTls),
+        weight: endpoint.weight ?? 1,
+        tls: kind === "ISTIO_MUTUAL" || (isAuto && endpoint.takesMeshTls),
         ...placing,
         ...(endpoint.workload === undefined ? {} : { workload: endpoint.workload }),
       }),

@@ -13,7 +13,7 @@ import { namespaceOf } from "../registry/workloads.ts";
 import { objectsOf, type World } from "../registry/world.ts";
 import { mostSpecific, resolveHost } from "./host.ts";
 import { memoized } from "./memo.ts";
-import type { MeshService } from "./services.ts";
+import type { MeshService } from "./mesh-service.ts";
 import { byAge, isVisible, rootNamespace } from "./visibility.ts";
 
 export interface ClientRule {

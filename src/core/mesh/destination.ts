@@ -12,8 +12,9 @@ import { missingSubset } from "./clusters.ts";
 import type { ProxyContext } from "./context.ts";
 import { policyOfPort, ruleFor } from "./destination-rules.ts";
 import { resolveHost } from "./host.ts";
+import type { MeshPort, MeshService } from "./mesh-service.ts";
 import { outboundCluster } from "./names.ts";
-import { type MeshPort, type MeshService, serviceOfHost } from "./services.ts";
+import { serviceOfHost } from "./services.ts";
 import { hashKeys } from "./traffic-policy.ts";
 
 export interface DestinationPlace {
@@ -30,16 +31,22 @@ export function destinationCluster(
   place: DestinationPlace,
 ): string {
   const host = resolveHost(destination.host, namespaceOf(place.rules));
-  const service = serviceOfHost(context.world, host);
+  const service = serviceOfHost(context.world, host, context.namespace);
   const portNumber = portOf(destination, service, place);
   const name = outboundCluster(portNumber, destination.subset, host);
   if (service === undefined) {
-    note(context, place, "HEDDLE0101", "host", `${destination.host} is not a Service`);
+    note(
+      context,
+      place,
+      "HEDDLE0101",
+      "host",
+      `${destination.host} is no Service, and no host of a ServiceEntry`,
+    );
     return name;
   }
   const port = service.ports.find((candidate) => candidate.port === portNumber);
   if (port === undefined) {
-    const message = `Service ${service.namespace}/${service.name} has no TCP port ${portNumber}`;
+    const message = `${service.kind} ${service.namespace}/${service.name} has no TCP port ${portNumber}`;
     note(context, place, "HEDDLE0103", "port", message);
     return name;
   }
@@ -66,7 +73,8 @@ export function hashOf(
   place: Pick<DestinationPlace, "rules" | "listenPort">,
 ): readonly HashKey[] {
   const { host, subset } = destination;
-  const service = serviceOfHost(context.world, resolveHost(host, namespaceOf(place.rules)));
+  const fullHost = resolveHost(host, namespaceOf(place.rules));
+  const service = serviceOfHost(context.world, fullHost, context.namespace);
   const rule = service && ruleFor(context.world, context.namespace, service);
   const named = rule?.subsets.find(({ name }) => name === subset);
   const { policy } = named ?? rule ?? {};

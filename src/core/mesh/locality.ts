@@ -19,7 +19,7 @@ import type {
 import type { Locality } from "../../model/proxy-config.ts";
 import { regionLabel, subZoneLabel, zoneLabel } from "../registry/localities.ts";
 import { type ClientPlace, nodeLabel } from "./client-place.ts";
-import type { MeshEndpoint, MeshService } from "./services.ts";
+import type { MeshEndpoint, MeshService } from "./mesh-service.ts";
 
 /** What is said of one endpoint; `undefined` instead: this client does not use it. */
 export interface Placing {
@@ -76,7 +76,8 @@ export function arrange(
   arrangement: Arrangement,
   client: ClientPlace,
 ): readonly (readonly [MeshEndpoint, Placing])[] {
-  const placeOf = (endpoint: MeshEndpoint): Locality => client.placeOf(endpoint.node);
+  const placeOf = (endpoint: MeshEndpoint): Locality =>
+    endpoint.locality ?? client.placeOf(endpoint.node);
   switch (arrangement.kind) {
     case "none":
       return endpoints.map((endpoint) => [endpoint, {}]);

@@ -8,8 +8,8 @@
 
 import type { ClientTls, TrafficPolicy } from "../../api/istio/networking.ts";
 import type { OriginateTls } from "../../model/proxy-config.ts";
+import type { MeshPort, MeshService } from "./mesh-service.ts";
 import { caSecretName, secretName } from "./secrets.ts";
-import type { MeshPort, MeshService } from "./services.ts";
 
 /** Whose proxies ask, and whose rule it is. */
 export interface Asker {
@@ -82,7 +82,7 @@ function originate(
     trust: trustOf(tls, asker),
     sni,
     alpn: port.protocol === "tcp" ? [] : ["h2", "http/1.1"],
-    names: subjectAltNames.length > 0 ? subjectAltNames : [sni],
+    names: subjectAltNames.length > 0 ? subjectAltNames : (service.subjectAltNames ?? [sni]),
   };
 }
 

@@ -14,6 +14,7 @@ import { clusterKinds, type OutboundClusters, outboundClusters } from "./cluster
 import { ProxyContext } from "./context.ts";
 import { memoizedByKinds } from "./memo.ts";
 import { outboundListeners } from "./outbound.ts";
+import { outboundPolicyKinds } from "./outbound-policy.ts";
 import { outboundRoutes } from "./route-configs.ts";
 import { asksForCallers } from "./virtual-services.ts";
 
@@ -37,7 +38,7 @@ export function outboundPart(
 }
 
 const byCaller = memoizedByKinds(
-  [...clusterKinds, "VirtualService"],
+  [...clusterKinds, ...outboundPolicyKinds, "VirtualService"],
   () => new Map<string, OutboundPart>(),
 );
 

@@ -4,41 +4,59 @@
  * `virtualOutbound` takes them all and hands each to the listener of its destination: `0.0.0.0_<port>` for HTTP ports
  * (the Host header says which Service is meant), `<address>_<port>` for TCP and for ports whose protocol is detected
  * (the address says it; and where `tls` rules ask for it the name in the ClientHello). Headless Services have no address of
- * their own: each pod's stands for itself. Everything else goes where it wanted to go.
+ * their own: each pod's stands for itself. ServiceEntries without an address share a port's listener by name
+ * (shared-listener.ts). Everything else goes where it wanted to go, or nowhere (outbound-policy.ts).
  */
 
 import { ports } from "../../model/names.ts";
-import type { FilterChain, Listener, WeightedCluster } from "../../model/proxy-config.ts";
-import { endpointCluster, visibleServices } from "./clusters.ts";
+import type {
+  FilterChain,
+  FilterChainMatch,
+  Listener,
+  WeightedCluster,
+} from "../../model/proxy-config.ts";
+import { endpointCluster } from "./clusters.ts";
 import type { ProxyContext } from "./context.ts";
+import type { MeshPort, MeshService } from "./mesh-service.ts";
 import { blackHoleCluster, outboundCluster, passthroughCluster } from "./names.ts";
+import { refusesUnknown } from "./outbound-policy.ts";
 import { httpDetected, isHttp } from "./protocol.ts";
 import { detectedRoutesName } from "./route-configs.ts";
-import type { MeshPort, MeshService } from "./services.ts";
+import { visibleServices } from "./services.ts";
+import { type SharedPart, sharedListener } from "./shared-listener.ts";
 import { tcpApplies, tcpDestinations, tcpFilter, tlsChains, withoutTaken } from "./tcp-routes.ts";
 import { hostRules, rulesFor } from "./virtual-services.ts";
 
 export function outboundListeners(context: ProxyContext): readonly Listener[] {
   const listeners = new Map<string, Listener>();
-  const add = (listener: Listener): void => {
-    // Two Services may have the same HTTP port; two pods of headless Services the same address.
-    if (!listeners.has(listener.name)) listeners.set(listener.name, listener);
-  };
-  add(virtualOutbound);
+  const shared = new Map<number, SharedPart[]>();
+  const unknownTo = refusesUnknown(context.world) ? blackHoleCluster : passthroughCluster;
   for (const service of visibleServices(context.world, context.namespace)) {
     for (const port of service.ports) {
-      for (const listener of portListeners(context, service, port)) add(listener);
+      for (const listener of ownListeners(context, service, port)) {
+        // Two pods of headless Services may have the same address.
+        if (!listeners.has(listener.name)) listeners.set(listener.name, listener);
+      }
+      const part = sharedPart(context, service, port);
+      if (part !== undefined) shared.set(port.port, [...(shared.get(port.port) ?? []), part]);
     }
   }
-  return [...listeners.values()];
+  return [
+    virtualOutbound(unknownTo),
+    ...listeners.values(),
+    ...[...shared].map(([port, parts]) =>
+      sharedListener(port, parts, chainTo(unknownTo, "PassthroughFilterChain")),
+    ),
+  ];
 }
 
-function portListeners(
+/** Those at addresses that mean this destination and no other. */
+function ownListeners(
   context: ProxyContext,
   service: MeshService,
   port: MeshPort,
 ): readonly Listener[] {
-  if (isHttp(port.protocol)) return [httpListener(port.port)];
+  if (isHttp(port.protocol)) return [];
   if (service.isHeadless) {
     return port.endpoints.map((endpoint) => {
       const clusters = [{ cluster: endpointCluster(service, port, endpoint), weight: 100 }];
@@ -46,42 +64,72 @@ function portListeners(
       return addressListener(endpoint.address, endpoint.port, [], tcpChain(clusters));
     });
   }
-  if (service.clusterIp === undefined) return [];
-  const tcp = tcpChain(tcpClusters(context, service, port));
-  const http = port.protocol === "detect" ? [detectedChain(service, port)] : [];
-  const tls = withoutTaken(tlsChains(context, service.host, port.port));
-  return [addressListener(service.clusterIp, port.port, [...http, ...tls], tcp)];
+  return service.addresses.filter(isWhole).map((address) => {
+    const tcp = tcpChain(tcpClusters(context, service, port));
+    const http = port.protocol === "detect" ? [detectedChain(address, service, port)] : [];
+    const tls = withoutTaken(tlsChains(context, service.host, port.port));
+    return addressListener(address, port.port, [...http, ...tls], tcp);
+  });
 }
 
-const virtualOutbound: Listener = {
-  name: "virtualOutbound",
-  direction: "outbound",
-  address: "0.0.0.0",
-  port: ports.outbound,
-  bindToPort: true,
-  useOriginalDestination: true,
-  filterChains: [
-    // A connection to the listener itself would be handed to it for ever.
-    {
-      name: "virtualOutbound-trafficloop",
-      match: { destinationPort: ports.outbound },
-      rbac: [],
-      filter: tcpFilter([{ cluster: blackHoleCluster, weight: 100 }]),
-    },
-  ],
-  defaultFilterChain: passthroughChain("virtualOutbound-catchall-tcp"),
-};
+/** Its part of the listener that is the port's. */
+function sharedPart(
+  context: ProxyContext,
+  service: MeshService,
+  port: MeshPort,
+): SharedPart | undefined {
+  if (isHttp(port.protocol)) return { http: httpChain(`0.0.0.0_${port.port}`, `${port.port}`) };
+  if (service.kind === "Service") return undefined;
+  const destinations = service.addresses.filter((address) => !isWhole(address));
+  if (destinations.length === 0 && service.addresses.length > 0) return undefined;
+  const clusters = tcpClusters(context, service, port);
+  const named = port.isTls === true ? namedChains(context, service, port, clusters) : [];
+  const tcp = tcpChain(clusters);
+  if (destinations.length > 0) {
+    const within = (chain: FilterChain): FilterChain => ({
+      ...chain,
+      match: { ...chain.match, destinations },
+    });
+    return { ranged: (port.isTls === true ? named : [tcp]).map(within) };
+  }
+  return port.isTls === true ? { named } : { rest: tcp };
+}
 
-function httpListener(port: number): Listener {
+/** By the rules of a VirtualService, else by the host itself. */
+function namedChains(
+  context: ProxyContext,
+  { host }: MeshService,
+  port: MeshPort,
+  clusters: readonly WeightedCluster[],
+): readonly FilterChain[] {
+  const ruled = tlsChains(context, host, port.port);
+  if (ruled.length > 0) return ruled;
+  const match: FilterChainMatch = { transport: "tls", serverNames: [host] };
+  return [{ ...tcpChain(clusters), match }];
+}
+
+function isWhole(address: string): boolean {
+  return !address.includes("/");
+}
+
+function virtualOutbound(unknownTo: string): Listener {
   return {
-    name: `0.0.0.0_${port}`,
+    name: "virtualOutbound",
     direction: "outbound",
     address: "0.0.0.0",
-    port,
-    bindToPort: false,
-    useOriginalDestination: false,
-    filterChains: [httpChain(`0.0.0.0_${port}`, `${port}`)],
-    defaultFilterChain: passthroughChain("PassthroughFilterChain"),
+    port: ports.outbound,
+    bindToPort: true,
+    useOriginalDestination: true,
+    filterChains: [
+      // A connection to the listener itself would be handed to it for ever.
+      {
+        name: "virtualOutbound-trafficloop",
+        match: { destinationPort: ports.outbound },
+        rbac: [],
+        filter: tcpFilter([{ cluster: blackHoleCluster, weight: 100 }]),
+      },
+    ],
+    defaultFilterChain: chainTo(unknownTo, "virtualOutbound-catchall-tcp"),
   };
 }
 
@@ -103,8 +151,8 @@ function addressListener(
   };
 }
 
-function detectedChain(service: MeshService, port: MeshPort): FilterChain {
-  return httpChain(`${service.clusterIp}_${port.port}`, detectedRoutesName(service, port));
+function detectedChain(address: string, service: MeshService, port: MeshPort): FilterChain {
+  return httpChain(`${address}_${port.port}`, detectedRoutesName(service, port));
 }
 
 function httpChain(name: string, routes: string): FilterChain {
@@ -130,13 +178,8 @@ function tcpChain(clusters: readonly WeightedCluster[]): FilterChain {
   };
 }
 
-function passthroughChain(name: string): FilterChain {
-  return {
-    name,
-    match: {},
-    rbac: [],
-    filter: tcpFilter([{ cluster: passthroughCluster, weight: 100 }]),
-  };
+function chainTo(cluster: string, name: string): FilterChain {
+  return { name, match: {}, rbac: [], filter: tcpFilter([{ cluster, weight: 100 }]) };
 }
 
 function tcpClusters(

@@ -15,6 +15,7 @@ import type { Service } from "../../api/k8s/core.ts";
 import type { Resource } from "../../api/resource.ts";
 import { durationMs } from "../../api/validate/duration.ts";
 import type { RateLimit } from "../../model/proxy-config.ts";
+import { namespaceOf } from "../registry/workloads.ts";
 import type { World } from "../registry/world.ts";
 import { serviceOfHost } from "./services.ts";
 
@@ -33,7 +34,9 @@ export function inboundRateLimit(
 ): RateLimit | undefined {
   const shared = globalRateLimitOf(service);
   if (shared === undefined) return rateLimitOf(service);
-  const known = serviceOfHost(world, host)?.ports.find((one) => one.port === port);
+  const known = serviceOfHost(world, host, namespaceOf(service))?.ports.find(
+    (one) => one.port === port,
+  );
   return bucketOf(shared, Math.max(1, known?.endpoints.length ?? 1));
 }
 

@@ -4,19 +4,21 @@
  *
  * The names by which a Service is called from a namespace are Istio's: its full name, `name.namespace`,
  * `name.namespace.svc`, the bare name from its own namespace, its address; each with and without the port. Whatever is
- * not known goes where it wanted to go.
+ * not known goes where it wanted to go, or is refused (outbound-policy.ts).
  */
 
 import type { Route, RouteConfig, VirtualHost } from "../../model/proxy-config.ts";
 import { compareText } from "../registry/world.ts";
-import { endpointCluster, visibleServices } from "./clusters.ts";
+import { endpointCluster } from "./clusters.ts";
 import type { ProxyContext } from "./context.ts";
 import { policyOfPort, ruleFor } from "./destination-rules.ts";
 import { resolveHost } from "./host.ts";
 import { defaultRoute, httpRoutes } from "./http-routes.ts";
+import type { MeshPort, MeshService } from "./mesh-service.ts";
 import { endpointHost, outboundCluster, passthroughCluster } from "./names.ts";
+import { refusesUnknown } from "./outbound-policy.ts";
 import { isHttp } from "./protocol.ts";
-import type { MeshPort, MeshService } from "./services.ts";
+import { visibleServices } from "./services.ts";
 import { hashKeys } from "./traffic-policy.ts";
 import { hostRules, rulesFor } from "./virtual-services.ts";
 
@@ -71,7 +73,10 @@ function portRoutes(
   hosts.push(...foreignHosts(context, services, number));
   return {
     name: `${number}`,
-    virtualHosts: [...withoutDuplicates(hosts), { ...allowAny }],
+    virtualHosts: [
+      ...withoutDuplicates(hosts),
+      refusesUnknown(context.world) ? blockAll : allowAny,
+    ],
   };
 }
 
@@ -139,19 +144,34 @@ const allowAny: VirtualHost = {
   ],
 };
 
+/** Istio's answer for hosts that nobody declared, where only declared ones may be called. */
+const blockAll: VirtualHost = {
+  name: "block_all",
+  domains: ["*"],
+  routes: [
+    {
+      name: "block_all",
+      match: { path: { kind: "prefix", value: "/" }, headers: [], queryParameters: [] },
+      action: { kind: "respond", status: 502, body: "" },
+    },
+  ],
+};
+
 function serviceDomains(
   clientNamespace: string,
   service: MeshService,
   port: number,
 ): readonly string[] {
   const names = serviceNames(clientNamespace, service);
-  const address = service.clusterIp === undefined ? [] : [service.clusterIp];
-  return withPort([...names, ...address], port);
+  // A range is no host that a request can name.
+  const addresses = service.addresses.filter((address) => !address.includes("/"));
+  return withPort([...names, ...addresses], port);
 }
 
-/** From the most to the least qualified; the bare name only within the namespace. */
+/** From the most to the least qualified; the bare name only within the namespace. Hosts of ServiceEntries have one name. */
 function serviceNames(clientNamespace: string, service: MeshService): readonly string[] {
   const { name, namespace } = service;
+  if (service.kind === "ServiceEntry") return [service.host];
   const qualified = [service.host, `${name}.${namespace}`, `${name}.${namespace}.svc`];
   const bare = resolveHost(name, clientNamespace) === service.host ? [name] : [];
   return [...qualified, ...bare];

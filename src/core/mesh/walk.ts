@@ -6,6 +6,7 @@
  * the listener, chain, route, cluster and policy that decided.
  */
 
+import { longestPrefix, parseCidr } from "../../base/ip.ts";
 import { ports } from "../../model/names.ts";
 import type {
   Endpoint,
@@ -76,12 +77,13 @@ export function walkGateway(
 function walkListener(
   config: ProxyConfig,
   listener: Listener,
-  request: Omit<OutboundRequest, "address">,
+  request: Omit<OutboundRequest, "address"> & Partial<Pick<OutboundRequest, "address">>,
 ): OutboundWalk {
   const { port, http, serverName } = request;
   const protocol = http === undefined ? undefined : "http/1.1";
   const transport = serverName === undefined ? "raw" : "tls";
-  const chain = chooseChain(listener, port, { transport, serverName, protocol });
+  const seen = { address: request.address, transport, serverName, protocol } as const;
+  const chain = chooseChain(listener, port, seen);
   if (chain === undefined) throw new Error(`no chain of ${listener.name} takes the connection`);
   const base = { listener: listener.name, chain: chain.name };
   const { filter } = chain;
@@ -171,6 +173,8 @@ function named(listeners: readonly Listener[], name: string): Listener {
 }
 
 interface Seen {
+  /** Where an outbound connection goes. */
+  readonly address?: string | undefined;
   readonly transport: "raw" | "tls";
   /** Asked for in the ClientHello. */
   readonly serverName?: string | undefined;
@@ -180,7 +184,7 @@ interface Seen {
   readonly protocol?: string | undefined;
 }
 
-/** Port, transport, server name, application protocol; each step keeps the most specific matches. */
+/** Port, destination, transport, server name, application protocol; each step keeps the most specific matches. */
 function chooseChain(listener: Listener, port: number, seen: Seen): FilterChain | undefined {
   const byPort = specific(
     listener.filterChains,
@@ -188,7 +192,7 @@ function chooseChain(listener: Listener, port: number, seen: Seen): FilterChain 
     (wanted) => wanted === port,
   );
   const byTransport = specific(
-    byPort,
+    byDestination(byPort, seen.address),
     ({ match }) => match.transport,
     (wanted) => wanted === seen.transport,
   );
@@ -200,6 +204,19 @@ function chooseChain(listener: Listener, port: number, seen: Seen): FilterChain 
   const offered = byName.find((chain) => isNamed(protocols(chain) ?? [], seen.alpn));
   const [chosen] = specific(byName, protocols, (wanted) => isNamed(wanted, seen.protocol));
   return offered ?? chosen ?? listener.defaultFilterChain;
+}
+
+/** Those of the longest prefix that the address is in, else those that name none. */
+function byDestination(
+  chains: readonly FilterChain[],
+  address: string | undefined,
+): readonly FilterChain[] {
+  const reach = ({ match }: FilterChain): number =>
+    longestPrefix((match.destinations ?? []).map(parseCidr), address);
+  const best = Math.max(-1, ...chains.map(reach));
+  return chains.filter((chain) =>
+    best < 0 ? chain.match.destinations === undefined : reach(chain) === best,
+  );
 }
 
 function byServerName(
@@ -260,12 +277,13 @@ function findHost(config: RouteConfig | undefined, authority: string): VirtualHo
 function shares(config: ProxyConfig, clusters: readonly WeightedCluster[]): readonly Destination[] {
   const total = clusters.reduce((sum, { weight }) => sum + weight, 0);
   return clusters.map(({ cluster, weight }) => {
-    const kind = config.clusters.find(({ name }) => name === cluster)?.discovery.kind;
-    const endpoints = config.endpoints.find((one) => one.cluster === cluster)?.endpoints ?? [];
+    const discovery = config.clusters.find(({ name }) => name === cluster)?.discovery;
+    const given = config.endpoints.find((one) => one.cluster === cluster)?.endpoints ?? [];
+    const endpoints = discovery?.kind === "dns" ? discovery.endpoints : given;
     return {
       cluster,
       share: total === 0 ? 0 : weight / total,
-      ...(kind === "original-destination" ? {} : { endpoints }),
+      ...(discovery?.kind === "original-destination" ? {} : { endpoints }),
     };
   });
 }

@@ -7,6 +7,7 @@
  */
 
 import { MeshError, renderError } from "../../base/error.ts";
+import { parseCidr } from "../../base/ip.ts";
 import type {
   Cluster,
   FilterChain,
@@ -137,6 +138,7 @@ export function prepare(
       const base = {
         name: chain.name,
         match: chain.match,
+        prefixes: chain.match.destinations?.map(parseCidr),
         tls: chain.tls === undefined ? undefined : tlsOf(chain.name, chain.tls),
         rbac: chain.rbac.map(compileRbac),
       };

@@ -6,6 +6,7 @@
  */
 
 import type { SecureContext } from "node:tls";
+import type { Cidr } from "../../base/ip.ts";
 import type {
   Direction,
   DownstreamTls,
@@ -59,6 +60,8 @@ export interface ChainTls {
 interface ChainBase {
   readonly name: string;
   readonly match: FilterChainMatch;
+  /** Destinations of `match`, parsed. */
+  readonly prefixes: readonly Cidr[] | undefined;
   readonly tls: ChainTls | undefined;
   /** L4 authorization. */
   readonly rbac: readonly CompiledRbac[];

@@ -1,9 +1,10 @@
 /**
- * Which filter chain takes a connection: by destination port, then transport, then server name, then application
+ * Which filter chain takes a connection: by destination port, then its address, then transport, then server name, then application
  * protocol, each step keeping only the most specific matches, without going back. (Envoy asks for the server name before
  * the transport, which comes to the same: only TLS has one.)
  */
 
+import { longestPrefix } from "../../base/ip.ts";
 import type { CompiledChain, ListenerTable } from "../config/tables.ts";
 
 export type Chains = readonly CompiledChain[];
@@ -14,6 +15,16 @@ export function forPort(listener: ListenerTable, port: number): Chains {
     listener.chains,
     (chain) => chain.match.destinationPort === port,
     (chain) => chain.match.destinationPort === undefined,
+  );
+}
+
+/** The chains of the longest prefix that the original destination is in; else those that name none. */
+export function forDestination(chains: Chains, address: string): Chains {
+  if (!chains.some((chain) => chain.prefixes !== undefined)) return chains;
+  const reach = ({ prefixes = [] }: CompiledChain): number => longestPrefix(prefixes, address);
+  const best = Math.max(...chains.map(reach));
+  return chains.filter((chain) =>
+    best < 0 ? chain.prefixes === undefined : reach(chain) === best,
   );
 }
 

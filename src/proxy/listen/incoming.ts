@@ -31,6 +31,7 @@ import { TcpConnection } from "../tcp/connection.ts";
 import { Timeout } from "../timer-wheel.ts";
 import {
   type Chains,
+  forDestination,
   forPort,
   forProtocol,
   forServerName,
@@ -166,7 +167,8 @@ export class Incoming implements Reader, LiveConnection {
 
   #begin(): void {
     const { serverFirst } = this.#runtime;
-    this.#candidates = forPort(this.#listener, this.#destination.port);
+    const { address, port } = this.#destination;
+    this.#candidates = forDestination(forPort(this.#listener, port), address);
     const isServerFirst = serverFirst.has(this.#memoryKey);
     const raw = forTransport(this.#candidates, "raw");
     // Where TLS would be terminated the first byte must be seen even so: the memory only shortens the wait then.

@@ -10,11 +10,11 @@
 import type { CircuitBreakers, Cluster } from "../../model/proxy-config.ts";
 import { decodeBalancer, decodeSlowStart, encodeBalancer, peakEwma } from "./balancer.ts";
 import { decodeConnectionLife, encodeConnectionLife } from "./connection-life.ts";
+import { decodeDiscovery, encodeDiscovery } from "./discovery-type.ts";
 import {
   decodeDuration,
   encodeDuration,
   given,
-  invalid,
   isPacked,
   pack,
   required,
@@ -24,13 +24,11 @@ import {
 import type * as wire from "./gen/message-types.ts";
 import {
   Cluster as ClusterMessage,
-  DiscoveryType,
   HttpProtocolOptions,
   LbPolicy,
   RawBuffer,
 } from "./gen/messages.ts";
 import { decodeHealthChecks, encodeHealthCheck } from "./health-check.ts";
-import { adsSource } from "./network-filter.ts";
 import { decodeOutliers, encodeOutliers } from "./outlier-detection.ts";
 import { decodeWriting, encodeWriting } from "./proxy-protocol.ts";
 import type { EncodedResource } from "./resources.ts";
@@ -52,10 +50,7 @@ export function encodeCluster(cluster: Cluster): EncodedResource {
   const isOriginal = cluster.discovery.kind === "original-destination";
   return encodeResource(typeUrls.cluster, cluster.name, ClusterMessage, {
     name: cluster.name,
-    type: discoveryTypes[cluster.discovery.kind],
-    ...(cluster.discovery.kind === "eds"
-      ? { edsClusterConfig: { edsConfig: adsSource, serviceName: cluster.name } }
-      : {}),
+    ...encodeDiscovery(cluster),
     connectTimeout: encodeDuration(cluster.connectTimeoutMs),
     ...(isOriginal
       ? { lbPolicy: LbPolicy.CLUSTER_PROVIDED }
@@ -80,7 +75,6 @@ export function decodeCluster(resource: EncodedResource): Cluster {
   const path = `Cluster ${resource.name}`;
   const { istio, heddle } = message.metadata?.filterMetadata ?? {};
   const own = decodeStruct(heddle);
-  const kind = decodeDiscovery(message, path);
   const service = decodeService(decodeStruct(istio));
   const outliers = message.outlierDetection;
   const meshTls = (message.transportSocketMatches ?? []).find((match) => match.name === meshSocket);
@@ -88,7 +82,7 @@ export function decodeCluster(resource: EncodedResource): Cluster {
   return {
     name: required(message.name, `${path}.name`),
     direction: textAt(own, "direction") === "inbound" ? "inbound" : "outbound",
-    discovery: { kind },
+    discovery: decodeDiscovery(message, path),
     connectTimeoutMs: decodeDuration(message.connectTimeout) ?? 5000,
     balancer: decodeBalancer(message, textAt(own, "balancer"), path),
     ...given("slowStart", decodeSlowStart(message)),
@@ -158,24 +152,6 @@ function decodeProtocol(message: wire.Cluster, path: string): Cluster["protocol"
   const options = unpack(HttpProtocolOptions, any, at);
   if (options.useDownstreamProtocolConfig !== undefined) return "downstream";
   return options.explicitHttpConfig?.http2ProtocolOptions === undefined ? undefined : "http/2";
-}
-
-const discoveryTypes = {
-  eds: DiscoveryType.EDS,
-  "original-destination": DiscoveryType.ORIGINAL_DST,
-  none: DiscoveryType.STATIC,
-} as const;
-
-function decodeDiscovery(message: wire.Cluster, path: string): Cluster["discovery"]["kind"] {
-  switch (message.type ?? DiscoveryType.STATIC) {
-    case DiscoveryType.EDS:
-      return "eds";
-    case DiscoveryType.ORIGINAL_DST:
-      return "original-destination";
-    case DiscoveryType.STATIC:
-      if ((message.loadAssignment?.endpoints ?? []).length === 0) return "none";
-  }
-  throw invalid(`${path}.type`, `want EDS, ORIGINAL_DST or STATIC without endpoints`);
 }
 
 function numbersAt(object: JsonObject, key: string): readonly number[] | undefined {

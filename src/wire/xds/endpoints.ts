@@ -23,8 +23,7 @@ const socketKey = "envoy.transport_socket_match";
 export function encodeEndpoints(endpoints: ClusterEndpoints): EncodedResource {
   const { cluster, overprovisioningPercent: factor } = endpoints;
   return encodeResource(typeUrls.endpoints, cluster, ClusterLoadAssignment, {
-    clusterName: cluster,
-    endpoints: neighbourhoods(endpoints.endpoints).map(encodeLocality),
+    ...encodeAssignment(cluster, endpoints.endpoints),
     ...given(
       "policy",
       factor === undefined ? undefined : { overprovisioningFactor: { value: factor } },
@@ -32,14 +31,27 @@ export function encodeEndpoints(endpoints: ClusterEndpoints): EncodedResource {
   });
 }
 
+/** Also inside a cluster whose endpoints are names. */
+export function encodeAssignment(
+  cluster: string,
+  endpoints: readonly Endpoint[],
+): wire.ClusterLoadAssignment {
+  return { clusterName: cluster, endpoints: neighbourhoods(endpoints).map(encodeLocality) };
+}
+
+export function decodeAssignment(
+  { endpoints = [] }: wire.ClusterLoadAssignment,
+  path: string,
+): readonly Endpoint[] {
+  return endpoints.flatMap((locality, at) => decodeLocality(locality, `${path}.endpoints[${at}]`));
+}
+
 export function decodeEndpoints(resource: EncodedResource): ClusterEndpoints {
   const message = decodeResource(ClusterLoadAssignment, resource);
   const path = `ClusterLoadAssignment ${resource.name}`;
   return {
     cluster: required(message.clusterName, `${path}.cluster_name`),
-    endpoints: (message.endpoints ?? []).flatMap((locality, at) =>
-      decodeLocality(locality, `${path}.endpoints[${at}]`),
-    ),
+    endpoints: decodeAssignment(message, path),
     ...given("overprovisioningPercent", message.policy?.overprovisioningFactor?.value),
   };
 }

@@ -6,8 +6,9 @@
  * listeners; only the outbound one hands connections over to other listeners (`use_original_dst`).
  */
 
+import { parseCidr, renderCidr } from "../../base/ip.ts";
 import type { FilterChain, FilterChainMatch, Listener } from "../../model/proxy-config.ts";
-import { given, invalid, pack, required, wrappedBool } from "./field.ts";
+import { given, invalid, pack, required, wrappedBool, wrappedNumber } from "./field.ts";
 import type * as wire from "./gen/message-types.ts";
 import {
   HttpInspector,
@@ -127,6 +128,7 @@ function encodeMatch(match: FilterChainMatch): wire.FilterChainMatch {
   const port = match.destinationPort;
   return {
     ...given("destinationPort", port === undefined ? undefined : { value: port }),
+    ...given("prefixRanges", match.destinations?.map(encodePrefix)),
     ...given("serverNames", match.serverNames),
     ...given("transportProtocol", match.transport && transportNames[match.transport]),
     ...given("applicationProtocols", match.applicationProtocols),
@@ -138,10 +140,30 @@ const transportNames = { tls: "tls", raw: "raw_buffer" } as const;
 function decodeMatch(match: wire.FilterChainMatch | undefined, path: string): FilterChainMatch {
   return {
     ...given("destinationPort", match?.destinationPort?.value),
+    ...given(
+      "destinations",
+      match?.prefixRanges?.map((range, index) =>
+        decodePrefix(range, `${path}.prefix_ranges[${index}]`),
+      ),
+    ),
     ...given("serverNames", match?.serverNames),
     ...given("transport", decodeTransport(match?.transportProtocol, `${path}.transport_protocol`)),
     ...given("applicationProtocols", match?.applicationProtocols),
   };
+}
+
+function encodePrefix(text: string): wire.CidrRange {
+  const { address, prefixLength } = parseCidr(text);
+  return { addressPrefix: address, prefixLen: { value: prefixLength } };
+}
+
+function decodePrefix({ addressPrefix, prefixLen }: wire.CidrRange, path: string): string {
+  const text = `${addressPrefix ?? ""}/${wrappedNumber(prefixLen, 0)}`;
+  try {
+    return renderCidr(parseCidr(text));
+  } catch {
+    throw invalid(path, `want a prefix, got "${text}"`);
+  }
 }
 
 function decodeTransport(name: string | undefined, path: string): FilterChainMatch["transport"] {

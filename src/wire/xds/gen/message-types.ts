@@ -227,6 +227,7 @@ export interface FilterChain {
 /** envoy.config.listener.v3.FilterChainMatch */
 export interface FilterChainMatch {
   readonly destinationPort?: UInt32Value | undefined;
+  readonly prefixRanges?: readonly CidrRange[] | undefined;
   readonly serverNames?: readonly string[] | undefined;
   readonly transportProtocol?: string | undefined;
   readonly applicationProtocols?: readonly string[] | undefined;
@@ -626,6 +627,9 @@ export interface Cluster {
   readonly commonHttpProtocolOptions?: CommonHttpOptions | undefined;
   readonly typedExtensionProtocolOptions?: Readonly<Record<string, Any>> | undefined;
   readonly upstreamConnectionOptions?: UpstreamConnectionOptions | undefined;
+  readonly dnsRefreshRate?: Duration | undefined;
+  readonly respectDnsTtl?: boolean | undefined;
+  readonly dnsLookupFamily?: number | undefined;
 }
 
 /** envoy.extensions.upstreams.http.v3.HttpProtocolOptions */

@@ -52,6 +52,15 @@ export const DiscoveryType = {
   ORIGINAL_DST: 4,
 } as const;
 
+/** envoy.config.cluster.v3.Cluster.DnsLookupFamily */
+export const DnsLookupFamily = {
+  AUTO: 0,
+  V4_ONLY: 1,
+  V6_ONLY: 2,
+  V4_PREFERRED: 3,
+  ALL: 4,
+} as const;
+
 /** envoy.config.core.v3.HealthStatus */
 export const HealthStatus = {
   UNKNOWN: 0,
@@ -331,6 +340,7 @@ export const FilterChain: MessageType<t.FilterChain> = message("envoy.config.lis
 
 export const FilterChainMatch: MessageType<t.FilterChainMatch> = message("envoy.config.listener.v3.FilterChainMatch", [
   [8, "destinationPort", "message", "optional", () => UInt32Value],
+  [3, "prefixRanges", "message", "many", () => CidrRange],
   [11, "serverNames", "string", "many"],
   [9, "transportProtocol", "string", "plain"],
   [10, "applicationProtocols", "string", "many"],
@@ -687,6 +697,9 @@ export const Cluster: MessageType<t.Cluster> = message("envoy.config.cluster.v3.
   [29, "commonHttpProtocolOptions", "message", "optional", () => CommonHttpOptions],
   [36, "typedExtensionProtocolOptions", "message", "map", () => Any],
   [30, "upstreamConnectionOptions", "message", "optional", () => UpstreamConnectionOptions],
+  [16, "dnsRefreshRate", "message", "optional", () => Duration],
+  [39, "respectDnsTtl", "bool", "plain"],
+  [17, "dnsLookupFamily", "enum", "plain"],
 ]);
 
 export const HttpProtocolOptions: MessageType<t.HttpProtocolOptions> = message("envoy.extensions.upstreams.http.v3.HttpProtocolOptions", [
