@@ -18,6 +18,8 @@ export interface NodeView {
   /** Every pod that has an address, and every pod bound to this node whether it has one yet or not. */
   readonly workloads: readonly WorkloadView[];
   readonly services: readonly ServiceView[];
+  /** Hosts outside of the containers that have addresses of their own in the mesh; absent: none. */
+  readonly externalHosts?: readonly ExternalHostView[];
   /** One entry for each identity that some policy isolates. An identity not listed here is not isolated. */
   readonly policies: readonly IdentityPolicy[];
 }
@@ -126,6 +128,15 @@ export interface ServiceView {
   /** Port at which each node tells whether it has an endpoint of its own. */
   readonly healthCheckNodePort?: number;
   readonly ports: readonly ServicePortView[];
+}
+
+/** What a ServiceEntry makes of names: where they lead those who have a sidecar. */
+export interface ExternalHostView {
+  readonly namespace: string;
+  readonly name: string;
+  readonly hosts: readonly { readonly host: string; readonly addresses: readonly string[] }[];
+  /** Namespaces whose pods see it; absent: all. */
+  readonly exportTo?: readonly string[];
 }
 
 export interface ExternalAddress {

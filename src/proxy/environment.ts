@@ -8,6 +8,7 @@ import type { Losses } from "./observe/losses.ts";
 import type { Overload } from "./overload.ts";
 import type { TimerWheel } from "./timer-wheel.ts";
 import type { TokenBuckets } from "./token-buckets.ts";
+import type { Names } from "./upstream/names/names.ts";
 
 export interface Environment {
   /** Monotonic milliseconds, for durations and timeouts. */
@@ -25,6 +26,8 @@ export interface Environment {
   readonly losses: Losses;
   readonly buckets: TokenBuckets;
   readonly overload: Overload;
+  /** What clusters' endpoints that are names lead to. */
+  readonly names: Names;
   readonly node: ProxyNode;
   readonly trustDomain: string;
   readonly limits: ProxyLimits;

@@ -11,9 +11,11 @@ import { renameSync } from "node:fs";
 import type { Server } from "node:http";
 import type { Clock } from "../base/clock.ts";
 import { renderError } from "../base/error.ts";
+import { isIpv6 } from "../base/ip.ts";
 import type { Log, LogThreshold } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
-import { ports } from "../model/names.ts";
+import { nameServers, ports } from "../model/names.ts";
+import type { NameServerAddress } from "../rpc/dns-query.ts";
 import { MetricRegistry } from "../telemetry/registry.ts";
 import { type Assignment, openAssignment, type ProxyBootstrap } from "./assignment.ts";
 import type { ConfigSource } from "./config/source.ts";
@@ -32,6 +34,8 @@ import { Sidecar } from "./sidecar.ts";
 import { inherit, type Legacy, listeningDescriptor, noLegacy } from "./succession.ts";
 import { TimerWheel } from "./timer-wheel.ts";
 import { TokenBuckets } from "./token-buckets.ts";
+import { lookUpAt } from "./upstream/names/look-up.ts";
+import { Names } from "./upstream/names/names.ts";
 import { warmUp } from "./warm-up.ts";
 
 export interface ProxyDependencies {
@@ -54,6 +58,8 @@ export interface ProxyDependencies {
   /** The socket pair to the agent; see assignment.ts. */
   readonly assignmentFd: number;
   readonly limits?: Partial<ProxyLimits>;
+  /** Asked for names of endpoints; absent: the node's. */
+  readonly nameServer?: NameServerAddress;
   /** Where access log lines go; undefined: none are written. */
   readonly accessLog?: (line: string) => void;
 }
@@ -227,25 +233,29 @@ function isGateway({ id }: ProxyBootstrap["proxy"]): boolean {
 export function createSidecar(
   deps: Pick<
     ProxyDependencies,
-    "originalDestination" | "log" | "clock" | "random" | "limits" | "accessLog"
+    "originalDestination" | "log" | "clock" | "random" | "limits" | "accessLog" | "nameServer"
   >,
   bootstrap: Pick<ProxyBootstrap, "proxy" | "trustDomain">,
 ): Sidecar {
   const now = () => performance.now();
   const wheel = new TimerWheel(now);
   const limits = { ...defaultProxyLimits, ...deps.limits };
+  const log = deps.log.with({ pod: `${bootstrap.proxy.namespace}/${bootstrap.proxy.pod}` });
+  const family = isIpv6(bootstrap.proxy.address) ? "IPv6" : "IPv4";
+  const server = deps.nameServer ?? { address: nameServers[family], port: 53 };
   const environment: Environment = {
     now,
     epochMs: () => deps.clock.now(),
     random: deps.random,
     start: deps.random().toString(36).slice(2),
     startedAt: deps.clock.now(),
-    log: deps.log.with({ pod: `${bootstrap.proxy.namespace}/${bootstrap.proxy.pod}` }),
+    log,
     wheel,
     metrics: new MetricRegistry(),
     losses: new Losses(),
     buckets: new TokenBuckets(now),
     overload: new Overload(limits, wheel, now),
+    names: new Names({ lookUp: lookUpAt(server, family), random: deps.random, log }),
     node: bootstrap.proxy,
     trustDomain: bootstrap.trustDomain,
     limits,

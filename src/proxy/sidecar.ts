@@ -18,8 +18,11 @@ import { ServerFirst } from "./listen/server-first.ts";
 import { collectProxyMetrics } from "./observe/proxy-metrics.ts";
 import { Recorder } from "./observe/recorder.ts";
 import type { Legacy } from "./succession.ts";
+import { namesIn } from "./upstream/names/members.ts";
 
 const sweepMs = 1_000;
+/** How long a configuration waits for names that it is the first to have. */
+const firstLookUpMs = 1_000;
 
 export interface SidecarOptions {
   readonly environment: Environment;
@@ -75,9 +78,18 @@ export class Sidecar {
     const before = this.#hasTables ? this.runtime.tables : undefined;
     const prepared = prepare(snapshot, before, this.#build);
     const swapListeners = await this.#captures.open(prepared.listeners);
+    await this.#lookUpNames(snapshot);
     this.runtime.tables = prepared.commit();
     swapListeners();
     this.#hasTables = true;
+  }
+
+  /** A request that comes first should not be told that a name leads nowhere just because nobody has asked yet. */
+  async #lookUpNames({ config }: ProxySnapshot): Promise<void> {
+    const wanted = config.clusters.flatMap(({ discovery }) =>
+      discovery.kind === "dns" ? namesIn(discovery) : [],
+    );
+    await this.runtime.environment.names.settled([...new Set(wanted)], firstLookUpMs);
   }
 
   /** Follows a source until it ends or `signal` aborts. `onReady` is called once, after the first snapshot. */
@@ -152,6 +164,7 @@ export class Sidecar {
     for (const cluster of tables.clusters.values()) cluster.drain();
     clearInterval(this.#sweep);
     environment.wheel.stop();
+    environment.names.stop();
   }
 
   #onSweep(): void {

@@ -310,6 +310,10 @@ const filterChain: fc.Arbitrary<FilterChain> = fc.record(
     match: fc.record(
       {
         destinationPort: port,
+        destinations: fc.array(fc.constantFrom("10.0.0.0/8", "192.0.2.1/32", "2001:db8::/32"), {
+          minLength: 1,
+          maxLength: 2,
+        }),
         transport: fc.constantFrom("tls" as const, "raw" as const),
         serverNames: fc.array(name, { minLength: 1, maxLength: 2 }),
         applicationProtocols: fc.array(name, { minLength: 1, maxLength: 2 }),
@@ -415,14 +419,53 @@ const healthCheck: fc.Arbitrary<HealthCheck> = fc.record(
 const wholeSeconds = fc.integer({ min: 1, max: 7_200 }).map((seconds) => seconds * 1_000);
 const outlierStatistics = { minimumHosts: count, minimumRequests: count };
 
+const place = fc.record(
+  {
+    locality: fc.record({ region: fc.string(), zone: fc.string(), subZone: fc.string() }),
+    priority: fc.integer({ min: 1, max: 128 }),
+    localityWeight: fc.integer({ min: 2, max: 1_000 }),
+  },
+  maybe,
+);
+
+const members = fc.array(
+  fc
+    .record(
+      {
+        address,
+        port,
+        weight: fc.integer({ min: 1, max: 1000 }),
+        tls: fc.boolean(),
+        workload: fc.record({
+          namespace: name,
+          workload: name,
+          app: name,
+          version: name,
+          serviceAccount: name,
+        }),
+        isUnhealthy: fc.constant(true as const),
+      },
+      { requiredKeys: ["address", "port", "weight", "tls"] },
+    )
+    .chain((endpoint) => place.map((where) => ({ ...endpoint, ...where }))),
+  { maxLength: 3 },
+);
+
 const cluster: fc.Arbitrary<Cluster> = fc
   .record(
     {
       name,
       direction,
-      discovery: fc.record({
-        kind: fc.constantFrom("eds" as const, "original-destination" as const, "none" as const),
-      }),
+      discovery: fc.oneof(
+        fc.record({
+          kind: fc.constantFrom("eds" as const, "original-destination" as const, "none" as const),
+        }),
+        fc.record({
+          kind: fc.constant("dns" as const),
+          uses: fc.constantFrom("every" as const, "first" as const),
+          endpoints: members,
+        }),
+      ),
       connectTimeoutMs: ms,
       balancer,
       slowStart: fc.record({
@@ -524,40 +567,10 @@ const cluster: fc.Arbitrary<Cluster> = fc
     return slowStart !== undefined && isSlow ? { ...cluster, slowStart } : cluster;
   });
 
-const place = fc.record(
-  {
-    locality: fc.record({ region: fc.string(), zone: fc.string(), subZone: fc.string() }),
-    priority: fc.integer({ min: 1, max: 128 }),
-    localityWeight: fc.integer({ min: 2, max: 1_000 }),
-  },
-  maybe,
-);
-
 const endpoints: fc.Arbitrary<ClusterEndpoints> = fc.record(
   {
     cluster: name,
-    endpoints: fc.array(
-      fc
-        .record(
-          {
-            address,
-            port,
-            weight: fc.integer({ min: 1, max: 1000 }),
-            tls: fc.boolean(),
-            workload: fc.record({
-              namespace: name,
-              workload: name,
-              app: name,
-              version: name,
-              serviceAccount: name,
-            }),
-            isUnhealthy: fc.constant(true as const),
-          },
-          { requiredKeys: ["address", "port", "weight", "tls"] },
-        )
-        .chain((endpoint) => place.map((where) => ({ ...endpoint, ...where }))),
-      { maxLength: 3 },
-    ),
+    endpoints: members,
     overprovisioningPercent: fc.integer({ min: 100, max: 300 }),
   },
   { requiredKeys: ["cluster", "endpoints"] },

@@ -15,10 +15,12 @@ import {
 } from "../../core/dns/name-table.ts";
 import { clusterDomain } from "../../model/names.ts";
 import {
+  asksForRealAddress,
   classInternet,
   type DnsMessage,
   type DnsQuestion,
   type DnsRecord,
+  optRecord,
   recordTypes,
   responseCodes,
 } from "../../wire/dns/message.ts";
@@ -35,7 +37,12 @@ const typeNames = new Map<number, string>(
   Object.entries(recordTypes).map(([name, number]) => [number, name]),
 );
 
-export function answerQuery(query: DnsMessage, table: NameTable | undefined): Answer {
+/** `asker`: its address; pods that have a sidecar are led to what sidecars understand. */
+export function answerQuery(
+  query: DnsMessage,
+  table: NameTable | undefined,
+  asker?: string,
+): Answer {
   const [question, another] = query.questions;
   if (query.opcode !== 0) return reply(query, responseCodes.notImplemented);
   if (question === undefined || another !== undefined) {
@@ -45,10 +52,11 @@ export function answerQuery(query: DnsMessage, table: NameTable | undefined): An
   if (table === undefined) return reply(query, responseCodes.serverFailure);
   if (question.class !== classInternet) return reply(query, responseCodes.refused);
 
+  const viewer = asksForRealAddress(query) ? undefined : table.meshed.get(asker ?? "");
   const answers: DnsRecord[] = [];
   let name = question.name;
   for (let aliases = 0; aliases <= maxAliases; aliases++) {
-    const found = lookup(table, name, typeNames.get(question.type) ?? "");
+    const found = lookup(table, name, typeNames.get(question.type) ?? "", viewer);
     if (found.kind === "elsewhere") {
       return {
         kind: "elsewhere",
@@ -107,18 +115,7 @@ const maxUdpBytes = 1_232;
 /** A query with an OPT record gets one back (RFC 6891 §7), without options and as version 0. */
 function optOf(query: DnsMessage): readonly DnsRecord[] {
   const asked = query.additionals.some(isOpt);
-  return asked
-    ? [
-        {
-          kind: "other",
-          type: recordTypes.OPT,
-          name: "",
-          class: maxUdpBytes,
-          ttl: 0,
-          bytes: new Uint8Array(),
-        },
-      ]
-    : [];
+  return asked ? [optRecord(maxUdpBytes)] : [];
 }
 
 /** How many bytes the asker takes over UDP. */

@@ -9,6 +9,7 @@ import { createLog } from "../../base/log.ts";
 import { nameTable } from "../../core/dns/name-table.ts";
 import { shareSockets } from "../../kernel/shared-sockets.ts";
 import type { NodeView } from "../../model/node-view.ts";
+import { readFrames, writeFrame } from "../../rpc/dns-frames.ts";
 import { decodeMessage } from "../../wire/dns/decode.ts";
 import { encodeMessage } from "../../wire/dns/encode.ts";
 import {
@@ -19,7 +20,6 @@ import {
 } from "../../wire/dns/message.ts";
 import { answerQuery } from "./answer.ts";
 import { type NameServer, type SharedSockets, serveNames } from "./server.ts";
-import { readFrames, writeFrame } from "./stream-frames.ts";
 import { forwardTo, type Upstream } from "./upstream.ts";
 
 const clock = { now: () => 0, sleep: async () => undefined };

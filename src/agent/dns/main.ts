@@ -16,6 +16,7 @@ import type { Log } from "../../base/log.ts";
 import type { Random } from "../../base/random.ts";
 import { Scope } from "../../base/scope.ts";
 import { type NamedView, type NameTable, nameTable } from "../../core/dns/name-table.ts";
+import type { NameServerAddress } from "../../rpc/dns-query.ts";
 import { renderText } from "../../telemetry/exposition.ts";
 import { MetricRegistry } from "../../telemetry/registry.ts";
 import { serveControl } from "./control.ts";
@@ -27,7 +28,7 @@ import {
   type SharedSockets,
   serveNames,
 } from "./server.ts";
-import { forwardTo, type UpstreamServer } from "./upstream.ts";
+import { forwardTo } from "./upstream.ts";
 
 export interface NamesOptions {
   /** Those that the node has; the others, when it has them. Lookups are said to reach it with the first. */
@@ -36,7 +37,7 @@ export interface NamesOptions {
   /** Where the agent reaches it. */
   readonly control: string;
   /** Servers for names outside the cluster, in the order in which they are asked; none: there are no such names. */
-  readonly upstreams: readonly UpstreamServer[];
+  readonly upstreams: readonly NameServerAddress[];
   /** The process that this one replaces. */
   readonly predecessor?: number;
   /** Given back to agents, who compare it with how they would start one. */

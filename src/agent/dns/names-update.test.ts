@@ -32,16 +32,22 @@ const workload = fc.record({ name, address, label: name }).map(
   }),
 );
 const by = { selector: ({ name }: { readonly name: string }) => name };
+const externalHost = fc.record({ name, address }).map(({ name, address }) => ({
+  namespace: "n",
+  name,
+  hosts: [{ host: `${name}.example`, addresses: [address] }],
+}));
 const view: fc.Arbitrary<NamedView> = fc.record({
+  externalHosts: fc.uniqueArray(externalHost, by),
   services: fc.uniqueArray(service, by),
   workloads: fc.uniqueArray(workload, by),
 });
 
-const names = (of: NamedView) =>
-  [...nameTable(of).names].map(([key, records]) => [
-    key,
-    records.map((r) => JSON.stringify(r)).sort(),
-  ]);
+const names = (of: NamedView) => {
+  const { names: records, externalHosts } = nameTable(of);
+  const texts = (values: readonly unknown[]) => values.map((one) => JSON.stringify(one)).sort();
+  return [...records, ...externalHosts].map(([key, values]) => [key, texts(values)]);
+};
 
 describe("an update of names", () => {
   test("leads from any view to the names of any other", () => {

@@ -9,7 +9,7 @@
  */
 
 import type { NamedView } from "../../core/dns/name-table.ts";
-import type { ServiceView, WorkloadView } from "../../model/node-view.ts";
+import type { ExternalHostView, ServiceView, WorkloadView } from "../../model/node-view.ts";
 
 /** From version `since` to version `version`; since 0: from nothing. */
 export interface NamesUpdate {
@@ -17,6 +17,8 @@ export interface NamesUpdate {
   readonly version: number;
   readonly services: Changes<ServiceView>;
   readonly workloads: Changes<WorkloadView>;
+  /** Absent: no change, or an agent that knows none. */
+  readonly externalHosts?: Changes<ExternalHostView>;
 }
 
 export interface Changes<T> {
@@ -38,9 +40,18 @@ export function namesUpdate(
 ): NamesUpdate | undefined {
   const services = changes(before?.services ?? [], after.services, nameableService);
   const workloads = changes(before?.workloads ?? [], after.workloads, nameableWorkload);
-  const isSame = [services, workloads].every(({ set, gone }) => set.length + gone.length === 0);
+  const hosts = changes(before?.externalHosts ?? [], after.externalHosts ?? [], (host) => host);
+  const isSame = [services, workloads, hosts].every(
+    ({ set, gone }) => set.length + gone.length === 0,
+  );
   if (isSame && before !== undefined) return undefined;
-  return { since: before === undefined ? 0 : since, version: since + 1, services, workloads };
+  return {
+    since: before === undefined ? 0 : since,
+    version: since + 1,
+    services,
+    workloads,
+    externalHosts: hosts,
+  };
 }
 
 /** The view after an update of the one before; undefined where the update starts from another. */
@@ -53,8 +64,11 @@ export function updated(
   return {
     services: applied(base?.services ?? [], update.services),
     workloads: applied(base?.workloads ?? [], update.workloads),
+    externalHosts: applied(base?.externalHosts ?? [], update.externalHosts ?? noChanges),
   };
 }
+
+const noChanges: Changes<never> = { set: [], gone: [] };
 
 function changes<T extends Named>(
   before: readonly T[],

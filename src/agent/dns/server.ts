@@ -12,12 +12,12 @@ import { MeshError, renderError } from "../../base/error.ts";
 import { familyOf } from "../../base/ip.ts";
 import type { Log } from "../../base/log.ts";
 import type { NameTable } from "../../core/dns/name-table.ts";
+import { readFrames, writeFrame } from "../../rpc/dns-frames.ts";
 import { decodeId, decodeMessage } from "../../wire/dns/decode.ts";
 import { encodeMessage } from "../../wire/dns/encode.ts";
 import { type DnsMessage, responseCodes } from "../../wire/dns/message.ts";
 import { answerQuery, udpLimit, withCode } from "./answer.ts";
 import type { AnsweredBy, DnsMetrics } from "./metrics.ts";
-import { readFrames, writeFrame } from "./stream-frames.ts";
 import type { Upstream } from "./upstream.ts";
 
 export interface NameServerOptions {
@@ -68,7 +68,8 @@ export async function serveNames(options: NameServerOptions): Promise<NameServer
     pending.add(followed);
   };
   const onQuery = async (bytes: Buffer, from: RemoteInfo) => {
-    const answer = await resolve(bytes, (query) => (query === undefined ? 512 : udpLimit(query)));
+    const limit = (query: DnsMessage | undefined) => (query === undefined ? 512 : udpLimit(query));
+    const answer = await resolve(bytes, limit, from.address);
     if (answer === undefined) return;
     await new Promise<void>((sent) => udp.send(answer, from.port, from.address, () => sent()));
   };
@@ -87,8 +88,9 @@ export async function serveNames(options: NameServerOptions): Promise<NameServer
     socket.once("close", () => open.delete(socket));
     socket.on("error", () => undefined);
     socket.setTimeout(idleMs, () => socket.destroy());
+    const asker = socket.remoteAddress ?? "";
     readFrames(socket, (bytes) => {
-      const answered = resolve(bytes, () => 65_535).then((answer) => {
+      const answered = resolve(bytes, () => 65_535, asker).then((answer) => {
         if (answer !== undefined && socket.writable) writeFrame(socket, answer);
       });
       follow(answered);
@@ -144,11 +146,12 @@ function resolver(
 ): (
   bytes: Uint8Array,
   limit: (query: DnsMessage | undefined) => number,
+  asker: string,
 ) => Promise<Uint8Array | undefined> {
   let forwarded = 0;
 
-  async function answer(query: DnsMessage): Promise<Answered> {
-    const local = answerQuery(query, options.table());
+  async function answer(query: DnsMessage, asker: string): Promise<Answered> {
+    const local = answerQuery(query, options.table(), asker);
     if (local.kind === "reply") return { message: local.message, by: "cluster" };
     const { upstream } = options;
     // With no resolver for the outside, a made-up name of a search list must not stop the search.
@@ -172,7 +175,7 @@ function resolver(
     }
   }
 
-  return async (bytes, limit) => {
+  return async (bytes, limit, asker) => {
     let query: DnsMessage;
     try {
       query = decodeMessage(bytes);
@@ -183,7 +186,7 @@ function resolver(
     if (query.isResponse) return undefined; // answering answers makes two servers talk for ever
     try {
       const startedAt = performance.now();
-      const { message, by } = await answer(query);
+      const { message, by } = await answer(query, asker);
       const type = query.questions[0]?.type ?? 0;
       const seconds = (performance.now() - startedAt) / 1_000;
       options.metrics?.answered(type, message.responseCode, by, seconds);

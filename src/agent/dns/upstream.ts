@@ -2,20 +2,16 @@
  * Names outside the cluster: asked of upstream servers, remembered for as long as they allow.
  *
  * The server that answered last is asked first; one that is silent hands its turn on to the next.
- * Queries go over UDP from a socket of their own each, so that answers cannot be guessed by port, and over TCP where
- * the answer was cut. The cache is bounded by count; the oldest entry leaves first. Equal queries under way share one
+ * The cache is bounded by count; the oldest entry leaves first. Equal queries under way share one
  * answer.
  */
 
-import { createSocket } from "node:dgram";
-import { connect, isIP } from "node:net";
+import { isIP } from "node:net";
 import type { Clock } from "../../base/clock.ts";
 import { MeshError, present } from "../../base/error.ts";
-import { decodeMessage } from "../../wire/dns/decode.ts";
-import { encodeMessage } from "../../wire/dns/encode.ts";
+import { type NameServerAddress, queryServer } from "../../rpc/dns-query.ts";
 import type { DnsMessage, DnsQuestion } from "../../wire/dns/message.ts";
-import { recordTypes, responseCodes, standardQuery } from "../../wire/dns/message.ts";
-import { readFrames, writeFrame } from "./stream-frames.ts";
+import { responseCodes } from "../../wire/dns/message.ts";
 
 const maxEntries = 4_096;
 /** Longest that anything is remembered; a wrong TTL is not forever. */
@@ -38,13 +34,8 @@ interface Entry {
   readonly message: DnsMessage;
 }
 
-export interface UpstreamServer {
-  readonly address: string;
-  readonly port: number;
-}
-
 /** At least one server. */
-export function forwardTo(servers: readonly UpstreamServer[], clock: Clock): Upstream {
+export function forwardTo(servers: readonly NameServerAddress[], clock: Clock): Upstream {
   let best = 0;
   const cache = new Map<string, Entry>();
   const running = new Map<string, Promise<DnsMessage>>();
@@ -54,11 +45,9 @@ export function forwardTo(servers: readonly UpstreamServer[], clock: Clock): Ups
     const first = best;
     for (let attempt = 0; attempt < Math.max(fewestAttempts, servers.length); attempt++) {
       const turn = (first + attempt) % servers.length;
-      const { address, port } = present(servers[turn], "an upstream name server");
+      const server = present(servers[turn], "an upstream name server");
       try {
-        const query = makeQuery(question);
-        const answer = await overUdp(query, address, port);
-        const whole = answer.truncated ? await overTcp(query, address, port) : answer;
+        const whole = await queryServer(server, question, attemptMs);
         // A server that fails is no better than one that is silent, while there is another.
         if (whole.responseCode === responseCodes.serverFailure && attempt + 1 < servers.length) {
           continue;
@@ -109,11 +98,11 @@ export function forwardTo(servers: readonly UpstreamServer[], clock: Clock): Ups
 }
 
 /** `address`, `address:port` or `[address]:port`, with commas between several. */
-export function parseServers(text: string): readonly UpstreamServer[] {
+export function parseServers(text: string): readonly NameServerAddress[] {
   return text.split(",").map((each) => parseServer(each.trim()));
 }
 
-function parseServer(text: string): UpstreamServer {
+function parseServer(text: string): NameServerAddress {
   const [, bracketed, plain, port = "53"] =
     /^(?:\[([^\]]+)\]|([^:]+|[^:]*:[^:]*:.*?))(?::(\d+))?$/.exec(text) ?? [];
   const address = bracketed ?? plain ?? "";
@@ -149,65 +138,4 @@ function aged(entry: Entry, now: number): DnsMessage {
     answers: message.answers.map(older),
     authorities: message.authorities.map(older),
   };
-}
-
-function makeQuery(question: DnsQuestion): DnsMessage {
-  const id = crypto.getRandomValues(new Uint16Array(1))[0] ?? 0;
-  return standardQuery(id, question, [
-    {
-      kind: "other",
-      type: recordTypes.OPT,
-      name: "",
-      class: 1_232,
-      ttl: 0,
-      bytes: new Uint8Array(),
-    },
-  ]);
-}
-
-function overUdp(query: DnsMessage, address: string, port: number): Promise<DnsMessage> {
-  const socket = createSocket(address.includes(":") ? "udp6" : "udp4");
-  return new Promise<DnsMessage>((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error("no answer in time")), attemptMs);
-    socket.on("error", reject);
-    socket.on("message", (bytes) => {
-      const answer = matching(bytes, query);
-      if (answer === undefined) return; // not ours: somebody guesses, or an answer to an earlier try
-      clearTimeout(timer);
-      resolve(answer);
-    });
-    // A connected socket takes packets from the server only.
-    socket.connect(port, address, () => socket.send(encodeMessage(query)));
-    socket.once("close", () => clearTimeout(timer));
-  }).finally(() => socket.close());
-}
-
-function overTcp(query: DnsMessage, address: string, port: number): Promise<DnsMessage> {
-  const socket = connect(port, address);
-  return new Promise<DnsMessage>((resolve, reject) => {
-    socket.setTimeout(attemptMs, () => reject(new Error("no answer in time")));
-    socket.on("error", reject);
-    socket.once("close", () => reject(new Error("connection closed")));
-    readFrames(socket, (bytes) => {
-      const answer = matching(bytes, query);
-      if (answer !== undefined) resolve(answer);
-    });
-    writeFrame(socket, encodeMessage(query));
-  }).finally(() => socket.destroy());
-}
-
-function matching(bytes: Uint8Array, query: DnsMessage): DnsMessage | undefined {
-  try {
-    const answer = decodeMessage(bytes);
-    const [asked] = query.questions;
-    const [echoed] = answer.questions;
-    const same =
-      answer.isResponse &&
-      answer.id === query.id &&
-      echoed?.type === asked?.type &&
-      echoed?.name.toLowerCase() === asked?.name.toLowerCase();
-    return same ? answer : undefined;
-  } catch {
-    return undefined;
-  }
 }

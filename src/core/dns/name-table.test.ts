@@ -134,6 +134,45 @@ describe("the cluster's names", () => {
     });
   }
 
+  test("of ServiceEntries lead whom they are shown to, and who has a sidecar, to their addresses", () => {
+    const entry = (
+      namespace: string,
+      host: string,
+      address: string,
+      exportTo?: readonly string[],
+    ) => {
+      const shown = exportTo === undefined ? {} : { exportTo };
+      return { namespace, name: host, hosts: [{ host, addresses: [address] }], ...shown };
+    };
+    const table = nameTable({
+      ...view,
+      externalHosts: [
+        entry("a", "db.example", "240.240.0.1"),
+        entry("shop", "db.example", "240.240.0.2", ["."]),
+        entry("a", "*.wild.example", "240.240.0.3"),
+        entry("a", "web.shop.svc.cluster.local", "240.240.0.4"),
+        entry("a", "new.shop.svc.cluster.local", "240.240.0.5"),
+      ],
+    });
+    const answers = (name: string, viewer?: string, type = "A"): string => {
+      const result = lookup(table, name, type, viewer);
+      if (result.kind !== "found") return result.kind;
+      return result.records.map((one) => ("address" in one ? one.address : one.target)).join();
+    };
+    assert.equal(answers("DB.example.", "other"), "240.240.0.1");
+    assert.equal(answers("db.example", "shop"), "240.240.0.2");
+    assert.equal(answers("db.example"), "elsewhere"); // no sidecar would understand the address
+    assert.equal(answers("db.example", "shop", "AAAA"), "no-data");
+    assert.equal(answers("x.y.wild.example", "shop"), "240.240.0.3");
+    assert.equal(answers("wild.example", "shop"), "elsewhere");
+    assert.equal(answers("web.shop.svc.cluster.local", "shop"), "10.96.0.10");
+    assert.equal(answers("new.shop.svc.cluster.local", "shop"), "240.240.0.5");
+    assert.deepEqual(
+      ["10.244.0.9", "10.244.0.3"].map((address) => table.meshed.get(address)),
+      ["shop", undefined],
+    );
+  });
+
   test("are looked up in the same table while services and workloads are the same", () => {
     assert.equal(
       nameTable(view),

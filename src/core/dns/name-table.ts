@@ -3,8 +3,9 @@
  *
  * One map from name to records, built once per view and read by every query: Services by virtual address, headless
  * Services by their ready endpoints, pods of a headless Service by host name, SRV for named ports, PTR for addresses,
- * CNAME for ExternalName. Beyond it, a pod's aliases are names among the Services of its namespace. Names are lower case
- * and without the final dot.
+ * CNAME for ExternalName. Beyond it, a pod's aliases are names among the Services of its namespace, and hosts of
+ * ServiceEntries lead pods that have a sidecar, and see them, to the addresses by which sidecars know them. Names are lower
+ * case and without the final dot.
  *
  * Not here: the DNS wire format and asking other servers for names outside the cluster (agent).
  */
@@ -13,11 +14,13 @@ import { familyOf, parseIp } from "../../base/ip.ts";
 import { clusterDomain, serviceHost } from "../../model/names.ts";
 import type {
   EndpointView,
+  ExternalHostView,
   NodeView,
   ServicePortView,
   ServiceView,
   WorkloadView,
 } from "../../model/node-view.ts";
+import { isVisible } from "../mesh/visibility.ts";
 
 export type DnsRecord =
   | { readonly type: "A" | "AAAA"; readonly address: string }
@@ -34,6 +37,10 @@ export type DnsRecord =
 export interface NameTable {
   /** Every name that exists, also those that only have names below them (with no records). */
   readonly names: ReadonlyMap<string, readonly DnsRecord[]>;
+  /** Entries by each of their hosts, wildcards (`*.example.com`) among them. */
+  readonly externalHosts: ReadonlyMap<string, readonly ExternalHostView[]>;
+  /** Namespaces of pods that have a sidecar, by address. */
+  readonly meshed: ReadonlyMap<string, string>;
 }
 
 export type LookupResult =
@@ -53,31 +60,48 @@ export const answerTtlSeconds = 5;
 export interface NamedView {
   readonly services: NodeView["services"];
   readonly workloads: NodeView["workloads"];
+  readonly externalHosts?: NonNullable<NodeView["externalHosts"]>;
 }
 
-/** The same table for the same lists of services and workloads. */
+/** The same table for the same lists of services, workloads and external hosts. */
 export function nameTable(view: NamedView): NameTable {
+  const { externalHosts = none } = view;
   const known = remembered.get(view.services);
-  if (known !== undefined && known.workloads === view.workloads) return known.table;
+  if (known?.workloads === view.workloads && known.externalHosts === externalHosts) {
+    return known.table;
+  }
   const builder = new TableBuilder();
   builder.touch(`svc.${clusterDomain}`);
   for (const service of view.services) addService(builder, service);
   const taken = new Set(view.services.map(({ namespace, name }) => serviceHost(namespace, name)));
   for (const workload of view.workloads) addWorkload(builder, workload, taken);
-  const table = { names: builder.names };
-  remembered.set(view.services, { workloads: view.workloads, table });
+  const table = {
+    names: builder.names,
+    externalHosts: entriesByHost(externalHosts),
+    meshed: meshedNamespaces(view.workloads),
+  };
+  remembered.set(view.services, { workloads: view.workloads, externalHosts, table });
   return table;
 }
 
-const remembered = new WeakMap<
-  NodeView["services"],
-  { readonly workloads: NodeView["workloads"]; readonly table: NameTable }
->();
+const none: readonly never[] = [];
 
-/** `name` in any case, with or without a final dot; `type` as in the question (`TXT`, `MX` … have no data here). */
-export function lookup(table: NameTable, name: string, type: string): LookupResult {
+const remembered = new WeakMap<NodeView["services"], Required<NamedRest> & { table: NameTable }>();
+
+type NamedRest = Omit<NamedView, "services">;
+
+/**
+ * `name` in any case, with or without a final dot; `type` as in the question (`TXT`, `MX` … have no data here).
+ * `viewer`: the asker's namespace, where the asker has a sidecar.
+ */
+export function lookup(
+  table: NameTable,
+  name: string,
+  type: string,
+  viewer?: string,
+): LookupResult {
   const asked = name.toLowerCase().replace(/\.$/, "");
-  const records = table.names.get(asked);
+  const records = table.names.get(asked) ?? externalRecords(table, asked, viewer);
   if (records === undefined) {
     return asked === clusterDomain || asked.endsWith(`.${clusterDomain}`)
       ? { kind: "no-name" }
@@ -85,6 +109,50 @@ export function lookup(table: NameTable, name: string, type: string): LookupResu
   }
   const matching = records.filter((record) => record.type === type || record.type === "CNAME");
   return matching.length > 0 ? { kind: "found", records: matching } : { kind: "no-data" };
+}
+
+function entriesByHost(
+  entries: readonly ExternalHostView[],
+): ReadonlyMap<string, readonly ExternalHostView[]> {
+  const map = new Map<string, ExternalHostView[]>();
+  for (const entry of entries) {
+    for (const { host } of entry.hosts) {
+      const same = map.get(host);
+      if (same === undefined) map.set(host, [entry]);
+      else same.push(entry);
+    }
+  }
+  return map;
+}
+
+/** A gateway captures nothing: to it, as to pods without a sidecar, such an address leads nowhere. */
+function meshedNamespaces(workloads: NodeView["workloads"]): ReadonlyMap<string, string> {
+  const captured = workloads.filter(({ meshed, gateway }) => meshed && gateway !== true);
+  return new Map(
+    captured.flatMap(({ namespace, addresses }) =>
+      addresses.map((address) => [address, namespace] as const),
+    ),
+  );
+}
+
+/** Of the entries that the viewer sees, its own namespace's first. */
+function externalRecords(
+  { externalHosts }: NameTable,
+  asked: string,
+  viewer: string | undefined,
+): readonly DnsRecord[] | undefined {
+  if (viewer === undefined || externalHosts.size === 0) return undefined;
+  const labels = asked.split(".");
+  const wildcards = labels.slice(1).map((_, at) => `*.${labels.slice(at + 1).join(".")}`);
+  for (const host of [asked, ...wildcards]) {
+    const seen = (externalHosts.get(host) ?? none).filter(({ exportTo, namespace }) =>
+      isVisible(exportTo, namespace, viewer),
+    );
+    const entry = seen.find(({ namespace }) => namespace === viewer) ?? seen[0];
+    const addresses = entry?.hosts.find((one) => one.host === host)?.addresses;
+    if (addresses !== undefined) return addresses.map((address) => addressRecord({ address }));
+  }
+  return undefined;
 }
 
 /** Its addresses, as names and under its aliases; a Service of the same name has that for itself. */

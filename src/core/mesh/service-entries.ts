@@ -16,7 +16,7 @@ import type {
 import type { Pod } from "../../api/k8s/core.ts";
 import type { Diagnostic } from "../../base/compiled.ts";
 import { canonicalIp, isIp } from "../../base/ip.ts";
-import { addressesOfHost } from "../registry/external-hosts.ts";
+import { addressesOfHost, normalHost } from "../registry/external-hosts.ts";
 import { matchesLabels } from "../registry/selector.ts";
 import { addressOf, isReady, namespaceOf } from "../registry/workloads.ts";
 import { objectsOf, type World } from "../registry/world.ts";
@@ -29,13 +29,26 @@ import { accountOf, entryEndpoint, labelsOfEntry, workloadEndpoint } from "./wor
 /** The oldest first, so that of several that claim the same the first is right. */
 export function entryServices(world: World, modes: KnownModes): readonly MeshService[] {
   const entries = objectsOf<ServiceEntry>(world, "ServiceEntry").toSorted(byAge);
-  return entries.flatMap((entry) => {
+  const hosts = entries.flatMap((entry) => {
     const notes = notesOf(entry);
-    return entry.spec.hosts.map((host, index) => ({
-      ...hostOf(world, entry, host.toLowerCase().replace(/\.$/, ""), modes),
+    return [...new Set(entry.spec.hosts.map(normalHost))].map((host, index) => ({
+      ...hostOf(world, entry, host, modes),
       ...(index === 0 && notes.length > 0 ? { notes } : {}),
     }));
   });
+  const same = Map.groupBy(hosts, ({ namespace, host }) => `${namespace} ${host}`);
+  return [...same.values()].flatMap(merged);
+}
+
+/** Entries of one namespace may each have some ports of a host; of two that have one port the older has it. */
+function merged([first, ...others]: readonly MeshService[]): readonly MeshService[] {
+  if (first === undefined || others.length === 0) return first === undefined ? [] : [first];
+  const ports = new Map(first.ports.map((port) => [port.port, port]));
+  for (const port of others.flatMap((other) => other.ports)) {
+    if (!ports.has(port.port)) ports.set(port.port, port);
+  }
+  const notes = [first, ...others].flatMap((one) => one.notes ?? []);
+  return [{ ...first, ports: [...ports.values()], ...(notes.length > 0 ? { notes } : {}) }];
 }
 
 function hostOf(world: World, entry: ServiceEntry, host: string, modes: KnownModes): MeshService {

@@ -8,6 +8,23 @@
 
 import type { ServiceEntry } from "../../api/istio/service-entry.ts";
 import { canonicalIp, isIp } from "../../base/ip.ts";
+import type { ExternalHostView } from "../../model/node-view.ts";
+import { namespaceOf } from "./workloads.ts";
+import { objectsOf, type World } from "./world.ts";
+
+/** What name servers must know of ServiceEntries: hosts that have addresses, sorted by their entries' names. */
+export function externalHosts(world: World): readonly ExternalHostView[] {
+  return objectsOf<ServiceEntry>(world, "ServiceEntry").flatMap((entry) => {
+    const { exportTo } = entry.spec;
+    const hosts = [...new Set(entry.spec.hosts.map(normalHost))].flatMap((host) => {
+      const addresses = addressesOfHost(entry, host).filter(isIp);
+      return addresses.length === 0 ? [] : [{ host, addresses }];
+    });
+    if (hosts.length === 0) return [];
+    const owner = { namespace: namespaceOf(entry), name: entry.metadata.name };
+    return [{ ...owner, hosts, ...(exportTo === undefined ? {} : { exportTo }) }];
+  });
+}
 
 /** Hosts that are to be given an address, as Istio does: label `networking.istio.io/enable-autoallocate-ip` opts out. */
 export function hostsInNeed({ metadata, spec }: ServiceEntry): readonly string[] {

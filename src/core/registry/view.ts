@@ -18,6 +18,7 @@ import { holdings } from "../ipam/claims.ts";
 import { compilePolicies } from "../policy/compile.ts";
 import { vtepMac } from "../topology/hardware-address.ts";
 import { underlayOf } from "../topology/underlay.ts";
+import { externalHosts } from "./external-hosts.ts";
 import { zoneLabel } from "./localities.ts";
 import { serviceView } from "./service-view.ts";
 import { networkSettings } from "./settings.ts";
@@ -44,6 +45,7 @@ export function viewFor(world: World, node: NodeName): NodeView {
     nodes: shared.nodes,
     workloads: [...workloads, dns].sort(byName),
     services: shared.services,
+    ...(shared.externalHosts === undefined ? {} : { externalHosts: shared.externalHosts }),
     policies: shared.policies,
   };
 }
@@ -58,11 +60,13 @@ function sharedPart(world: World): SharedPart {
   let shared = remembered.get(world);
   if (shared === undefined) {
     const { identities, policies } = compilePolicies(world);
+    const hosts = externalHosts(world);
     shared = {
       settings: networkSettings(world),
       nodes: nodePeers(world),
       workloads: workloadsOf(world, identities),
       services: objectsOf<Service>(world, "Service").map((service) => serviceView(world, service)),
+      ...(hosts.length === 0 ? {} : { externalHosts: hosts }),
       policies,
       identities,
     };

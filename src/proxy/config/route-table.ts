@@ -96,7 +96,9 @@ function compileRoute(
   };
 }
 
-function heaviestOf({ action }: Route, clusters: FindCluster): ClusterRuntime | undefined {
+function heaviestOf({ name, action }: Route, clusters: FindCluster): ClusterRuntime | undefined {
+  // Istio: the route that answers for what nobody declared is counted as the black hole that connections end in.
+  if (name === "block_all") return clusters("BlackHoleCluster");
   if (action.kind !== "forward") return undefined;
   const [most] = action.clusters.toSorted((a, b) => b.weight - a.weight);
   return most === undefined ? undefined : clusters(most.cluster);

@@ -13,6 +13,7 @@ import type { Environment } from "../environment.ts";
 import type { Peer } from "../peer.ts";
 import { splitPrincipal } from "../peer-introduction.ts";
 import type { Exchange } from "../stack/exchange.ts";
+import type { ResponseFlag } from "../stack/outcome.ts";
 import type { ClusterRuntime } from "../upstream/cluster.ts";
 import type { Host } from "../upstream/host.ts";
 import { type EdgeEnds, Edges, type EdgeTally } from "./edges.ts";
@@ -112,6 +113,17 @@ export class Recorder {
       direction === "outbound" ? this.#outbound(cluster, host) : this.#inbound(cluster, peer);
     bound.tcp ??= this.#bindTcp(bound);
     return bound.tcp;
+  }
+
+  /** A connection that reached nobody, for the reason of the flag: to Istio it was opened and closed all the same. */
+  tcpLost(direction: Direction, cluster: ClusterRuntime, peer: Peer, flag: ResponseFlag): void {
+    const bound =
+      direction === "outbound" ? this.#outbound(cluster, undefined) : this.#inbound(cluster, peer);
+    const { opened, closed } = this.#bindTcp(bound, flag);
+    opened.add(1);
+    closed.add(1);
+    bound.tcp ??= this.#bindTcp(bound);
+    bound.tcp.edge?.noConnection(flag);
   }
 
   #edge(bound: Bound, isGrpc: boolean): EdgeTally | undefined {
@@ -250,8 +262,8 @@ export class Recorder {
     };
   }
 
-  #bindTcp({ labels: base, ends }: Bound): TcpSeries {
-    const labels = { ...base, request_protocol: "tcp", response_flags: "-" };
+  #bindTcp({ labels: base, ends }: Bound, flag: ResponseFlag = "-"): TcpSeries {
+    const labels = { ...base, request_protocol: "tcp", response_flags: flag };
     return {
       sent: this.#metrics.tcpSentBytesTotal.with(labels),
       received: this.#metrics.tcpReceivedBytesTotal.with(labels),

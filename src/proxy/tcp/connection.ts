@@ -123,7 +123,7 @@ export class TcpConnection implements Reader, LiveConnection {
 
   #reachNobody(cluster: ClusterRuntime, flag: ResponseFlag, reason: string): void {
     const { runtime, peer, direction } = this.#options;
-    runtime.recorder.tcp(direction, cluster, undefined, peer).edge?.noConnection(flag);
+    runtime.recorder.tcpLost(direction, cluster, peer, flag);
     this.#refuse(reason);
   }
 

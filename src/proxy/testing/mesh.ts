@@ -18,6 +18,7 @@ import type {
   VirtualHost,
   WorkloadLabels,
 } from "../../model/proxy-config.ts";
+import type { NameServerAddress } from "../../rpc/dns-query.ts";
 import type { ProxyLimits } from "../environment.ts";
 import type { Destination } from "../listen/runtime.ts";
 import { createSidecar } from "../main.ts";
@@ -63,10 +64,12 @@ export interface TestSidecarOptions {
   readonly accessLog?: (line: string) => void;
   readonly log?: Log;
   readonly random?: () => number;
+  /** Asked for names of endpoints. */
+  readonly nameServer?: NameServerAddress;
 }
 
 export function testSidecar(options: TestSidecarOptions): Sidecar {
-  const { limits, accessLog } = options;
+  const { limits, accessLog, nameServer } = options;
   return createSidecar(
     {
       originalDestination: options.destination,
@@ -75,6 +78,7 @@ export function testSidecar(options: TestSidecarOptions): Sidecar {
       random: options.random ?? Math.random,
       limits: { drainMs: 100, ...limits },
       ...(accessLog === undefined ? {} : { accessLog }),
+      ...(nameServer === undefined ? {} : { nameServer }),
     },
     {
       proxy: node(options.workload ?? labels("shop", "web"), options.address),

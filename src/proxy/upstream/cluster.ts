@@ -2,7 +2,7 @@
  * A cluster at work: its hosts, the picker over them, and its limits. It lives on through configuration changes that keep
  * its name, and so do connections and what is known of hosts.
  *
- * An update swaps the picker in one step. Hosts that stay are the same objects; those that left drain. Where TLS settings
+ * An update swaps the picker in one step, and so does a name of an endpoint that comes to lead elsewhere. Hosts that stay are the same objects; those that left drain. Where TLS settings
  * change in a way that an old connection would not satisfy, the pooled connections of the old generation are closed and
  * busy ones are not reused; new certificates alone change nothing for connections that exist.
  */
@@ -17,6 +17,7 @@ import { createPicker, type Picker } from "./balancer/picker.ts";
 import { HealthChecker } from "./health-check.ts";
 import { unchecked } from "./health-state.ts";
 import { Host } from "./host.ts";
+import { NamedMembers } from "./names/members.ts";
 import { OutlierDetector } from "./outlier.ts";
 import { warmth } from "./slow-start.ts";
 
@@ -93,6 +94,7 @@ export class ClusterRuntime {
   #repickAt = 0;
   #review: NodeJS.Timeout | undefined;
   #checker: HealthChecker | undefined;
+  #named: NamedMembers | undefined;
   #overprovisioningPercent = defaultOverprovisioning;
 
   constructor(config: Cluster, environment: Environment, introduction: string) {
@@ -133,7 +135,8 @@ export class ClusterRuntime {
     this.security = security;
     // Plain text where TLS was asked for would be worse than no answer.
     this.#isCutOff = config.originate !== undefined && security.outside === undefined;
-    if (config.discovery.kind === "eds") this.#replaceHosts(this.#isCutOff ? [] : endpoints);
+    this.#followNames();
+    this.#replaceHosts(this.#membersOf(endpoints));
     this.#checkHealth(before);
     if (this.outliers === undefined || !sameOutliers(before, config)) {
       this.outliers =
@@ -154,7 +157,34 @@ export class ClusterRuntime {
     this.#repick();
   }
 
-  #replaceHosts(endpoints: readonly Endpoint[]): void {
+  /** Undefined: hosts come and go with requests. */
+  #membersOf(given: readonly Endpoint[]): readonly Endpoint[] | undefined {
+    const { discovery } = this.config;
+    if (discovery.kind === "original-destination") return undefined;
+    if (this.#isCutOff || discovery.kind === "none") return [];
+    return discovery.kind === "dns" ? this.#named?.endpoints(discovery) : given;
+  }
+
+  #followNames(): void {
+    const { discovery } = this.config;
+    if (discovery.kind === "dns") {
+      this.#named ??= new NamedMembers(this.environment.names, () => this.#onNames());
+      this.#named.follow(discovery);
+    } else {
+      this.#named?.stop();
+      this.#named = undefined;
+    }
+  }
+
+  /** Some name leads elsewhere. */
+  #onNames(): void {
+    this.#replaceHosts(this.#membersOf([]));
+    this.#checker?.watch(this.hosts);
+    this.#repick();
+  }
+
+  #replaceHosts(endpoints: readonly Endpoint[] | undefined): void {
+    if (endpoints === undefined) return;
     const next = new Map<string, Host>();
     for (const endpoint of endpoints) {
       const key = keyOf(endpoint);
@@ -250,6 +280,7 @@ export class ClusterRuntime {
       case "original-destination":
         return this.#originalHost(address, port);
       case "eds":
+      case "dns":
         break;
     }
     if (this.#repickAt !== 0 && this.environment.now() >= this.#repickAt) this.#repick();
@@ -352,6 +383,7 @@ export class ClusterRuntime {
     this.isRemoved = true;
     clearInterval(this.#review);
     this.#checker?.stop();
+    this.#named?.stop();
     for (const host of this.#hosts.values()) host.drain();
   }
 

@@ -5,6 +5,7 @@ import type { Controller } from "./controller.ts";
 import { deployments } from "./deployments.ts";
 import { endpointSlices } from "./endpoint-slices.ts";
 import { garbage } from "./garbage.ts";
+import { hostAddresses } from "./host-addresses.ts";
 import { loadBalancers } from "./load-balancers.ts";
 import { namespaces } from "./namespaces.ts";
 import { scheduler } from "./scheduler.ts";
@@ -14,6 +15,7 @@ export const controllers: readonly Controller[] = [
   scheduler,
   endpointSlices,
   loadBalancers,
+  hostAddresses,
   garbage,
   namespaces,
   addressBlocks,

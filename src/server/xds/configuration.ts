@@ -30,6 +30,7 @@ const nodeKinds: readonly string[] = [
   "Service",
   "EndpointSlice",
   "NetworkPolicy",
+  "ServiceEntry",
 ];
 
 /** Kinds that compileProxy reads. */
@@ -44,6 +45,9 @@ const meshKinds: readonly string[] = [
   "DestinationRule",
   "PeerAuthentication",
   "AuthorizationPolicy",
+  "ServiceEntry",
+  "WorkloadEntry",
+  "Network",
 ];
 
 export interface Configuration {
@@ -137,6 +141,9 @@ function sharedView(view: NodeView, values: SharedValues): NodeView {
     nodes: values.shareAll("node", view.nodes, ({ name }) => name),
     workloads: values.shareAll("workload", view.workloads, named),
     services: values.shareAll("service", view.services, named),
+    ...(view.externalHosts === undefined
+      ? {}
+      : { externalHosts: values.shareAll("external host", view.externalHosts, named) }),
     policies: values.shareAll("policy", view.policies, ({ identity }) => `${identity}`),
   };
 }

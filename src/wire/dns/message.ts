@@ -71,6 +71,38 @@ export function standardQuery(
   };
 }
 
+/** What a sender says of itself beside its message (RFC 6891): how much it takes over UDP, and options. */
+export function optRecord(maxUdpBytes: number, options: Uint8Array = new Uint8Array()): DnsRecord {
+  return {
+    kind: "other",
+    type: recordTypes.OPT,
+    name: "",
+    class: maxUdpBytes,
+    ttl: 0,
+    bytes: options,
+  };
+}
+
+/**
+ * An option of Heddle's own, from the range for local use: the asker is a proxy that wants to know where a name really
+ * leads, not the address that stands for it in the mesh. It has no data.
+ */
+export const realAddressOption: Uint8Array = Uint8Array.of(0xfd, 0xe9, 0, 0);
+
+/** Whether the query has that option, among whatever others. */
+export function asksForRealAddress({ additionals }: DnsMessage): boolean {
+  const [wantedHigh, wantedLow] = realAddressOption;
+  return additionals.some((record) => {
+    if (record.kind !== "other" || record.type !== recordTypes.OPT) return false;
+    const { bytes } = record;
+    for (let at = 0; at + 4 <= bytes.length; ) {
+      if (bytes[at] === wantedHigh && bytes[at + 1] === wantedLow) return true;
+      at += 4 + ((bytes[at + 2] ?? 0) << 8) + (bytes[at + 3] ?? 0);
+    }
+    return false;
+  });
+}
+
 export interface DnsQuestion {
   /** Presentation text without a final dot. */
   readonly name: string;

@@ -7,6 +7,7 @@
 
 import { MeshError } from "../../base/error.ts";
 import type {
+  ExternalHostView,
   IdentityPolicy,
   NodePeer,
   NodeView,
@@ -31,6 +32,9 @@ export function encodeNodeView(view: NodeView): XdsResources {
       encode(typeUrls.nodeWorkload, qualified(workload), workload),
     ),
     ...view.services.map((service) => encode(typeUrls.nodeService, qualified(service), service)),
+    ...(view.externalHosts ?? []).map((entry) =>
+      encode(typeUrls.nodeExternalHost, qualified(entry), entry),
+    ),
     ...view.policies.map((policy) => encode(typeUrls.nodePolicy, `${policy.identity}`, policy)),
   ]);
 }
@@ -44,6 +48,7 @@ export function nodeViewDecoder(): (resources: XdsResources) => NodeView {
     nodes: new SortedValues(decode<NodePeer>),
     workloads: new SortedValues(decode<WorkloadView>),
     services: new SortedValues(decode<ServiceView>),
+    externalHosts: new SortedValues(decode<ExternalHostView>),
     policies: new SortedValues(decode<IdentityPolicy>, (a, b) => Number(a) - Number(b)),
   };
   let settings: EncodedResource | undefined;
@@ -59,11 +64,13 @@ export function nodeViewDecoder(): (resources: XdsResources) => NodeView {
       head = decode<Pick<NodeView, "node" | "settings">>(found);
       settings = found;
     }
+    const externalHosts = lists.externalHosts.of(resources.get(typeUrls.nodeExternalHost));
     return {
       ...head,
       nodes: lists.nodes.of(resources.get(typeUrls.nodePeer)),
       workloads: lists.workloads.of(resources.get(typeUrls.nodeWorkload)),
       services: lists.services.of(resources.get(typeUrls.nodeService)),
+      ...(externalHosts.length === 0 ? {} : { externalHosts }),
       policies: lists.policies.of(resources.get(typeUrls.nodePolicy)),
     };
   };

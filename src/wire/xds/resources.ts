@@ -30,6 +30,7 @@ export const typeUrls = {
   nodePeer: "type.googleapis.com/heddle.node.v1.Node",
   nodeWorkload: "type.googleapis.com/heddle.node.v1.Workload",
   nodeService: "type.googleapis.com/heddle.node.v1.Service",
+  nodeExternalHost: "type.googleapis.com/heddle.node.v1.ExternalHost",
   nodePolicy: "type.googleapis.com/heddle.node.v1.Policy",
 } as const;
 
@@ -48,6 +49,7 @@ export const nodeTypes: readonly string[] = [
   typeUrls.nodePeer,
   typeUrls.nodeWorkload,
   typeUrls.nodeService,
+  typeUrls.nodeExternalHost,
   typeUrls.nodePolicy,
 ];
 

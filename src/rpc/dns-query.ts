@@ -1,0 +1,99 @@
+/**
+ * One question to one name server: over UDP, and over TCP where the answer was cut.
+ *
+ * Each goes from a socket of its own, so that answers cannot be guessed by port.
+ *
+ * Not here: which servers to ask, and remembering answers (the agent's upstream, the proxy's names).
+ */
+
+import { createSocket } from "node:dgram";
+import { connect } from "node:net";
+import { decodeMessage } from "../wire/dns/decode.ts";
+import { encodeMessage } from "../wire/dns/encode.ts";
+import {
+  type DnsMessage,
+  type DnsQuestion,
+  type DnsRecord,
+  optRecord,
+  standardQuery,
+} from "../wire/dns/message.ts";
+import { readFrames, writeFrame } from "./dns-frames.ts";
+
+export interface NameServerAddress {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** Largest answer over UDP that is asked for; RFC 9715 advises this one. */
+const maxUdpBytes = 1_232;
+
+/** The answer, whatever its code; throws when none has come in `withinMs`. `options`: of the query's OPT record. */
+export async function queryServer(
+  server: NameServerAddress,
+  question: DnsQuestion,
+  withinMs: number,
+  options?: Uint8Array,
+): Promise<DnsMessage> {
+  const query = makeQuery(question, optRecord(maxUdpBytes, options));
+  const answer = await overUdp(query, server, withinMs);
+  return answer.truncated ? await overTcp(query, server, withinMs) : answer;
+}
+
+function makeQuery(question: DnsQuestion, opt: DnsRecord): DnsMessage {
+  const id = crypto.getRandomValues(new Uint16Array(1))[0] ?? 0;
+  return standardQuery(id, question, [opt]);
+}
+
+function overUdp(
+  query: DnsMessage,
+  { address, port }: NameServerAddress,
+  withinMs: number,
+): Promise<DnsMessage> {
+  const socket = createSocket(address.includes(":") ? "udp6" : "udp4");
+  return new Promise<DnsMessage>((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error("no answer in time")), withinMs);
+    socket.once("close", () => clearTimeout(timer));
+    socket.on("error", reject);
+    socket.on("message", (bytes) => {
+      const answer = matching(bytes, query);
+      if (answer === undefined) return; // not ours: somebody guesses, or an answer to an earlier try
+      resolve(answer);
+    });
+    // A connected socket takes packets from the server only.
+    socket.connect(port, address, () => socket.send(encodeMessage(query)));
+  }).finally(() => socket.close());
+}
+
+function overTcp(
+  query: DnsMessage,
+  { address, port }: NameServerAddress,
+  withinMs: number,
+): Promise<DnsMessage> {
+  const socket = connect(port, address);
+  return new Promise<DnsMessage>((resolve, reject) => {
+    socket.setTimeout(withinMs, () => reject(new Error("no answer in time")));
+    socket.on("error", reject);
+    socket.once("close", () => reject(new Error("connection closed")));
+    readFrames(socket, (bytes) => {
+      const answer = matching(bytes, query);
+      if (answer !== undefined) resolve(answer);
+    });
+    writeFrame(socket, encodeMessage(query));
+  }).finally(() => socket.destroy());
+}
+
+function matching(bytes: Uint8Array, query: DnsMessage): DnsMessage | undefined {
+  try {
+    const answer = decodeMessage(bytes);
+    const [asked] = query.questions;
+    const [echoed] = answer.questions;
+    const same =
+      answer.isResponse &&
+      answer.id === query.id &&
+      echoed?.type === asked?.type &&
+      echoed?.name.toLowerCase() === asked?.name.toLowerCase();
+    return same ? answer : undefined;
+  } catch {
+    return undefined;
+  }
+}
