@@ -22,7 +22,7 @@ describe("a kind", () => {
   test("that there is none of is refused with those that there are", () => {
     assert.throws(() => kindCalled("podz"), {
       code: "cli.kind.unknown",
-      message: /^unknown kind "podz": want one of addressblocks, .*virtualservices$/,
+      message: /^unknown kind "podz": want one of addressblocks, .*virtualservices\b.*$/,
     });
   });
 });
