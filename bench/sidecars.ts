@@ -6,6 +6,7 @@
 
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { sidecarNodeOptions } from "../src/agent/sidecars/node-options.ts";
 import type { Cluster, VirtualHost } from "../src/model/proxy-config.ts";
 import type { ProxySnapshot } from "../src/proxy/config/source.ts";
 import {
@@ -83,7 +84,7 @@ export async function startSidecar(
   const path = join(folder, `${name.replaceAll(" ", "-")}.json`);
   writeFileSync(path, JSON.stringify(file), { mode: 0o600 });
   const script = join(import.meta.dirname, "sidecar-process.ts");
-  const command = [process.execPath, ...nodeOptions, script, path];
+  const command = [process.execPath, ...sidecarNodeOptions, ...nodeOptions, script, path];
   const started = await processes.start(name, core, command, true);
   return { port: Number(started.firstLine), process: started };
 }

@@ -30,6 +30,7 @@ import { runAgent } from "./main.ts";
 import type { SendReport } from "./observe/reporter.ts";
 import type { AgentOptions } from "./options.ts";
 import { usualRoots } from "./runtimes/containers.ts";
+import { sidecarNodeOptions } from "./sidecars/node-options.ts";
 import { serverUpstream } from "./sidecars/server-upstream.ts";
 
 /** As given on the command line. */
@@ -142,12 +143,6 @@ function agentOptions(flags: AgentFlags, { heddle, release }: AgentProcess): Age
     },
   };
 }
-
-/**
- * A sidecar's garbage dies young, so that a small young generation costs it nothing; left alone it grows to 48 MB under
- * load (bench/README.md, sidecar-memory).
- */
-const sidecarNodeOptions = ["--max-semi-space-size=2"];
 
 function sidecarCommand([node = "", ...entry]: readonly string[]): readonly string[] {
   return [node, ...sidecarNodeOptions, ...entry, "proxy", "--assignment-fd", "3"];

@@ -11,6 +11,7 @@ import { createServer, type RequestListener, request } from "node:http";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Duplex } from "node:stream";
+import { sidecarNodeOptions } from "../../src/agent/sidecars/node-options.ts";
 import { compilePodCapture } from "../../src/core/dataplane/pod-capture.ts";
 import { inNetns } from "../../src/kernel/netns.ts";
 import { ports, proxyUid } from "../../src/model/names.ts";
@@ -123,9 +124,13 @@ export async function startSidecar(
   chmodSync(folder, 0o711); // the sidecar reads it again as another user
   writeFileSync(file, JSON.stringify({ version: "7", config: config(), secrets: [] }));
   const script = join(import.meta.dirname, "proxy-process.ts");
-  const child = spawn(process.execPath, [script, file, JSON.stringify(limits)], {
-    stdio: ["ignore", "inherit", "pipe", "pipe"],
-  });
+  const child = spawn(
+    process.execPath,
+    [...sidecarNodeOptions, script, file, JSON.stringify(limits)],
+    {
+      stdio: ["ignore", "inherit", "pipe", "pipe"],
+    },
+  );
   scratch.defer(() => void child.kill("SIGKILL"));
   const channel = child.stdio[3] as Duplex;
   channel.write(

@@ -14,6 +14,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Duplex } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
+import { sidecarNodeOptions } from "../../src/agent/sidecars/node-options.ts";
 import { compilePodCapture } from "../../src/core/dataplane/pod-capture.ts";
 import { inNetns } from "../../src/kernel/netns.ts";
 import { proxyUid } from "../../src/model/names.ts";
@@ -118,9 +119,13 @@ class TestedSidecar {
 
   async start(predecessor?: number): Promise<void> {
     const script = join(import.meta.dirname, "../netns/proxy-process.ts");
-    const child = spawn(process.execPath, [script, join(this.#folder, "snapshot.json")], {
-      stdio: ["ignore", "inherit", "inherit", "pipe"],
-    });
+    const child = spawn(
+      process.execPath,
+      [...sidecarNodeOptions, script, join(this.#folder, "snapshot.json")],
+      {
+        stdio: ["ignore", "inherit", "inherit", "pipe"],
+      },
+    );
     this.#scratch.defer(() => void child.kill("SIGKILL"));
     const channel = child.stdio[3] as Duplex;
     const bootstrap = {
