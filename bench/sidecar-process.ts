@@ -9,6 +9,7 @@
 
 import { readFileSync } from "node:fs";
 import { createLog } from "../src/base/log.ts";
+import { isHungUp } from "../src/kernel/tcp-state.ts";
 import type { ProxyNode } from "../src/model/proxy-config.ts";
 import type { ProxySnapshot } from "../src/proxy/config/source.ts";
 import type { Destination } from "../src/proxy/listen/runtime.ts";
@@ -25,6 +26,7 @@ const file = JSON.parse(readFileSync(process.argv[2] ?? "", "utf8")) as SidecarF
 const sidecar = createSidecar(
   {
     originalDestination: () => file.destination,
+    isHungUp,
     log: createLog((line) => void process.stderr.write(`${line}\n`), Date.now),
     clock: { now: Date.now, sleep: () => Promise.resolve() },
     random: Math.random,

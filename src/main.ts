@@ -48,6 +48,7 @@ async function runProxyProcess(words: readonly string[]): Promise<void> {
     { dropPrivileges },
     { descriptorsOf },
     { originalDestination },
+    { isHungUp },
     { writeSysctl },
     { programPagesDropper },
     { systemClock },
@@ -59,6 +60,7 @@ async function runProxyProcess(words: readonly string[]): Promise<void> {
     import("./kernel/privileges.ts"),
     import("./kernel/descriptors.ts"),
     import("./kernel/original-destination.ts"),
+    import("./kernel/tcp-state.ts"),
     import("./kernel/sysctl.ts"),
     import("./kernel/program-pages.ts"),
     import("./cli/system-clock.ts"),
@@ -76,6 +78,7 @@ async function runProxyProcess(words: readonly string[]): Promise<void> {
     descriptorsOf,
     openLowPorts: () => writeSysctl({ key: "net.ipv4.ip_unprivileged_port_start", value: "0" }),
     originalDestination,
+    isHungUp,
     giveBack: programPagesDropper(),
     source: ({ proxy, xdsSocket }) =>
       createXdsSource({ ...shared, node: proxy, socket: xdsSocket }),

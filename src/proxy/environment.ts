@@ -28,6 +28,8 @@ export interface Environment {
   readonly overload: Overload;
   /** What clusters' endpoints that are names lead to. */
   readonly names: Names;
+  /** Whether the peer has closed the connection behind this descriptor, also where that was not read yet. */
+  readonly isHungUp: (descriptor: number) => boolean;
   readonly node: ProxyNode;
   readonly trustDomain: string;
   readonly limits: ProxyLimits;

@@ -48,6 +48,7 @@ export interface ProxyDependencies {
   /** Makes a descriptor of the process with this number one of ours. */
   readonly descriptorsOf: (pid: number) => (descriptor: number) => number;
   readonly originalDestination: OriginalDestination;
+  readonly isHungUp: Environment["isHungUp"];
   /** Gives back memory that only starting needed. */
   readonly giveBack: () => void;
   readonly log: Log;
@@ -233,7 +234,14 @@ function isGateway({ id }: ProxyBootstrap["proxy"]): boolean {
 export function createSidecar(
   deps: Pick<
     ProxyDependencies,
-    "originalDestination" | "log" | "clock" | "random" | "limits" | "accessLog" | "nameServer"
+    | "originalDestination"
+    | "isHungUp"
+    | "log"
+    | "clock"
+    | "random"
+    | "limits"
+    | "accessLog"
+    | "nameServer"
   >,
   bootstrap: Pick<ProxyBootstrap, "proxy" | "trustDomain">,
 ): Sidecar {
@@ -256,6 +264,7 @@ export function createSidecar(
     buckets: new TokenBuckets(now),
     overload: new Overload(limits, wheel, now),
     names: new Names({ lookUp: lookUpAt(server, family), random: deps.random, log }),
+    isHungUp: deps.isHungUp,
     node: bootstrap.proxy,
     trustDomain: bootstrap.trustDomain,
     limits,

@@ -13,6 +13,7 @@ import { enterNetns } from "../../src/kernel/netns.ts";
 import { originalDestination } from "../../src/kernel/original-destination.ts";
 import { dropPrivileges } from "../../src/kernel/privileges.ts";
 import { programPagesDropper } from "../../src/kernel/program-pages.ts";
+import { isHungUp } from "../../src/kernel/tcp-state.ts";
 import type { ProxySnapshot } from "../../src/proxy/config/source.ts";
 import type { ProxyLimits } from "../../src/proxy/environment.ts";
 import { runProxy } from "../../src/proxy/main.ts";
@@ -26,6 +27,7 @@ await runProxy({
   openLowPorts: () => {},
   descriptorsOf,
   originalDestination,
+  isHungUp,
   giveBack: programPagesDropper(),
   log: createLog((line) => void process.stderr.write(`${line}\n`), Date.now, "warn"),
   clock: { now: Date.now, sleep: (ms, signal) => sleep(ms, undefined, signal && { signal }) },

@@ -13,7 +13,7 @@ import type { Exchange } from "../stack/exchange.ts";
 import type { UpstreamLeg } from "../stack/legs.ts";
 import type { Failure } from "../stack/outcome.ts";
 import type { Host } from "../upstream/host.ts";
-import { responseParser } from "./heads.ts";
+import { findField, responseParser } from "./heads.ts";
 import { PartialHead } from "./partial-head.ts";
 import { joinedBodyBytes, type Reader, type Transport } from "./transport.ts";
 
@@ -148,7 +148,15 @@ export class HttpUpstream implements Reader, UpstreamLeg {
       return;
     }
     if (this.state === "busy") this.#fail("reset");
-    else this.#close();
+    else {
+      if (this.state === "idle") this.#noteClose();
+      this.#close();
+    }
+  }
+
+  #noteClose(): void {
+    const now = this.host.cluster.environment.now();
+    this.host.idleLife.noteClose(now - this.idleSince, now);
   }
 
   onDrain(): void {
@@ -240,11 +248,17 @@ export class HttpUpstream implements Reader, UpstreamLeg {
     // A small body becomes text with its head, of which it is the rest: the answer leaves as one string, mostly this very one.
     const isJoined = exchange.downstream.joinsBodies && bodyEnd - headEnd <= joinedBodyBytes;
     const text = bytes.toString("latin1", base, isJoined ? bodyEnd : headEnd);
+    if (this.served === 1) this.#readKeepAlive(head, text);
     if (!exchange.onResponse(head, text, bytes, headEnd, bodyEnd, isDone)) {
       this.#giveUp(isDone);
       return length;
     }
     return bodyEnd;
+  }
+
+  #readKeepAlive(head: HeadParser, text: string): void {
+    const value = findField(head, text, "keep-alive");
+    if (value !== undefined) this.host.idleLife.announce(value);
   }
 
   #complete(): void {

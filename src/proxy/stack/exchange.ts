@@ -471,7 +471,13 @@ export class Exchange implements Subject {
       return;
     }
     const mayBeRace = upstream?.isReused === true && !this.#hasLostRace;
-    if (failure === "reset" && mayBeRace && this.#isSafe() && this.attempt !== undefined) {
+    if (
+      failure === "reset" &&
+      mayBeRace &&
+      this.mayRunTwice &&
+      this.canReplay &&
+      this.attempt !== undefined
+    ) {
       // RFC 9112 §9.3.1: the peer closed an idle connection just as we took it; nothing of this request was read. Once
       // only: a request that breaks every connection it is given would go round for ever, outside every budget.
       this.#hasLostRace = true;
@@ -502,16 +508,17 @@ export class Exchange implements Subject {
     this.#endAttempt();
   }
 
-  #isSafe(): boolean {
+  /** Its method is idempotent (RFC 9110 §9.2.2). */
+  get mayRunTwice(): boolean {
     const { method } = this;
-    const isIdempotent =
+    return (
       method === "GET" ||
       method === "HEAD" ||
       method === "OPTIONS" ||
       method === "TRACE" ||
       method === "PUT" ||
-      method === "DELETE";
-    return isIdempotent && this.canReplay;
+      method === "DELETE"
+    );
   }
 
   // ---- endings ---------------------------------------------------------------------------------

@@ -66,6 +66,7 @@ export interface TestSidecarOptions {
   readonly random?: () => number;
   /** Asked for names of endpoints. */
   readonly nameServer?: NameServerAddress;
+  readonly isHungUp?: (descriptor: number) => boolean;
 }
 
 export function testSidecar(options: TestSidecarOptions): Sidecar {
@@ -73,6 +74,7 @@ export function testSidecar(options: TestSidecarOptions): Sidecar {
   return createSidecar(
     {
       originalDestination: options.destination,
+      isHungUp: options.isHungUp ?? (() => false),
       log: options.log ?? silentLog,
       clock: { now: Date.now, sleep: () => Promise.resolve() },
       random: options.random ?? Math.random,

@@ -8,6 +8,7 @@
 
 import type { Endpoint, Locality } from "../../model/proxy-config.ts";
 import { Http2Upstream } from "../codec/http2/upstream.ts";
+import { descriptorOf } from "../codec/sockets.ts";
 import type { Reader, Transport } from "../codec/transport.ts";
 import { HttpUpstream } from "../codec/upstream.ts";
 import type { Peer } from "../peer.ts";
@@ -17,6 +18,7 @@ import type { ClusterRuntime } from "./cluster.ts";
 import { Connector } from "./connector.ts";
 import { type HealthState, unchecked } from "./health-state.ts";
 import { HostRecord } from "./host-record.ts";
+import { IdleLife } from "./idle-life.ts";
 import { type HostHealth, healthy } from "./outlier.ts";
 import { PendingRequests } from "./pending.ts";
 
@@ -34,6 +36,8 @@ export class Host {
   /** Metric series already bound for this host, by the one who binds them. */
   series: unknown = undefined;
   readonly health: HostHealth = healthy();
+  /** How long it keeps connections that nobody uses. */
+  readonly idleLife: IdleLife = new IdleLife();
   readonly record: HostRecord = new HostRecord();
   /** What health checks say of it. */
   checked: HealthState = unchecked;
@@ -126,7 +130,7 @@ export class Host {
       this.#serveShared(exchange);
       return;
     }
-    const pooled = fresh ? undefined : this.#takeIdle();
+    const pooled = fresh ? undefined : this.#takeIdle(exchange);
     if (pooled !== undefined) {
       pooled.start(exchange);
       return;
@@ -139,7 +143,7 @@ export class Host {
 
   /** There may be no more connections: where a fresh one was wanted an idle one does, else the next that is free. */
   #serveLater(exchange: Exchange): void {
-    const pooled = this.#takeIdle();
+    const pooled = this.#takeIdle(exchange);
     if (pooled !== undefined) pooled.start(exchange);
     else {
       this.#pending.add(exchange);
@@ -159,11 +163,25 @@ export class Host {
     return shared !== undefined;
   }
 
-  #takeIdle(): HttpUpstream | undefined {
+  #takeIdle(exchange: Exchange): HttpUpstream | undefined {
     for (;;) {
       const connection = this.#idle.pop();
-      if (connection === undefined || !connection.transport.isDestroyed) return connection;
+      if (connection === undefined || this.#isFit(connection, exchange)) return connection;
+      connection.close();
     }
+  }
+
+  /** Whether the endpoint takes another request on it, as far as can be known. */
+  #isFit({ transport, idleSince }: HttpUpstream, exchange: Exchange): boolean {
+    if (transport.isDestroyed) return false;
+    const { environment } = this.cluster;
+    const { usableMs } = this.idleLife;
+    if (usableMs !== Infinity && environment.now() - idleSince > usableMs) return false;
+    // What may run twice is sent again should the connection break; for the others its end must not be overlooked, though
+    // it was not read yet.
+    if (exchange.mayRunTwice) return true;
+    const descriptor = descriptorOf(transport.socket);
+    return descriptor !== undefined && !environment.isHungUp(descriptor);
   }
 
   #connectHttp(exchange: Exchange): void {
@@ -377,8 +395,9 @@ export class Host {
     for (const connection of [...this.#shared]) connection.drain();
   }
 
-  /** Closes what has been idle since before `since`; the oldest are at the front. */
-  sweep(since: number): void {
+  /** Closes what has been idle since before `since`, or for longer than the endpoint is trusted; the oldest are in front. */
+  sweep(before: number): void {
+    const since = Math.max(before, this.cluster.environment.now() - this.idleLife.usableMs);
     for (const connection of [...this.#shared]) {
       const isIdle = connection.state === "ready" && connection.connection.openStreams === 0;
       if (isIdle && connection.idleSince <= since) connection.drain();
