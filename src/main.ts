@@ -179,6 +179,7 @@ function addProcessCommands(program: Command): void {
     .requiredOption("--state-dir <folder>", "what must survive the agent")
     .option("--upstream <addresses>", "name servers for names outside the cluster: A,B …")
     .option("--spares <number>", "sidecars kept ready for the next pod")
+    .option("--no-fast-path", "have packets of established connections pass netfilter, too")
     .option("--podman-root <folder>", "Podman's storage, where containers' labels are read")
     .option("--containerd-root <folder>", "containerd's state, where containers' labels are read")
     .action(async (flags: AgentFlags) => {

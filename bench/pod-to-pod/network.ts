@@ -55,7 +55,7 @@ export function joinInAllWays(network: TestNetwork): Ways {
   ] as const) {
     const services = manyServices(otherServices);
     const view = { ...viewFor(world, name), services };
-    const features = { vxlan: true, nftables: true };
+    const features = { vxlan: true, nftables: true, fastPath: true };
     node.realise(compileNode(view, node.attachments, features).value);
   }
   const [client, server] = [one.pod("bench/client"), two.pod("bench/server")];

@@ -46,6 +46,8 @@ export interface AgentFlags {
   readonly spares?: string;
   readonly podmanRoot?: string;
   readonly containerdRoot?: string;
+  /** False: all packets take the plain path through routing and netfilter. */
+  readonly fastPath?: boolean;
 }
 
 export interface AgentProcess {
@@ -71,7 +73,7 @@ export async function runAgentCommand(
   const bootstrap = readBootstrap(flags.bootstrap, flags.node);
   const { clock, random } = process;
   const log = process.log.with({ node: flags.node });
-  const driver = openKernelDriver();
+  const driver = openKernelDriver({ fastPath: flags.fastPath ?? true });
   const dropLog = openDropLogOrNone(log);
   const transport = httpTransport({
     kind: "https",

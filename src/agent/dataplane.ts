@@ -12,6 +12,9 @@
  * released (cni-server/dead-pods.ts), and nothing else waits for it. Nor does anything wait for a link that cannot be made
  * because of what is in its pod: a pod with the right to do so can put anything in its interface's place.
  *
+ * A new pod gets the fast path with the first look after its ADD: until then plugins that are chained behind us may put
+ * queues and filters on its link, which the fast path would pass by.
+ *
  * Not here: when (reconcile.ts, cni-server), and what the state is (core/dataplane).
  */
 
@@ -242,6 +245,7 @@ export class Dataplane {
       link !== attaching && (broken.has(link) || this.#isGone(link));
     return planNode(wanted, observed).filter((step) => {
       if (step.kind === "link-add") return !isLeftAlone(step.link.name);
+      if (step.kind === "fast-path-put" && step.fastPath.link === attaching) return false;
       const link = linkUnder(step);
       return link === undefined || there.has(link) || !isLeftAlone(link);
     });
@@ -278,6 +282,8 @@ function linkUnder(step: Step): string | undefined {
       return step.address.link;
     case "route-replace":
       return step.route.link;
+    case "fast-path-put":
+      return step.fastPath.link;
     default:
       return undefined; // neighbours and forwarding entries are the overlay's
   }

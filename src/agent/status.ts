@@ -33,6 +33,8 @@ export interface AgentStatus {
   /** The kernel has what the newest view and the attachments say. */
   readonly inSync: boolean;
   readonly lastPlan?: PlanReport;
+  /** `on`, or why packets of established connections take the plain path as well. */
+  readonly fastPath: string;
   readonly diagnostics: readonly string[];
 }
 
@@ -99,6 +101,7 @@ export function agentStatus(parts: NodeParts, identity: Identity): AgentStatus {
     ...(viewVersion === undefined ? {} : { viewVersion }),
     inSync: parts.dataplane.inSync,
     ...(lastPlan === undefined ? {} : { lastPlan }),
+    fastPath: parts.driver.missing.get("fastPath") ?? "on",
     diagnostics: parts.dataplane.diagnostics.map(
       ({ code, where, message }) => `${code} ${where}: ${message}`,
     ),

@@ -26,6 +26,8 @@ export interface HostLink {
 export interface KernelDriver {
   /** Probed once, then remembered. */
   readonly features: KernelFeatures;
+  /** For each missing feature, what is missing and what would bring it. */
+  readonly missing: ReadonlyMap<keyof KernelFeatures, string>;
   /**
    * Links `hd*`, addresses and routes of ours, VXLAN neighbours and forwarding entries; settings that this driver
    * wrote. Of the ruleset, how far the table is `expected`: absent where there is no table or nothing is expected;

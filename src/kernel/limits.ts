@@ -10,7 +10,12 @@
  */
 
 import type { Rate } from "../model/node-view.ts";
-import { decodeTokenBucket, dumpQueues, replaceTokenBucket } from "../wire/netlink/queue.ts";
+import {
+  decodeQueue,
+  decodeTokenBucket,
+  dumpQueues,
+  replaceTokenBucket,
+} from "../wire/netlink/queue.ts";
 import type { NetlinkSocket } from "./netlink-socket.ts";
 import { doing } from "./refusal.ts";
 
@@ -28,4 +33,14 @@ export function setLimit(
 export function listLimits(socket: NetlinkSocket): ReadonlyMap<number, number> {
   const buckets = doing("queue", "list queues", () => socket.dump(dumpQueues(), decodeTokenBucket));
   return new Map(buckets?.map((each) => [each.linkIndex, each.bitsPerSecond]));
+}
+
+/** Kinds of what each link has for queues and filters, by link index; links without any are not in it. */
+export function listQueueKinds(socket: NetlinkSocket): ReadonlyMap<number, readonly string[]> {
+  const queues = doing("queue", "list queues", () => socket.dump(dumpQueues(), decodeQueue)) ?? [];
+  const kinds = new Map<number, string[]>();
+  for (const { linkIndex, kind } of queues) {
+    if (kind !== "noqueue") kinds.set(linkIndex, [...(kinds.get(linkIndex) ?? []), kind]);
+  }
+  return kinds;
 }

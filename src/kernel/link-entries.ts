@@ -21,7 +21,10 @@ import type { NetlinkSocket } from "./netlink-socket.ts";
 import { findLink } from "./pod-interface.ts";
 import { absent, doing } from "./refusal.ts";
 
-type EntryStep = Exclude<Step, { kind: "nft" | "sysctl" | "link-add" | "link-delete" }>;
+type EntryStep = Exclude<
+  Step,
+  { kind: "nft" | "sysctl" | "link-add" | "link-delete" | "fast-path-put" | "fast-path-delete" }
+>;
 
 export function applyEntry(
   socket: NetlinkSocket,

@@ -11,7 +11,15 @@
  */
 
 import { closeSync } from "node:fs";
-import type { NodeState, Ruleset, Step, Sysctl, VethSpec } from "../model/node-state.ts";
+import { renderError } from "../base/error.ts";
+import type {
+  FastPathSpec,
+  NodeState,
+  Ruleset,
+  Step,
+  Sysctl,
+  VethSpec,
+} from "../model/node-state.ts";
 import { renderNewRuleset, renderRuleset, renderRulesetRemoval } from "../model/ruleset-text.ts";
 import {
   connectedOf,
@@ -20,8 +28,11 @@ import {
   forgetUdpConnectionsTo,
 } from "./connections.ts";
 import type { KernelDriver } from "./driver.ts";
+import { openFastPath } from "./fast-path.ts";
 import { probeFeatures, requireFeature } from "./features.ts";
+import { once } from "./ffi.ts";
 import { listHostLinks } from "./host-links.ts";
+import { listQueueKinds } from "./limits.ts";
 import { applyEntry } from "./link-entries.ts";
 import { LinkRemover } from "./link-removal.ts";
 import { ensureLink } from "./links.ts";
@@ -30,17 +41,28 @@ import { inNetns, inNetnsOf, netnsInode, openNetns, openOwnNetns } from "./netns
 import { NftContext } from "./nftables.ts";
 import { observeOurs } from "./observe.ts";
 import { OwnTable } from "./own-table.ts";
-import { differencesOf, withSocketIn } from "./pod-interface.ts";
+import { differencesOf, findLink, withSocketIn } from "./pod-interface.ts";
 import { missingOf } from "./ruleset-check.ts";
 import { readSysctl, writeSysctl } from "./sysctl.ts";
 
+export interface KernelOptions {
+  /** False has the fast path left alone, or taken away where an earlier driver put it. */
+  readonly fastPath?: boolean;
+}
+
 /** Opens the driver of the thread's present network namespace. Needs root. */
-export function openKernelDriver(): KernelDriver {
+export function openKernelDriver({
+  fastPath: wantsFastPath = true,
+}: KernelOptions = {}): KernelDriver {
   const netns = openOwnNetns();
   const route = new NetlinkSocket(NETLINK_ROUTE);
   const netfilter = new NetlinkSocket(NETLINK_NETFILTER);
   const nft = new NftContext();
   const probe = probeFeatures(route, nft);
+  // After nftables was asked: that loads connection tracking, whose functions the program calls.
+  const fastPath = openFastPath(wantsFastPath);
+  const missing = new Map(probe.missing);
+  if (fastPath.missing !== undefined) missing.set("fastPath", fastPath.missing);
   const made = new Map<string, VethSpec>();
   const settings = new Set<string>();
   const table = new OwnTable(nft, netfilter);
@@ -50,14 +72,18 @@ export function openKernelDriver(): KernelDriver {
   const atHome = <T>(fn: () => T): T => inNetnsOf(netns, "of the kernel driver", fn);
 
   return {
-    features: probe.features,
+    features: { ...probe.features, fastPath: fastPath.missing === undefined },
+    missing,
 
     observe(expected): NodeState {
       const isAsked = expected !== undefined && probe.features.nftables;
       const ruleset = isAsked ? table.observe(expected) : undefined;
+      const { ours, ...observed } = observeOurs(route, made);
+      const paths = atHome(() => fastPath.observe(ours, listQueueKinds(route)));
       return {
         sysctls: atHome(() => observeSysctls(settings)),
-        ...observeOurs(route, made),
+        ...observed,
+        ...(paths.length === 0 ? {} : { fastPath: paths }),
         ...(ruleset === undefined ? {} : { ruleset }),
       };
     },
@@ -66,6 +92,7 @@ export function openKernelDriver(): KernelDriver {
 
     apply(plan) {
       const indexes = new Map<string, number>();
+      const queues = once(() => listQueueKinds(route));
       let doomed: string[] = [];
       for (const step of plan) {
         // Deletions that follow each other are one: the kernel takes as long for many links as for one.
@@ -75,7 +102,7 @@ export function openKernelDriver(): KernelDriver {
         }
         removeLinks(doomed, indexes);
         doomed = [];
-        applyStep(step, indexes);
+        applyStep(step, indexes, queues);
       }
       removeLinks(doomed, indexes);
     },
@@ -143,6 +170,7 @@ export function openKernelDriver(): KernelDriver {
     forgetDatagrams: (isMeant) => forgetDatagrams(netfilter, isMeant),
 
     close() {
+      fastPath[Symbol.dispose]();
       nft.close();
       netfilter.close();
       route.close();
@@ -161,6 +189,7 @@ export function openKernelDriver(): KernelDriver {
   function applyStep(
     step: Exclude<Step, { kind: "link-delete" }>,
     indexes: Map<string, number>,
+    queues: () => ReadonlyMap<number, readonly string[]>,
   ): void {
     switch (step.kind) {
       case "nft":
@@ -177,8 +206,28 @@ export function openKernelDriver(): KernelDriver {
         ensureLink(route, step.link);
         if (step.link.kind === "veth") made.set(step.link.name, step.link);
         break;
+      case "fast-path-put":
+        putFastPath(step.fastPath, queues());
+        break;
+      case "fast-path-delete": {
+        const { fastPath: gone } = step;
+        atHome(() => fastPath.delete(gone, findLink(route, gone.link)));
+        break;
+      }
       default:
         applyEntry(route, step, indexes);
+    }
+  }
+
+  /** Nothing waits for an accelerator: the packets of a link without take the plain path, and the next look tries again. */
+  function putFastPath(spec: FastPathSpec, queues: ReadonlyMap<number, readonly string[]>): void {
+    const link = findLink(route, spec.link);
+    if (link === undefined) return;
+    try {
+      atHome(() => fastPath.put(spec, link, queues.get(link.index) ?? []));
+      if (fastPath.missing === undefined) missing.delete("fastPath");
+    } catch (error) {
+      missing.set("fastPath", renderError(error));
     }
   }
 }

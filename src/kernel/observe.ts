@@ -38,11 +38,16 @@ const onLoopback: ReadonlySet<string> = new Set([podGateway, nameServers.IPv6]);
 
 const unknownPeer: PodInterface = { netns: "", ifName: "", mac: "", addresses: [] };
 
-/** All but sysctls and ruleset; every list is sorted. */
+/** `ours` are the links themselves. */
+export type Observed = Omit<NodeState, "sysctls" | "fastPath" | "ruleset"> & {
+  readonly ours: readonly Link[];
+};
+
+/** All but sysctls, fast path and ruleset; every list is sorted. */
 export function observeOurs(
   socket: NetlinkSocket,
   remembered: ReadonlyMap<string, VethSpec>,
-): Omit<NodeState, "sysctls" | "ruleset"> {
+): Observed {
   const list = <T>(
     object: KernelObject,
     request: NetlinkRequest,
@@ -59,6 +64,7 @@ export function observeOurs(
 
   const limits = listLimits(socket);
   return {
+    ours,
     links: ours
       .flatMap((link) => linkSpec(link, remembered.get(link.name), limits.get(link.index)))
       .sort(by((link) => link.name)),

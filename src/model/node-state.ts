@@ -15,6 +15,8 @@ export interface NodeState {
   readonly routes: readonly RouteSpec[];
   readonly neighbours: readonly NeighbourSpec[];
   readonly forwarding: readonly ForwardingSpec[];
+  /** Absent where there is none. */
+  readonly fastPath?: readonly FastPathSpec[];
   /** Undefined only in observed states: there is no table, or what is there was not asked. */
   readonly ruleset?: Ruleset;
 }
@@ -91,6 +93,22 @@ export interface ForwardingSpec {
   readonly remote: string;
 }
 
+/**
+ * A link whose packets may pass beside routing and netfilter, where they belong to a connection that is established:
+ * a pod's, which also says who the pod is, or the overlay's.
+ */
+export type FastPathSpec =
+  | {
+      readonly from: "pod";
+      readonly link: string;
+      readonly mtu: number;
+      readonly mac: string;
+      readonly addresses: readonly string[];
+      /** What is sent to the pod is held back at the link, and must not pass it by. */
+      readonly isPaced: boolean;
+    }
+  | { readonly from: "nodes"; readonly link: string };
+
 export interface Ruleset {
   readonly table: string;
   readonly sets: readonly NftSet[];
@@ -165,7 +183,9 @@ export type Step =
   | { readonly kind: "neighbour-replace"; readonly neighbour: NeighbourSpec }
   | { readonly kind: "neighbour-delete"; readonly neighbour: NeighbourSpec }
   | { readonly kind: "forwarding-replace"; readonly forwarding: ForwardingSpec }
-  | { readonly kind: "forwarding-delete"; readonly forwarding: ForwardingSpec };
+  | { readonly kind: "forwarding-delete"; readonly forwarding: ForwardingSpec }
+  | { readonly kind: "fast-path-put"; readonly fastPath: FastPathSpec }
+  | { readonly kind: "fast-path-delete"; readonly fastPath: FastPathSpec };
 
 /**
  * A tracked connection of a protocol without a connection's end: whom the client sent to, and who answers. Addresses are
@@ -183,4 +203,6 @@ export interface DatagramConnection {
 export interface KernelFeatures {
   readonly vxlan: boolean;
   readonly nftables: boolean;
+  /** Packets of established connections may pass beside netfilter: an accelerator, and never needed. */
+  readonly fastPath?: boolean;
 }

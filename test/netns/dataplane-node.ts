@@ -16,9 +16,13 @@ import { hostLinkName, podMac } from "../../src/core/dataplane/pod-link.ts";
 import { viewFor } from "../../src/core/registry/view.ts";
 import { addressesOf } from "../../src/core/registry/workloads.ts";
 import { objectsOf, type World } from "../../src/core/registry/world.ts";
+import { openFastPath } from "../../src/kernel/fast-path.ts";
+import { once as onFirstUse } from "../../src/kernel/ffi.ts";
+import { NETLINK_ROUTE, NetlinkSocket } from "../../src/kernel/netlink-socket.ts";
 import { createNetns, deleteNetns, inNetns } from "../../src/kernel/netns.ts";
+import { findLink } from "../../src/kernel/pod-interface.ts";
 import { podGateways } from "../../src/model/names.ts";
-import type { NodeState } from "../../src/model/node-state.ts";
+import type { FastPathSpec, NodeState } from "../../src/model/node-state.ts";
 import type { Attachment } from "../../src/model/node-view.ts";
 import { renderRuleset } from "../../src/model/ruleset-text.ts";
 
@@ -140,6 +144,7 @@ export class TestNode {
   readonly host: Netns;
   readonly attachments: readonly Attachment[];
   readonly #pods: ReadonlyMap<string, Netns>;
+  readonly #fastPath = onFirstUse(() => openFastPath(true));
 
   constructor(network: TestNetwork, name: string, world: World) {
     this.host = network.netns();
@@ -173,11 +178,11 @@ export class TestNode {
 
   /** Compiles the node's state from the world; what is applied is left to the caller. */
   compile(name: string, world: World): NodeState {
-    const features = { vxlan: true, nftables: true };
+    const features = { vxlan: true, nftables: true, fastPath: true };
     return compileNode(viewFor(world, name), this.attachments, features).value;
   }
 
-  /** The table first, as a plan does, then links, addresses and routes. */
+  /** The table first, as a plan does, then links, addresses and routes; the fast path, where this machine has one. */
   realise(state: NodeState): void {
     if (state.ruleset !== undefined) nft(this.host, renderRuleset(state.ruleset));
     const inHost: string[] = [];
@@ -230,5 +235,22 @@ export class TestNode {
     for (const { key, value } of state.sysctls) {
       inNetns(this.host.path, () => writeFileSync(`/proc/sys/${key}`, value));
     }
+    this.#accelerate(state.fastPath ?? []);
+  }
+
+  /** Ours alone knows how; nothing may depend on whether it did. */
+  #accelerate(specs: readonly FastPathSpec[]): void {
+    if (specs.length === 0) return;
+    inNetns(this.host.path, () => {
+      const socket = new NetlinkSocket(NETLINK_ROUTE);
+      try {
+        for (const spec of specs) {
+          const link = findLink(socket, spec.link);
+          if (link !== undefined) this.#fastPath().put(spec, link, []);
+        }
+      } finally {
+        socket.close();
+      }
+    });
   }
 }

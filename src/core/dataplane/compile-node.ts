@@ -19,6 +19,7 @@ import type {
 } from "../../model/node-state.ts";
 import type { Attachment, NetworkSettings, NodeView } from "../../model/node-view.ts";
 import { hasOverlay, overlayFor, usesIpv6 } from "../topology/overlay.ts";
+import { fastPathFor, fastPathSettings } from "./fast-path.ts";
 import { hostPortMaps } from "./host-ports.ts";
 import { nodeRuleset } from "./node-ruleset.ts";
 import { podMaps } from "./pod-maps.ts";
@@ -43,12 +44,15 @@ export function compileNode(
   const pods = podMaps(supported.value, attachments);
   const services = serviceMaps(supported.value);
   const hostPorts = hostPortMaps(attachments);
+  const links = [...overlay.links, ...attachments.map((each) => podLink(each, overlay.podMtu))];
   return {
     value: {
-      sysctls: hasNodePorts(view)
-        ? [...sysctlsFor(settings), loopbackRouted]
-        : sysctlsFor(settings),
-      links: [...overlay.links, ...attachments.map((each) => podLink(each, overlay.podMtu))],
+      sysctls: [
+        ...sysctlsFor(settings),
+        ...(hasNodePorts(view) ? [loopbackRouted] : []),
+        ...(features.fastPath === true ? fastPathSettings : []),
+      ],
+      links,
       // On `lo`, so that every pod link answers for it; the nodes' DNS server listens there.
       addresses: [
         { link: "lo", address: podGateway, prefixLength: 32 },
@@ -61,6 +65,7 @@ export function compileNode(
       neighbours: overlay.neighbours,
       forwarding: overlay.forwarding,
       routes: [...overlay.routes, ...attachments.flatMap(podRoutes)],
+      ...(features.fastPath === true ? { fastPath: fastPathFor(links) } : {}),
       ruleset: nodeRuleset(supported.value, pods, services, hostPorts),
     },
     diagnostics: [

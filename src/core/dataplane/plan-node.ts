@@ -10,6 +10,7 @@ import { renderCidr } from "../../base/ip.ts";
 import { linkPrefix } from "../../model/names.ts";
 import type {
   AddressSpec,
+  FastPathSpec,
   ForwardingSpec,
   LinkSpec,
   NeighbourSpec,
@@ -32,6 +33,12 @@ export function planNode(wanted: NodeState, observed: NodeState): Plan {
     (a, b) => a.mac === b.mac,
   );
   const forwarding = difference(wanted.forwarding, observed.forwarding, forwardingKey, () => true);
+  const fastPath = difference(
+    wanted.fastPath ?? [],
+    observed.fastPath ?? [],
+    (each) => each.link,
+    sameFastPath,
+  );
   // What stands on a link goes with it; naming it again would only ask the kernel to delete what is absent.
   const gone = new Set(links.removed.map((link) => link.name));
   const stays = ({ link }: { readonly link?: string }) => link === undefined || !gone.has(link);
@@ -39,6 +46,8 @@ export function planNode(wanted: NodeState, observed: NodeState): Plan {
     ...wanted.sysctls
       .filter(({ key, value }) => !observed.sysctls.some((o) => o.key === key && o.value === value))
       .map((sysctl): Step => ({ kind: "sysctl", sysctl })),
+    // Before the rules: what they no longer know must not pass beside them.
+    ...fastPath.removed.map((each): Step => ({ kind: "fast-path-delete", fastPath: each })),
     ...rulesetSteps(wanted, observed),
     ...links.put.map((link): Step => ({ kind: "link-add", link })),
     ...onChanged(addresses.added, wanted.addresses, links.changed).map(
@@ -52,6 +61,9 @@ export function planNode(wanted: NodeState, observed: NodeState): Plan {
     ),
     ...onChanged(routes.put, wanted.routes, links.changed).map(
       (route): Step => ({ kind: "route-replace", route }),
+    ),
+    ...onChanged(fastPath.put, wanted.fastPath ?? [], links.changed).map(
+      (each): Step => ({ kind: "fast-path-put", fastPath: each }),
     ),
     ...routes.removed.filter(stays).map((route): Step => ({ kind: "route-delete", route })),
     ...neighbours.removed
@@ -145,6 +157,16 @@ function sameLink(wanted: LinkSpec, observed: LinkSpec): boolean {
     observed.local === wanted.local &&
     observed.mac === wanted.mac &&
     observed.mtu === wanted.mtu
+  );
+}
+
+function sameFastPath(wanted: FastPathSpec, observed: FastPathSpec): boolean {
+  if (wanted.from === "nodes" || observed.from === "nodes") return wanted.from === observed.from;
+  return (
+    wanted.mtu === observed.mtu &&
+    wanted.mac === observed.mac &&
+    wanted.isPaced === observed.isPaced &&
+    wanted.addresses.join() === observed.addresses.join()
   );
 }
 

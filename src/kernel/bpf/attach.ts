@@ -14,7 +14,7 @@
 
 import { closeSync } from "node:fs";
 import { MeshError } from "../../base/error.ts";
-import { SystemCallError } from "../ffi.ts";
+import { ENODEV, SystemCallError } from "../ffi.ts";
 import { libbpf } from "./libbpf.ts";
 
 export type Direction = "ingress" | "egress";
@@ -58,13 +58,23 @@ export function detachFromLink(hook: LinkHook, name: string): void {
   });
 }
 
-/** Kernel ids of the programs of that name that a link has: what tells one loading of a program from the next. */
+/**
+ * Kernel ids of the programs of that name that a link has: what tells one loading of a program from the next. None where
+ * the link is gone.
+ */
 export function attachedTo(hook: LinkHook, name: string): readonly number[] {
   return doing(`list what is attached to ${hook.direction} of link ${hook.linkIndex}`, () =>
-    libbpf()
-      .query(hook.linkIndex, tcx[hook.direction])
-      .filter((id) => withProgram(id, (fd) => nameOf(fd) === name.slice(0, longestName))),
+    idsOn(hook).filter((id) => withProgram(id, (fd) => nameOf(fd) === name.slice(0, longestName))),
   );
+}
+
+function idsOn({ linkIndex, direction }: LinkHook): readonly number[] {
+  try {
+    return libbpf().query(linkIndex, tcx[direction]);
+  } catch (error) {
+    if (error instanceof SystemCallError && error.errno === ENODEV) return [];
+    throw error;
+  }
 }
 
 /** The kernel's id of a loaded program. */

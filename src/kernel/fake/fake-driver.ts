@@ -10,6 +10,7 @@ import { MeshError, unreachable } from "../../base/error.ts";
 import { renderCidr } from "../../base/ip.ts";
 import type {
   AddressSpec,
+  FastPathSpec,
   ForwardingSpec,
   LinkSpec,
   NeighbourSpec,
@@ -48,6 +49,7 @@ export function createFakeKernel(): FakeKernel {
   const routes = new Map<string, RouteSpec>();
   const neighbours = new Map<string, NeighbourSpec>();
   const forwarding = new Map<string, ForwardingSpec>();
+  const fastPath = new Map<string, FastPathSpec>();
   const namespaces = new Set<string>();
   const transactions: string[] = [];
   const rulesetsIn = new Map<string, Ruleset>();
@@ -68,13 +70,14 @@ export function createFakeKernel(): FakeKernel {
   };
   const removeLink = (name: string): void => {
     links.delete(name);
-    for (const table of [addresses, routes, neighbours, forwarding]) {
+    for (const table of [addresses, routes, neighbours, forwarding, fastPath]) {
       for (const [key, entry] of table) if (entry.link === name) table.delete(key);
     }
   };
 
   return {
-    features: { vxlan: true, nftables: true },
+    features: { vxlan: true, nftables: true, fastPath: true },
+    missing: new Map(),
     transactions,
     rulesetsIn,
     forgotten,
@@ -90,6 +93,7 @@ export function createFakeKernel(): FakeKernel {
         routes: sorted(routes).map(([, route]) => route),
         neighbours: sorted(neighbours).map(([, neighbour]) => neighbour),
         forwarding: sorted(forwarding).map(([, entry]) => entry),
+        ...(fastPath.size === 0 ? {} : { fastPath: sorted(fastPath).map(([, each]) => each) }),
         ...(expected === undefined || ruleset === undefined ? {} : { ruleset }),
       };
     },
@@ -196,6 +200,13 @@ export function createFakeKernel(): FakeKernel {
         break;
       case "forwarding-delete":
         forwarding.delete(`${step.forwarding.link} ${step.forwarding.mac}`);
+        break;
+      case "fast-path-put":
+        needLink("bpf", "attach", step.fastPath.link);
+        fastPath.set(step.fastPath.link, step.fastPath);
+        break;
+      case "fast-path-delete":
+        fastPath.delete(step.fastPath.link);
         break;
       default:
         unreachable(step);

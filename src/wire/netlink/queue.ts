@@ -92,6 +92,18 @@ export function decodeTokenBucket(payload: Uint8Array): TokenBucket | undefined 
   return { linkIndex: head.getInt32(4, true), bitsPerSecond: bytesPerSecond * 8 };
 }
 
+export interface Queue {
+  readonly linkIndex: number;
+  /** `noqueue`, `tbf`, `clsact` … */
+  readonly kind: string;
+}
+
+export function decodeQueue(payload: Uint8Array): Queue {
+  if (payload.length < headBytes) throw malformed(`queue of ${payload.length} bytes`);
+  const kind = new Attributes(payload, headBytes).text(TCA_KIND) ?? "";
+  return { linkIndex: viewOf(payload).getInt32(4, true), kind };
+}
+
 /** `struct tcmsg` of a link's root. */
 function header(linkIndex: number): Uint8Array {
   const bytes = new Uint8Array(headBytes);

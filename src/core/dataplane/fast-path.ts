@@ -1,0 +1,36 @@
+/**
+ * Which links' packets may pass beside routing and netfilter: those of attached pods, and the overlay's.
+ *
+ * Only packets of connections that chain `forward` would accept as established take that way, whoever the pods are and
+ * whatever policies they have: policy decides about new connections, and those stay on the plain path with their first and
+ * their last packets (kernel/bpf/fast-path.bpf.c). So nothing of a policy is compiled twice, and a change of policy
+ * changes nothing here.
+ *
+ * Not here: what is sent straight to nodes on the same link (`encap: none`). It is not ours alone, and takes the plain path.
+ */
+
+import type { FastPathSpec, LinkSpec, Sysctl } from "../../model/node-state.ts";
+
+export function fastPathFor(links: readonly LinkSpec[]): readonly FastPathSpec[] {
+  return links.map((link) =>
+    link.kind === "vxlan"
+      ? { from: "nodes", link: link.name }
+      : {
+          from: "pod",
+          link: link.name,
+          mtu: link.mtu,
+          mac: link.peer.mac,
+          addresses: link.peer.addresses,
+          isPaced: link.limit !== undefined,
+        },
+  );
+}
+
+/**
+ * Connection tracking does not see how far a connection has got on the fast path. Its end must not look invalid for that:
+ * a FIN from beyond the window, a RST from before it.
+ */
+export const fastPathSettings: readonly Sysctl[] = [
+  { key: "net/netfilter/nf_conntrack_tcp_be_liberal", value: "1" },
+  { key: "net/netfilter/nf_conntrack_tcp_ignore_invalid_rst", value: "1" },
+];

@@ -1,0 +1,196 @@
+/**
+ * Puts the fast path into the kernel: programs on links, and the map of who is behind them (bpf/fast-path.bpf.c).
+ *
+ * Of each link is known what was put, and reading back compares it with what the kernel has: the program on the link must be
+ * this loading's, the map's entries as they were written. What differs, or another agent put, is reported as a link of which
+ * nothing is known, so that it is put again or taken away.
+ *
+ * A pod whose link has queues or filters of somebody else's (a chained plugin's) is left to the plain path: they would see
+ * no packet of it.
+ *
+ * Programs stay on their links when an agent ends, with the map that it filled, which is as old as its rules; the next
+ * agent fills a map of its own and replaces the programs. A pod is put into the map before its program is attached, and
+ * taken out before the program is detached.
+ *
+ * Not here: which links these are (core/dataplane), and the thread's namespace, which must be that of the links.
+ */
+
+import { renderError } from "../base/error.ts";
+import { parseIp } from "../base/ip.ts";
+import type { FastPathSpec } from "../model/node-state.ts";
+import type { Link } from "../wire/netlink/link.ts";
+import {
+  attachedTo,
+  attachToLink,
+  detachFromLink,
+  type LinkHook,
+  programId,
+} from "./bpf/attach.ts";
+import type { MapEntry } from "./bpf/map.ts";
+import { type BpfObject, loadCompiled } from "./bpf/object.ts";
+import { missingBpf } from "./features.ts";
+import { readSysctl } from "./sysctl.ts";
+
+/** By link index. */
+type QueueKinds = ReadonlyMap<number, readonly string[]>;
+type Origin = FastPathSpec["from"];
+
+const programs: Readonly<Record<Origin, string>> = { pod: "hd_from_pod", nodes: "hd_from_node" };
+const origins: readonly Origin[] = ["pod", "nodes"];
+const establishedTimeout = "net/netfilter/nf_conntrack_tcp_timeout_established";
+const usualTimeoutSeconds = 432_000; // the kernel's: five days
+const longestMs = 0x7fff_ffff;
+
+interface Put {
+  readonly spec: FastPathSpec;
+  readonly hook: LinkHook;
+  readonly entries: readonly MapEntry[];
+}
+
+export interface FastPath extends Disposable {
+  /** Why packets take no fast path; undefined where they can. */
+  readonly missing: string | undefined;
+  put(spec: FastPathSpec, link: Link, queues: readonly string[]): void;
+  /** Deleting what is absent is success; so is a link that is gone. */
+  delete(spec: FastPathSpec, link: Link | undefined): void;
+  observe(links: readonly Link[], queues: QueueKinds): readonly FastPathSpec[];
+}
+
+/** `wanted`: false has it do nothing but find and take away what an earlier agent put. */
+export function openFastPath(wanted: boolean): FastPath {
+  const impossible = missingBpf();
+  if (impossible !== undefined) return noFastPath(impossible);
+  if (!wanted) return new LoadedFastPath("it is turned off", undefined);
+  try {
+    return new LoadedFastPath(undefined, loadCompiled("fast-path"));
+  } catch (error) {
+    return new LoadedFastPath(renderError(error), undefined);
+  }
+}
+
+/** Where programs cannot be attached, none are. */
+function noFastPath(missing: string): FastPath {
+  return {
+    missing,
+    put: () => undefined,
+    delete: () => undefined,
+    observe: () => [],
+    [Symbol.dispose]: () => undefined,
+  };
+}
+
+class LoadedFastPath implements FastPath {
+  readonly missing: string | undefined;
+  readonly #object: BpfObject | undefined;
+  readonly #put = new Map<string, Put>();
+
+  constructor(missing: string | undefined, object: BpfObject | undefined) {
+    this.missing = missing;
+    this.#object = object;
+  }
+
+  put(spec: FastPathSpec, link: Link, queues: readonly string[]): void {
+    const object = this.#object;
+    if (object === undefined) return;
+    if (isHeldByOthers(spec, queues)) {
+      this.delete(spec, link);
+      return;
+    }
+    this.#forget(spec.link);
+    const hook: LinkHook = { linkIndex: link.index, direction: "ingress" };
+    const entries = spec.from === "pod" ? podEntries(spec, link) : [];
+    // Remembered before it is done: what fails half way is taken back by the next try.
+    this.#put.set(spec.link, { spec, hook, entries });
+    object.map("pods").setAll(entries);
+    this.#writeSettings();
+    attachToLink(hook, programs[spec.from], object.program(programs[spec.from]));
+  }
+
+  delete(spec: FastPathSpec, link: Link | undefined): void {
+    this.#forget(spec.link);
+    this.#writeSettings();
+    if (link === undefined) return;
+    const hook: LinkHook = { linkIndex: link.index, direction: "ingress" };
+    for (const origin of origins) detachFromLink(hook, programs[origin]);
+  }
+
+  observe(links: readonly Link[], queues: QueueKinds): readonly FastPathSpec[] {
+    this.#writeSettings();
+    return links.flatMap((link) => {
+      const hook: LinkHook = { linkIndex: link.index, direction: "ingress" };
+      const origin = origins.find((each) => attachedTo(hook, programs[each]).length > 0);
+      if (origin === undefined) return [];
+      const put = this.#put.get(link.name);
+      const isRight =
+        put !== undefined &&
+        this.#isInForce(put, hook) &&
+        !isHeldByOthers(put.spec, queues.get(link.index) ?? []);
+      return [isRight ? put.spec : unknownPod(link.name)];
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.#object?.[Symbol.dispose]();
+  }
+
+  #forget(link: string): void {
+    for (const [key] of this.#put.get(link)?.entries ?? []) this.#object?.map("pods").delete(key);
+    this.#put.delete(link);
+  }
+
+  #isInForce({ spec, hook, entries }: Put, now: LinkHook): boolean {
+    const object = this.#object;
+    if (object === undefined || hook.linkIndex !== now.linkIndex) return false;
+    const name = programs[spec.from];
+    const isOurs = attachedTo(now, name).includes(programId(object.program(name)));
+    const pods = object.map("pods");
+    return isOurs && entries.every(([key, value]) => isEqual(pods.lookup(key), value));
+  }
+
+  /** The timeout is the machine's setting, which its administrator may change at any time. */
+  #writeSettings(): void {
+    const overlay = [...this.#put.values()].find(({ spec }) => spec.from === "nodes");
+    const seconds = Number(readSysctl(establishedTimeout) ?? usualTimeoutSeconds);
+    const milliseconds = Math.min(seconds * 1000, longestMs);
+    const value = Uint32Array.of(overlay?.hook.linkIndex ?? 0, milliseconds);
+    this.#object?.map("settings").set(new Uint8Array(4), new Uint8Array(value.buffer));
+  }
+}
+
+/** The overlay's queues are met by what is sent there; only a pod's would be passed by. */
+function isHeldByOthers(spec: FastPathSpec, queues: readonly string[]): boolean {
+  if (spec.from === "nodes") return queues.some((kind) => kind === "clsact" || kind === "ingress");
+  return queues.some((kind) => !(spec.isPaced && kind === "tbf"));
+}
+
+/** Differs from all that is wanted. */
+function unknownPod(link: string): FastPathSpec {
+  return { from: "pod", link, mtu: 0, mac: "", addresses: [], isPaced: false };
+}
+
+/** `struct address` and `struct pod` of the program. */
+function podEntries(spec: FastPathSpec & { readonly from: "pod" }, link: Link): MapEntry[] {
+  const value = Buffer.alloc(20);
+  value.writeUInt32LE(link.index, 0);
+  value.writeUInt16LE(spec.mtu, 4);
+  value.writeUInt8(spec.isPaced ? 1 : 0, 6);
+  value.set(macBytes(spec.mac), 8);
+  value.set(macBytes(link.mac), 14);
+  return spec.addresses.map((address) => [addressBytes(address), value]);
+}
+
+const mappedIpv4 = 0xffff_0000_0000n; // ::ffff:0:0
+
+function addressBytes(address: string): Uint8Array {
+  const { family, value } = parseIp(address);
+  const wide = family === "IPv4" ? mappedIpv4 | value : value;
+  return Buffer.from(wide.toString(16).padStart(32, "0"), "hex");
+}
+
+function macBytes(mac: string): Uint8Array {
+  return Buffer.from(mac.replaceAll(":", ""), "hex");
+}
+
+function isEqual(a: Uint8Array | undefined, b: Uint8Array): boolean {
+  return a !== undefined && Buffer.compare(a, b) === 0;
+}
