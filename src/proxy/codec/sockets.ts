@@ -7,7 +7,7 @@
  * that Node keeps stable for its own subclasses; `adoption.test.ts` fails should that ever change.
  */
 
-import { connect, Socket, type SocketConstructorOpts } from "node:net";
+import { connect, type NetConnectOpts, Socket, type SocketConstructorOpts } from "node:net";
 import {
   type ConnectionOptions,
   connect as connectTls,
@@ -77,8 +77,9 @@ export function verifyErrorOf(socket: TLSSocket): Error | undefined {
 
 /** `from`: the address to connect from; undefined: whichever the route has. */
 export function connectPlain(address: string, port: number, onread: OnRead): Socket {
-  const options = { host: address, port, onread, noDelay: true, allowHalfOpen: true };
-  return connect(options);
+  // Node takes "no other buffer" for an answer of `onread.buffer`; its types do not.
+  const options: unknown = { host: address, port, onread, noDelay: true, allowHalfOpen: true };
+  return connect(options as NetConnectOpts);
 }
 
 export interface ConnectTlsOptions {

@@ -49,7 +49,8 @@ export interface Reader {
 }
 
 export interface OnRead {
-  readonly buffer: () => Buffer;
+  /** What the next read goes into; undefined: what the last one went into. */
+  readonly buffer: () => Buffer | undefined;
   readonly callback: (length: number) => boolean;
 }
 
@@ -82,8 +83,10 @@ export class Transport {
   constructor(reader: Reader, open: (onread: OnRead) => Socket) {
     this.reader = reader;
     this.socket = open({
-      // Asked once at the beginning and after every read: a change takes effect after the next read.
+      // Asked once at the beginning and after every read: a change takes effect after the next read. Node looks closely at
+      // every buffer that it is given, so it gets one only when it is another.
       buffer: () => {
+        if (this.bytesRead > 0 && this.#inUse === this.#buffer) return undefined;
         this.#inUse = this.#buffer;
         return this.#inUse;
       },
