@@ -75,6 +75,9 @@ const kinds = [
   "AuthorizationPolicy",
   "DestinationRule",
   "VirtualService",
+  "Gateway",
+  "ServiceEntry",
+  "WorkloadEntry",
 ];
 
 /** The lists are taken one beside the other: while objects change, they need not be of one moment. */

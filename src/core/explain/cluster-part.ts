@@ -5,11 +5,14 @@ import type { Service } from "../../api/k8s/core.ts";
 import type { Cluster, Endpoint } from "../../model/proxy-config.ts";
 import { ruleFor } from "../mesh/destination-rules.ts";
 import { resolveHost } from "../mesh/host.ts";
+import type { MeshPort } from "../mesh/mesh-service.ts";
+import { blackHoleCluster } from "../mesh/names.ts";
 import { serviceOfHost } from "../mesh/services.ts";
 import type { OutboundWalk, Destination as WalkedDestination } from "../mesh/walk.ts";
 import { servicePortsOf } from "../registry/services.ts";
 import { namespaceOf } from "../registry/workloads.ts";
 import { objectKey, objectNamed, objectsOf } from "../registry/world.ts";
+import { entryDecider, resolutionInWords } from "./entry.ts";
 import type { Decider, HttpRequest, Step } from "./explanation.ts";
 import { forwarded } from "./forwarded.ts";
 import {
@@ -20,6 +23,7 @@ import {
   whyNobodyInSubset,
 } from "./no-endpoints.ts";
 import { candidateAt } from "./pods.ts";
+import { onlyDeclared } from "./route-step.ts";
 import { seenNoCluster, seenNoEndpoint, type Via } from "./seen.ts";
 import { percent, refusal } from "./verdict.ts";
 import type { Part, SidecarQuestion } from "./way.ts";
@@ -45,6 +49,23 @@ export function clusterPart(
     by: [...(place === undefined ? [] : [place]), ...by],
     detail: `${percent(share)} to ${name}`,
   };
+  const entry = of && service === undefined ? entryPart(asked, of) : undefined;
+  if (entry !== undefined && endpoints.length > 0) {
+    const request = requestTo(asked, walk, name);
+    const step: Step = {
+      step: "endpoints",
+      outcome: "pass",
+      by: entry.decider === undefined ? [] : [entry.decider],
+      detail: `${resolutionInWords(entry.port)}${nearestFirst(endpoints)}`,
+    };
+    const candidates = endpoints.map((endpoint) => candidateAt(world, endpoint));
+    const to = request === undefined ? {} : { request };
+    return {
+      share,
+      steps: [clusterStep, step],
+      end: { kind: "candidates", via, candidates, ...to },
+    };
+  }
   if (service === undefined || port === undefined || endpoints.length === 0) {
     const reason = nobody(asked, cluster, service, port, place);
     const verdict = refusal("endpoints", seenNoEndpoint(via), reason);
@@ -75,6 +96,22 @@ export function clusterPart(
       ...(request === undefined ? {} : { request }),
     },
   };
+}
+
+interface EntryPart {
+  readonly port: MeshPort;
+  readonly decider: Decider | undefined;
+}
+
+/** The ServiceEntry behind a cluster. */
+function entryPart(
+  { world, source }: SidecarQuestion,
+  { namespace, host, port }: NonNullable<Cluster["service"]>,
+): EntryPart | undefined {
+  const known = serviceOfHost(world, host, namespaceOf(source));
+  const found = known?.ports.find((one) => one.port === port);
+  if (found === undefined) return undefined;
+  return { port: found, decider: entryDecider(world, { namespace, host }, port) };
 }
 
 /** `; nearest first: 2 in eu/a, then 1 in us/a`, where there is an order. */
@@ -130,8 +167,15 @@ function nobody(
   place: Decider | undefined,
 ): Reason {
   const subset = cluster.service?.subset;
+  if (cluster.name === blackHoleCluster) {
+    const detail = "no Service and no ServiceEntry is there, and only those may be called";
+    return { by: [onlyDeclared], detail };
+  }
+  const of = cluster.service;
   if (service === undefined || port === undefined) {
-    return { by: [], detail: `nobody is behind ${cluster.name}` };
+    const decider = of && entryDecider(asked.world, of, of.port);
+    const by = decider === undefined ? [] : [decider];
+    return { by, detail: `nobody is behind ${cluster.name}` };
   }
   const clientNamespace = namespaceOf(asked.source);
   if (subset === undefined) return whyNobody(asked.world, service, port);

@@ -8,6 +8,7 @@ import { MeshError } from "../../base/error.ts";
 import { canonicalIp, isIp } from "../../base/ip.ts";
 import { clusterDomain, podGateway } from "../../model/names.ts";
 import { lookup, nameTable } from "../dns/name-table.ts";
+import type { MeshService } from "../mesh/mesh-service.ts";
 import type { ConnectionEnd } from "../policy/evaluate.ts";
 import { podsCalled } from "../registry/pods-called.ts";
 import {
@@ -19,6 +20,7 @@ import {
 import { viewFor } from "../registry/view.ts";
 import { addressesOf, addressOf, namespaceOf } from "../registry/workloads.ts";
 import { objectKey, objectNamed, objectsOf, type World } from "../registry/world.ts";
+import { type EntryPort, entryDecider, entryOfAddress, entryOfHost } from "./entry.ts";
 import type { Decider, Step } from "./explanation.ts";
 import { meant } from "./meant.ts";
 import { serviceEntrance } from "./service-entrance.ts";
@@ -32,6 +34,8 @@ export interface Destination {
   readonly port: number;
   readonly transport: "TCP" | "UDP";
   readonly service?: { readonly object: Service; readonly port: ResolvedServicePort };
+  /** Instead: a ServiceEntry's host. Its address may be a name, where only the outside knows more. */
+  readonly entry?: EntryPort;
   /** Whether DNS was asked. */
   readonly isName: boolean;
   readonly by: readonly Decider[];
@@ -45,13 +49,15 @@ export function resolveDestination(
   written: string,
   port: number | undefined,
 ): Destination {
-  if (isIp(written)) return byAddress(world, canonicalIp(written), port);
+  if (isIp(written)) return byAddress(world, source, canonicalIp(written), port);
   const [space, name] = written.includes("/") ? written.split("/", 2) : [undefined, written];
   const asked = space === undefined ? written : `${name}.${space}`;
   const named = byName(world, source, asked, port);
   if (named !== undefined) return named;
   const [pod] = podsCalled(objectsOf<Pod>(world, "Pod"), written, space ?? namespaceOf(source));
   if (pod !== undefined && !written.includes(".")) return byPod(pod, port);
+  const entry = entryOfHost(world, source, written);
+  if (entry !== undefined) return byEntry(world, entry, written, [written], port);
   throw unknown(world, source, written);
 }
 
@@ -63,7 +69,47 @@ export function nameStep(destination: Destination): Step {
 
 export const dnsServer: ConnectionEnd = { kind: "address", address: podGateway };
 
-function byAddress(world: World, address: string, port: number | undefined): Destination {
+/** `addresses`: the host itself where only the outside knows where it leads. */
+function byEntry(
+  world: World,
+  service: MeshService,
+  host: string,
+  addresses: readonly string[],
+  wanted: number | undefined,
+): Destination {
+  const { ports } = service;
+  const port =
+    wanted === undefined && ports.length === 1
+      ? ports[0]
+      : ports.find((one) => one.port === wanted);
+  const decider = entryDecider(world, service, port?.port ?? ports[0]?.port ?? 0, "spec.hosts");
+  const name = decider === undefined ? service.namespace : decider.name;
+  if (port === undefined) {
+    const there = ports.map((one) => `${one.port} (${one.name})`).join(", ") || "none";
+    const what = wanted === undefined ? "which port of" : `no port ${wanted} in`;
+    const message = `${what} ServiceEntry ${name}: it has ${there}`;
+    throw new MeshError("explain.port", message, { fault: "user" });
+  }
+  const isKnown = addresses.every(isIp);
+  const leads = isKnown ? addresses.join(", ") : "which leads where the outside says";
+  return {
+    host,
+    addresses,
+    port: port.port,
+    transport: "TCP",
+    entry: { service, port },
+    isName: !isIp(host),
+    by: decider === undefined ? [] : [decider],
+    detail: `${host} is a host of ServiceEntry ${name}, ${leads}`,
+  };
+}
+
+function byAddress(
+  world: World,
+  source: Pod,
+  address: string,
+  port: number | undefined,
+): Destination {
   const entrance = serviceEntrance(world, address, port);
   if (entrance !== undefined) {
     const { service, what } = entrance;
@@ -73,6 +119,8 @@ function byAddress(world: World, address: string, port: number | undefined): Des
   }
   const pod = objectsOf<Pod>(world, "Pod").find((one) => addressesOf(one).includes(address));
   if (pod !== undefined) return byPod(pod, port, address);
+  const entry = entryOfAddress(world, source, address, port);
+  if (entry !== undefined) return byEntry(world, entry, address, [address], port);
   if (port === undefined) {
     throw new MeshError("explain.port", `which port of ${address}: want ${address}:PORT`, {
       fault: "user",
@@ -126,8 +174,12 @@ function byName(
   if (object === undefined) {
     const detail = `${name} is ${full}, ${addresses.join(", ")}`;
     const [address] = addresses;
+    const entry = entryOfHost(world, source, full);
+    if (entry !== undefined && address !== undefined) {
+      return byEntry(world, entry, full, addresses, port);
+    }
     if (address === undefined) return undefined;
-    return { ...byAddress(world, address, port), host: name, isName: true, detail };
+    return { ...byAddress(world, source, address, port), host: name, isName: true, detail };
   }
   const means = addresses.length === 0 ? "which has no address" : addresses.join(", ");
   const kind = isHeadless(object) ? "headless Service" : "Service";
@@ -185,11 +237,12 @@ interface Answer {
 /** As a pod's resolver asks: the search list first, because cluster names have few dots. */
 function askDns(world: World, source: Pod, name: string): Answer | undefined {
   const table = nameTable(viewFor(world, source.spec.nodeName ?? ""));
+  const viewer = table.meshed.get(addressOf(source) ?? "");
   const spaces = [`${namespaceOf(source)}.svc.`, "svc.", ""].map((one) => `${one}${clusterDomain}`);
   for (const full of [...spaces.map((space) => `${name}.${space}`), name]) {
     let asked = full.toLowerCase();
     for (let hops = 0; hops < 8; hops++) {
-      const result = lookup(table, asked, "A");
+      const result = lookup(table, asked, "A", viewer);
       if (result.kind === "no-data" && serviceOf(world, asked)[0] !== undefined) {
         return { full: asked, addresses: [] };
       }

@@ -4,12 +4,15 @@ import type { VirtualService } from "../../api/istio/networking.ts";
 import { serviceHost } from "../../model/names.ts";
 import { ProxyContext } from "../mesh/context.ts";
 import type { Subject } from "../mesh/evaluate-match.ts";
+import { hostMatches } from "../mesh/host.ts";
+import { gatewayNamed } from "../mesh/http-match.ts";
 import { serviceOfHost } from "../mesh/services.ts";
 import { tcpApplies } from "../mesh/tcp-routes.ts";
 import { hostRules, rulesFor } from "../mesh/virtual-services.ts";
+import { byAge } from "../mesh/visibility.ts";
 import { type OutboundWalk, pathAndQuery } from "../mesh/walk.ts";
 import { namespaceOf } from "../registry/workloads.ts";
-import { objectKey, objectsOf } from "../registry/world.ts";
+import { objectKey, objectsOf, type World } from "../registry/world.ts";
 import type { BranchVerdict, Decider, HttpRequest, Step } from "./explanation.ts";
 import { limitInWords } from "./rate-limit-step.ts";
 import { nearestRoute, placeIn, type RuleMiss, ruleMisses } from "./route-rules.ts";
@@ -27,15 +30,17 @@ export interface RouteOutcome {
 
 export function routeStep(asked: SidecarQuestion, walk: OutboundWalk): RouteOutcome {
   const { request } = asked;
-  const isHttp = walk.virtualHost !== undefined || walk.route !== undefined;
+  const isHttp =
+    asked.gateway !== undefined || walk.virtualHost !== undefined || walk.route !== undefined;
   if (request === undefined || !isHttp) return tcpRoute(asked);
   const { route } = walk;
   if (route === undefined) return noRoute(asked, walk, request);
   const via: Via = { kind: "sidecar-http", action: route.action };
+  if (route.name === "block_all") return unknownHost(request);
   if (route.origin === undefined) {
     const isKnown = route.name === "default";
     const detail = isKnown
-      ? "no VirtualService has routes for it: straight to the Service"
+      ? `no VirtualService has routes for it: straight to the ${asked.destination.entry?.service.kind ?? "Service"}`
       : `no Service of the mesh is called ${request.host}: any host is let through`;
     return { steps: [{ step: "route", outcome: "pass", by: [], detail }], by: [], via };
   }
@@ -66,14 +71,40 @@ export function routeStep(asked: SidecarQuestion, walk: OutboundWalk): RouteOutc
   };
 }
 
+/** The mesh calls declared destinations only. */
+function unknownHost({ host }: HttpRequest): RouteOutcome {
+  const by = [onlyDeclared];
+  const detail = `no Service and no ServiceEntry of the mesh is called ${host}, and only those may be called`;
+  const seen = { kind: "status", status: 502 } as const;
+  return {
+    steps: [{ step: "route", outcome: "refuse", by, detail }],
+    by,
+    via: { kind: "sidecar-http" },
+    verdict: refusal("route", seen, { by, detail }),
+  };
+}
+
+/** What says that unknown destinations are refused. */
+export const onlyDeclared: Decider = {
+  kind: "Network",
+  name: "default",
+  path: "spec.outboundTrafficPolicy.mode",
+};
+
 function noRoute(asked: SidecarQuestion, walk: OutboundWalk, request: HttpRequest): RouteOutcome {
   const service = asked.destination.service?.object;
   const host =
     service === undefined ? request.host : serviceHost(namespaceOf(service), service.metadata.name);
-  const found = rulesFor(hostRules(asked.world, namespaceOf(asked.source)), host);
+  const found =
+    asked.gateway === undefined
+      ? rulesFor(hostRules(asked.world, namespaceOf(asked.source)), host)
+      : boundRules(asked.world, asked.gateway, host);
   const { rules, misses } = rulesOf(asked, found && objectKey(found), request);
   const by = rules === undefined ? [] : [placeIn(rules, "spec.http")];
-  const detail = `no rule for ${walk.virtualHost ?? host} takes ${request.method} ${request.path}`;
+  const detail =
+    asked.gateway !== undefined && found === undefined
+      ? `no VirtualService that is bound to Gateway ${asked.gateway} has routes for ${host}`
+      : `no rule for ${walk.virtualHost ?? host} takes ${request.method} ${request.path}`;
   const nearest = rules === undefined ? undefined : nearestRoute(rules, misses);
   const seen = { kind: "status", status: 404, flag: "NR" } as const;
   return {
@@ -84,14 +115,26 @@ function noRoute(asked: SidecarQuestion, walk: OutboundWalk, request: HttpReques
   };
 }
 
+/** The oldest that a Gateway has routes of for the host. */
+function boundRules(world: World, gateway: string, host: string): VirtualService | undefined {
+  const bound = objectsOf<VirtualService>(world, "VirtualService").filter(({ spec, ...rules }) =>
+    (spec.gateways ?? []).some((name) => gatewayNamed(name, namespaceOf(rules)) === gateway),
+  );
+  return bound
+    .toSorted(byAge)
+    .find(({ spec }) => (spec.hosts ?? []).some((written) => hostMatches(written, host)));
+}
+
 /** Connections that are not HTTP: a TCP rule, or none. */
 function tcpRoute(asked: SidecarQuestion): RouteOutcome {
   const via: Via = { kind: "sidecar-tcp" };
   const { world, source, destination } = asked;
   const service = destination.service?.object;
-  if (service === undefined) return { steps: [], by: [], via };
+  const entry = destination.entry?.service;
+  if (service === undefined && entry === undefined) return { steps: [], by: [], via };
   const namespace = namespaceOf(source);
-  const host = serviceHost(namespaceOf(service), service.metadata.name);
+  const host =
+    entry?.host ?? serviceHost(namespaceOf(service ?? source), service?.metadata.name ?? "");
   const rules = rulesFor(hostRules(world, namespace), host);
   const context = new ProxyContext(world, namespace, source.metadata.labels ?? {});
   const port = serviceOfHost(world, host, namespace)?.ports.find(
@@ -101,8 +144,9 @@ function tcpRoute(asked: SidecarQuestion): RouteOutcome {
     port === undefined
       ? -1
       : (rules?.spec.tcp ?? []).findIndex((route) => tcpApplies(context, route, port.port));
-  if (rules === undefined || index < 0 || destination.addresses[0] !== service.spec.clusterIP) {
-    const detail = "no VirtualService has TCP routes for it: straight to the Service";
+  const isMeant = entry !== undefined || destination.addresses[0] === service?.spec.clusterIP;
+  if (rules === undefined || index < 0 || !isMeant) {
+    const detail = `no VirtualService has TCP routes for it: straight to the ${entry?.kind ?? "Service"}`;
     return { steps: [{ step: "route", outcome: "pass", by: [], detail }], by: [], via };
   }
   const by = [placeIn(rules, `spec.tcp[${index}]`)];
@@ -111,14 +155,15 @@ function tcpRoute(asked: SidecarQuestion): RouteOutcome {
 }
 
 function rulesOf(
-  { world, source, destination }: SidecarQuestion,
+  { world, source, destination, gateway }: SidecarQuestion,
   name: string | undefined,
   request: HttpRequest,
 ): { readonly rules: VirtualService | undefined; readonly misses: readonly RuleMiss[] } {
   const all = objectsOf<VirtualService>(world, "VirtualService");
   const rules = all.find((one) => objectKey(one) === name);
   if (rules === undefined) return { rules, misses: [] };
-  const context = new ProxyContext(world, namespaceOf(source), source.metadata.labels ?? {});
+  const proxy = new ProxyContext(world, namespaceOf(source), source.metadata.labels ?? {});
+  const context = gateway === undefined ? proxy : proxy.at(gateway);
   const subject: Subject = {
     method: request.method,
     ...pathAndQuery(request.path),

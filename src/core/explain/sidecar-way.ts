@@ -4,6 +4,7 @@
  */
 
 import type { Pod } from "../../api/k8s/core.ts";
+import { isIp } from "../../base/ip.ts";
 import { compileProxy } from "../mesh/compile-proxy.ts";
 import {
   type OutboundWalk,
@@ -13,6 +14,7 @@ import {
 import { objectKey, type World } from "../registry/world.ts";
 import { clusterPart } from "./cluster-part.ts";
 import type { Destination } from "./destination.ts";
+import { entryDecider } from "./entry.ts";
 import type { Decider, HttpRequest, Step } from "./explanation.ts";
 import { withFault } from "./fault-parts.ts";
 import { candidateAt, sidecarOf } from "./pods.ts";
@@ -34,6 +36,9 @@ export function sidecarWay(
       address,
       port: destination.port,
       ...(request && { http: request }),
+      ...(destination.entry?.port.isTls === true && !isIp(destination.host)
+        ? { serverName: destination.host }
+        : {}),
     }),
   }));
   const [first] = walks;
@@ -64,20 +69,26 @@ function partOf(
   walk: OutboundWalk,
   to: WalkedDestination,
   group: readonly { readonly address: string }[],
-  { via, by }: RouteOutcome,
+  { via, by: routedBy }: RouteOutcome,
 ): Part {
   const cluster = asked.config.clusters.find(({ name }) => name === to.cluster);
   if (cluster?.discovery.kind !== "original-destination")
-    return clusterPart(asked, walk, to, via, by);
+    return clusterPart(asked, walk, to, via, routedBy);
   const { port } = asked.destination;
   const candidates = group.map(({ address }) =>
     candidateAt(asked.world, { address, port, tls: false }),
   );
-  const detail =
-    "goes where the application sent it, in the clear: nobody says that it is a Service";
+  const { service } = cluster;
+  const decider = service && entryDecider(asked.world, service, service.port, "spec.resolution");
+  const why =
+    decider === undefined
+      ? "in the clear: nobody says that it is a Service"
+      : "as its ServiceEntry has no other resolution";
+  const detail = `${to.cluster}: goes where the application sent it, ${why}`;
+  const by = decider === undefined ? [] : [decider];
   return {
     share: to.share,
-    steps: [{ step: "cluster", outcome: "pass", by: [], detail: `${to.cluster}: ${detail}` }],
+    steps: [{ step: "cluster", outcome: "pass", by, detail }],
     end: {
       kind: "candidates",
       via,
@@ -87,7 +98,7 @@ function partOf(
   };
 }
 
-function listenerStep({ destination, config }: SidecarQuestion, walk: OutboundWalk): Step {
+function listenerStep({ world, destination, config }: SidecarQuestion, walk: OutboundWalk): Step {
   const step = "listener" as const;
   const { service, port } = destination;
   const listener = config.listeners.find(({ name }) => name === walk.listener);
@@ -96,6 +107,12 @@ function listenerStep({ destination, config }: SidecarQuestion, walk: OutboundWa
   );
   const reads = chain?.filter.kind === "http" ? "reads HTTP" : "carries bytes";
   const detail = `the sidecar's listener ${walk.listener} ${reads}`;
+  const { entry } = destination;
+  if (entry !== undefined) {
+    const decider = entryDecider(world, entry.service, entry.port.port);
+    const by = decider === undefined ? [] : [decider];
+    return { step, outcome: "pass", by, detail: `${detail}: its port ${entry.port.name} says so` };
+  }
   if (service === undefined) {
     const why = walk.listener === "virtualOutbound" ? `, no Service has port ${port} there` : "";
     return { step, outcome: "pass", by: [], detail: `${detail}${why}` };

@@ -40,4 +40,6 @@ export interface SidecarQuestion {
   readonly request: HttpRequest | undefined;
   readonly config: ProxyConfig;
   readonly notes: readonly Diagnostic[];
+  /** `namespace/name` of the Gateway by which the request came; absent: it is an application's. */
+  readonly gateway?: string;
 }

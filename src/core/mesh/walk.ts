@@ -6,7 +6,7 @@
  * the listener, chain, route, cluster and policy that decided.
  */
 
-import { longestPrefix, parseCidr } from "../../base/ip.ts";
+import { isIp, longestPrefix, parseCidr } from "../../base/ip.ts";
 import { ports } from "../../model/names.ts";
 import type {
   Endpoint,
@@ -212,7 +212,10 @@ function byDestination(
   address: string | undefined,
 ): readonly FilterChain[] {
   const reach = ({ match }: FilterChain): number =>
-    longestPrefix((match.destinations ?? []).map(parseCidr), address);
+    // Where somebody asks by a name, nobody knows which range it is in.
+    address === undefined || !isIp(address)
+      ? -1
+      : longestPrefix((match.destinations ?? []).map(parseCidr), address);
   const best = Math.max(-1, ...chains.map(reach));
   return chains.filter((chain) =>
     best < 0 ? chain.match.destinations === undefined : reach(chain) === best,
