@@ -89,6 +89,7 @@ if [ "$mode" = test ]; then
   need apache2 has_command apache2
   need iptables has_command iptables-legacy
   need ethtool has_command ethtool
+  need dnsmasq-base has_command dnsmasq
 fi
 if [ "$mode" = test ] || [ "$mode" = bench ]; then
   need haproxy has_command haproxy

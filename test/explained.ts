@@ -107,9 +107,12 @@ export function questionOf(pod: string, words: readonly string[]): Question | un
     }
   }
   if (url === undefined || url.hostname === "127.0.0.1") return undefined;
-  const isTcp = url.protocol === "telnet:";
+  // TLS of the application's own is bytes to everybody else.
+  const isTcp = url.protocol === "telnet:" || url.protocol === "https:";
+  const port = url.protocol === "https:" ? 443 : 80;
   return {
     source: pod,
+    port,
     ...parseDestination(url.host),
     ...(isTcp
       ? { protocol: "tcp" }

@@ -32,6 +32,8 @@ export interface LabTestOptions {
   readonly nodes?: number;
   /** Text of an image map. */
   readonly images?: string;
+  /** Name servers for names outside of the lab. */
+  readonly upstream?: string;
   /** Hold each request against `explain`: true unless told, which takes a reason. */
   readonly explained?: boolean;
 }
@@ -187,7 +189,9 @@ export async function startLab(options: LabTestOptions = {}): Promise<TestLab> {
   const lab = new TestLab(name, base, options.explained ?? true);
   try {
     const nodes = String(options.nodes ?? 2);
-    await lab.must("up", "--detach", "--nodes", nodes, ...images, ...(options.files ?? []));
+    const upstream = options.upstream === undefined ? [] : ["--upstream", options.upstream];
+    const flags = ["--detach", "--nodes", nodes, ...images, ...upstream];
+    await lab.must("up", ...flags, ...(options.files ?? []));
   } catch (error) {
     const log = await readFile(join(base, name, "logs", "server.log"), "utf8").catch(() => "");
     await lab[Symbol.asyncDispose]();

@@ -44,6 +44,7 @@ interface UpFlags extends Named {
   readonly detach?: true;
   readonly supervise?: true;
   readonly images?: string;
+  readonly upstream?: string;
   readonly dashboardPort?: number;
 }
 
@@ -76,6 +77,7 @@ export function addLabCommands(program: Command, environment: LabEnvironment): v
     .option("--nodes <number>", "how many hosts", parseHosts, 2)
     .option("--detach", "return when every pod is ready")
     .option("--images <file>", "which commands stand for images")
+    .option("--upstream <addresses>", "name servers for names outside of the lab: A,B …")
     .option(
       "--dashboard-port <port>",
       `loopback port of the dashboard; 0: none (default: ${ports.dashboard} or the next free one)`,
@@ -290,6 +292,7 @@ function upOptions(
     nodes: flags.nodes,
     files: files.length > 0 ? files : [join(environment.root, "examples", "shop")],
     ...(flags.images === undefined ? {} : { imagesFile: flags.images }),
+    upstream: flags.upstream,
     dashboard: dashboardPort(flags.dashboardPort),
     heddle: environment.heddle,
     cni: join(environment.root, "build", "heddle-cni"),
@@ -300,11 +303,13 @@ function upOptions(
 function repeated(options: UpOptions, flags: UpFlags): string[] {
   const images = flags.images === undefined ? [] : ["--images", resolve(flags.images)];
   const files = options.files.map((file) => resolve(file));
+  const upstream = flags.upstream === undefined ? [] : ["--upstream", flags.upstream];
   const port = flags.dashboardPort;
   const dashboard = port === undefined ? [] : ["--dashboard-port", String(port)];
   return [
     ...["--name", flags.name, "--nodes", String(flags.nodes)],
     ...images,
+    ...upstream,
     ...dashboard,
     ...files,
   ];

@@ -35,6 +35,8 @@ export interface LabSpec {
   readonly paths: LabPaths;
   readonly nodes: number;
   readonly images: readonly ImageRule[];
+  /** Name servers for names outside of the lab, as agents take them; undefined: there are no such names. */
+  readonly upstream: string | undefined;
   /** Undefined: no dashboard. */
   readonly dashboard: DashboardPort | undefined;
   /** How to run this CLI: the interpreter and the entry. */
@@ -191,6 +193,7 @@ function startAgent(spec: LabSpec, underlay: Underlay, index: number): Daemon {
     "--address": `${host.address},${host.address6}`,
     "--run-dir": folders.run,
     "--state-dir": folders.state,
+    ...(spec.upstream === undefined ? {} : { "--upstream": spec.upstream }),
   };
   return new Daemon(
     {

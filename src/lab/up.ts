@@ -27,6 +27,7 @@ export interface UpOptions {
   readonly nodes: number;
   readonly files: readonly string[];
   readonly imagesFile?: string;
+  readonly upstream: string | undefined;
   readonly dashboard: DashboardPort | undefined;
   readonly heddle: readonly string[];
   readonly cni: string;
@@ -167,9 +168,10 @@ async function bringUp(
   report: (text: string) => void,
   ending: Ending,
 ): Promise<Lab> {
-  const { paths, nodes, dashboard, heddle, cni } = options;
+  const { paths, nodes, upstream, dashboard, heddle, cni } = options;
   const log = fileLog(join(paths.logs, "lab.log"));
-  const spec = { paths, nodes, dashboard, heddle, cni, images: inputs.images, log, report };
+  const { images } = inputs;
+  const spec = { paths, nodes, upstream, dashboard, heddle, cni, images, log, report };
   const lab = await startLab(spec, ending.end, ending.signal);
   try {
     await applyObjects(lab.connection.client, inputs.objects, (line) => log.info(line));
