@@ -12,8 +12,8 @@ import { createLog } from "../src/base/log.ts";
 import { isHungUp } from "../src/kernel/tcp-state.ts";
 import type { ProxyNode } from "../src/model/proxy-config.ts";
 import type { ProxySnapshot } from "../src/proxy/config/source.ts";
+import { createSidecar } from "../src/proxy/create-sidecar.ts";
 import type { Destination } from "../src/proxy/listen/runtime.ts";
-import { createSidecar } from "../src/proxy/main.ts";
 
 export interface SidecarFile {
   readonly node: ProxyNode;

@@ -6,13 +6,13 @@
  * and what was compiled once is kept on disk, so that a spare sidecar is up quickly. Wiring only; no decisions.
  */
 
-import { readFileSync } from "node:fs";
+import { appendFileSync, readFileSync } from "node:fs";
 import { enableCompileCache, flushCompileCache } from "node:module";
 import { join } from "node:path";
 import type { Command } from "commander";
 import type { AgentFlags } from "./agent/command.ts";
 import { renderError } from "./base/error.ts";
-import type { Log, LogLevel, LogThreshold } from "./base/log.ts";
+import { createLog, type Log, type LogLevel, type LogThreshold } from "./base/log.ts";
 
 const root = join(import.meta.dirname, "..");
 /** How to start this program again. */
@@ -44,8 +44,9 @@ async function runProxyProcess(words: readonly string[]): Promise<void> {
   const [
     { runProxy },
     { createXdsSource },
-    { enterNetns },
-    { dropPrivileges },
+    { enterNetns, leaveNetwork },
+    { becomeVisitor, dropPrivileges },
+    { socketsByNetns },
     { descriptorsOf },
     { originalDestination },
     { isHungUp },
@@ -58,6 +59,7 @@ async function runProxyProcess(words: readonly string[]): Promise<void> {
     import("./proxy/config/xds-source.ts"),
     import("./kernel/netns.ts"),
     import("./kernel/privileges.ts"),
+    import("./kernel/pod-sockets.ts"),
     import("./kernel/descriptors.ts"),
     import("./kernel/original-destination.ts"),
     import("./kernel/tcp-state.ts"),
@@ -76,6 +78,7 @@ async function runProxyProcess(words: readonly string[]): Promise<void> {
     enterNetns,
     dropPrivileges,
     descriptorsOf,
+    visitor: { leaveNetwork, becomeVisitor, socketsByNetns, openLog: openFileLog },
     openLowPorts: () => writeSysctl({ key: "net.ipv4.ip_unprivileged_port_start", value: "0" }),
     originalDestination,
     isHungUp,
@@ -158,7 +161,7 @@ function addProcessCommands(program: Command): void {
         import("./server/xds/main.ts"),
         import("./cli/system-clock.ts"),
       ]);
-      const log = await processLog();
+      const log = processLog();
       await runServer(
         {
           dataDir: flags.data,
@@ -180,6 +183,11 @@ function addProcessCommands(program: Command): void {
     .option("--upstream <addresses>", "name servers for names outside the cluster: A,B …")
     .option("--spares <number>", "sidecars kept ready for the next pod")
     .option("--no-fast-path", "have packets of established connections pass netfilter, too")
+    .option(
+      "--sidecar-mode <mode>",
+      "of pods that do not say: dedicated (a process each) or shared",
+    )
+    .option("--sidecar-workers <number>", "processes that pods share in mode shared")
     .option("--podman-root <folder>", "Podman's storage, where containers' labels are read")
     .option("--containerd-root <folder>", "containerd's state, where containers' labels are read")
     .action(async (flags: AgentFlags) => {
@@ -190,7 +198,7 @@ function addProcessCommands(program: Command): void {
         import("./agent/command.ts"),
         import("./cli/system-clock.ts"),
       ]);
-      const log = await processLog();
+      const log = processLog();
       const parts = { clock: systemClock, random: Math.random, log, heddle, release: release() };
       await runAgentCommand(flags, parts, endOfProcess());
     });
@@ -210,9 +218,21 @@ function release(): string {
   return manifest.version;
 }
 
-async function processLog(threshold = logThreshold()): Promise<Log> {
-  const { createLog } = await import("./base/log.ts");
+function processLog(threshold = logThreshold()): Log {
   return createLog((line) => void process.stderr.write(`${line}\n`), Date.now, threshold);
+}
+
+/** For a pod that shares its process with others. A full disk must not end them. */
+function openFileLog(path: string): { readonly log: Log; readonly threshold: LogThreshold } {
+  const threshold = logThreshold();
+  const write = (line: string) => {
+    try {
+      appendFileSync(path, `${line}\n`, { mode: 0o600 });
+    } catch {
+      // Events are few, and told nowhere else.
+    }
+  };
+  return { log: createLog(write, Date.now, threshold), threshold };
 }
 
 function logThreshold(): LogThreshold {

@@ -34,6 +34,8 @@ export interface LabTestOptions {
   readonly images?: string;
   /** Name servers for names outside of the lab. */
   readonly upstream?: string;
+  /** Of pods that do not say. */
+  readonly sidecarMode?: "dedicated" | "shared";
   /** Hold each request against `explain`: true unless told, which takes a reason. */
   readonly explained?: boolean;
 }
@@ -190,7 +192,8 @@ export async function startLab(options: LabTestOptions = {}): Promise<TestLab> {
   try {
     const nodes = String(options.nodes ?? 2);
     const upstream = options.upstream === undefined ? [] : ["--upstream", options.upstream];
-    const flags = ["--detach", "--nodes", nodes, ...images, ...upstream];
+    const mode = options.sidecarMode === undefined ? [] : ["--sidecar-mode", options.sidecarMode];
+    const flags = ["--detach", "--nodes", nodes, ...images, ...upstream, ...mode];
     await lab.must("up", ...flags, ...(options.files ?? []));
   } catch (error) {
     const log = await readFile(join(base, name, "logs", "server.log"), "utf8").catch(() => "");

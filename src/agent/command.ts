@@ -6,7 +6,9 @@
  */
 
 import { mkdirSync, statSync } from "node:fs";
+import { cpus } from "node:os";
 import { dirname, resolve } from "node:path";
+import { sidecarModes } from "../api/k8s/core.ts";
 import { kindNamed, restPath } from "../api/kinds.ts";
 import type { Clock } from "../base/clock.ts";
 import { MeshError, renderError } from "../base/error.ts";
@@ -17,6 +19,7 @@ import { dropLogGroup } from "../core/dataplane/names.ts";
 import { type DropLog, openDropLog } from "../kernel/drop-log.ts";
 import { openKernelDriver } from "../kernel/netlink-driver.ts";
 import { nameServers, proxyUid, trustDomain } from "../model/names.ts";
+import type { SidecarMode } from "../model/node-view.ts";
 import { apiError } from "../rpc/api-error.ts";
 import { httpObjectClient } from "../rpc/http-object-client.ts";
 import { type HttpTransport, httpTransport } from "../rpc/http-transport.ts";
@@ -44,6 +47,8 @@ export interface AgentFlags {
   /** Name servers for names outside the cluster, with commas between them. */
   readonly upstream?: string;
   readonly spares?: string;
+  readonly sidecarMode?: string;
+  readonly sidecarWorkers?: string;
   readonly podmanRoot?: string;
   readonly containerdRoot?: string;
   /** False: all packets take the plain path through routing and netfilter. */
@@ -61,6 +66,9 @@ export interface AgentProcess {
 }
 
 const defaultSpares = 1;
+const defaultSidecarMode: SidecarMode = "dedicated";
+/** More cost memory; on more cores than this a node has enough pods to ask for another number. */
+const mostWorkersByDefault = 4;
 const dnsPort = 53;
 
 export async function runAgentCommand(
@@ -129,6 +137,14 @@ function agentOptions(flags: AgentFlags, { heddle, release }: AgentProcess): Age
   if (!Number.isInteger(spares) || spares < 0 || spares > 64) {
     throw wrong("spares", flags.spares ?? "", "a number from 0 to 64");
   }
+  const mode = sidecarModes.find((each) => each === (flags.sidecarMode ?? defaultSidecarMode));
+  if (mode === undefined) {
+    throw wrong("sidecar-mode", flags.sidecarMode ?? "", `one of ${sidecarModes.join(", ")}`);
+  }
+  const workers = Number(flags.sidecarWorkers ?? Math.min(cpus().length, mostWorkersByDefault));
+  if (!Number.isInteger(workers) || workers < 1 || workers > 64) {
+    throw wrong("sidecar-workers", flags.sidecarWorkers ?? "", "a number from 1 to 64");
+  }
   return {
     node: flags.node,
     addresses: addresses.map(canonicalIp),
@@ -137,6 +153,8 @@ function agentOptions(flags: AgentFlags, { heddle, release }: AgentProcess): Age
     trustDomain,
     sidecarCommand: sidecarCommand(heddle),
     spareSidecars: spares,
+    sidecarMode: mode,
+    sidecarWorkers: workers,
     release,
     nameServerCommand: nameServerCommand(heddle, flags.upstream),
     runtimeRoots: {

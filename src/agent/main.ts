@@ -143,14 +143,15 @@ function openParts(options: AgentOptions, deps: AgentDeps, joined: Promise<void>
         trustDomain: options.trustDomain,
         command: options.sidecarCommand,
         spares: options.spareSidecars,
+        mode: options.sidecarMode,
+        workers: options.sidecarWorkers,
       },
       {
         mesh,
         clock,
         random,
         log,
-        remember: (pod, record, process) =>
-          attachments.update(pod, { sidecar: { ...record, process } }),
+        remember: (pod, sidecar) => attachments.update(pod, { sidecar }),
       },
     ),
   };

@@ -1,5 +1,6 @@
 /** What an agent is told at its start. Read once; nothing looks at the command line or the environment later. */
 
+import type { SidecarMode } from "../model/node-view.ts";
 import type { RuntimeRoots } from "./runtimes/containers.ts";
 
 export interface AgentOptions {
@@ -15,6 +16,10 @@ export interface AgentOptions {
   readonly sidecarCommand: readonly string[];
   /** Sidecars that are kept ready for the next pod. */
   readonly spareSidecars: number;
+  /** Where the sidecars of pods run that do not say. */
+  readonly sidecarMode: SidecarMode;
+  /** Processes that pods share in mode `shared`. */
+  readonly sidecarWorkers: number;
   /** Version of this Heddle: what another one left is replaced where it matters. */
   readonly release: string;
   /** Starts the node's name server (dns/main.ts), but for what `dns/keeper.ts` adds. */

@@ -14,6 +14,7 @@ import { renderCidr } from "../base/ip.ts";
 import type { PlanReport } from "./dataplane.ts";
 import type { NodeParts } from "./node-parts.ts";
 import type { SidecarState } from "./sidecars/sidecar.ts";
+import type { WorkerStatus } from "./sidecars/workers.ts";
 
 export interface AgentStatus {
   readonly node: string;
@@ -29,6 +30,8 @@ export interface AgentStatus {
   readonly lostAddresses: readonly string[];
   readonly attachments: readonly AttachmentStatus[];
   readonly spareSidecars: number;
+  /** Processes that are the sidecars of many pods; each pod's names its own. */
+  readonly workers: readonly WorkerStatus[];
   readonly viewVersion?: string;
   /** The kernel has what the newest view and the attachments say. */
   readonly inSync: boolean;
@@ -98,6 +101,7 @@ export function agentStatus(parts: NodeParts, identity: Identity): AgentStatus {
       };
     }),
     spareSidecars: parts.sidecars.spares,
+    workers: parts.sidecars.workers,
     ...(viewVersion === undefined ? {} : { viewVersion }),
     inSync: parts.dataplane.inSync,
     ...(lastPlan === undefined ? {} : { lastPlan }),

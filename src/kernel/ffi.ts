@@ -76,6 +76,10 @@ export interface Libc {
   ): boolean;
   setns(fd: number, kind: number): void;
   unshare(kind: number): void;
+  /** The calling thread keeps its permitted capabilities when its user changes. */
+  keepCapabilities(): void;
+  /** Those of the calling thread, permitted and in effect; all below 32. None is inherited by what it executes. */
+  setCapabilities(bits: number): void;
   mount(source: string, target: string, flags: number): void;
   unmount(target: string, flags: number): void;
   closeOnExec(fd: number): void;
@@ -131,6 +135,8 @@ function bindLibc(): Libc {
   const getsockopt = library.func("int getsockopt(int, int, int, void *, void *)");
   const setns = library.func("int setns(int, int)");
   const unshare = library.func("int unshare(int)");
+  const prctl = library.func("int prctl(int, unsigned long, long, long, long)");
+  const capset = library.func("int capset(const void *, const void *)");
   const mount = library.func(
     "int mount(const char *, const char *, const char *, unsigned long, const void *)",
   );
@@ -156,6 +162,13 @@ function bindLibc(): Libc {
       getsockopt(fd, level, name, value, length) === 0,
     setns: (fd, kind) => void checked(setns(fd, kind)),
     unshare: (kind) => void checked(unshare(kind)),
+    keepCapabilities: () => void checked(prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0)),
+    setCapabilities(bits) {
+      const header = Uint32Array.of(_LINUX_CAPABILITY_VERSION_3, 0);
+      // Effective, permitted, inheritable; then the same of the capabilities from 32 on.
+      const sets = Uint32Array.of(bits, bits, 0, 0, 0, 0);
+      checked(capset(header, sets));
+    },
     mount: (source, target, flags) => void checked(mount(source, target, "none", flags, null)),
     unmount: (target, flags) => void checked(unmount(target, flags)),
     pidfdOpen: (pid) => checked(Number(syscall(SYS_pidfd_open, pid, 0, 0))),
@@ -181,6 +194,8 @@ const SYS_pidfd_open = 434;
 const SYS_pidfd_getfd = 438;
 const SIG_SETMASK = 2;
 const sigsetBytes = 128;
+const PR_SET_KEEPCAPS = 8;
+const _LINUX_CAPABILITY_VERSION_3 = 0x20080522;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
 const MFD_CLOEXEC = 1;

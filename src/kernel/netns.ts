@@ -70,6 +70,18 @@ export function enterNetns(path: string): void {
   }
 }
 
+/** Moves the calling thread for good into a namespace that has no link, not even loopback: it can reach nothing. */
+export function leaveNetwork(): void {
+  try {
+    libc().unshare(CLONE_NEWNET);
+  } catch (cause) {
+    throw new MeshError("kernel.netns.create", "leave the node's network namespace", {
+      cause,
+      fault: "host",
+    });
+  }
+}
+
 /** Opens a namespace, to hold on to it or to hand it to the kernel; the caller closes it. */
 export function openNetns(path: string): number {
   try {
@@ -130,6 +142,28 @@ export function inFreshNetns<T>(fn: () => T): T {
   } finally {
     closeSync(home);
   }
+}
+
+/** What a thread that is often elsewhere comes back to; see `visitsTo`. */
+export interface Visits {
+  /** False where the kernel refuses: the thread is then where it was. */
+  enter(): boolean;
+  leave(): void;
+}
+
+/** Entering the namespace that `netns` holds open and leaving it for the one that `home` does, in two steps. */
+export function visitsTo(netns: number, home: number): Visits {
+  return {
+    enter() {
+      try {
+        libc().setns(netns, CLONE_NEWNET);
+        return true;
+      } catch {
+        return false;
+      }
+    },
+    leave: () => returnHome(home),
+  };
 }
 
 /** Unpins a namespace: it goes with its last process and socket. Deleting an absent one is success. */

@@ -8,9 +8,9 @@
  */
 
 import { MeshError } from "../base/error.ts";
-import { familyOf, type IpFamily } from "../base/ip.ts";
-import { ipBytes, ipFromBytes } from "../base/ip-bytes.ts";
+import type { IpFamily } from "../base/ip.ts";
 import { AF_INET, AF_INET6, EAGAIN, EINTR, libc, SOL_SOCKET, SystemCallError } from "./ffi.ts";
+import { addressOf, socketAddress } from "./socket-address.ts";
 
 export interface ProbeSocketOptions {
   readonly family: IpFamily;
@@ -121,21 +121,6 @@ function socketOf(fd: number): ProbeSocket {
     },
     close: () => calls.close(fd),
   };
-}
-
-/** `struct sockaddr_in` or `sockaddr_in6`. A scope is not needed: sockets for link-local addresses are bound to links. */
-function socketAddress(address: string, port: number): Uint8Array {
-  const ip = ipBytes(address);
-  const isIpv4 = familyOf(address) === "IPv4";
-  const bytes = new Uint8Array(isIpv4 ? 16 : 28);
-  bytes.set([isIpv4 ? AF_INET : AF_INET6, 0, port >>> 8, port & 255]);
-  bytes.set(ip, isIpv4 ? 4 : 8);
-  return bytes;
-}
-
-function addressOf(bytes: Uint8Array): string {
-  const isIpv4 = bytes[0] === AF_INET;
-  return ipFromBytes(isIpv4 ? bytes.subarray(4, 8) : bytes.subarray(8, 24)) ?? "";
 }
 
 function number32(value: number): Uint8Array {

@@ -4,14 +4,15 @@
 
 import { existsSync, readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { type Command, InvalidArgumentError } from "commander";
-import type { Pod } from "../api/k8s/core.ts";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Pod, sidecarModes } from "../api/k8s/core.ts";
 import { MeshError } from "../base/error.ts";
 import { applyObjects, deleteObjects } from "../cli/apply.ts";
 import { type Connection, connectSocket } from "../cli/connection.ts";
 import { untilConverged } from "../cli/converge.ts";
 import { loadManifests } from "../cli/manifests.ts";
 import { ports } from "../model/names.ts";
+import type { SidecarMode } from "../model/node-view.ts";
 import { getText } from "./ask-socket.ts";
 import { absent, askDown, lockHolder } from "./control.ts";
 import type { DashboardPort } from "./dashboard-relay.ts";
@@ -21,6 +22,7 @@ import { type LoadOptions, parseRate, parseSeconds, renderLoad } from "./load/re
 import { defaultLabBase, defaultLabName, hostPaths, type LabPaths, labPaths } from "./names.ts";
 import { readPodRecords } from "./pods/pod-record.ts";
 import { selectPod } from "./pods/select-pod.ts";
+import { agentSockets } from "./sidecar-places.ts";
 import { labStatus, renderStatus } from "./status.ts";
 import { sweepLab } from "./sweep.ts";
 import { systemTerminal } from "./terminal.ts";
@@ -46,6 +48,7 @@ interface UpFlags extends Named {
   readonly images?: string;
   readonly upstream?: string;
   readonly dashboardPort?: number;
+  readonly sidecarMode?: SidecarMode;
 }
 
 interface LoadFlags extends Named {
@@ -83,6 +86,7 @@ export function addLabCommands(program: Command, environment: LabEnvironment): v
       `loopback port of the dashboard; 0: none (default: ${ports.dashboard} or the next free one)`,
       parsePort,
     )
+    .addOption(new Option("--sidecar-mode <mode>", "of pods that do not say").choices(sidecarModes))
     .option("--supervise", "internal: be the detached lab")
     .action(async (files: string[], flags: UpFlags) => {
       requireRoot();
@@ -193,11 +197,7 @@ export const labAccess = {
   },
   /** Sockets of the agents on the lab's hosts. */
   agentSockets(name: string): readonly string[] {
-    const paths = pathsOf({ name });
-    if (!existsSync(paths.root)) return [];
-    return readdirSync(paths.root)
-      .flatMap((folder) => /^n(\d+)$/.exec(folder)?.[1] ?? [])
-      .map((index) => join(hostPaths(paths, Number(index)).run, "agent.sock"));
+    return agentSockets(pathsOf({ name }));
   },
   /** GET of a sidecar's admin interface. */
   async askSidecar(name: string, pod: Pod, path: string): Promise<string> {
@@ -294,6 +294,7 @@ function upOptions(
     ...(flags.images === undefined ? {} : { imagesFile: flags.images }),
     upstream: flags.upstream,
     dashboard: dashboardPort(flags.dashboardPort),
+    ...(flags.sidecarMode === undefined ? {} : { sidecarMode: flags.sidecarMode }),
     heddle: environment.heddle,
     cni: join(environment.root, "build", "heddle-cni"),
   };
@@ -306,8 +307,10 @@ function repeated(options: UpOptions, flags: UpFlags): string[] {
   const upstream = flags.upstream === undefined ? [] : ["--upstream", flags.upstream];
   const port = flags.dashboardPort;
   const dashboard = port === undefined ? [] : ["--dashboard-port", String(port)];
+  const mode = options.sidecarMode === undefined ? [] : ["--sidecar-mode", options.sidecarMode];
   return [
     ...["--name", flags.name, "--nodes", String(flags.nodes)],
+    ...mode,
     ...images,
     ...upstream,
     ...dashboard,

@@ -15,6 +15,7 @@ import type { Log } from "../base/log.ts";
 import { Scope } from "../base/scope.ts";
 import { type Connection, connectSocket } from "../cli/connection.ts";
 import { proxyUid } from "../model/names.ts";
+import type { SidecarMode } from "../model/node-view.ts";
 import { type ControlHandlers, type LabProcesses, lockLab, serveControl } from "./control.ts";
 import { Daemon } from "./daemon.ts";
 import {
@@ -39,6 +40,7 @@ export interface LabSpec {
   readonly upstream: string | undefined;
   /** Undefined: no dashboard. */
   readonly dashboard: DashboardPort | undefined;
+  readonly sidecarMode?: SidecarMode;
   /** How to run this CLI: the interpreter and the entry. */
   readonly heddle: readonly string[];
   /** The compiled CNI executable. */
@@ -194,6 +196,7 @@ function startAgent(spec: LabSpec, underlay: Underlay, index: number): Daemon {
     "--run-dir": folders.run,
     "--state-dir": folders.state,
     ...(spec.upstream === undefined ? {} : { "--upstream": spec.upstream }),
+    ...(spec.sidecarMode === undefined ? {} : { "--sidecar-mode": spec.sidecarMode }),
   };
   return new Daemon(
     {

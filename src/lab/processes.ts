@@ -8,7 +8,10 @@
 import { readdirSync, readlinkSync, statSync } from "node:fs";
 import { findProcess, type ProcessId } from "../kernel/process-id.ts";
 
-/** Every process whose network namespace is one of `netnsFiles`. */
+/**
+ * Every process whose network namespace is one of `netnsFiles`, or some thread's of it is: the main thread of a shared
+ * worker has left the host's, and its others have not.
+ */
 export function processesIn(netnsFiles: readonly string[]): ProcessId[] {
   const inodes = new Set<number>();
   for (const file of netnsFiles) {
@@ -20,18 +23,19 @@ export function processesIn(netnsFiles: readonly string[]): ProcessId[] {
   for (const entry of readdirSync("/proc")) {
     const pid = Number(entry);
     if (!Number.isInteger(pid)) continue;
-    const inode = netnsInodeOf(pid);
-    if (inode === undefined || !inodes.has(inode)) continue;
+    if (!netnsInodesOf(pid).some((inode) => inodes.has(inode))) continue;
     const id = findProcess(pid);
     if (id !== undefined) found.push(id);
   }
   return found;
 }
 
-function netnsInodeOf(pid: number): number | undefined {
+function netnsInodesOf(pid: number): number[] {
   try {
-    return Number(/\d+/.exec(readlinkSync(`/proc/${pid}/ns/net`))?.[0]);
+    return readdirSync(`/proc/${pid}/task`).map((thread) =>
+      Number(/\d+/.exec(readlinkSync(`/proc/${pid}/task/${thread}/ns/net`))?.[0]),
+    );
   } catch {
-    return undefined;
+    return []; // it ended meanwhile
   }
 }

@@ -4,20 +4,18 @@
  * Objects and traffic come from the server, process ids from the supervisor and the pods' records.
  */
 
-import { readFileSync } from "node:fs";
 import type { Node, Pod } from "../api/k8s/core.ts";
 import { renderColumns } from "../cli/columns.ts";
 import type { Connection } from "../cli/connection.ts";
 import { edgesTable } from "../cli/top/tables.ts";
 import { fetchGraph } from "../cli/top/views.ts";
-import { proxyUid } from "../model/names.ts";
 import type { GraphEdge } from "../model/observation.ts";
 import { type HostProcess, labProcesses } from "./control.ts";
 import { dashboardUrl } from "./dashboard-relay.ts";
 import type { LabPaths } from "./names.ts";
 import { type PodRecord, readPodRecords } from "./pods/pod-record.ts";
-import { processesIn } from "./processes.ts";
 import { isReady } from "./readiness-wait.ts";
+import { type SidecarPlace, sidecarPlaces } from "./sidecar-places.ts";
 
 export interface LabStatus {
   readonly name: string;
@@ -49,17 +47,20 @@ export interface PodStatus {
   readonly containers: readonly { readonly name: string; readonly pid: number }[];
   /** Process id of the sidecar. */
   readonly sidecar?: number;
+  /** Name of the worker that the process is; undefined: it is the pod's alone. */
+  readonly worker?: string;
 }
 
 export async function labStatus(
   paths: LabPaths,
   { client, transport }: Connection,
 ): Promise<LabStatus> {
-  const [processes, nodes, pods, graph] = await Promise.all([
+  const [processes, nodes, pods, graph, places] = await Promise.all([
     labProcesses(paths),
     client.list<Node>("Node"),
     client.list<Pod>("Pod"),
     fetchGraph(transport, 10),
+    sidecarPlaces(paths),
   ]);
   const records = new Map(readPodRecords(paths.pods).map((record) => [record.uid, record]));
   return {
@@ -75,14 +76,20 @@ export async function labStatus(
       ...node,
       ready: nodes.objects.some((one) => one.metadata.name === node.name && isNodeReady(one)),
     })),
-    pods: pods.objects.map((pod) => podStatus(pod, records.get(pod.metadata.uid ?? ""))),
+    pods: pods.objects.map((pod) => {
+      const record = records.get(pod.metadata.uid ?? "");
+      return podStatus(pod, record, places.get(record?.containerId ?? ""));
+    }),
     edges: graph.edges,
   };
 }
 
-function podStatus(pod: Pod, record: PodRecord | undefined): PodStatus {
+function podStatus(
+  pod: Pod,
+  record: PodRecord | undefined,
+  place: SidecarPlace | undefined,
+): PodStatus {
   const { status, spec, metadata } = pod;
-  const sidecar = record === undefined ? undefined : sidecarIn(record.netns);
   const isEnding = metadata.deletionTimestamp !== undefined;
   return {
     name: metadata.name,
@@ -95,20 +102,8 @@ function podStatus(pod: Pod, record: PodRecord | undefined): PodStatus {
     restarts: (status?.containerStatuses ?? []).reduce((sum, one) => sum + one.restartCount, 0),
     ...(record === undefined ? {} : { netns: record.netns, containerId: record.containerId }),
     containers: (record?.containers ?? []).map(({ name, process }) => ({ name, pid: process.pid })),
-    ...(sidecar === undefined ? {} : { sidecar }),
+    ...place,
   };
-}
-
-/** In a pod's namespace only its sidecar runs as this user. */
-function sidecarIn(netns: string): number | undefined {
-  return processesIn([netns]).find(({ pid }) => {
-    try {
-      const uid = /^Uid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
-      return Number(uid) === proxyUid;
-    } catch {
-      return false;
-    }
-  })?.pid;
 }
 
 export function isNodeReady(node: Node): boolean {

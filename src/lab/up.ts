@@ -15,6 +15,7 @@ import { applyObjects } from "../cli/apply.ts";
 import { connectSocket } from "../cli/connection.ts";
 import { loadManifests } from "../cli/manifests.ts";
 import { showTop } from "../cli/top/top.ts";
+import type { SidecarMode } from "../model/node-view.ts";
 import type { DashboardPort } from "./dashboard-relay.ts";
 import { type Lab, startLab } from "./lab.ts";
 import type { LabPaths } from "./names.ts";
@@ -29,6 +30,8 @@ export interface UpOptions {
   readonly imagesFile?: string;
   readonly upstream: string | undefined;
   readonly dashboard: DashboardPort | undefined;
+  /** Of pods that do not say; undefined: the agent's usual one. */
+  readonly sidecarMode?: SidecarMode;
   readonly heddle: readonly string[];
   readonly cni: string;
 }
@@ -168,10 +171,13 @@ async function bringUp(
   report: (text: string) => void,
   ending: Ending,
 ): Promise<Lab> {
-  const { paths, nodes, upstream, dashboard, heddle, cni } = options;
+  const { paths, nodes, upstream, dashboard, sidecarMode, heddle, cni } = options;
   const log = fileLog(join(paths.logs, "lab.log"));
   const { images } = inputs;
-  const spec = { paths, nodes, upstream, dashboard, heddle, cni, images, log, report };
+  const spec = {
+    ...{ paths, nodes, upstream, dashboard, heddle, cni, images, log, report },
+    ...(sidecarMode === undefined ? {} : { sidecarMode }),
+  };
   const lab = await startLab(spec, ending.end, ending.signal);
   try {
     await applyObjects(lab.connection.client, inputs.objects, (line) => log.info(line));

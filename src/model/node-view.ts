@@ -87,6 +87,8 @@ export interface WorkloadView {
   readonly labels: Readonly<Record<string, string>>;
   /** False for a pod that asked for no sidecar (`sidecar.istio.io/inject: "false"`) or that has host networking. */
   readonly meshed: boolean;
+  /** Where its sidecar is to run; absent: wherever the node's agent has them. */
+  readonly sidecarMode?: SidecarMode;
   /** Its proxy is a gateway: it serves the pod's ports itself, and nothing of the pod's is captured. */
   readonly gateway?: boolean;
   /** Where its addresses are to come from; absent: from the pool `default`, whichever are free. */
@@ -97,6 +99,9 @@ export interface WorkloadView {
   /** Names in its namespace beside its own, lower case; several pods may share one. */
   readonly aliases?: readonly string[];
 }
+
+/** `dedicated`: a process for each pod. `shared`: a few processes for all pods of the node. */
+export type SidecarMode = "dedicated" | "shared";
 
 export interface AddressingView {
   /** Names, in order; of every family that the pod is to have. */

@@ -1,13 +1,14 @@
 /**
- * How a spare proxy process learns whose sidecar it is.
+ * How a spare proxy process learns whose sidecar it is, or that it is a worker for many pods.
  *
  * The agent keeps processes that have loaded everything and wait on a socket pair (file descriptor 3). One line of JSON
  * assigns one; it answers with one line, ready or error, and both sides close. A spare whose agent goes away before that
- * has no purpose and ends.
+ * has no purpose and ends. A worker hears of its pods on a socket of its own (worker/control.ts), in the same words.
  */
 
 import { Socket } from "node:net";
 import { MeshError } from "../base/error.ts";
+import { isRecord } from "../base/json.ts";
 import type { ProxyNode } from "../model/proxy-config.ts";
 
 export interface ProxyBootstrap {
@@ -19,14 +20,31 @@ export interface ProxyBootstrap {
   readonly trustDomain: string;
 }
 
-export interface Assignment {
+/** One pod's sidecar, wherever it is to be. */
+export interface PodAssignment {
   /** Path of the pod's network namespace. */
   readonly netns: string;
-  readonly uid: number;
   /** Process id of the sidecar that this one takes over from; absent: there is none. */
   readonly predecessor?: number;
   readonly bootstrap: ProxyBootstrap;
 }
+
+/** The process is this pod's alone. */
+export interface DedicatedAssignment extends PodAssignment {
+  readonly kind: "pod";
+  readonly uid: number;
+}
+
+export interface WorkerAssignment {
+  readonly kind: "worker";
+  readonly uid: number;
+  /** For people: which of the node's workers it is. */
+  readonly name: string;
+  /** Path of the socket on which it is told of its pods. */
+  readonly socket: string;
+}
+
+export type Assignment = DedicatedAssignment | WorkerAssignment;
 
 const maxLineBytes = 1 << 20;
 
@@ -75,28 +93,52 @@ export function openAssignment(descriptor: number): AssignmentChannel {
 }
 
 export function parseAssignment(line: string): Assignment {
-  const fail = (path: string, want: string): MeshError =>
-    new MeshError("proxy.assignment", `read assignment: ${path} must be ${want}`);
+  const value = parseJson(line);
+  if (typeof value["uid"] !== "number") throw refused("uid", "a number");
+  const { uid } = value;
+  if (value["worker"] === undefined) return { kind: "pod", uid, ...podAssignment(value) };
+  const worker = isRecord(value["worker"]) ? value["worker"] : {};
+  const { name, socket } = worker;
+  if (typeof name !== "string") throw refused("worker.name", "a string");
+  if (typeof socket !== "string") throw refused("worker.socket", "a string");
+  return { kind: "worker", uid, name, socket };
+}
+
+/** What a worker is told of one pod. */
+export function parsePodAssignment(text: string): PodAssignment & { readonly logFile: string } {
+  const value = parseJson(text);
+  const { logFile } = value;
+  if (typeof logFile !== "string") throw refused("logFile", "a path");
+  return { ...podAssignment(value), logFile };
+}
+
+function parseJson(text: string): Readonly<Record<string, unknown>> {
   let value: unknown;
   try {
-    value = JSON.parse(line);
+    value = JSON.parse(text);
   } catch (cause) {
     throw new MeshError("proxy.assignment", "read assignment: not a line of JSON", { cause });
   }
-  const assignment = value as Partial<Assignment> | null;
-  if (typeof assignment?.netns !== "string") throw fail("netns", "a path");
-  if (typeof assignment.uid !== "number") throw fail("uid", "a number");
-  if (!["number", "undefined"].includes(typeof assignment.predecessor)) {
-    throw fail("predecessor", "a number");
+  return isRecord(value) ? value : {};
+}
+
+function refused(path: string, want: string): MeshError {
+  return new MeshError("proxy.assignment", `read assignment: ${path} must be ${want}`);
+}
+
+function podAssignment(value: Readonly<Record<string, unknown>>): PodAssignment {
+  if (typeof value["netns"] !== "string") throw refused("netns", "a path");
+  if (!["number", "undefined"].includes(typeof value["predecessor"])) {
+    throw refused("predecessor", "a number");
   }
-  const bootstrap = assignment.bootstrap as Partial<ProxyBootstrap> | undefined;
-  for (const key of ["xdsSocket", "adminSocket", "trustDomain"] as const) {
-    if (typeof bootstrap?.[key] !== "string") throw fail(`bootstrap.${key}`, "a string");
+  const bootstrap = isRecord(value["bootstrap"]) ? value["bootstrap"] : {};
+  for (const key of ["xdsSocket", "adminSocket", "trustDomain"]) {
+    if (typeof bootstrap[key] !== "string") throw refused(`bootstrap.${key}`, "a string");
   }
-  const proxy = bootstrap?.proxy as Partial<ProxyNode> | undefined;
-  for (const key of ["id", "namespace", "pod", "address"] as const) {
-    if (typeof proxy?.[key] !== "string") throw fail(`bootstrap.proxy.${key}`, "a string");
+  const proxy = isRecord(bootstrap["proxy"]) ? bootstrap["proxy"] : {};
+  for (const key of ["id", "namespace", "pod", "address"]) {
+    if (typeof proxy[key] !== "string") throw refused(`bootstrap.proxy.${key}`, "a string");
   }
-  if (typeof proxy?.workload !== "object") throw fail("bootstrap.proxy.workload", "an object");
-  return value as Assignment;
+  if (!isRecord(proxy["workload"])) throw refused("bootstrap.proxy.workload", "an object");
+  return value as unknown as PodAssignment;
 }

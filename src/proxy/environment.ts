@@ -6,6 +6,7 @@ import type { ProxyNode } from "../model/proxy-config.ts";
 import type { MetricRegistry } from "../telemetry/registry.ts";
 import type { Losses } from "./observe/losses.ts";
 import type { Overload } from "./overload.ts";
+import type { PodSockets } from "./pod-sockets.ts";
 import type { TimerWheel } from "./timer-wheel.ts";
 import type { TokenBuckets } from "./token-buckets.ts";
 import type { Names } from "./upstream/names/names.ts";
@@ -32,6 +33,7 @@ export interface Environment {
   readonly isHungUp: (descriptor: number) => boolean;
   readonly node: ProxyNode;
   readonly trustDomain: string;
+  readonly sockets: PodSockets;
   readonly limits: ProxyLimits;
   /** True once the sidecar is being stopped: every answer closes its connection. */
   isDraining: boolean;

@@ -36,6 +36,7 @@ export class Sidecar {
   readonly #build: BuildOptions;
   readonly #sweep: NodeJS.Timeout;
   #hasTables = false;
+  #isClosed = false;
 
   constructor(options: SidecarOptions) {
     const { environment } = options;
@@ -79,6 +80,7 @@ export class Sidecar {
     const prepared = prepare(snapshot, before, this.#build);
     const swapListeners = await this.#captures.open(prepared.listeners);
     await this.#lookUpNames(snapshot);
+    if (this.#isClosed) return swapListeners();
     this.runtime.tables = prepared.commit();
     swapListeners();
     this.#hasTables = true;
@@ -126,10 +128,10 @@ export class Sidecar {
     return this.#finish("drain", this.runtime.environment.limits.drainMs);
   }
 
-  /** The same, then closes everything. */
-  async drain(): Promise<void> {
-    await this.drainListeners();
-    this.#end();
+  /** The same, for so long at most, then closes everything. */
+  async drain(withinMs: number = this.runtime.environment.limits.drainMs): Promise<void> {
+    await this.#finish("drain", withinMs);
+    this.close();
   }
 
   /**
@@ -143,7 +145,7 @@ export class Sidecar {
         until.addEventListener("abort", () => resolve(), { once: true });
       }),
     ]);
-    this.#end();
+    this.close();
   }
 
   async #finish(how: "drain" | "retire", withinMs: number): Promise<void> {
@@ -158,8 +160,12 @@ export class Sidecar {
     clearTimeout(timer);
   }
 
-  #end(): void {
+  /** Closes everything at once. */
+  close(): void {
     const { environment, connections, tables } = this.runtime;
+    this.#isClosed = true;
+    environment.isDraining = true;
+    this.#captures.close();
     connections.destroy();
     for (const cluster of tables.clusters.values()) cluster.drain();
     clearInterval(this.#sweep);

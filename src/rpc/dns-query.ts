@@ -22,7 +22,11 @@ import { readFrames, writeFrame } from "./dns-frames.ts";
 export interface NameServerAddress {
   readonly address: string;
   readonly port: number;
+  /** Runs what opens a socket to it, where that takes being in another network; absent: at once. */
+  readonly opening?: <S>(open: () => S) => S;
 }
+
+const atOnce = <S>(open: () => S): S => open();
 
 /** Largest answer over UDP that is asked for; RFC 9715 advises this one. */
 const maxUdpBytes = 1_232;
@@ -46,7 +50,7 @@ function makeQuery(question: DnsQuestion, opt: DnsRecord): DnsMessage {
 
 function overUdp(
   query: DnsMessage,
-  { address, port }: NameServerAddress,
+  { address, port, opening = atOnce }: NameServerAddress,
   withinMs: number,
 ): Promise<DnsMessage> {
   const socket = createSocket(address.includes(":") ? "udp6" : "udp4");
@@ -60,16 +64,16 @@ function overUdp(
       resolve(answer);
     });
     // A connected socket takes packets from the server only.
-    socket.connect(port, address, () => socket.send(encodeMessage(query)));
+    opening(() => socket.connect(port, address, () => socket.send(encodeMessage(query))));
   }).finally(() => socket.close());
 }
 
 function overTcp(
   query: DnsMessage,
-  { address, port }: NameServerAddress,
+  { address, port, opening = atOnce }: NameServerAddress,
   withinMs: number,
 ): Promise<DnsMessage> {
-  const socket = connect(port, address);
+  const socket = opening(() => connect(port, address));
   return new Promise<DnsMessage>((resolve, reject) => {
     socket.setTimeout(withinMs, () => reject(new Error("no answer in time")));
     socket.on("error", reject);

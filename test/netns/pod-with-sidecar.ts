@@ -37,7 +37,8 @@ export function podAndOutside(scratch: Scratch): {
   return { pod, outside };
 }
 
-function config(): ProxyConfig {
+/** Everything that is captured goes where it was going; what comes in by HTTP on 8080 is counted as such. */
+export function config(): ProxyConfig {
   const inboundChain: FilterChain = {
     name: "inbound",
     match: { destinationPort: 8080, transport: "raw" },

@@ -9,9 +9,10 @@ import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createLog } from "../../src/base/log.ts";
 import { descriptorsOf } from "../../src/kernel/descriptors.ts";
-import { enterNetns } from "../../src/kernel/netns.ts";
+import { enterNetns, leaveNetwork } from "../../src/kernel/netns.ts";
 import { originalDestination } from "../../src/kernel/original-destination.ts";
-import { dropPrivileges } from "../../src/kernel/privileges.ts";
+import { socketsByNetns } from "../../src/kernel/pod-sockets.ts";
+import { becomeVisitor, dropPrivileges } from "../../src/kernel/privileges.ts";
 import { programPagesDropper } from "../../src/kernel/program-pages.ts";
 import { isHungUp } from "../../src/kernel/tcp-state.ts";
 import type { ProxySnapshot } from "../../src/proxy/config/source.ts";
@@ -20,16 +21,24 @@ import { runProxy } from "../../src/proxy/main.ts";
 
 const [, , file = "", limits = "{}"] = process.argv;
 
+const log = createLog((line) => void process.stderr.write(`${line}\n`), Date.now, "warn");
+
 await runProxy({
   assignmentFd: 3,
   enterNetns,
   dropPrivileges,
   openLowPorts: () => {},
   descriptorsOf,
+  visitor: {
+    leaveNetwork,
+    becomeVisitor,
+    socketsByNetns,
+    openLog: () => ({ log, threshold: { least: "warn" } }),
+  },
   originalDestination,
   isHungUp,
   giveBack: programPagesDropper(),
-  log: createLog((line) => void process.stderr.write(`${line}\n`), Date.now, "warn"),
+  log,
   clock: { now: Date.now, sleep: (ms, signal) => sleep(ms, undefined, signal && { signal }) },
   random: Math.random,
   limits: JSON.parse(limits) as Partial<ProxyLimits>,

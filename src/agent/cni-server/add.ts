@@ -120,8 +120,17 @@ export async function add(
   return previous === undefined ? result : chainResults(previous, result);
 }
 
-function sidecarRecord({ serviceAccount, labels, gateway }: WorkloadView): SidecarRecord {
-  return { serviceAccount, labels, ...(gateway === true ? { gateway } : {}) };
+function sidecarRecord({
+  serviceAccount,
+  labels,
+  gateway,
+  sidecarMode: mode,
+}: WorkloadView): SidecarRecord {
+  return {
+    ...{ serviceAccount, labels },
+    ...(gateway === true ? { gateway } : {}),
+    ...(mode === undefined ? {} : { mode }),
+  };
 }
 
 /** What the runtime asks for counts before what the pod's own annotations do. */

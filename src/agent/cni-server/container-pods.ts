@@ -10,7 +10,7 @@
  * does (`sweep`), and what the server would not hear now is said again (`retry`).
  */
 
-import type { Pod } from "../../api/k8s/core.ts";
+import { type Pod, sidecarModeAnnotation } from "../../api/k8s/core.ts";
 import { labelKey, labelValue } from "../../api/validate/names.ts";
 import { issuesOf } from "../../api/validate/schema/check.ts";
 import { MeshError, renderError } from "../../base/error.ts";
@@ -144,7 +144,12 @@ export class ContainerPods {
 
   #podOf({ containerId, name, namespace, aliases }: ContainerCall): Pod {
     const facts = containerFacts(containerId, this.#roots);
-    const { [namespaceLabel]: home, [accountLabel]: account, ...labels } = facts?.labels ?? {};
+    const {
+      [namespaceLabel]: home,
+      [accountLabel]: account,
+      [sidecarModeAnnotation]: mode,
+      ...labels
+    } = facts?.labels ?? {};
     return {
       apiVersion: "v1",
       kind: "Pod",
@@ -155,6 +160,7 @@ export class ContainerPods {
         annotations: {
           [idAnnotation]: containerId,
           ...(aliases.length === 0 ? {} : { [aliasesAnnotation]: aliases.join(",") }),
+          ...(mode === undefined ? {} : { [sidecarModeAnnotation]: mode }),
         },
       },
       // The runtime runs the container; the object only says that it is there, and has nothing to end in good order.

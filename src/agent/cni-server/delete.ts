@@ -33,7 +33,7 @@ async function endSidecar(record: AttachmentRecord, parts: NodeParts): Promise<v
   // After a reboot the process's number is somebody else's.
   const { process, ...rest } = sidecar;
   const isAlive = process !== undefined && bootId === parts.bootId;
-  parts.sidecars.discard(attachment, isAlive ? sidecar : rest);
+  await parts.sidecars.discard(attachment, isAlive ? sidecar : rest);
 }
 
 /** Nobody answers what is captured any more. What is at the path by now may be another's namespace. */

@@ -7,7 +7,7 @@
  */
 
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { get } from "node:http";
+import { get, request } from "node:http";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -18,7 +18,13 @@ import { parseCidr } from "../../base/ip.ts";
 import { createLog } from "../../base/log.ts";
 import type { KernelDriver } from "../../kernel/driver.ts";
 import { createFakeKernel, type FakeKernel } from "../../kernel/fake/fake-driver.ts";
-import type { AddressingView, NodeView, ServiceView, WorkloadView } from "../../model/node-view.ts";
+import type {
+  AddressingView,
+  NodeView,
+  ServiceView,
+  SidecarMode,
+  WorkloadView,
+} from "../../model/node-view.ts";
 import { type CniReply, decodeReply, encodeInvocation } from "../../wire/cni/frame.ts";
 import type { ViewSnapshot } from "../deps.ts";
 import { nameServerState } from "../dns/control.ts";
@@ -35,6 +41,7 @@ export interface FakePod {
   readonly namespace?: string;
   readonly uid?: string;
   readonly meshed?: boolean;
+  readonly sidecarMode?: SidecarMode;
   readonly address?: string;
   readonly addressing?: AddressingView;
   readonly labels?: Readonly<Record<string, string>>;
@@ -56,6 +63,8 @@ export interface FakeNode extends AsyncDisposable {
   /** What the executable does, with `CNI_*` variables without their prefix. */
   cni(variables: Readonly<Record<string, string>>, config?: object): Promise<CniReply>;
   status(): Promise<AgentStatus>;
+  /** What `heddle node upgrade-sidecars` asks for; throws what could not be. */
+  upgrade(): Promise<void>;
   /** A new agent on what the last one left, told something else where `changes` say so. */
   restart(changes?: Partial<AgentOptions>): Promise<void>;
   /** Ends the agent as a signal would. */
@@ -84,6 +93,8 @@ export async function startFakeNode(given: FakeNodeOptions = {}): Promise<FakeNo
     trustDomain: "cluster.local",
     sidecarCommand: [process.execPath, join(import.meta.dirname, "sidecar.ts")],
     spareSidecars: 0,
+    sidecarMode: "dedicated",
+    sidecarWorkers: 2,
     release: "test",
     nameServerCommand: [],
     runtimeRoots: { podman: join(directory, "podman"), containerd: join(directory, "containerd") },
@@ -183,6 +194,7 @@ export async function startFakeNode(given: FakeNodeOptions = {}): Promise<FakeNo
       return callAgent(node.cniSocket, env, JSON.stringify(config));
     },
     status: () => readStatus(join(options.runDir, "agent.sock")),
+    upgrade: () => postUpgrade(join(options.runDir, "agent.sock")),
     async restart(changes = {}) {
       await node.stop();
       options = { ...options, ...changes };
@@ -239,6 +251,18 @@ export function readStatus(socketPath: string): Promise<AgentStatus> {
       response.once("end", () => resolve(JSON.parse(text)));
     });
     request.once("error", reject);
+  });
+}
+
+function postUpgrade(socketPath: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const options = { socketPath, method: "POST", path: "/upgrade-sidecars", agent: false };
+    const sent = request(options, async (response) => {
+      const text = (await response.toArray()).join("");
+      if (response.statusCode === 200) resolve();
+      else reject(new Error(text));
+    });
+    sent.once("error", reject).end();
   });
 }
 
@@ -331,6 +355,7 @@ function viewOf(
         serviceAccount: "default",
         labels: { app: pod.name },
         meshed: pod.meshed ?? false,
+        ...(pod.sidecarMode === undefined ? {} : { sidecarMode: pod.sidecarMode }),
         ...(pod.addressing === undefined ? {} : { addressing: pod.addressing }),
         addresses: pod.address === undefined ? [] : [pod.address],
       }),

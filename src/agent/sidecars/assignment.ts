@@ -24,12 +24,18 @@ export interface Assignment {
   };
 }
 
+/** What a spare is told that becomes a worker for many pods. */
+export interface WorkerAssignment {
+  readonly uid: number;
+  readonly worker: { readonly name: string; readonly socket: string };
+}
+
 const maxAnswerBytes = 64 * 1024;
 
 /** Resolves when the sidecar is ready; throws with its own words where it cannot be. */
 export async function assign(
   channel: Duplex,
-  assignment: Assignment,
+  assignment: Assignment | WorkerAssignment,
   signal: AbortSignal,
 ): Promise<void> {
   channel.write(`${JSON.stringify(assignment)}\n`);

@@ -1,5 +1,5 @@
 /**
- * One pod's sidecar from ADD to DEL: a process that is replaced whenever it dies.
+ * One pod's sidecar from ADD to DEL: a process, or its part of a worker, that is replaced whenever it dies.
  *
  * States: `starting` (never was ready), `ready`, `down` (died or could not start, the next try is due), `ended`. The
  * pod's capture rules stay while it is down, so its traffic fails closed. The first replacement is immediate; one that
@@ -24,16 +24,13 @@ import { join } from "node:path";
 import { backoffMs } from "../../base/backoff.ts";
 import { MeshError, renderError } from "../../base/error.ts";
 import type { Log } from "../../base/log.ts";
-import { type ProcessId, signalProcess } from "../../kernel/process-id.ts";
 import { proxyUid, spiffeId } from "../../model/names.ts";
 import type { Attachment } from "../../model/node-view.ts";
-import { adoptProcess, endProcess, type RunningProcess } from "../running-process.ts";
 import { netnsInode } from "../state/host.ts";
 import type { SidecarRecord } from "../state/record.ts";
-import { type Assignment, assign } from "./assignment.ts";
+import type { PodToServe, Serving, ServingProcess, SidecarHost } from "./host.ts";
 import { PodSecrets, type PodSecretsDeps } from "./pod-secrets.ts";
 import { proxyNodeOf } from "./proxy-node.ts";
-import type { SparePool } from "./spare-pool.ts";
 
 /** From assignment to ready; a cold start on a busy machine takes a few seconds. */
 const readyWithinMs = 20_000;
@@ -42,15 +39,22 @@ const stableMs = 10_000;
 const retry = { baseMs: 100, maxMs: 5_000 };
 
 export interface SidecarDeps extends PodSecretsDeps {
-  readonly pool: SparePool;
+  /** Where new processes for the pod come from, by what is wanted now. */
+  readonly host: () => SidecarHost;
+  /** Who knows of what an earlier agent wrote down. */
+  readonly hostOf: (left: ServingProcess) => SidecarHost;
   readonly trustDomain: string;
-  /** Called with each process that is given the pod, before it is told so. */
-  readonly remember: (process: ProcessId) => void;
+  readonly remember: (served: ServingProcess) => void;
 }
 
 export type SidecarState =
   | { readonly kind: "starting" }
-  | { readonly kind: "ready"; readonly pid: number; readonly since: number }
+  | {
+      readonly kind: "ready";
+      readonly pid: number;
+      readonly since: number;
+      readonly worker?: string;
+    }
   | { readonly kind: "down"; readonly error: string }
   | { readonly kind: "ended" };
 
@@ -65,9 +69,9 @@ export class Sidecar {
   readonly #secrets = new PodSecrets();
   readonly #stop = new AbortController();
   #relay: AsyncDisposable | undefined;
-  #running: RunningProcess | undefined;
+  #running: Serving | undefined;
   /** Processes that were taken over from, and have connections still. */
-  readonly #retired = new Set<RunningProcess>();
+  readonly #retired = new Set<Serving>();
   #state: SidecarState = { kind: "starting" };
   #restarts = 0;
   #work: Promise<unknown> = Promise.resolve();
@@ -105,11 +109,12 @@ export class Sidecar {
   /** Takes over the process of an agent that is gone; where it is dead, replaces it. Throws where the relay cannot be. */
   async adopt(): Promise<void> {
     await this.#openSources();
-    const { process } = this.#record;
-    this.#running =
-      process === undefined
-        ? undefined
-        : adoptProcess(process, this.adminSocket, this.#deps.clock, this.#stop.signal);
+    const { process, worker } = this.#record;
+    if (process !== undefined) {
+      const left = { process, ...(worker === undefined ? {} : { worker }) };
+      const host = this.#deps.hostOf(left);
+      this.#running = await host.adopt(this.#podToServe(), left, this.#stop.signal);
+    }
     if (this.#running !== undefined) this.#becomeReady(this.#running);
     this.#work = this.#supervise();
   }
@@ -118,7 +123,7 @@ export class Sidecar {
   async end(drainMs: number): Promise<void> {
     this.#stop.abort();
     const processes = [...this.#retired, ...(this.#running === undefined ? [] : [this.#running])];
-    await Promise.all(processes.map((each) => endProcess(each, drainMs, this.#deps.clock)));
+    await Promise.all(processes.map((each) => each.end(drainMs)));
     await this.#work;
     await this.leave();
     rmSync(this.#directory, { recursive: true, force: true });
@@ -136,12 +141,12 @@ export class Sidecar {
       const until = AbortSignal.any([signal, this.#stop.signal]);
       this.#running = await this.#launch(until, before.process.pid);
     } catch (error) {
-      this.#deps.remember(before.process);
+      this.#deps.remember(before);
       throw error;
     }
     this.#retired.add(before);
     void before.ended.then(() => this.#retired.delete(before));
-    signalProcess(before.process, "SIGUSR2");
+    before.retire();
   }
 
   /** Lets go of the process without ending it: the agent stops, the next one adopts it. */
@@ -192,30 +197,18 @@ export class Sidecar {
     }
   }
 
-  async #launch(signal: AbortSignal, predecessor?: number): Promise<RunningProcess> {
-    const { pool, remember } = this.#deps;
+  async #launch(signal: AbortSignal, predecessor?: number): Promise<Serving> {
     if (predecessor === undefined) rmSync(this.adminSocket, { force: true });
-    const spare = pool.take();
+    // What the one before said last is what people look for.
+    if (existsSync(this.logFile)) renameSync(this.logFile, `${this.logFile}.old`);
     try {
-      // What the one before said last is what people look for.
-      if (existsSync(this.logFile)) renameSync(this.logFile, `${this.logFile}.old`);
-      spare.moveLog(this.logFile);
-      remember(spare.process);
-      await assign(
-        spare.channel,
-        { ...this.#assignment(), ...(predecessor === undefined ? {} : { predecessor }) },
-        AbortSignal.any([signal, AbortSignal.timeout(readyWithinMs)]),
-      );
+      const inTime = AbortSignal.any([signal, AbortSignal.timeout(readyWithinMs)]);
+      const running = await this.#deps.host().launch(this.#podToServe(), inTime, predecessor);
+      this.#becomeReady(running);
+      return running;
     } catch (cause) {
-      spare.kill();
-      await spare.ended;
       throw this.#notStarted(cause);
-    } finally {
-      pool.refill();
     }
-    const running = { process: spare.process, ended: spare.ended };
-    this.#becomeReady(running);
-    return running;
   }
 
   /** Its log goes with a pod that never came up: what it said last is in the error. */
@@ -235,16 +228,22 @@ export class Sidecar {
     );
   }
 
-  #assignment(): Assignment {
+  #podToServe(): PodToServe {
+    const { adminSocket, logFile } = this;
     return {
-      netns: this.#pod.netns,
-      uid: proxyUid,
-      bootstrap: {
-        proxy: proxyNodeOf(this.#pod, this.#record),
-        xdsSocket: this.#xdsSocket,
-        adminSocket: this.adminSocket,
-        trustDomain: this.#deps.trustDomain,
+      containerId: this.#pod.containerId,
+      assignment: {
+        netns: this.#pod.netns,
+        bootstrap: {
+          proxy: proxyNodeOf(this.#pod, this.#record),
+          xdsSocket: this.#xdsSocket,
+          adminSocket,
+          trustDomain: this.#deps.trustDomain,
+        },
       },
+      adminSocket,
+      logFile,
+      remember: this.#deps.remember,
     };
   }
 
@@ -252,10 +251,11 @@ export class Sidecar {
     return join(this.#directory, "xds.sock");
   }
 
-  #becomeReady(running: RunningProcess): void {
+  #becomeReady(running: Serving): void {
     const { pid } = running.process;
-    this.#state = { kind: "ready", pid, since: this.#deps.clock.now() };
-    this.#log.info("sidecar ready", { pid, restarts: this.#restarts });
+    const worker = running.worker === undefined ? {} : { worker: running.worker };
+    this.#state = { kind: "ready", pid, since: this.#deps.clock.now(), ...worker };
+    this.#log.info("sidecar ready", { pid, restarts: this.#restarts, ...worker });
   }
 
   #becomeDown(error: string): void {

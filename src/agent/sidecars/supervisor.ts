@@ -13,13 +13,16 @@ import { renderError } from "../../base/error.ts";
 import { hashHex } from "../../base/hash.ts";
 import type { Log } from "../../base/log.ts";
 import type { Random } from "../../base/random.ts";
-import { type ProcessId, signalProcess } from "../../kernel/process-id.ts";
-import type { Attachment } from "../../model/node-view.ts";
+import { signalProcess } from "../../kernel/process-id.ts";
+import type { Attachment, SidecarMode } from "../../model/node-view.ts";
 import type { SidecarRecord } from "../state/record.ts";
+import { dedicatedProcesses } from "./dedicated.ts";
+import type { SidecarHost } from "./host.ts";
 import { Sidecar, type SidecarDeps } from "./sidecar.ts";
 import { Slots } from "./slots.ts";
 import { SparePool } from "./spare-pool.ts";
 import type { MeshUpstream } from "./upstream.ts";
+import { type WorkerStatus, Workers } from "./workers.ts";
 
 /** The app has ended before its DEL: what is left to drain is answers under way and telemetry. */
 const drainMs = 500;
@@ -34,6 +37,10 @@ export interface SidecarsOptions {
   readonly trustDomain: string;
   readonly command: readonly string[];
   readonly spares: number;
+  /** Of pods that do not say. */
+  readonly mode: SidecarMode;
+  /** Processes that pods share in mode `shared`. */
+  readonly workers: number;
 }
 
 export interface SidecarsDeps {
@@ -42,13 +49,15 @@ export interface SidecarsDeps {
   readonly random: Random;
   readonly log: Log;
   /** Writes a container's sidecar process down. */
-  readonly remember: (pod: Attachment, record: SidecarRecord, process: ProcessId) => void;
+  readonly remember: (pod: Attachment, record: SidecarRecord) => void;
 }
 
 export class Sidecars {
   readonly #options: SidecarsOptions;
   readonly #deps: SidecarsDeps;
   readonly #pool: SparePool;
+  readonly #dedicated: SidecarHost;
+  readonly #workers: Workers;
   readonly #byContainer = new Map<string, Sidecar>();
   /** The attachment in whose record a sidecar is, where that is no longer the one it was started for. */
   readonly #homes = new Map<string, Attachment>();
@@ -66,12 +75,24 @@ export class Sidecars {
       directory: join(options.runDir, "spares"),
       log: deps.log,
     });
+    this.#dedicated = dedicatedProcesses(this.#pool, deps.clock);
+    this.#workers = new Workers({
+      directory: join(options.runDir, "workers"),
+      count: options.workers,
+      pool: this.#pool,
+      log: deps.log,
+    });
     this.#pool.refill();
     this.#logTimer = setInterval(() => this.#limitLogs(), logCheckMs).unref();
   }
 
   get(containerId: string): Sidecar | undefined {
     return this.#byContainer.get(containerId);
+  }
+
+  /** The processes that pods share. */
+  get workers(): readonly WorkerStatus[] {
+    return this.#workers.status;
   }
 
   get spares(): number {
@@ -101,8 +122,11 @@ export class Sidecars {
   }
 
   /** Ends what an earlier agent started and never finished: nobody was told that it is there. */
-  discard(pod: Attachment, record: SidecarRecord): void {
-    if (record.process !== undefined) signalProcess(record.process, "SIGKILL");
+  async discard(pod: Attachment, { process, worker }: SidecarRecord): Promise<void> {
+    if (process !== undefined) {
+      if (worker === undefined) signalProcess(process, "SIGKILL");
+      else await this.#workers.discard(pod.containerId, process);
+    }
     rmSync(this.directoryOf(pod), { recursive: true, force: true });
   }
 
@@ -114,6 +138,7 @@ export class Sidecars {
   /** New processes take over from all that run, one after the other. Answers what could not be, by pod. */
   async upgrade(signal: AbortSignal): Promise<ReadonlyMap<string, string>> {
     const failed = new Map<string, string>();
+    this.#workers.renew();
     for (const sidecar of this.#byContainer.values()) {
       try {
         await this.#slots.run(() => sidecar.upgrade(signal), signal);
@@ -148,20 +173,31 @@ export class Sidecars {
   }
 
   #make(pod: Attachment, record: SidecarRecord): Sidecar {
+    const { process: _, worker: __, ...lasting } = record;
     const deps: SidecarDeps = {
       ...this.#deps,
-      pool: this.#pool,
+      host: () => (this.#modeOf(record) === "shared" ? this.#workers : this.#dedicated),
+      hostOf: ({ worker }) => (worker === undefined ? this.#dedicated : this.#workers),
       trustDomain: this.#options.trustDomain,
-      remember: (process) =>
-        this.#deps.remember(this.#homes.get(pod.containerId) ?? pod, record, process),
+      remember: ({ process, worker }) =>
+        this.#deps.remember(this.#homes.get(pod.containerId) ?? pod, {
+          ...lasting,
+          process,
+          ...(worker === undefined ? {} : { worker }),
+        }),
     };
     const sidecar = new Sidecar(this.directoryOf(pod), pod, record, deps);
     this.#byContainer.set(pod.containerId, sidecar);
     return sidecar;
   }
 
+  /** A gateway has a process of its own: it listens on ports of users' choice, and serves others than its pod. */
+  #modeOf({ mode, gateway }: SidecarRecord): SidecarMode {
+    return gateway === true ? "dedicated" : (mode ?? this.#options.mode);
+  }
+
   #limitLogs(): void {
-    for (const { logFile } of this.#byContainer.values()) {
+    for (const { logFile } of [...this.#byContainer.values(), ...this.#workers.status]) {
       const size = statSync(logFile, { throwIfNoEntry: false })?.size ?? 0;
       if (size > maxLogBytes) truncateSync(logFile);
     }

@@ -7,7 +7,7 @@
 
 import { isRecord } from "../../base/json.ts";
 import type { ProcessId } from "../../kernel/process-id.ts";
-import type { Attachment } from "../../model/node-view.ts";
+import type { Attachment, SidecarMode } from "../../model/node-view.ts";
 
 export interface AttachmentRecord {
   readonly version: 1;
@@ -28,8 +28,12 @@ export interface SidecarRecord {
   readonly labels: Readonly<Record<string, string>>;
   /** It serves the pod's ports; nothing is captured. */
   readonly gateway?: boolean;
+  /** What the pod asks for; undefined: as the node does. */
+  readonly mode?: SidecarMode;
   /** Undefined until it was given a process. */
   readonly process?: ProcessId;
+  /** Name of the worker that the process is; undefined: it is the pod's alone. */
+  readonly worker?: string;
 }
 
 /** Throws SyntaxError saying which field is not as it was written. */

@@ -94,6 +94,11 @@ export const balancingAnnotation = "heddle.dev/load-balancing";
 /** Annotation of a Pod: its share of a Service's connections beside others, 0 to 1000; absent means 1. */
 export const weightAnnotation = "heddle.dev/weight";
 
+/** Annotation of a Pod: one of `sidecarModes`; absent means as its node does. */
+export const sidecarModeAnnotation = "heddle.dev/sidecar-mode";
+/** A process for the pod alone, or one that it shares with others of its node. */
+export const sidecarModes = ["dedicated", "shared"] as const;
+
 export interface Service extends Resource {
   readonly kind: "Service";
   readonly spec: ServiceSpec;

@@ -7,6 +7,7 @@
 
 import { isRecord } from "../../base/json.ts";
 import { kindNamed } from "../kinds.ts";
+import type { Resource } from "../resource.ts";
 import {
   addressBlockName,
   addressBlockSpec,
@@ -24,7 +25,7 @@ import { virtualServiceSpec } from "./istio/virtual-service.ts";
 import { workloadEntrySpec } from "./istio/workload-entry.ts";
 import { deploymentSpec } from "./k8s/deployment.ts";
 import { networkPolicySpec } from "./k8s/network-policy.ts";
-import { podSpec } from "./k8s/pod.ts";
+import { podSpec, sidecarMode } from "./k8s/pod.ts";
 import { endpointSliceFields, podWeight, serviceAnnotations, serviceSpec } from "./k8s/service.ts";
 import { metadata } from "./metadata.ts";
 import { dnsLabel, dnsSubdomain } from "./names.ts";
@@ -108,8 +109,13 @@ const schemas: Readonly<Record<string, KindSchema>> = {
   Service: { name: dnsLabel, fields: { "spec!": serviceSpec }, whole: serviceRules },
   EndpointSlice: { name: dnsSubdomain, fields: endpointSliceFields },
   Deployment: { name: dnsSubdomain, fields: { "spec!": deploymentSpec } },
-  Pod: { name: dnsSubdomain, fields: { "spec!": podSpec }, whole: podWeight },
+  Pod: { name: dnsSubdomain, fields: { "spec!": podSpec }, whole: podRules },
 };
+
+function podRules(pod: unknown, at: Place): void {
+  podWeight(pod, at);
+  sidecarMode((pod as Resource).metadata, at.field("metadata"));
+}
 
 function serviceRules(service: unknown, at: Place): void {
   serviceAnnotations(service, at);

@@ -89,6 +89,12 @@ const cases: readonly Case[] = [
     'error spec.template.metadata.labels: must be selected by spec.selector: app must be "web", got "cart"',
   ],
   [
+    "a template that wants a sidecar mode that is none",
+    "Deployment",
+    `{selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}, annotations: {heddle.dev/sidecar-mode: ambient}}, spec: {${minimal}}}}`,
+    'error spec.template.metadata.annotations["heddle.dev/sidecar-mode"]: must be one of dedicated, shared, got "ambient"',
+  ],
+  [
     "a selector with an unknown operator",
     "NetworkPolicy",
     "{podSelector: {matchExpressions: [{key: app, operator: In, values: [a]}, {key: app, operator: Is}]}}",
@@ -245,6 +251,17 @@ describe("validation of", () => {
       'error metadata.name: must be a DNS name (letters a-z, digits, - and ., at most 253, no - or . at either end), got "Cart_1"',
       'error metadata.labels["bad key!"]: must be a label key: [DNS name/]letters, digits, -, _ and ., at most 63, got "bad key!"',
       'error metadata.labels["good"]: must be a label value: letters, digits, -, _ and ., at most 63, alphanumeric at both ends, got "a value"',
+    ]);
+  });
+
+  test("a Pod's sidecar mode takes the two that there are", () => {
+    const annotated = (mode: string) => {
+      const metadata = { name: "a", annotations: { "heddle.dev/sidecar-mode": mode } };
+      return issuesOf("Pod", `{${minimal}}`, { metadata });
+    };
+    for (const mode of ["dedicated", "shared"]) assert.deepEqual(annotated(mode), []);
+    assert.deepEqual(annotated("Shared"), [
+      'error metadata.annotations["heddle.dev/sidecar-mode"]: must be one of dedicated, shared, got "Shared"',
     ]);
   });
 

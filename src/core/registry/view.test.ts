@@ -38,6 +38,18 @@ spec: { cidr: ${cidr}, node: ${owner} }
 `;
 
 describe("a node's view", () => {
+  test("says where a pod wants its sidecar, and nothing for what is no mode", () => {
+    const annotated = (mode: string) => {
+      const yaml = pod("web", running("one", "10.244.0.2")).replace(
+        "uid: web",
+        `uid: web, annotations: { heddle.dev/sidecar-mode: ${mode} }`,
+      );
+      return view(yaml).workloads.find(({ name }) => name === "web")?.sidecarMode;
+    };
+    assert.equal(annotated("shared"), "shared");
+    assert.equal(annotated("ambient"), undefined);
+  });
+
   const names = (yaml: string, of = "one") =>
     view(yaml, of).workloads.map(({ name, addresses }) => `${name} ${addresses.join() || "-"}`);
 

@@ -9,7 +9,13 @@
  */
 
 import type { AddressBlock } from "../../api/heddle/v1.ts";
-import type { Node, Pod, Service } from "../../api/k8s/core.ts";
+import {
+  type Node,
+  type Pod,
+  type Service,
+  sidecarModeAnnotation,
+  sidecarModes,
+} from "../../api/k8s/core.ts";
 import { canonicalIp, compareIps, familyOf, type IpFamily, isIp } from "../../base/ip.ts";
 import { aliasesAnnotation, type NodeName } from "../../model/names.ts";
 import type { NodePeer, NodeView, WorkloadView } from "../../model/node-view.ts";
@@ -166,7 +172,13 @@ function workloadOf(
     ...(hostname === undefined ? {} : { hostname }),
     ...(subdomain === undefined ? {} : { subdomain }),
     ...aliasesOf(pod),
+    ...sidecarModeOf(pod),
   };
+}
+
+function sidecarModeOf({ metadata: { annotations } }: Pod): Pick<WorkloadView, "sidecarMode"> {
+  const mode = sidecarModes.find((each) => each === annotations?.[sidecarModeAnnotation]);
+  return mode === undefined ? {} : { sidecarMode: mode };
 }
 
 function aliasesOf({ metadata: { annotations } }: Pod): { readonly aliases?: readonly string[] } {

@@ -9,6 +9,7 @@ import { closeSync } from "node:fs";
 import { type AddressInfo, createServer, type Server } from "node:net";
 import { MeshError } from "../../base/error.ts";
 import type { ListenerTable, Tables } from "../config/tables.ts";
+import type { Where } from "../observe/admin.ts";
 import { listeningDescriptor } from "../succession.ts";
 import { Incoming } from "./incoming.ts";
 import type { Runtime } from "./runtime.ts";
@@ -23,7 +24,7 @@ export class Captures {
   readonly #runtime: Runtime;
   readonly #captures = new Map<string, Capture>();
   /** A predecessor's, by address; each is taken once. */
-  #inherited: ReadonlyMap<string, number> = new Map();
+  readonly #inherited = new Map<string, number>();
   #isClosed = false;
 
   constructor(runtime: Runtime) {
@@ -31,7 +32,7 @@ export class Captures {
   }
 
   inherit(descriptors: ReadonlyMap<string, number>): void {
-    this.#inherited = descriptors;
+    for (const [key, descriptor] of descriptors) this.#inherited.set(key, descriptor);
   }
 
   /** Of the sockets that listen, by address. */
@@ -57,10 +58,12 @@ export class Captures {
       for (const [, { server }] of fresh) server.close();
       throw error;
     }
-    const taken = new Set(fresh.map(([key]) => key));
-    for (const [key, descriptor] of this.#inherited) if (!taken.has(key)) closeSync(descriptor);
-    this.#inherited = new Map();
+    this.#disinherit();
     return () => {
+      if (this.#isClosed) {
+        for (const [, { server }] of fresh) server.close();
+        return;
+      }
       for (const [key, capture] of fresh) this.#captures.set(key, capture);
       const wanted = new Map(bound.map((listener) => [keyOf(listener), listener]));
       for (const [key, capture] of this.#captures) {
@@ -78,20 +81,26 @@ export class Captures {
     const server = createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true });
     const capture: Capture = { server, listener };
     server.on("connection", (socket) => Incoming.accept(this.#runtime, socket, capture.listener));
-    const { address, port } = listener;
-    await new Promise<void>((resolve, reject) => {
-      server.once("error", (cause) => {
-        reject(
-          new MeshError("proxy.listen", `listen on ${address}:${port} for ${listener.name}`, {
-            cause,
-          }),
-        );
+    try {
+      await new Promise<void>((resolve, reject) => {
+        server.once("error", reject);
+        server.listen({ ...this.#placeOf(listener), backlog: 4096 }, () => resolve());
       });
-      const descriptor = this.#inherited.get(keyOf(listener));
-      const where = descriptor === undefined ? { host: address, port } : { fd: descriptor };
-      server.listen({ ...where, backlog: 4096 }, () => resolve());
-    });
+    } catch (cause) {
+      const { address, port, name } = listener;
+      throw new MeshError("proxy.listen", `listen on ${address}:${port} for ${name}`, { cause });
+    }
     return capture;
+  }
+
+  /** Of a predecessor, or of whoever makes sockets for the pod, or else to be opened. */
+  #placeOf(listener: ListenerTable): Where {
+    const { address: host, port } = listener;
+    const key = keyOf(listener);
+    const inherited = this.#inherited.get(key);
+    this.#inherited.delete(key);
+    const descriptor = inherited ?? this.#runtime.environment.sockets.bind(host, port);
+    return descriptor === undefined ? { host, port } : { fd: descriptor };
   }
 
   /** The port that a listener was given where its configuration leaves it open (0); for tests. */
@@ -102,9 +111,16 @@ export class Captures {
     return undefined;
   }
 
+  /** What of a predecessor nobody has use for. */
+  #disinherit(): void {
+    for (const descriptor of this.#inherited.values()) closeSync(descriptor);
+    this.#inherited.clear();
+  }
+
   /** Takes no more connections, whatever configuration comes. */
   close(): void {
     this.#isClosed = true;
+    this.#disinherit();
     for (const { server } of this.#captures.values()) server.close();
     this.#captures.clear();
   }

@@ -31,6 +31,8 @@ export interface AdminActions {
   /** What a successor is to have. */
   readonly legacy: () => Legacy;
   readonly log: LogThreshold;
+  /** Name of the shared worker that the sidecar is in; undefined: the process is the sidecar's alone. */
+  readonly worker?: string;
 }
 
 /** Every admin path. */
@@ -50,7 +52,7 @@ export function adminServer(sidecar: Sidecar, actions: AdminActions): Server {
       case "/certs":
         return json(certificates(sidecar));
       case "/server_info":
-        return json(serverInfo(sidecar));
+        return json(serverInfo(sidecar, actions.worker));
       case "/logging":
         return logging(actions.log, method, query.get("level"));
       case "/stats":
@@ -199,7 +201,7 @@ function certificates(sidecar: Sidecar): unknown {
   return [...secrets, ...(config.secrets ?? [])].map(certificateReport);
 }
 
-function serverInfo(sidecar: Sidecar): unknown {
+function serverInfo(sidecar: Sidecar, worker: string | undefined): unknown {
   const { environment, connections } = sidecar.runtime;
   const isLive = sidecar.isReady ? "LIVE" : "PRE_INITIALIZING";
   return {
@@ -208,6 +210,7 @@ function serverInfo(sidecar: Sidecar): unknown {
     version: sidecar.tables.version,
     startedAt: new Date(environment.startedAt).toISOString(),
     pid: process.pid,
+    ...(worker === undefined ? { mode: "dedicated" } : { mode: "shared", worker }),
     connections: connections.size,
     residentMegabytes: Math.round(process.memoryUsage.rss() / 2 ** 20),
     limits: environment.limits,

@@ -19,9 +19,9 @@ import type {
   WorkloadLabels,
 } from "../../model/proxy-config.ts";
 import type { NameServerAddress } from "../../rpc/dns-query.ts";
+import { createSidecar } from "../create-sidecar.ts";
 import type { ProxyLimits } from "../environment.ts";
 import type { Destination } from "../listen/runtime.ts";
-import { createSidecar } from "../main.ts";
 import type { Sidecar } from "../sidecar.ts";
 
 export function labels(namespace: string, workload: string, version = "v1"): WorkloadLabels {

@@ -36,9 +36,11 @@ export class Connector {
     const isOwnPod = address === environment.node.address;
     const from = isOwnPod ? selfSource : undefined;
     const transport = new Transport(reader, (onread) =>
-      tls === undefined
-        ? connectPlain(address, port, onread)
-        : this.#openTls(tls, offeredFor(protocol, tls.alpn), onread, from),
+      environment.sockets.connecting(() =>
+        tls === undefined
+          ? connectPlain(address, port, onread)
+          : this.#openTls(tls, offeredFor(protocol, tls.alpn), onread, from),
+      ),
     );
     if (config.maxConnectionDurationMs !== undefined) transport.openedAt = environment.now();
     if (config.proxyProtocol !== undefined && tls === undefined) {

@@ -7,7 +7,7 @@ import { type Check, refine } from "../schema/check.ts";
 import { record } from "../schema/record.ts";
 import { anything, boolean, integer, oneOf } from "../schema/scalar.ts";
 import { labelSelector } from "../selector.ts";
-import { podSpec } from "./pod.ts";
+import { podSpec, sidecarMode } from "./pod.ts";
 
 export const deploymentSpec: Check = refine<Deployment["spec"]>(
   record({
@@ -25,6 +25,7 @@ export const deploymentSpec: Check = refine<Deployment["spec"]>(
     if (Object.keys(matchLabels).length + matchExpressions.length === 0) {
       at.field("selector").error("must not be empty: it would select every pod");
     }
+    sidecarMode(template.metadata, at.field("template").field("metadata"));
     const labels = template.metadata?.labels ?? {};
     const where = at.field("template").field("metadata").field("labels");
     for (const wanted of unmet(selector, labels)) {

@@ -3,7 +3,13 @@
  * only need to be known, so that a misspelled one is noticed.
  */
 
-import type { Container, PodSpec } from "../../k8s/core.ts";
+import {
+  type Container,
+  type PodSpec,
+  sidecarModeAnnotation,
+  sidecarModes,
+} from "../../k8s/core.ts";
+import type { Resource } from "../../resource.ts";
 import { ipAddress } from "../address.ts";
 import { dnsLabel, dnsSubdomain, labels, portName } from "../names.ts";
 import { type Check, type Place, refine } from "../schema/check.ts";
@@ -158,4 +164,15 @@ function uniquePortNames(ports: readonly { readonly name?: string }[], at: Place
     }
     names.add(name);
   }
+}
+
+/** Where a pod's sidecar is to run. `at`: the metadata that has the annotation. */
+export function sidecarMode(
+  metadata: Pick<Resource["metadata"], "annotations"> | undefined,
+  at: Place,
+): void {
+  const mode = metadata?.annotations?.[sidecarModeAnnotation];
+  if (mode === undefined || sidecarModes.some((each) => each === mode)) return;
+  const place = at.field("annotations").entry(sidecarModeAnnotation);
+  place.error(`must be one of ${sidecarModes.join(", ")}, got ${JSON.stringify(mode)}`);
 }

@@ -1,0 +1,138 @@
+import assert from "node:assert/strict";
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { add, del, nothingLeft, until } from "../fake/calls.ts";
+import { type FakeNode, startFakeNode } from "../fake/node.ts";
+
+describe("sidecars that share workers", () => {
+  test("are spread over them, and a worker ends with its last pod", async () => {
+    await using node = await sharedNode();
+    await addAll(node, ["a", "b", "c", "d"]);
+    const { attachments, workers } = await node.status();
+    const workersOf = attachments.map(({ sidecar }) => sidecar?.kind === "ready" && sidecar.worker);
+    assert.deepEqual(workersOf.toSorted(), ["shared-1", "shared-1", "shared-2", "shared-2"]);
+    assert.deepEqual(
+      workers.map(({ name, pods }) => [name, pods]),
+      [
+        ["shared-1", 2],
+        ["shared-2", 2],
+      ],
+    );
+    const pids = workers.map(({ pid }) => pid);
+    for (const id of ["a", "b", "c", "d"]) assert.equal((await del(node, id)).exitCode, 0);
+    await nothingLeft(node);
+    await until(() => pids.every((pid) => !existsSync(`/proc/${pid}`)));
+    assert.deepEqual((await node.status()).workers, []);
+    await until(() => sockets(node).length === 0);
+  });
+
+  test("come back together when their worker is killed, and those of others stay", async () => {
+    await using node = await sharedNode();
+    await addAll(node, ["a", "b", "c", "d"]);
+    const before = await placesOf(node);
+    const [killed = 0] = before.values();
+    process.kill(killed, "SIGKILL");
+    let after = before;
+    await until(async () => {
+      after = await placesOf(node);
+      return [...after.values()].every((pid) => pid !== killed && pid !== 0);
+    });
+    for (const [pod, pid] of before) {
+      if (pid === killed) assert.notEqual(after.get(pod), pid);
+      else assert.equal(after.get(pod), pid);
+    }
+    assert.equal(new Set(after.values()).size, 2, "one new process for all that were in it");
+    const { workers } = await node.status();
+    assert.deepEqual(workers.map(({ restarts }) => restarts).toSorted(), [0, 1]);
+  });
+
+  test("survive the agent and are adopted by the next", async () => {
+    await using node = await sharedNode();
+    await addAll(node, ["a", "b", "c"]);
+    const before = await placesOf(node);
+    await node.restart();
+    assert.deepEqual(await placesOf(node), before);
+    const [killed = 0] = before.values();
+    process.kill(killed, "SIGKILL");
+    await until(
+      async () => ![...(await placesOf(node)).values()].some((pid) => pid === killed || pid === 0),
+    );
+    for (const id of ["a", "b", "c"]) assert.equal((await del(node, id)).exitCode, 0);
+    await nothingLeft(node);
+  });
+
+  test("move to new processes in an upgrade, and to the other mode where that is wanted by now", async () => {
+    await using node = await sharedNode();
+    await addAll(node, ["a", "b"]);
+    const before = [...(await placesOf(node)).values()];
+    await node.upgrade();
+    const after = [...(await placesOf(node)).values()];
+    assert.ok(after.every((pid) => pid !== 0 && !before.includes(pid)));
+    await until(() => before.every((pid) => !existsSync(`/proc/${pid}`)));
+    await node.restart({ sidecarMode: "dedicated" });
+    await node.upgrade();
+    const { attachments, workers } = await node.status();
+    assert.ok(
+      attachments.every(({ sidecar }) => sidecar?.kind === "ready" && sidecar.worker === undefined),
+    );
+    assert.deepEqual(workers, []);
+    await until(() => after.every((pid) => !existsSync(`/proc/${pid}`)));
+  });
+
+  test("are what a pod asks for before what the node has", async () => {
+    await using node = await startFakeNode();
+    node.showPods([
+      { name: "a", meshed: true, sidecarMode: "shared" },
+      { name: "b", meshed: true },
+    ]);
+    await add(node, "a", "a", node.makeNetns());
+    await add(node, "b", "b", node.makeNetns());
+    const { attachments } = await node.status();
+    assert.deepEqual(
+      attachments.map(({ pod, sidecar }) => [pod, sidecar?.kind === "ready" ? sidecar.worker : ""]),
+      [
+        ["shop/a", "shared-1"],
+        ["shop/b", undefined],
+      ],
+    );
+  });
+
+  test("that are refused leave nothing, and the neighbours as they were", async () => {
+    await using node = await sharedNode({ sidecarWorkers: 1 });
+    await addAll(node, ["a"]);
+    const before = await placesOf(node);
+    node.showPods([
+      { name: "a", meshed: true },
+      { name: "refuse-b", meshed: true },
+    ]);
+    const refused = await add(node, "b", "refuse-b", node.makeNetns());
+    assert.notEqual(refused.exitCode, 0);
+    assert.match(refused.stdout, /listen on 15001: in use/);
+    assert.deepEqual(await placesOf(node), before);
+    await del(node, "a");
+    await nothingLeft(node);
+  });
+});
+
+function sharedNode(more: object = {}): Promise<FakeNode> {
+  return startFakeNode({ sidecarMode: "shared", ...more });
+}
+
+async function addAll(node: FakeNode, names: readonly string[]): Promise<void> {
+  node.showPods(names.map((name) => ({ name, meshed: true })));
+  const replies = names.map((name) => add(node, name, name, node.makeNetns()));
+  for (const { exitCode, stdout } of await Promise.all(replies)) assert.equal(exitCode, 0, stdout);
+}
+
+/** The process that serves each pod; 0 where none does. */
+async function placesOf(node: FakeNode): Promise<Map<string, number>> {
+  const { attachments } = await node.status();
+  return new Map(
+    attachments.map(({ pod, sidecar }) => [pod, sidecar?.kind === "ready" ? sidecar.pid : 0]),
+  );
+}
+
+function sockets(node: FakeNode): string[] {
+  return readdirSync(join(node.options.runDir, "workers")).filter((name) => name.endsWith(".sock"));
+}
