@@ -8,6 +8,8 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import type { AgentStatus } from "../../src/agent/status.ts";
 import type { Service } from "../../src/api/k8s/core.ts";
+import { fetchWorld } from "../../src/cli/explain.ts";
+import { explain } from "../../src/core/explain/explain.ts";
 import { getText } from "../../src/lab/ask-socket.ts";
 import { runCommand } from "../../src/lab/command.ts";
 import { controlNetns } from "../../src/lab/names.ts";
@@ -66,6 +68,41 @@ describe("a gateway in front of Bookinfo", { skip }, () => {
   test("shows the product page to a client outside, and nothing that has no route", async () => {
     assert.match(await curl(`http://${address}/productpage`), /^200 [\s\S]*William Shakespeare/);
     assert.match(await curl(`http://${address}/details/0`), /^404/);
+  });
+
+  test("is what explain says of it, asked with the gateway as the source", async () => {
+    const world = await fetchWorld(lab.connection.client);
+    const asked = (path: string, method = "GET") =>
+      explain(world, {
+        source: "istio-system/istio-ingressgateway",
+        destination: "any.example",
+        path,
+        method,
+      }).verdict;
+    assert.deepEqual(asked("/productpage"), { outcome: "allowed", sentence: "allowed" });
+    const refused = asked("/details/0");
+    assert.ok(refused.outcome === "refused" && refused.seen.kind === "status");
+    assert.equal(refused.seen.status, 404);
+  });
+
+  test("is reached by a node port of every host, and with a local policy of its own host alone", async () => {
+    const { nodes, pods } = await lab.status();
+    const gateway = pods.find(({ name }) => name.startsWith("istio-ingressgateway"));
+    const answers = async () =>
+      Object.fromEntries(
+        await Promise.all(
+          nodes.map(async ({ name, address }) => {
+            const answer = await curl("--max-time", "2", `http://${address}:30080/productpage`);
+            return [name, answer.slice(0, 3)] as const;
+          }),
+        ),
+      );
+    await lab.apply(nodePort("Cluster"));
+    assert.deepEqual(await answers(), Object.fromEntries(nodes.map(({ name }) => [name, "200"])));
+    await lab.apply(nodePort("Local"));
+    const local = nodes.map(({ name }) => [name, name === gateway?.node ? "200" : "000"]);
+    assert.deepEqual(await answers(), Object.fromEntries(local));
+    await lab.delete(nodePort("Local"));
   });
 
   test("opens TLS with each host's own certificate, and sends plain requests there", async () => {
@@ -136,6 +173,19 @@ async function sidecarPids(lab: TestLab): Promise<readonly number[]> {
   return answers
     .flatMap((text) => (JSON.parse(text) as AgentStatus).attachments)
     .flatMap(({ sidecar }) => (sidecar?.kind === "ready" ? [sidecar.pid] : []));
+}
+
+function nodePort(policy: "Cluster" | "Local"): string {
+  return `
+apiVersion: v1
+kind: Service
+metadata: { name: front, namespace: istio-system }
+spec:
+  type: NodePort
+  externalTrafficPolicy: ${policy}
+  selector: { istio: ingressgateway }
+  ports: [{ name: http2, port: 80, targetPort: 8080, nodePort: 30080 }]
+`;
 }
 
 function secret(name: string, { chain, key }: WebCertificate): string {
