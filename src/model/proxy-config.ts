@@ -170,6 +170,8 @@ export type RouteAction =
       /** 0: none. Covers all tries. */
       readonly timeoutMs: number;
       readonly retry?: RetryPolicy;
+      /** Heddle's own: Envoy hedges on a per-try timeout only. */
+      readonly hedge?: HedgePolicy;
       readonly prefixRewrite?: string;
       /** Replaces every match in the path; `\\1` … `\\9` are groups, `\\0` the match. RE2 syntax. */
       readonly regexRewrite?: { readonly pattern: string; readonly substitution: string };
@@ -247,6 +249,12 @@ export interface RetryPolicy {
   readonly baseBackoffMs: number;
   readonly maxBackoffMs: number;
 }
+
+/** When a request that may run twice is sent a second time while the first try goes on. */
+export type HedgePolicy =
+  | { readonly kind: "delay"; readonly delayMs: number }
+  /** Where it has waited longer than so many of a hundred of the route's answers took of late. */
+  | { readonly kind: "percentile"; readonly percent: number };
 
 /** A bucket that starts full. Numbers are requests. */
 export interface RateLimit {

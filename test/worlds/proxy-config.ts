@@ -117,6 +117,16 @@ const action: fc.Arbitrary<RouteAction> = fc.oneof(
       clusters: fc.array(weighted, { minLength: 1, maxLength: 3 }),
       timeoutMs: ms,
       retry,
+      hedge: fc.oneof(
+        fc.record({
+          kind: fc.constant("delay" as const),
+          delayMs: fc.integer({ min: 1, max: 9_999 }),
+        }),
+        fc.record({
+          kind: fc.constant("percentile" as const),
+          percent: fc.integer({ min: 50, max: 99 }),
+        }),
+      ),
       prefixRewrite: text,
       regexRewrite: fc.record({ pattern: regex, substitution: text }),
       hostRewrite: text,

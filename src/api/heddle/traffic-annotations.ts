@@ -54,6 +54,18 @@ export interface ServiceProbe {
   readonly failureThreshold?: number;
 }
 
+/**
+ * Of a VirtualService: requests of its routes that may run twice are sent to a second endpoint when the first has not
+ * answered. A HedgeSetting.
+ */
+export const hedgeAnnotation = "heddle.dev/hedge";
+
+/** After `hedgingDelay` (gRPC's name; a duration), or after so many of a hundred answers would have come. */
+export interface HedgeSetting {
+  readonly hedgingDelay?: string;
+  readonly percentile?: number;
+}
+
 /** Parses an annotation that passed validation; undefined where there is none, or nothing that can be read. */
 export function healthCheckOf(object: Resource): ServiceProbe | undefined {
   return jsonOf(object, healthCheckAnnotation) as ServiceProbe | undefined;
@@ -72,6 +84,11 @@ export function globalRateLimitOf(object: Resource): RateLimitSetting | undefine
 /** As `healthCheckOf`. */
 export function outlierSettingsOf(object: Resource): OutlierSettings | undefined {
   return jsonOf(object, outlierAnnotation) as OutlierSettings | undefined;
+}
+
+/** As `healthCheckOf`. */
+export function hedgeOf(object: Resource): HedgeSetting | undefined {
+  return jsonOf(object, hedgeAnnotation) as HedgeSetting | undefined;
 }
 
 function jsonOf({ metadata }: Resource, name: string): unknown {

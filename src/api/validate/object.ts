@@ -34,8 +34,8 @@ import { type Fields, mapOf, record } from "./schema/record.ts";
 import { anything, boolean, oneOf, text } from "./schema/scalar.ts";
 import {
   destinationRuleAnnotations,
-  rateLimitAnnotation,
   serviceRateLimits,
+  virtualServiceAnnotations,
 } from "./traffic-annotations.ts";
 
 interface KindSchema {
@@ -101,7 +101,7 @@ const schemas: Readonly<Record<string, KindSchema>> = {
   VirtualService: {
     name: dnsSubdomain,
     fields: { "spec!": virtualServiceSpec },
-    whole: rateLimitAnnotation,
+    whole: virtualServiceAnnotations,
   },
   Gateway: { name: dnsSubdomain, fields: { "spec!": gatewaySpec } },
   ServiceEntry: { name: dnsSubdomain, fields: { "spec!": serviceEntrySpec } },

@@ -3,6 +3,7 @@
 import {
   globalRateLimitAnnotation,
   healthCheckAnnotation,
+  hedgeAnnotation,
   localRateLimitAnnotation,
   outlierAnnotation,
 } from "../heddle/traffic-annotations.ts";
@@ -60,8 +61,19 @@ export const destinationRuleAnnotations: (object: unknown, at: Place) => void = 
   [outlierAnnotation]: outlierSettings,
 });
 
-export const rateLimitAnnotation: (object: unknown, at: Place) => void = jsonAnnotations({
+const hedge: Check = refine<Readonly<Record<string, unknown>>>(
+  record({ hedgingDelay: duration(), percentile: integer(50, 99) }),
+  (value, at) => {
+    const given = ["hedgingDelay", "percentile"].filter((key) => value[key] !== undefined);
+    if (given.length === 1) return;
+    const got = given.length === 0 ? "none" : "both";
+    at.error(`must have exactly one of hedgingDelay, percentile, got ${got}`);
+  },
+);
+
+export const virtualServiceAnnotations: (object: unknown, at: Place) => void = jsonAnnotations({
   [localRateLimitAnnotation]: rateLimit,
+  [hedgeAnnotation]: hedge,
 });
 
 const bothRateLimits = jsonAnnotations({

@@ -2,6 +2,7 @@
 
 import type { VirtualService } from "../../api/istio/networking.ts";
 import { serviceHost } from "../../model/names.ts";
+import type { HedgePolicy } from "../../model/proxy-config.ts";
 import { ProxyContext } from "../mesh/context.ts";
 import type { Subject } from "../mesh/evaluate-match.ts";
 import { hostMatches } from "../mesh/host.ts";
@@ -57,7 +58,7 @@ export function routeStep(asked: SidecarQuestion, walk: OutboundWalk): RouteOutc
       ({ cluster, percent }) => `; ${percent} % mirrored to ${cluster}`,
     );
     const limit = route.rateLimit && `; ${limitInWords(route.rateLimit)} from here`;
-    const detail = `${takes}${limit ?? ""}${mirrors.join("")}`;
+    const detail = `${takes}${limit ?? ""}${hedgeInWords(action.hedge)}${mirrors.join("")}`;
     return { steps: [{ step: "route", outcome: "pass", by, detail }], by, via };
   }
   const what = action.kind === "redirect" ? "redirects" : "answers by itself";
@@ -90,6 +91,13 @@ export const onlyDeclared: Decider = {
   name: "default",
   path: "spec.outboundTrafficPolicy.mode",
 };
+
+function hedgeInWords(hedge: HedgePolicy | undefined): string {
+  if (hedge === undefined) return "";
+  const when =
+    hedge.kind === "delay" ? `${hedge.delayMs} ms` : `what ${hedge.percent} % of answers take`;
+  return `; sent to a second endpoint after ${when}`;
+}
 
 function noRoute(asked: SidecarQuestion, walk: OutboundWalk, request: HttpRequest): RouteOutcome {
   const service = asked.destination.service?.object;

@@ -26,6 +26,7 @@ import type {
 import { objectKey } from "../registry/world.ts";
 import type { ProxyContext } from "./context.ts";
 import { destinationCluster, hashOf } from "./destination.ts";
+import { hedgePolicy } from "./hedge.ts";
 import {
   appliesTo,
   everyRequest,
@@ -128,6 +129,7 @@ function actionOf(context: ProxyContext, rule: HttpRoute, place: Place): RouteAc
     clusters: clustersOf(context, rule.route ?? [], place),
     timeoutMs: durationMs(rule.timeout ?? "") ?? 0,
     ...retryPolicy(rule.retries),
+    ...hedgePolicy(place.rules),
     ...rewriteOf(rule.rewrite),
     ...(hash.length === 0 ? {} : { hash }),
     ...(mirrors.length === 0 ? {} : { mirrors }),

@@ -427,6 +427,22 @@ describe("a VirtualService", () => {
     assert.deepEqual(walk.route?.rateLimit, wanted);
   });
 
+  test("with hedging has it at each of its routes", () => {
+    for (const [setting, wanted] of [
+      ['{"hedgingDelay":"50ms"}', { kind: "delay", delayMs: 50 }],
+      ['{"percentile":95}', { kind: "percentile", percent: 95 }],
+    ] as const) {
+      const hedged = routes("    - route: [{ destination: { host: cart } }]").replace(
+        "name: cart }",
+        `name: cart, annotations: { heddle.dev/hedge: '${setting}' } }`,
+      );
+      const { value } = compileFor(meshWorld(shop, hedged), "shop/web");
+      const action = walkOutbound(value, expanded({})).route?.action;
+      assert.ok(action?.kind === "forward");
+      assert.deepEqual(action.hedge, wanted);
+    }
+  });
+
   test("says which mirror leads nowhere", () => {
     const world = both(
       "    - { route: [{ destination: { host: cart } }], mirror: { host: gone } }",

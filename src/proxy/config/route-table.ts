@@ -15,6 +15,7 @@ import type {
 import type { Environment } from "../environment.ts";
 import { cors } from "../filter/cors.ts";
 import { fault } from "../filter/fault.ts";
+import { hedge } from "../filter/hedge.ts";
 import { mirroring } from "../filter/mirror.ts";
 import { rateLimit } from "../filter/rate-limit.ts";
 import { redirect } from "../filter/redirect.ts";
@@ -129,6 +130,7 @@ function handlerOf(
       faults, // before anything that costs: an aborted request reaches nobody
       timeout(action.timeoutMs, environment), // covers every try below
       action.retry === undefined ? undefined : retries(action.retry, environment),
+      action.hedge === undefined ? undefined : hedge(action.hedge, environment), // beside a try, not after it
     ],
     router(destinations, { match: route.match, action, mirroring: copying }, environment),
   );

@@ -134,7 +134,7 @@ class Retries implements RetryDecision {
     const ceiling = Math.min(maxBackoffMs, baseBackoffMs * (2 ** exchange.attempts - 1));
     const wait = ceiling * this.#environment.random();
     const timer = new Timeout(() => {
-      if (!exchange.isOver) attempt(exchange);
+      if (!exchange.isOver && !exchange.hasResponse) attempt(exchange);
     });
     exchange.atEnd(() => this.#environment.wheel.cancel(timer));
     this.#environment.wheel.arm(timer, wait);

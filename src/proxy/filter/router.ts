@@ -94,7 +94,7 @@ function tryNumber(attempt: number): string {
 }
 
 /** The head of a later try. The line is ours: one that came in was dropped. */
-function numbered(outgoing: string, attempt: number): string {
+export function numbered(outgoing: string, attempt: number): string {
   return outgoing.replace(/^x-envoy-attempt-count: \d+\r\n/m, tryNumber(attempt));
 }
 

@@ -82,6 +82,16 @@ const perCluster: readonly {
     value: ({ checks }) => checks?.failuresTotal,
   },
   {
+    name: "heddle_proxy_hedge_sent_total",
+    help: "Second tries that were sent while the first was under way.",
+    value: ({ hedged }) => hedged.sentTotal || undefined,
+  },
+  {
+    name: "heddle_proxy_hedge_won_total",
+    help: "Second tries whose answer came first.",
+    value: ({ hedged }) => hedged.wonTotal || undefined,
+  },
+  {
     name: "heddle_proxy_mirror_sent_total",
     help: "Copies of requests that were sent to the cluster as a mirror.",
     value: ({ mirrored }) => mirrored.sentTotal || undefined,

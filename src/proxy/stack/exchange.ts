@@ -30,6 +30,7 @@ import type { Head } from "./head.ts";
 import type { DownstreamLeg, UpstreamLeg } from "./legs.ts";
 import type { Failure, ResponseFlag } from "./outcome.ts";
 import { replyFor } from "./outcome.ts";
+import type { Rival } from "./rival.ts";
 import type { Shadow } from "./shadow.ts";
 
 /** What is kept for a retry. Linkerd's limit. */
@@ -108,6 +109,8 @@ export class Exchange implements Subject {
   triedAt = 0;
   /** Where it waits for a connection. */
   pending: PendingRequests | undefined = undefined;
+  /** A second try that is under way beside the first. */
+  rival: Rival | undefined = undefined;
   /** Copies of it on their way to mirrors. */
   shadows: Shadow[] | undefined = undefined;
   /** What consistent hashing picks by. */
@@ -405,10 +408,23 @@ export class Exchange implements Subject {
     }
     if (this.retries?.afterHead(this, head, text) === true) return false;
     if (this.retryRefusal !== undefined) this.flag = this.retryRefusal;
+    this.rival?.giveUp();
+    this.rival = undefined;
     this.status = head.status;
     this.hasResponse = true;
     this.downstream.writeResponse(this, head, text, bytes, start, end, isDone);
     return true;
+  }
+
+  /** The rival's answer is the one: what is still under way is given up, and the rest of the answer comes by `leg`. */
+  takeAnswerOf(leg: UpstreamLeg, host: Host | undefined, answer: AnswerHead): void {
+    this.abandonAttempt();
+    this.upstream = leg;
+    this.host = host;
+    this.status = answer.head.status;
+    this.hasResponse = true;
+    const { head, text, bytes, start, end, isDone } = answer;
+    this.downstream.writeResponse(this, head, text, bytes, start, end, isDone);
   }
 
   onResponseBody(bytes: Buffer, start: number, end: number): void {
@@ -495,6 +511,12 @@ export class Exchange implements Subject {
         return;
       }
     }
+    if (this.rival?.takesOver(failure) === true) this.endTry();
+    else this.concludeFailure(failure);
+  }
+
+  /** No try is under way: another one, or the failure is the answer. */
+  concludeFailure(failure: Failure): void {
     if (this.retries?.afterFailure(this, failure) === true) return;
     const reply = replyFor(failure, this.attempts > 1);
     const flag = this.retryRefusal ?? reply.flag;
@@ -552,6 +574,7 @@ export class Exchange implements Subject {
     if (this.isOver) return;
     this.isOver = true;
     if (this.endedAt === 0) this.endedAt = this.downstream.environment.now();
+    this.rival?.giveUp();
     this.#endAttempt();
     this.#endRetry();
     if (this.deadline !== undefined) this.downstream.environment.wheel.cancel(this.deadline);
@@ -564,6 +587,16 @@ export class Exchange implements Subject {
     const ends = this.#ends;
     for (let i = 0; i < ends.length; i++) ends[i]?.(this);
   }
+}
+
+/** An answer's head as it arrived, with what came of the body: the arguments of `onResponse`. */
+export interface AnswerHead {
+  readonly head: Head;
+  readonly text: string;
+  readonly bytes: Buffer;
+  readonly start: number;
+  readonly end: number;
+  readonly isDone: boolean;
 }
 
 const nothing = Buffer.alloc(0);

@@ -81,6 +81,8 @@ export class ClusterRuntime {
     sentTotal: 0,
     droppedTotal: 0,
   };
+  /** Second tries beside a first one, and those whose answer was the one. */
+  readonly hedged: { sentTotal: number; wonTotal: number } = { sentTotal: 0, wonTotal: 0 };
   /** Metric series already bound for requests that reached no host. */
   series: unknown = undefined;
 

@@ -13,6 +13,7 @@ import { given, invalid, pack, required, unpack, wrappedBool } from "./field.ts"
 import type * as wire from "./gen/message-types.ts";
 import { CorsPolicy, HttpFault, LocalRateLimit, RouteConfiguration } from "./gen/messages.ts";
 import { decodeEdits, encodeEdits } from "./header-edit.ts";
+import { decodeHedge, encodeHedge } from "./hedge.ts";
 import { decodeRateLimit, encodeRateLimit, rateLimitFilterName } from "./rate-limit.ts";
 import type { EncodedResource } from "./resources.ts";
 import { decodeResource, encodeResource, typeUrls } from "./resources.ts";
@@ -92,7 +93,7 @@ function encodeRoute(route: Route): wire.Route {
     match: encodeMatch(route.match),
     ...encodeAction(route.action),
     ...encodeEdits(route),
-    ...given("metadata", route.origin === undefined ? undefined : encodeOrigin(route.origin)),
+    ...given("metadata", encodeMetadata(route)),
     ...given("typedPerFilterConfig", hasFilters ? perFilter : undefined),
   };
 }
@@ -108,7 +109,7 @@ function decodeRoute(route: wire.Route, path: string): Route {
     name: route.name ?? "",
     ...given("origin", decodeOrigin(route.metadata)),
     match: decodeMatch(route.match, `${path}.match`),
-    action: decodeAction(route, path),
+    action: decodeHedgedAction(route, path),
     ...decodeEdits(route, path),
     ...given("fault", fault && decodeFault(unpack(HttpFault, fault, at), at)),
     ...given("cors", cors && decodeCors(unpack(CorsPolicy, cors, corsAt), corsAt)),
@@ -119,10 +120,27 @@ function decodeRoute(route: wire.Route, path: string): Route {
   };
 }
 
-function encodeOrigin(origin: string): wire.Metadata {
+function encodeMetadata({ origin, action }: Route): wire.Metadata | undefined {
+  const hedge = action.kind === "forward" ? action.hedge : undefined;
+  if (origin === undefined && hedge === undefined) return undefined;
+  return {
+    filterMetadata: {
+      ...given("istio", origin === undefined ? undefined : encodeOrigin(origin)),
+      ...given("heddle", hedge && encodeStruct(encodeHedge(hedge))),
+    },
+  };
+}
+
+function encodeOrigin(origin: string): wire.Struct {
   const [namespace, name] = origin.split("/");
-  const config = `${originPrefix}${namespace}/virtual-service/${name}`;
-  return { filterMetadata: { istio: encodeStruct({ config }) } };
+  return encodeStruct({ config: `${originPrefix}${namespace}/virtual-service/${name}` });
+}
+
+function decodeHedgedAction(route: wire.Route, path: string): Route["action"] {
+  const action = decodeAction(route, path);
+  const own = decodeStruct(route.metadata?.filterMetadata?.["heddle"]);
+  const hedge = decodeHedge(own, `${path}.metadata.filter_metadata[heddle]`);
+  return action.kind === "forward" && hedge !== undefined ? { ...action, hedge } : action;
 }
 
 function decodeOrigin(metadata: wire.Metadata | undefined): string | undefined {

@@ -1,0 +1,104 @@
+/**
+ * Hedging: a request that has waited long for its answer is sent a second time, to another host; the first answer wins
+ * (stack/rival.ts). It takes the edge off the slowest answers where one host stalls now and then.
+ *
+ * Only what may run twice is hedged (by its method), and only where its body came with its head. Each second try needs a
+ * place in the cluster's budget of retries: where everything is slow, hedging must not double the load.
+ *
+ * When is said in time, or as the percentile of the route's own answers: of the last 10 to 20 s, and not before 100 of them.
+ */
+
+import { LogHistogram, quantileMs } from "../../base/log-histogram.ts";
+import type { HedgePolicy } from "../../model/proxy-config.ts";
+import type { Environment } from "../environment.ts";
+import type { Exchange } from "../stack/exchange.ts";
+import type { Filter } from "../stack/handler.ts";
+import { Rival } from "../stack/rival.ts";
+import { Timeout } from "../timer-wheel.ts";
+import { numbered } from "./router.ts";
+
+const periodMs = 10_000;
+const leastAnswers = 100;
+const recomputeEveryMs = 500;
+
+export function hedge(policy: HedgePolicy, environment: Environment): Filter {
+  const { wheel } = environment;
+  const answers = policy.kind === "percentile" ? new RecentAnswers(environment.now) : undefined;
+  const delayMs = (): number | undefined =>
+    policy.kind === "delay" ? policy.delayMs : answers?.quantileMs(policy.percent / 100);
+  const observe = (exchange: Exchange): void => {
+    if (exchange.status > 0 && exchange.status < 500) {
+      answers?.observe(environment.now() - exchange.startedAt);
+    }
+  };
+  return (next) => (exchange) => {
+    if (answers !== undefined) exchange.atEnd(observe);
+    const wait = delayMs();
+    if (wait === undefined || !isHedgeable(exchange)) {
+      next(exchange);
+      return;
+    }
+    const rival = new Rival(exchange, () => countWon(exchange));
+    const timer = new Timeout(() => start(exchange, rival));
+    exchange.atEnd(() => wheel.cancel(timer));
+    wheel.arm(timer, wait);
+    next(exchange);
+  };
+}
+
+function isHedgeable(exchange: Exchange): boolean {
+  return exchange.mayRunTwice && exchange.isRequestDone && !exchange.wantsUpgrade;
+}
+
+function start(exchange: Exchange, rival: Rival): void {
+  const { cluster } = exchange;
+  if (cluster === undefined || exchange.hasResponse || exchange.isOver) return;
+  if (cluster.hosts.length < 2 || !cluster.mayRetry()) return;
+  cluster.hedged.sentTotal++;
+  rival.start(numbered(exchange.outgoing, exchange.attempts + 1));
+}
+
+function countWon({ cluster }: Exchange): void {
+  if (cluster !== undefined) cluster.hedged.wonTotal++;
+}
+
+/** How long answers took of late. */
+class RecentAnswers {
+  readonly #now: () => number;
+  #current = new LogHistogram();
+  #before: LogHistogram | undefined;
+  #count = 0;
+  #countBefore = 0;
+  #since: number;
+  #known: number | undefined;
+  #knownAt = -Infinity;
+
+  constructor(now: () => number) {
+    this.#now = now;
+    this.#since = now();
+  }
+
+  observe(ms: number): void {
+    const now = this.#now();
+    if (now - this.#since > periodMs) {
+      this.#before = this.#current;
+      this.#countBefore = this.#count;
+      this.#current = new LogHistogram();
+      this.#count = 0;
+      this.#since = now;
+    }
+    this.#current.observe(ms);
+    this.#count++;
+  }
+
+  quantileMs(share: number): number | undefined {
+    const now = this.#now();
+    if (now - this.#knownAt < recomputeEveryMs) return this.#known;
+    this.#knownAt = now;
+    const isEnough = this.#count + this.#countBefore >= leastAnswers;
+    // The fuller of the two: a period that has just begun says little of its slowest.
+    const fuller = this.#count >= this.#countBefore ? this.#current : this.#before;
+    this.#known = isEnough ? quantileMs(share, (fuller ?? this.#current).sparse()) : undefined;
+    return this.#known;
+  }
+}

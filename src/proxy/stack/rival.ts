@@ -1,0 +1,148 @@
+/**
+ * A second try of a request while the first goes on: an exchange of its own, whose client is the request. The first good
+ * answer wins, and the other try is given up.
+ *
+ * An answer above 499 does not win: it is thrown away, as what the first try brings may be better. Where the first try
+ * fails while the rival is under way, the rival has the request for itself; only when both have failed the request has.
+ *
+ * Not here: when there is a rival (filter/hedge.ts).
+ */
+
+import type { Environment } from "../environment.ts";
+import type { Peer } from "../peer.ts";
+import type { Exchange } from "./exchange.ts";
+import type { Head } from "./head.ts";
+import type { DownstreamLeg, UpstreamLeg } from "./legs.ts";
+import type { Failure } from "./outcome.ts";
+
+export class Rival implements DownstreamLeg, UpstreamLeg {
+  readonly exchange: Exchange;
+  readonly peer: Peer;
+  readonly environment: Environment;
+  readonly protocol: DownstreamLeg["protocol"];
+  readonly joinsBodies: boolean;
+  readonly isReused = false;
+  readonly isBackedUp = false;
+  readonly queuedBytes = 0;
+  readonly #original: Exchange;
+  readonly #onWon: () => void;
+  #hasWon = false;
+  /** How the first try failed, while this one went on. */
+  #failure: Failure | undefined;
+
+  /** Copies `original`, whose bytes are in place. `onWon` is called when its answer is the one. */
+  constructor(original: Exchange, onWon: () => void) {
+    const { downstream } = original;
+    this.#original = original;
+    this.#onWon = onWon;
+    this.peer = downstream.peer;
+    this.environment = downstream.environment;
+    this.protocol = downstream.protocol;
+    this.joinsBodies = downstream.joinsBodies;
+    this.exchange = original.copyFor(this);
+    this.exchange.settle();
+  }
+
+  /** Sends the copy with this head, to another host where there is one. */
+  start(outgoing: string): void {
+    const { exchange } = this;
+    const { cluster, host, attempt, hashKey } = this.#original;
+    if (cluster === undefined || host === undefined || attempt === undefined) return;
+    exchange.cluster = cluster;
+    exchange.outgoing = outgoing;
+    exchange.hashKey = hashKey;
+    exchange.tried = [host];
+    cluster.activeRetries++;
+    exchange.isRetrying = true; // it has its place in the budget of retries until it is over
+    this.#original.rival = this;
+    attempt(exchange);
+  }
+
+  /** The first try has failed. True: the request is not over, for this one goes on. */
+  takesOver(failure: Failure): boolean {
+    this.#failure = failure;
+    return !this.exchange.isOver;
+  }
+
+  /** The request is answered, or nobody waits for it any more. */
+  giveUp(): void {
+    this.exchange.onDownstreamClosed();
+  }
+
+  // ---- DownstreamLeg: the copy's client is the original ------------------------------------------
+
+  writeResponse(
+    copy: Exchange,
+    head: Head,
+    text: string,
+    bytes: Buffer,
+    start: number,
+    end: number,
+    isDone: boolean,
+  ): void {
+    if (head.status >= 500) {
+      queueMicrotask(() => this.#lose()); // its connection is in the middle of telling
+      return;
+    }
+    this.#hasWon = true;
+    this.#onWon();
+    this.#original.takeAnswerOf(this, copy.host, { head, text, bytes, start, end, isDone });
+  }
+
+  writeResponseBody(_copy: Exchange, bytes: Buffer, start: number, end: number): void {
+    if (this.#hasWon) this.#original.onResponseBody(bytes, start, end);
+  }
+
+  writeResponseEnd(copy: Exchange, trailers: string): void {
+    if (this.#hasWon) this.#original.onResponseDone(trailers, copy.endedAt);
+  }
+
+  breakOff(): void {
+    if (this.#hasWon) this.#original.onFailure("reset");
+  }
+
+  writeLocal(): void {
+    this.#lose();
+  }
+
+  #lose(): void {
+    if (this.#hasWon) return;
+    this.giveUp();
+    const original = this.#original;
+    if (original.rival !== this) return;
+    original.rival = undefined;
+    if (this.#failure !== undefined) original.concludeFailure(this.#failure);
+  }
+
+  writeInterim(): void {}
+  onExchangeOver(): void {}
+  holdOff(): void {}
+  switchProtocols(): undefined {
+    return undefined;
+  }
+
+  // ---- UpstreamLeg: what the original's client does not take, the copy's connection keeps --------
+
+  get isOpenEnded(): boolean {
+    return this.exchange.upstream?.isOpenEnded === true;
+  }
+
+  get isHttp2(): boolean {
+    return this.exchange.upstream?.isHttp2 === true;
+  }
+
+  pause(): void {
+    this.exchange.upstream?.pause();
+  }
+
+  resume(): void {
+    this.exchange.upstream?.resume();
+  }
+
+  abandon(): void {
+    this.giveUp();
+  }
+
+  sendRequest(): void {}
+  sendBody(): void {}
+}
