@@ -162,7 +162,8 @@ export async function startLoad(
   seconds: number,
   connections = 16,
 ): Promise<string> {
-  const words = ["-t1", `-c${connections}`, `-d${seconds}s`, "--latency", url];
+  // wrk calls an answer that takes two seconds an error; on a busy machine it is only slow.
+  const words = ["-t1", `-c${connections}`, `-d${seconds}s`, "--latency", "--timeout", "20s", url];
   const child = inNetns(netns, () => spawn("wrk", words, { stdio: ["ignore", "pipe", "inherit"] }));
   let text = "";
   child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
