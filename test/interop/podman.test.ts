@@ -62,7 +62,7 @@ describe("Podman on Heddle's network", { skip }, () => {
     await running("db");
     await machine.connection.client.create(service);
     const asked = async (label: string): Promise<string> => {
-      const words = ["sh", "-c", askByName];
+      const words = ["sh", "-c", askByName("db")];
       const { stdout } = await podman(
         "run",
         "--rm",
@@ -79,6 +79,22 @@ describe("Podman on Heddle's network", { skip }, () => {
     assert.equal(await asked("app=friend"), "db");
     await podmanMust("rm", "-f", "-t", "0", "db");
     await machine.connection.client.delete("NetworkPolicy", "default", "db");
+    await gone();
+  });
+
+  test("lets a container be found by the aliases that a person gives it, for as long as it runs", async () => {
+    await runServer("store-1", "--network-alias", "store", "--network-alias", "Data");
+    await running("store-1");
+    const asked = async (name: string): Promise<string> => {
+      const words = ["sh", "-c", askByName(name)];
+      const { stdout } = await podman("run", "--rm", ...container("client"), ...words);
+      return stdout.trim().split("\n").at(-1) ?? "";
+    };
+    for (const name of ["store", "data", "store.default.svc.cluster.local"]) {
+      await machine.until(`an answer at ${name}`, async () => (await asked(name)) === "store-1");
+    }
+    await podmanMust("rm", "-f", "-t", "0", "store-1");
+    await machine.until("the alias gone", async () => (await asked("store")) === "");
     await gone();
   });
 
@@ -167,8 +183,8 @@ describe("Podman on Heddle's network", { skip }, () => {
  * By bash, because a static busybox cannot resolve names; by a shell before it, because nobody ends a namespace's first
  * process but itself. Prints the answer with its head.
  */
-const askByName = `timeout 3 bash -c '
-  exec 3<>/dev/tcp/db/80
+const askByName = (name: string): string => `timeout 3 bash -c '
+  exec 3<>/dev/tcp/${name}/80
   printf "GET / HTTP/1.0\\r\\n\\r\\n" >&3
   cat <&3'
 exit $?`;
