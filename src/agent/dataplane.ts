@@ -4,7 +4,7 @@
  * Every change, a new view as well as one more pod, takes this one path, and takes it in one go: compiling, planning
  * and the driver are synchronous, so no two changes can interleave and no packet sees half of one. The state applied
  * last is remembered, so that a change costs its difference; after a failure it is forgotten and the kernel is asked
- * what it has. A failed `attach` is taken back before it throws.
+ * what it has. A failed `attach` is taken back before it rejects.
  *
  * A pod's link outlives its namespace's path where a process, such as its sidecar, keeps the namespace alive; else it goes
  * at a moment that the kernel chooses, on a busy machine seconds later. Nobody can look into such a namespace any more, and
@@ -27,7 +27,9 @@ import { planNode } from "../core/dataplane/plan-node.ts";
 import type { KernelDriver } from "../kernel/driver.ts";
 import type { NodeState, Plan, PodInterface, Step } from "../model/node-state.ts";
 import type { Attachment, NodeView } from "../model/node-view.ts";
+import { GonePods } from "./gone-pods.ts";
 import { Latest } from "./latest.ts";
+import { type PodChange, PodChanges } from "./pod-changes.ts";
 import { StaleConnections } from "./stale-connections.ts";
 
 export interface PlanReport {
@@ -57,6 +59,8 @@ export class Dataplane {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #stale: StaleConnections;
+  readonly #gonePods: GonePods;
+  readonly #changes = new PodChanges((changes) => this.#change(changes));
   #attachments: ReadonlyMap<string, Attachment>;
   /** Undefined when what the kernel has is not known. */
   #applied: NodeState | undefined;
@@ -70,6 +74,7 @@ export class Dataplane {
     this.#clock = clock;
     this.#log = log;
     this.#stale = new StaleConnections(driver, log);
+    this.#gonePods = new GonePods(driver, clock, log);
     this.#attachments = new Map(attachments.map((each) => [each.hostLink, each]));
   }
 
@@ -105,48 +110,64 @@ export class Dataplane {
     this.#reconcile(view);
   }
 
-  /** Connects one more pod: its policy and admission, then its link. Throws with nothing left behind. */
-  attach(attachment: Attachment): void {
+  /** Connects one more pod: its policy and admission, then its link. Rejects with nothing left behind. */
+  attach(attachment: Attachment): Promise<void> {
+    return this.#changes.make({ kind: "attach", attachment });
+  }
+
+  /**
+   * Disconnects a pod and forgets its connections. What the kernel refuses to remove now is left to the next resync, and
+   * logged.
+   */
+  async detach(attachment: Attachment): Promise<void> {
+    await this.#changes.make({ kind: "detach", attachment });
+    await this.#gonePods.forget(attachment.addresses);
+  }
+
+  /** Throws with nothing left behind of one attached pod, and with whatever state of several. */
+  #change(changes: readonly PodChange[]): void {
     const view = this.views.get();
-    if (view === undefined) {
-      throw new MeshError(
-        "agent.view.absent",
-        "compile the node's state: no view has arrived yet",
-        {
-          retryable: true,
-        },
-      );
-    }
     const before = this.#attachments;
-    if (before.has(attachment.hostLink)) {
-      throw new MeshError("agent.link.taken", `link ${attachment.hostLink} belongs to another pod`);
+    const after = changedBy(before, changes);
+    const links = (kind: PodChange["kind"]) =>
+      changes.flatMap((each) => (each.kind === kind ? [each.attachment.hostLink] : []));
+    const attaching = new Set(links("attach"));
+    if (view === undefined && attaching.size > 0) {
+      throw new MeshError("agent.view.absent", "compile the node's state: no view has arrived", {
+        retryable: true,
+      });
     }
-    this.#attachments = new Map(before).set(attachment.hostLink, attachment);
+    this.#attachments = after;
     try {
-      this.#reconcile(view, attachment.hostLink);
+      // Without a view nothing can be compiled; links go all the same, and the rest with the first view.
+      if (view !== undefined) this.#reconcile(view, attaching);
+      else this.#driver.apply(links("detach").map((name) => ({ kind: "link-delete", name })));
     } catch (error) {
-      this.detach(attachment);
-      throw error;
+      const [only, ...others] = changes;
+      if (others.length > 0 || only?.kind === "attach") this.#attachments = before;
+      if (others.length > 0) throw error;
+      if (only?.kind === "attach") {
+        this.#takeBack(only.attachment);
+        throw error;
+      }
+      this.#notRemoved(only?.attachment, error);
     }
   }
 
-  /** Disconnects a pod. What the kernel refuses to remove now is left to the next resync, and logged. */
-  detach(attachment: Attachment): void {
-    const rest = new Map(this.#attachments);
-    rest.delete(attachment.hostLink);
-    this.#attachments = rest;
+  #takeBack(attachment: Attachment): void {
     const view = this.views.get();
     try {
-      // Without a view nothing can be compiled; the link goes all the same, and the rest with the first view.
-      if (view === undefined)
-        this.#driver.apply([{ kind: "link-delete", name: attachment.hostLink }]);
-      else this.#reconcile(view);
+      if (view !== undefined) this.#reconcile(view);
     } catch (error) {
-      this.#log.warn("pod's link is not removed yet", {
-        link: attachment.hostLink,
-        error: renderError(error),
-      });
+      this.#notRemoved(attachment, error);
     }
+  }
+
+  #notRemoved(attachment: Attachment | undefined, error: unknown): void {
+    this.#log.warn("pod's link is not removed yet", {
+      link: attachment?.hostLink,
+      error: renderError(error),
+    });
   }
 
   /** What the pod's side of the link is to be; undefined where the pod is not attached. */
@@ -160,7 +181,7 @@ export class Dataplane {
     return this.#applied?.links.find((each) => each.name === hostLink)?.mtu;
   }
 
-  #reconcile(view: NodeView, attaching?: string): void {
+  #reconcile(view: NodeView, attaching: ReadonlySet<string> = nobody): void {
     const start = this.#clock.now();
     const wanted = compileNode(view, [...this.#attachments.values()], this.#driver.features);
     this.#diagnostics = wanted.diagnostics;
@@ -196,7 +217,7 @@ export class Dataplane {
     this.#applied = wanted;
     const names = links.broken.size === 0 ? [] : wanted.links.map(({ name }) => name);
     this.#broken = new Map(
-      [...links.broken].filter(([name]) => name !== links.attaching && names.includes(name)),
+      [...links.broken].filter(([name]) => !links.attaching.has(name) && names.includes(name)),
     );
     this.inForce.set(wanted);
     return plan.length;
@@ -206,7 +227,7 @@ export class Dataplane {
    * From what is there, past the links of other pods that cannot be made; the next resync tries those again. More may
    * break while that is found out: it goes on for as long as each failure finds another.
    */
-  #bringAround(wanted: NodeState, attaching: string | undefined): number {
+  #bringAround(wanted: NodeState, attaching: ReadonlySet<string>): number {
     let broken = none;
     for (;;) {
       try {
@@ -228,7 +249,7 @@ export class Dataplane {
     for (const step of plan) {
       if (step.kind !== "link-add" || step.link.kind !== "veth") continue;
       const { name } = step.link;
-      if (name === links.attaching) continue;
+      if (links.attaching.has(name)) continue;
       try {
         this.#driver.apply([step]);
       } catch (error) {
@@ -242,10 +263,10 @@ export class Dataplane {
   #planFor(wanted: NodeState, observed: NodeState, { attaching, broken }: Links): Plan {
     const there = new Set(observed.links.map(({ name }) => name));
     const isLeftAlone = (link: string) =>
-      link !== attaching && (broken.has(link) || this.#isGone(link));
+      !attaching.has(link) && (broken.has(link) || this.#isGone(link));
     return planNode(wanted, observed).filter((step) => {
       if (step.kind === "link-add") return !isLeftAlone(step.link.name);
-      if (step.kind === "fast-path-put" && step.fastPath.link === attaching) return false;
+      if (step.kind === "fast-path-put" && attaching.has(step.fastPath.link)) return false;
       const link = linkUnder(step);
       return link === undefined || there.has(link) || !isLeftAlone(link);
     });
@@ -267,13 +288,29 @@ type Broken = ReadonlyMap<string, string>;
 
 /** Which links of a plan are not like all others. */
 interface Links {
-  /** Somebody waits for it, so it must not fail. */
-  readonly attaching: string | undefined;
+  /** Somebody waits for them, so they must not fail. */
+  readonly attaching: ReadonlySet<string>;
   /** Not touched. */
   readonly broken: Broken;
 }
 
 const none: Broken = new Map();
+const nobody: ReadonlySet<string> = new Set();
+
+function changedBy(
+  attachments: ReadonlyMap<string, Attachment>,
+  changes: readonly PodChange[],
+): ReadonlyMap<string, Attachment> {
+  const after = new Map(attachments);
+  for (const { kind, attachment } of changes) {
+    const { hostLink } = attachment;
+    if (kind === "detach") after.delete(hostLink);
+    else if (after.has(hostLink)) {
+      throw new MeshError("agent.link.taken", `link ${hostLink} belongs to another pod`);
+    } else after.set(hostLink, attachment);
+  }
+  return after;
+}
 
 /** The link that what a step puts would stand on. */
 function linkUnder(step: Step): string | undefined {

@@ -28,7 +28,7 @@ export class StaleConnections {
     try {
       const isStale = staleConnections(before, view);
       const forgotten = isStale === undefined ? 0 : this.#driver.forgetDatagrams(isStale);
-      for (const address of goneAddresses(before, view)) this.#driver.forgetConnections(address);
+      this.#driver.forgetConnections(new Set(goneAddresses(before, view)));
       if (forgotten > 0) this.#log.info("connections to gone endpoints forgotten", { forgotten });
       this.#reconciled = view;
     } catch (error) {

@@ -333,7 +333,7 @@ export function describeKernelDriver(
     });
 
     on("forgets the connections of an address that never had any", ({ driver }) => {
-      driver.forgetConnections("10.244.0.5");
+      driver.forgetConnections(new Set(["10.244.0.5"]));
     });
   });
 }

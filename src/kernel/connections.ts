@@ -1,9 +1,9 @@
 /**
- * Forgets the tracked connections of an address, so that whoever gets the address next does not inherit them.
+ * Forgets the tracked connections of addresses, so that whoever gets an address next does not inherit them.
  *
  * A listing walks the whole hash table, which all namespaces of the machine share: 9 ms with the usual 262 144 buckets,
- * however few connections there are. So an empty table is not walked, a small one once, and a large one once for each
- * end at which the address may stand, because then decoding what the kernel could have filtered would cost more.
+ * however few connections there are. So an empty table is not walked, a small one once for all addresses, and a large one
+ * once for each end at which each address may stand, where decoding what the kernel could have filtered would cost more.
  */
 
 import type { DatagramConnection } from "../model/node-state.ts";
@@ -26,17 +26,20 @@ const ends: readonly ConnectionEnd[] = ["original-source", "reply-source"];
 const fewConnections = 2000; // decoding that many takes as long as one more walk
 
 /** Returns how many connections were forgotten. */
-export function forgetConnectionsOf(socket: NetlinkSocket, address: string): number {
+export function forgetConnectionsOf(socket: NetlinkSocket, addresses: ReadonlySet<string>): number {
+  if (addresses.size === 0) return 0;
   const count = countConnections(socket);
   if (count === 0) return 0;
-  const listings =
-    count <= fewConnections
-      ? [dumpConnections()]
-      : ends.map((end) => dumpConnectionsOf(end, address));
+  const filtered = [...addresses].flatMap((address) =>
+    ends.map((end) => dumpConnectionsOf(end, address)),
+  );
+  const walksSaved = filtered.length - 1;
+  const listings = count <= fewConnections * walksSaved ? [dumpConnections()] : filtered;
   let forgotten = 0;
   for (const listing of listings) {
-    forgotten += forget(socket, listing, `connections of ${address}`, (connection) =>
-      connectionInvolves(connection, address),
+    const what = `connections of ${[...addresses].join(", ")}`;
+    forgotten += forget(socket, listing, what, (connection) =>
+      connectionInvolves(connection, addresses),
     );
   }
   return forgotten;

@@ -61,8 +61,8 @@ export interface KernelDriver {
   checkPodInterface(wanted: PodInterface): readonly string[];
   /** Those of the addresses that open or answer a tracked connection (conntrack). */
   connected(addresses: readonly string[]): readonly string[];
-  /** Forgets connections of an address that is gone (conntrack), so that a later owner does not inherit them. */
-  forgetConnections(address: string): void;
+  /** Forgets connections of addresses that are gone (conntrack), so that later owners do not inherit them. */
+  forgetConnections(addresses: ReadonlySet<string>): void;
   /** Forgets UDP connections that were addressed to one of the ports: it has a new owner. */
   forgetUdpConnectionsTo(ports: ReadonlySet<number>): void;
   /** Forgets the UDP and SCTP connections that are meant; answers how many. */

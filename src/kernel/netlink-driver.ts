@@ -159,8 +159,8 @@ export function openKernelDriver({
       return connectedOf(netfilter, addresses);
     },
 
-    forgetConnections(address) {
-      forgetConnectionsOf(netfilter, address);
+    forgetConnections(addresses) {
+      forgetConnectionsOf(netfilter, addresses);
     },
 
     forgetUdpConnectionsTo(ports) {

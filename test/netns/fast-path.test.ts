@@ -236,7 +236,7 @@ describe("the fast path", { skip: needsRoot || (missingBpf() ?? false) }, () => 
     const socket = await opened(pods.client, at.server[0]);
     await talk(socket, 2);
     show(closed);
-    for (const node of [one, two]) node.driver.forgetConnections(at.client[0]);
+    for (const node of [one, two]) node.driver.forgetConnections(new Set([at.client[0]]));
     const outcome = talk(socket, 1).then(
       () => "answered",
       () => "cut off",
@@ -351,7 +351,7 @@ describe("the fast path", { skip: needsRoot || (missingBpf() ?? false) }, () => 
           mac: "02:00:00:00:00:aa",
         })),
     ];
-    one.driver.forgetConnections(at.neighbour[0]);
+    one.driver.forgetConnections(new Set([at.neighbour[0]]));
     one.bringTo(worldWith(isolated));
     socket.stdin.write("x");
     await socket.end; // the new pod knows nothing of the connection, and resets it

@@ -37,7 +37,7 @@ describe("forgetting connections", { skip: needsRoot }, () => {
     const netns = serviceNetns(scratch);
     const driver = inNetns(netns, openKernelDriver);
     scratch.defer(() => driver.close());
-    driver.forgetConnections("127.0.0.5");
+    driver.forgetConnections(new Set(["127.0.0.5"]));
     const listener = createServer((connection) => connection.end("x"));
     inNetns(netns, () => listener.listen(8080));
     scratch.defer(() => listener.close());
@@ -50,12 +50,12 @@ describe("forgetting connections", { skip: needsRoot }, () => {
     }
     assert.equal(tracked(netns).length, 3);
 
-    driver.forgetConnections("10.96.0.1");
+    driver.forgetConnections(new Set(["10.96.0.1"]));
     assert.equal(tracked(netns).length, 3, "a Service's address is not an endpoint's");
-    driver.forgetConnections("127.0.0.5");
+    driver.forgetConnections(new Set(["127.0.0.5"]));
     assert.equal(tracked(netns).length, 1);
     assert.match(tracked(netns).join(), /dst=127\.0\.0\.6/);
-    driver.forgetConnections("127.0.0.1");
+    driver.forgetConnections(new Set(["127.0.0.1"]));
     assert.deepEqual(tracked(netns), []);
   });
 

@@ -95,7 +95,7 @@ export async function add(
   scope.onFailure(() => attachments.remove(key));
   signal.throwIfAborted();
 
-  dataplane.attach(attachment);
+  await dataplane.attach(attachment);
   scope.onFailure(() => dataplane.detach(attachment));
   driver.forgetUdpConnectionsTo(udpPorts(wishes.hostPorts));
   // The pod's address is that of its first interface.

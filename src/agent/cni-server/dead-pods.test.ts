@@ -63,5 +63,8 @@ function lookForDeadPods(node: FakeNode): void {
   node.kernel.failOn((step) =>
     step.kind === "nft" && refusals-- > 0 ? "refused by the test" : undefined,
   );
-  node.showPods([{ name: "meshed", meshed: true }, { name: "web" }, { name: "new" }]);
+  const endpoints = [{ address: "10.244.0.9", port: 80, node: "node-2" }];
+  const ports = [{ name: "http", protocol: "TCP" as const, port: 80, endpoints }];
+  const service = { namespace: "shop", name: "more", clusterIp: "10.96.0.9", ports };
+  node.showPods([{ name: "meshed", meshed: true }, { name: "web" }], [service]);
 }

@@ -32,7 +32,7 @@ export class DeadPods {
     const before = this.#suspects;
     const suspects = parts.attachments
       .all()
-      .filter((each) => each.phase === "added" && isDead(each, parts));
+      .filter((each) => each.phase !== "adding" && isDead(each, parts));
     const now = parts.clock.now();
     const since = (each: AttachmentRecord) => before.get(each.attachment.hostLink) ?? now;
     this.#suspects = new Map(suspects.map((each) => [each.attachment.hostLink, since(each)]));

@@ -58,7 +58,8 @@ export async function del(key: AttachmentKey, parts: NodeParts): Promise<void> {
  */
 export async function release(record: AttachmentRecord, parts: NodeParts): Promise<void> {
   const { attachment } = record;
-  const { attachments, dataplane, driver, ipam, sidecars, log } = parts;
+  const { attachments, dataplane, ipam, sidecars } = parts;
+  attachments.update(attachment, { phase: "removing" });
   const heir = attachments.all().find((each) => isOther(each, record));
   if (record.sidecar !== undefined && heir === undefined) {
     await endSidecar(record, parts);
@@ -67,17 +68,7 @@ export async function release(record: AttachmentRecord, parts: NodeParts): Promi
     attachments.update(heir.attachment, { sidecar: record.sidecar });
     sidecars.handOver(heir.attachment);
   }
-  dataplane.detach(attachment);
-  for (const address of attachment.addresses) {
-    try {
-      driver.forgetConnections(address);
-    } catch (error) {
-      log.warn("connections of a gone pod are not forgotten", {
-        address,
-        error: renderError(error),
-      });
-    }
-  }
+  await dataplane.detach(attachment);
   attachments.remove(attachment);
   ipam.release(attachment.addresses);
   const [next] = attachments.all().filter((each) => each.attachment.uid === attachment.uid);

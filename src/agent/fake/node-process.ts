@@ -78,9 +78,9 @@ function mortal(kernel: KernelDriver): KernelDriver {
       change();
       kernel.removeRulesetIn(...args);
     },
-    forgetConnections(address) {
+    forgetConnections(addresses) {
       change();
-      kernel.forgetConnections(address);
+      kernel.forgetConnections(addresses);
     },
   };
 }

@@ -2,7 +2,8 @@
  * What the agent must remember of one attachment, as it stands on disk.
  *
  * Boot and namespace inode say whether the record still means something; `phase` says how far ADD came: a record that
- * a restarted agent finds in `adding` belongs to a call that nobody was told the end of, and is undone.
+ * a restarted agent finds in `adding` belongs to a call that nobody was told the end of, and is undone; one in
+ * `removing` was being released, which is gone on with.
  */
 
 import { isRecord } from "../../base/json.ts";
@@ -16,7 +17,7 @@ export interface AttachmentRecord {
   readonly network: string;
   readonly bootId: string;
   readonly netnsInode: number;
-  readonly phase: "adding" | "added";
+  readonly phase: "adding" | "added" | "removing";
   /** The agent made the Pod object itself, because the runtime knows no pods, and deletes it with the attachment. */
   readonly ownsPod: boolean;
   /** What the sidecar speaks for; undefined where the pod has none. */

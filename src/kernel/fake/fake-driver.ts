@@ -136,7 +136,7 @@ export function createFakeKernel(): FakeKernel {
     },
 
     connected: (addresses) => addresses.filter((address) => connections.has(address)),
-    forgetConnections: (address) => void forgotten.push(address),
+    forgetConnections: (addresses) => void forgotten.push(...addresses),
     forgetUdpConnectionsTo: () => undefined,
     forgetDatagrams: () => 0,
     close: () => undefined,

@@ -122,8 +122,11 @@ export function decodeConnection(type: number, payload: Uint8Array): Connection 
  * True where `address` opened the connection or answers it. Whom it was addressed to says nothing: that may be a
  * Service's address, and where it is the answering one, the reply's source says so.
  */
-export function connectionInvolves(connection: Connection, address: string): boolean {
-  return connection.original.source === address || connection.reply.source === address;
+export function connectionInvolves(
+  { original, reply }: Connection,
+  addresses: ReadonlySet<string>,
+): boolean {
+  return addresses.has(original.source) || addresses.has(reply.source);
 }
 
 /** `struct nfgenmsg`. */
