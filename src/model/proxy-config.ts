@@ -131,6 +131,8 @@ export interface Route {
   readonly responseHeaders?: HeaderEdit;
   readonly fault?: Fault;
   readonly cors?: Cors;
+  /** Of answers, where the client takes that. Heddle's own: Envoy's is about a listener. */
+  readonly compression?: Compression;
   /** Of the route's requests, in this proxy. */
   readonly rateLimit?: RateLimit;
 }
@@ -255,6 +257,15 @@ export type HedgePolicy =
   | { readonly kind: "delay"; readonly delayMs: number }
   /** Where it has waited longer than so many of a hundred of the route's answers took of late. */
   | { readonly kind: "percentile"; readonly percent: number };
+
+/** Which answers are compressed: of so many bytes at least, or of unknown length, and of one of these types. */
+export interface Compression {
+  /** The first of those that a client likes best. */
+  readonly algorithms: readonly ("gzip" | "br")[];
+  readonly minBytes: number;
+  /** Lower case, without parameters. */
+  readonly contentTypes: readonly string[];
+}
 
 /** A bucket that starts full. Numbers are requests. */
 export interface RateLimit {

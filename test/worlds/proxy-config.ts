@@ -184,6 +184,11 @@ const route: fc.Arbitrary<Route> = fc.record(
     ...edits,
     cors,
     rateLimit,
+    compression: fc.record({
+      algorithms: fc.constantFrom(["gzip" as const], ["br" as const, "gzip" as const]),
+      minBytes: fc.nat(9_999),
+      contentTypes: fc.array(fc.constantFrom("text/html", "application/json"), { maxLength: 2 }),
+    }),
     fault: fc.record(
       {
         delay: fc.record({ percent, fixedMs: ms }),

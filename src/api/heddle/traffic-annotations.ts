@@ -66,6 +66,16 @@ export interface HedgeSetting {
   readonly percentile?: number;
 }
 
+/** Of a VirtualService: answers of its routes are compressed for clients that ask for it. A CompressionSetting. */
+export const compressionAnnotation = "heddle.dev/compression";
+
+/** `{}` is Brotli and gzip, for text of a kilobyte or more. */
+export interface CompressionSetting {
+  readonly algorithms?: readonly ("gzip" | "br")[];
+  readonly minBytes?: number;
+  readonly contentTypes?: readonly string[];
+}
+
 /** Parses an annotation that passed validation; undefined where there is none, or nothing that can be read. */
 export function healthCheckOf(object: Resource): ServiceProbe | undefined {
   return jsonOf(object, healthCheckAnnotation) as ServiceProbe | undefined;
@@ -89,6 +99,11 @@ export function outlierSettingsOf(object: Resource): OutlierSettings | undefined
 /** As `healthCheckOf`. */
 export function hedgeOf(object: Resource): HedgeSetting | undefined {
   return jsonOf(object, hedgeAnnotation) as HedgeSetting | undefined;
+}
+
+/** As `healthCheckOf`. */
+export function compressionOf(object: Resource): CompressionSetting | undefined {
+  return jsonOf(object, compressionAnnotation) as CompressionSetting | undefined;
 }
 
 function jsonOf({ metadata }: Resource, name: string): unknown {

@@ -57,6 +57,13 @@ const cases: readonly Case[] = [
     '{"failurePercentageThreshold":101}',
     'metadata.annotations["heddle.dev/outlier-detection"].failurePercentageThreshold: must be 0..100, got 101',
   ],
+  ["VirtualService", "compression", "{}"],
+  [
+    "VirtualService",
+    "compression",
+    '{"algorithms":["zstd"]}',
+    'metadata.annotations["heddle.dev/compression"].algorithms[0]: must be one of br, gzip, got "zstd"',
+  ],
   ["VirtualService", "hedge", '{"hedgingDelay":"50ms"}'],
   ["VirtualService", "hedge", '{"percentile":95}'],
   [

@@ -1,6 +1,7 @@
 /** Annotations whose values are JSON: each says what is wrong with it as a field of a spec would. */
 
 import {
+  compressionAnnotation,
   globalRateLimitAnnotation,
   healthCheckAnnotation,
   hedgeAnnotation,
@@ -12,7 +13,7 @@ import { duration } from "./duration.ts";
 import { headerName } from "./istio/match.ts";
 import { type Check, type Place, refine } from "./schema/check.ts";
 import { list, record } from "./schema/record.ts";
-import { integer, nonEmpty, text } from "./schema/scalar.ts";
+import { integer, nonEmpty, oneOf, text } from "./schema/scalar.ts";
 
 const path = text((value) => (/^\/\S*$/.test(value) ? undefined : "must be a path"));
 const headerValue = text((value) => (/^[^\r\n\0]*$/.test(value) ? undefined : "must be one line"));
@@ -71,9 +72,19 @@ const hedge: Check = refine<Readonly<Record<string, unknown>>>(
   },
 );
 
+const mediaType = text((value) =>
+  /^[\w.+-]+\/[\w.+-]+$/.test(value) ? undefined : "must be a media type such as text/html",
+);
+const compression: Check = record({
+  algorithms: list(oneOf("br", "gzip")),
+  minBytes: integer(0, 1_000_000_000),
+  contentTypes: list(mediaType),
+});
+
 export const virtualServiceAnnotations: (object: unknown, at: Place) => void = jsonAnnotations({
   [localRateLimitAnnotation]: rateLimit,
   [hedgeAnnotation]: hedge,
+  [compressionAnnotation]: compression,
 });
 
 const bothRateLimits = jsonAnnotations({

@@ -24,6 +24,7 @@ import type {
   WeightedCluster,
 } from "../../model/proxy-config.ts";
 import { objectKey } from "../registry/world.ts";
+import { compressionFor } from "./compression.ts";
 import type { ProxyContext } from "./context.ts";
 import { destinationCluster, hashOf } from "./destination.ts";
 import { hedgePolicy } from "./hedge.ts";
@@ -45,6 +46,7 @@ export function httpRoutes(
 ): readonly Route[] {
   const routes: Route[] = [];
   const limit = rateLimitOf(rules);
+  const compression = compressionFor(rules);
   for (const [index, rule] of (rules.spec.http ?? []).entries()) {
     const place = { rules, path: `spec.http[${index}]`, listenPort };
     for (const { name, match } of matchesOf(context, rule, listenPort)) {
@@ -55,6 +57,7 @@ export function httpRoutes(
         action: actionOf(context, rule, place),
         ...editsOf(rule.headers),
         ...faultOf(rule),
+        ...compression,
         ...(limit === undefined ? {} : { rateLimit: limit }),
         ...(rule.corsPolicy === undefined ? {} : { cors: corsOf(rule.corsPolicy) }),
       });

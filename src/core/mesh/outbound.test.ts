@@ -443,6 +443,16 @@ describe("a VirtualService", () => {
     }
   });
 
+  test("with compression has it at each of its routes", () => {
+    const compressed = routes("    - route: [{ destination: { host: cart } }]").replace(
+      "name: cart }",
+      `name: cart, annotations: { heddle.dev/compression: '{"minBytes":10,"contentTypes":["Text/HTML"]}' } }`,
+    );
+    const { value } = compileFor(meshWorld(shop, compressed), "shop/web");
+    const wanted = { algorithms: ["br", "gzip"], minBytes: 10, contentTypes: ["text/html"] };
+    assert.deepEqual(walkOutbound(value, expanded({})).route?.compression, wanted);
+  });
+
   test("says which mirror leads nowhere", () => {
     const world = both(
       "    - { route: [{ destination: { host: cart } }], mirror: { host: gone } }",

@@ -13,6 +13,7 @@ import type {
   WeightedCluster,
 } from "../../model/proxy-config.ts";
 import type { Environment } from "../environment.ts";
+import { compress } from "../filter/compress.ts";
 import { cors } from "../filter/cors.ts";
 import { fault } from "../filter/fault.ts";
 import { hedge } from "../filter/hedge.ts";
@@ -127,6 +128,7 @@ function handlerOf(
     [
       sharing, // outside of faults: a page may read why its request was aborted
       limits, // what is refused costs nothing more
+      route.compression === undefined ? undefined : compress(route.compression),
       faults, // before anything that costs: an aborted request reaches nobody
       timeout(action.timeoutMs, environment), // covers every try below
       action.retry === undefined ? undefined : retries(action.retry, environment),

@@ -30,6 +30,7 @@ import type { Head } from "./head.ts";
 import type { DownstreamLeg, UpstreamLeg } from "./legs.ts";
 import type { Failure, ResponseFlag } from "./outcome.ts";
 import { replyFor } from "./outcome.ts";
+import type { Recoding } from "./recoding.ts";
 import type { Rival } from "./rival.ts";
 import type { Shadow } from "./shadow.ts";
 
@@ -109,6 +110,10 @@ export class Exchange implements Subject {
   triedAt = 0;
   /** Where it waits for a connection. */
   pending: PendingRequests | undefined = undefined;
+  /** Asked when there is an answer: what its body is to go through. */
+  recode: ((head: Head, text: string) => Recoding | undefined) | undefined = undefined;
+  /** What its body goes through. */
+  recoding: Recoding | undefined = undefined;
   /** A second try that is under way beside the first. */
   rival: Rival | undefined = undefined;
   /** Copies of it on their way to mirrors. */
@@ -410,10 +415,29 @@ export class Exchange implements Subject {
     if (this.retryRefusal !== undefined) this.flag = this.retryRefusal;
     this.rival?.giveUp();
     this.rival = undefined;
+    this.#answer(head, text, bytes, start, end, isDone);
+    return true;
+  }
+
+  #answer(
+    head: Head,
+    text: string,
+    bytes: Buffer,
+    start: number,
+    end: number,
+    isDone: boolean,
+  ): void {
     this.status = head.status;
     this.hasResponse = true;
-    this.downstream.writeResponse(this, head, text, bytes, start, end, isDone);
-    return true;
+    const isEmpty = isDone && start === end;
+    const recoding = isEmpty ? undefined : this.recode?.(head, text);
+    if (recoding === undefined) {
+      this.downstream.writeResponse(this, head, text, bytes, start, end, isDone);
+      return;
+    }
+    this.recoding = this.upstream = recoding;
+    this.downstream.writeResponse(this, head, text, nothing, 0, 0, false);
+    recoding.write(bytes, start, end);
   }
 
   /** The rival's answer is the one: what is still under way is given up, and the rest of the answer comes by `leg`. */
@@ -421,24 +445,35 @@ export class Exchange implements Subject {
     this.abandonAttempt();
     this.upstream = leg;
     this.host = host;
-    this.status = answer.head.status;
-    this.hasResponse = true;
     const { head, text, bytes, start, end, isDone } = answer;
-    this.downstream.writeResponse(this, head, text, bytes, start, end, isDone);
+    this.#answer(head, text, bytes, start, end, isDone);
   }
 
   onResponseBody(bytes: Buffer, start: number, end: number): void {
-    this.downstream.writeResponseBody(this, bytes, start, end);
+    if (this.recoding !== undefined) this.recoding.write(bytes, start, end);
+    else this.downstream.writeResponseBody(this, bytes, start, end);
   }
 
   /** The answer is complete, and the upstream connection already looked after. */
   onResponseDone(trailers: string, now: number): void {
+    if (this.recoding !== undefined) {
+      this.recoding.finish(trailers);
+      return;
+    }
     this.endedAt = now;
     this.upstream = undefined;
     if (this.isGrpc && trailers !== "") {
       this.#noteGrpcStatus(lineValue(trailers, "grpc-status"));
       this.host?.report(this.outcome(this.status), this.triedAt);
     }
+    this.downstream.writeResponseEnd(this, trailers);
+    this.#end();
+  }
+
+  /** The last of a recoded body has gone out. */
+  endRecoded(trailers: string): void {
+    if (this.isOver) return;
+    this.upstream = undefined;
     this.downstream.writeResponseEnd(this, trailers);
     this.#end();
   }

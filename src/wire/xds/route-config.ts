@@ -7,6 +7,7 @@ import type {
   RouteMatch,
   VirtualHost,
 } from "../../model/proxy-config.ts";
+import { decodeCompression, encodeCompression } from "./compression.ts";
 import { corsFilterName, decodeCors, encodeCors } from "./cors.ts";
 import { decodeFault, encodeFault, faultFilterName } from "./fault.ts";
 import { given, invalid, pack, required, unpack, wrappedBool } from "./field.ts";
@@ -25,7 +26,7 @@ import {
   encodeHeaderMatch,
   encodeQueryMatch,
 } from "./string-match.ts";
-import { decodeStruct, encodeStruct, textAt } from "./struct.ts";
+import { decodeStruct, encodeStruct, type JsonObject, textAt } from "./struct.ts";
 
 export function encodeRoutes(config: RouteConfig): EncodedResource {
   return encodeResource(typeUrls.route, config.name, RouteConfiguration, encodeRouteConfig(config));
@@ -77,6 +78,9 @@ function decodeVirtualHost(host: wire.VirtualHost, path: string): VirtualHost {
   };
 }
 
+/** What only our own proxies are told. */
+const ownMetadata = "metadata.filter_metadata[heddle]";
+
 /** Where Istio says which object a route is from. */
 const originPrefix = "/apis/networking.istio.io/v1/namespaces/";
 
@@ -105,12 +109,14 @@ function decodeRoute(route: wire.Route, path: string): Route {
   const corsAt = `${path}.typed_per_filter_config[${corsFilterName}]`;
   const limit = route.typedPerFilterConfig?.[rateLimitFilterName];
   const limitAt = `${path}.typed_per_filter_config[${rateLimitFilterName}]`;
+  const own = decodeStruct(route.metadata?.filterMetadata?.["heddle"]);
   return {
     name: route.name ?? "",
     ...given("origin", decodeOrigin(route.metadata)),
     match: decodeMatch(route.match, `${path}.match`),
-    action: decodeHedgedAction(route, path),
+    action: decodeHedgedAction(route, own, path),
     ...decodeEdits(route, path),
+    ...given("compression", decodeCompression(own, `${path}.${ownMetadata}`)),
     ...given("fault", fault && decodeFault(unpack(HttpFault, fault, at), at)),
     ...given("cors", cors && decodeCors(unpack(CorsPolicy, cors, corsAt), corsAt)),
     ...given(
@@ -120,13 +126,18 @@ function decodeRoute(route: wire.Route, path: string): Route {
   };
 }
 
-function encodeMetadata({ origin, action }: Route): wire.Metadata | undefined {
+function encodeMetadata({ origin, action, compression }: Route): wire.Metadata | undefined {
   const hedge = action.kind === "forward" ? action.hedge : undefined;
-  if (origin === undefined && hedge === undefined) return undefined;
+  const own = {
+    ...(hedge === undefined ? {} : encodeHedge(hedge)),
+    ...(compression === undefined ? {} : encodeCompression(compression)),
+  };
+  const isOwn = Object.keys(own).length > 0;
+  if (origin === undefined && !isOwn) return undefined;
   return {
     filterMetadata: {
       ...given("istio", origin === undefined ? undefined : encodeOrigin(origin)),
-      ...given("heddle", hedge && encodeStruct(encodeHedge(hedge))),
+      ...given("heddle", isOwn ? encodeStruct(own) : undefined),
     },
   };
 }
@@ -136,10 +147,9 @@ function encodeOrigin(origin: string): wire.Struct {
   return encodeStruct({ config: `${originPrefix}${namespace}/virtual-service/${name}` });
 }
 
-function decodeHedgedAction(route: wire.Route, path: string): Route["action"] {
+function decodeHedgedAction(route: wire.Route, own: JsonObject, path: string): Route["action"] {
   const action = decodeAction(route, path);
-  const own = decodeStruct(route.metadata?.filterMetadata?.["heddle"]);
-  const hedge = decodeHedge(own, `${path}.metadata.filter_metadata[heddle]`);
+  const hedge = decodeHedge(own, `${path}.${ownMetadata}`);
   return action.kind === "forward" && hedge !== undefined ? { ...action, hedge } : action;
 }
 

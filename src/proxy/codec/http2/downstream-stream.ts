@@ -102,7 +102,7 @@ export class DownstreamStream implements DownstreamLeg {
     let lines = keptFields(head, text, responseDrops, dropped);
     if (exchange.upstream?.isHttp2 !== true) lines = canonicalLines(lines);
     if (edit !== undefined) lines += edit.lines;
-    if (head.isChunked) this.#dechunker = new Dechunker();
+    if (head.isChunked && exchange.recoding === undefined) this.#dechunker = new Dechunker();
     const { sender } = this.#connection.connection;
     const isBare = isDone && start === end;
     exchange.responseBytes += lines.length;
