@@ -14,6 +14,7 @@ const benches: Readonly<Record<string, () => Promise<BenchResult>>> = {
   "added-latency": async () => (await import("./added-latency.ts")).run(),
   "idle-connections": async () => (await import("./idle-connections.ts")).run(),
   "sidecar-memory": async () => (await import("./sidecar-memory.ts")).run(),
+  "noisy-neighbour": async () => (await import("./noisy-neighbour.ts")).run(),
   "config-growth": async () => (await import("./config-growth.ts")).run(),
   "sidecar-pair": async () => (await import("./sidecar-pair.ts")).run(),
   "grpc-hop": async () => (await import("./grpc-hop.ts")).run(),

@@ -1,5 +1,5 @@
 /**
- * What memory does a dedicated sidecar hold?
+ * What memory does a dedicated sidecar hold, and what does each further pod cost in shared mode?
  *
  * The shop on two hosts of a lab, so that sidecars are what agents start: with certificates, a configuration from the
  * server, and admin sockets. Measured when they are up, and again after a `web` has called `cart` a hundred times.
@@ -7,7 +7,7 @@
  * (PSS) divides it among them. Envoy, with one route and no control plane, stands beside it.
  */
 
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -16,23 +16,23 @@ import { startLab, type TestLab } from "../test/lab.ts";
 import { medianOf, round } from "./figures.ts";
 import { hopPaths } from "./http-hop.ts";
 import { wrk } from "./load/wrk.ts";
+import { type Memory, memoryOf } from "./process-memory.ts";
 import { Processes } from "./processes.ts";
 import type { BenchResult } from "./result.ts";
+import { sharedMemory } from "./shared-sidecars.ts";
 import { host } from "./sidecars.ts";
 
 const aimMb = 75;
+/** Of each further pod in shared mode. */
+const sharedAimMb = 3;
 /** What the shop answers at ease: a backlog would measure the backlog. */
 const requestsPerSecond = 5;
 const seconds = 20;
 
-interface Memory {
-  readonly residentMb: number;
-  readonly shareMb: number;
-}
-
 export async function run(): Promise<BenchResult> {
   if (process.getuid?.() !== 0) throw new Error("bench sidecar-memory: needs root");
   const ours = await inLab();
+  const shared = await sharedMemory();
   const envoy = await envoyMemory();
   const worst = Math.max(...ours.used.map(({ residentMb }) => residentMb));
   const median = (all: readonly Memory[], of: keyof Memory) =>
@@ -44,9 +44,10 @@ export async function run(): Promise<BenchResult> {
     floor: null,
     rivals: { envoy: envoy.residentMb },
     ratio: { envoy: round(worst / envoy.residentMb) },
-    growth: [],
+    growth: shared.growth,
     details: {
       aimMb,
+      shared: { aimMb: sharedAimMb, ...shared },
       sidecars: ours.used.length,
       started: {
         residentMb: median(ours.started, "residentMb"),
@@ -84,10 +85,4 @@ async function envoyMemory(): Promise<Memory> {
   );
   await wrk({ port: envoy.port, core: 0, seconds: 2, connections: 16, host });
   return memoryOf(envoy.counted[0]?.process.pid ?? 0);
-}
-
-function memoryOf(pid: number): Memory {
-  const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
-  const kb = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(rollup)?.[1]);
-  return { residentMb: round((kb("Rss") * 1024) / 1e6), shareMb: round((kb("Pss") * 1024) / 1e6) };
 }
