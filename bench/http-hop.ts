@@ -9,7 +9,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { wrk } from "./load/wrk.ts";
+import { warmUp, wrk } from "./load/wrk.ts";
 import { cpuOf, type Figures, inTurns, type Path, ratiosOf, type Sample } from "./paths.ts";
 import { Processes, requireCommands } from "./processes.ts";
 import type { BenchResult } from "./result.ts";
@@ -42,7 +42,7 @@ export async function measureHop(hop: Hop, options: HopOptions): Promise<BenchRe
   await using processes = new Processes();
   using _folder = { [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }) };
   const paths = await hopPaths(processes, folder, hop.isMutualTls, nodeOptions);
-  const figures = await inTurns(rivals ? paths : paths.slice(0, 2), runs, warmUp, (path) =>
+  const figures = await inTurns(rivals ? paths : paths.slice(0, 2), runs, warmUpPath, (path) =>
     measure(path, seconds),
   );
   return resultOf(hop, figures);
@@ -94,11 +94,8 @@ export async function hopPaths(
   ];
 }
 
-/** Compilers want requests and not time, of which a busy machine needs more for as many. */
-async function warmUp({ port }: Path): Promise<void> {
-  const load = { port, core: endsCore, seconds: 2, connections, host };
-  let answered = 0;
-  for (let i = 0; i < 6 && answered < 25_000; i++) answered += (await wrk(load)).requests;
+function warmUpPath({ port }: Path): Promise<void> {
+  return warmUp({ port, core: endsCore, connections, host });
 }
 
 async function measure(path: Path, seconds: number): Promise<Sample> {

@@ -18,7 +18,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { round } from "./figures.ts";
-import { wrk } from "./load/wrk.ts";
+import { warmUp, wrk } from "./load/wrk.ts";
 import { cpuOf, type Figures, inTurns, type Path, ratiosOf, type Sample } from "./paths.ts";
 import { Processes, requireCommands } from "./processes.ts";
 import type { BenchResult } from "./result.ts";
@@ -48,7 +48,7 @@ export async function run(options: SidecarPairOptions = {}): Promise<BenchResult
   const figures = await inTurns(
     rivals ? paths : paths.slice(0, 2),
     runs,
-    (path) => measure(path, 2),
+    ({ port }) => warmUp({ port, core: endsCore, connections, host }),
     (path) => measure(path, seconds),
   );
   return resultOf(figures);
