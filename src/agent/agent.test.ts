@@ -127,9 +127,12 @@ test("a pod whose link cannot be made holds up no view and no other pod, and has
   await addressOf(add(node, "c2", "cart", node.makeNetns()));
   assert.deepEqual(node.verdicts, ["1 accepted", "1 accepted"]);
   assert.equal(links().length, 1);
+  const faults = async () => (await node.status()).attachments.map(({ fault }) => fault);
+  assert.deepEqual(await faults(), ["refused by the test", undefined]);
   node.kernel.failOn(undefined);
   await node.restart();
   await until(() => links().includes(link));
+  assert.deepEqual(await faults(), [undefined, undefined]);
 });
 
 test("an ADD is not refused when one more link breaks while another is found broken", async () => {

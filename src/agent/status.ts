@@ -52,6 +52,8 @@ export interface AttachmentStatus {
   readonly link: string;
   readonly netns: string;
   readonly phase: string;
+  /** Why its link is not as wanted. */
+  readonly fault?: string;
   readonly sidecar?: SidecarState & {
     readonly restarts: number;
     readonly adminSocket: string;
@@ -78,6 +80,7 @@ export function agentStatus(parts: NodeParts, identity: Identity): AgentStatus {
     attachments: parts.attachments.all().map(({ attachment, phase, sidecar }) => {
       const running =
         sidecar === undefined ? undefined : parts.sidecars.get(attachment.containerId);
+      const fault = parts.dataplane.brokenLinks.get(attachment.hostLink);
       return {
         containerId: attachment.containerId,
         ifName: attachment.ifName,
@@ -88,6 +91,7 @@ export function agentStatus(parts: NodeParts, identity: Identity): AgentStatus {
         link: attachment.hostLink,
         netns: attachment.netns,
         phase,
+        ...(fault === undefined ? {} : { fault }),
         ...(running === undefined
           ? {}
           : {

@@ -53,6 +53,8 @@ export interface NodeEvidence {
   readonly settings: readonly SettingDrift[];
   /** Why the kernel did not take the last plan. */
   readonly refused?: string;
+  /** Pods whose link could not be made as wanted, and why, as sentences; absent where there are none. */
+  readonly podLinks?: readonly string[];
   readonly names?: NameLookups;
   readonly connections?: ConnectionTable;
   /** The agent's own socket: what it is told to do, it is told there. */
@@ -214,6 +216,7 @@ export interface NetworkCheck {
 export type FindingKind =
   | "node-silent"
   | "node-refuses-plan"
+  | "pod-link"
   | "unreachable"
   | "overlay-blocked"
   | "mtu-black-hole"

@@ -18,7 +18,7 @@ const noPods = ["hd0000000000", "hd0000000001"] as const;
 
 type OfItself = Pick<
   NodeEvidence,
-  "drops" | "unread" | "ruleset" | "settings" | "reversePaths" | "refused"
+  "drops" | "unread" | "ruleset" | "settings" | "reversePaths" | "refused" | "podLinks"
 >;
 
 export async function nodeEvidence(parts: NodeParts, view: NodeView): Promise<OfItself> {
@@ -29,6 +29,7 @@ export async function nodeEvidence(parts: NodeParts, view: NodeView): Promise<Of
     .map(({ attachment }) => attachment.hostLink);
   const drops = foreignDrops(chains, view, { uplink, pods: [first, second] });
   const refused = parts.dataplane.lastPlan?.error;
+  const podLinks = brokenLinks(parts);
   return {
     drops: drops.slice(0, maxDrops),
     unread,
@@ -36,6 +37,7 @@ export async function nodeEvidence(parts: NodeParts, view: NodeView): Promise<Of
     settings: drifts(parts),
     reversePaths: reversePaths(view, uplink),
     ...(refused === undefined ? {} : { refused }),
+    ...(podLinks.length === 0 ? {} : { podLinks }),
   };
 }
 
@@ -44,6 +46,16 @@ export function uplinkOf({ driver, underlay }: NodeParts): string {
   const [own] = underlay.addresses;
   const link = driver.hostLinks().find((each) => each.addresses.some((one) => one.address === own));
   return link?.name ?? "";
+}
+
+function brokenLinks({ dataplane, attachments }: NodeParts): readonly string[] {
+  return attachments
+    .all()
+    .flatMap(({ attachment: { namespace, name, hostLink } }) => {
+      const why = dataplane.brokenLinks.get(hostLink);
+      return why === undefined ? [] : [`pod ${namespace}/${name}: ${why}`];
+    })
+    .slice(0, maxPods);
 }
 
 function missingRules({ dataplane, driver, attachments }: NodeParts): readonly string[] {

@@ -1,4 +1,7 @@
-/** STATUS: whether an ADD could succeed now. */
+/**
+ * STATUS: whether an ADD could succeed now, and nothing else, as the specification wants it: a pod whose link is broken is in
+ * `GET /status` and in `heddle check network`.
+ */
 
 import { renderCidr } from "../../base/ip.ts";
 import { CniError, cniCodes } from "../../wire/cni/error.ts";

@@ -255,11 +255,13 @@ describe("a check of the network", () => {
             ],
             settings: [{ key: "net.ipv4.ip_forward", found: "0", wanted: "1" }],
             refused: "no space",
+            podLinks: ["pod shop/web: the pod has an interface eth0 already"],
           },
         },
       },
       [
         `node-refuses-plan b: ${resync} on b`,
+        `pod-link b: ${resync} on b`,
         "setting b: sysctl -w net.ipv4.ip_forward=1 on b",
         `ruleset b: ${resync} on b`,
         `hairpin b: ${resync} on b`,

@@ -41,6 +41,7 @@ export interface CheckInput {
 const order: readonly FindingKind[] = [
   "node-silent",
   "node-refuses-plan",
+  "pod-link",
   "setting",
   "ruleset",
   "foreign-hook",

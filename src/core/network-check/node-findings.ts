@@ -16,6 +16,7 @@ export function nodeFindings({ name, evidence }: CheckedNode): readonly Finding[
   if (evidence === undefined) return [];
   return [
     ...refusedPlan(name, evidence),
+    ...podLinks(name, evidence),
     ...settings(name, evidence),
     ...ownRules(name, evidence),
     ...(evidence.names === undefined ? [] : names(name, evidence.names)),
@@ -36,6 +37,20 @@ function refusedPlan(node: string, evidence: NodeEvidence): readonly Finding[] {
       nodes: [node],
       summary: `the kernel of ${node} does not take what is wanted of it; pods there have an older state`,
       evidence: [`${node}: ${evidence.refused}`],
+      fixes: [resync(node, evidence)],
+    },
+  ];
+}
+
+function podLinks(node: string, evidence: NodeEvidence): readonly Finding[] {
+  const { podLinks: faults = [] } = evidence;
+  if (faults.length === 0) return [];
+  return [
+    {
+      kind: "pod-link",
+      nodes: [node],
+      summary: `${faults.length === 1 ? "a pod" : `${faults.length} pods`} of ${node} cannot be given the link that is theirs, for what is in their namespace`,
+      evidence: faults.map((fault) => `${node}: ${fault}`),
       fixes: [resync(node, evidence)],
     },
   ];

@@ -38,6 +38,7 @@ const concluded: CheckProgress = {
     ruleset: ["nftables chain forward is absent"],
     settings: [{ key: "net.ipv4.ip_forward", found: "0", wanted: "1" }],
     refused: "no space",
+    podLinks: ["pod shop/web: create veth hd05: the pod has an interface eth0 already"],
     names: {
       server: "169.254.1.1",
       pid: 7,

@@ -63,7 +63,7 @@ function nodeEvidence(value: unknown, path: string): NodeEvidence {
   const at = record(value, path);
   const counters = record(at["counters"], `${path}.counters`);
   const counter = (name: string) => amount(counters[name], `${path}.counters.${name}`);
-  const { refused, names, connections } = at;
+  const { refused, podLinks, names, connections } = at;
   return {
     probes: list(at["probes"], `${path}.probes`, 2 * maxPeers, pathProbe),
     heard: list(at["heard"], `${path}.heard`, 2 * maxPeers, heardProbes),
@@ -80,6 +80,9 @@ function nodeEvidence(value: unknown, path: string): NodeEvidence {
     ruleset: list(at["ruleset"], `${path}.ruleset`, maxSentences, sentence),
     settings: list(at["settings"], `${path}.settings`, maxSentences, settingDrift),
     ...(refused === undefined ? {} : { refused: sentence(refused, `${path}.refused`) }),
+    ...(podLinks === undefined
+      ? {}
+      : { podLinks: list(podLinks, `${path}.podLinks`, maxSentences, sentence) }),
     ...(names === undefined ? {} : { names: nameLookups(names, `${path}.names`) }),
     ...(connections === undefined
       ? {}
