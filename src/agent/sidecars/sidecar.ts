@@ -144,6 +144,8 @@ export class Sidecar {
       this.#deps.remember(before);
       throw error;
     }
+    // A worker that died meanwhile is a new process already.
+    if (this.#running.process.pid === before.process.pid) return;
     this.#retired.add(before);
     void before.ended.then(() => this.#retired.delete(before));
     before.retire();

@@ -128,8 +128,13 @@ export class Workers implements SidecarHost {
         return this.#serving(slot, worker, id, served);
       } catch (error) {
         // It ended between two pods, or died just now: the next process is another.
-        if (!(error instanceof WorkerGone) || tries > 0) throw error;
-        this.#lose(slot, starting);
+        if (error instanceof WorkerGone && tries === 0) {
+          this.#lose(slot, starting);
+          continue;
+        }
+        // Whoever gave up may have missed by a moment that it is served.
+        await removePod(worker.socket, id, 0);
+        throw error;
       }
     }
   }
