@@ -34,7 +34,7 @@ hash_of() { cat -- "$@" 2>/dev/null | sha256sum | cut -c1-32; }
 lock_hash=$(hash_of package-lock.json)
 # The machine's id is part of it: a checkout with its build folder may be copied to another machine.
 stamp=build/setup/$mode
-stamp_text=$(hash_of package-lock.json scripts/setup.sh src/cni/heddle-cni.c src/kernel/bpf/*.c src/kernel/bpf/*.h /etc/machine-id)-$uid
+stamp_text=$(hash_of package-lock.json scripts/setup.sh src/cni/heddle-cni.c src/kernel/bpf/*.c src/kernel/bpf/*.h /etc/machine-id)-$uid-$(command -v clang || echo none)
 
 if [ -x "$node" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$stamp_text" ] &&
   [ "$(cat node_modules/.heddle-setup 2>/dev/null)" = "$lock_hash" ] &&

@@ -51,7 +51,9 @@ export interface FastPath extends Disposable {
   /** Why packets take no fast path; undefined where they can. */
   readonly missing: string | undefined;
   put(spec: FastPathSpec, link: Link, queues: readonly string[]): void;
-  /** Deleting what is absent is success; so is a link that is gone. */
+  /** Whether a program of the fast path is on the link, whoever put it. */
+  isOn(link: Link): boolean;
+  /** Deleting what is absent is success. Without `link`, which is gone or about to go, nothing is detached. */
   delete(spec: FastPathSpec, link: Link | undefined): void;
   observe(links: readonly Link[], queues: QueueKinds): readonly FastPathSpec[];
 }
@@ -73,6 +75,7 @@ function noFastPath(missing: string): FastPath {
   return {
     missing,
     put: () => undefined,
+    isOn: () => false,
     delete: () => undefined,
     observe: () => [],
     [Symbol.dispose]: () => undefined,
@@ -106,6 +109,10 @@ class LoadedFastPath implements FastPath {
     attachToLink(hook, programs[spec.from], object.program(programs[spec.from]));
   }
 
+  isOn(link: Link): boolean {
+    return originOn({ linkIndex: link.index, direction: "ingress" }) !== undefined;
+  }
+
   delete(spec: FastPathSpec, link: Link | undefined): void {
     this.#forget(spec.link);
     this.#writeSettings();
@@ -118,8 +125,7 @@ class LoadedFastPath implements FastPath {
     this.#writeSettings();
     return links.flatMap((link) => {
       const hook: LinkHook = { linkIndex: link.index, direction: "ingress" };
-      const origin = origins.find((each) => attachedTo(hook, programs[each]).length > 0);
-      if (origin === undefined) return [];
+      if (originOn(hook) === undefined) return [];
       const put = this.#put.get(link.name);
       const isRight =
         put !== undefined &&
@@ -155,6 +161,10 @@ class LoadedFastPath implements FastPath {
     const value = Uint32Array.of(overlay?.hook.linkIndex ?? 0, milliseconds);
     this.#object?.map("settings").set(new Uint8Array(4), new Uint8Array(value.buffer));
   }
+}
+
+function originOn(hook: LinkHook): Origin | undefined {
+  return origins.find((each) => attachedTo(hook, programs[each]).length > 0);
 }
 
 /** The overlay's queues are met by what is sent there; only a pod's would be passed by. */
