@@ -64,6 +64,7 @@ class Backend implements Http2Events<undefined> {
   onReset(): void {}
   onHeadTooLarge(): void {}
   onDrained(): void {}
+  onPong(): void {}
   onGoaway(): void {}
   onFatal(): void {
     this.#flush();

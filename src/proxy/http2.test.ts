@@ -303,9 +303,25 @@ describe("a client of HTTP/1.1", () => {
   });
 });
 
+describe("a sidecar that is taken over", () => {
+  test("answers the request that crosses its announcement, also where nothing else was under way", async () => {
+    await using harness = new Harness();
+    const app = await harness.app((_, res) => res.end("ok"));
+    const { port, sidecar } = await harness.toPorts([app]);
+    const client = new Http2Client(harness, port);
+    assert.equal((await client.request({})).body, "ok");
+    const stopped = new AbortController();
+    const retired = sidecar.retire(stopped.signal);
+    assert.equal((await client.request({})).body, "ok"); // written before GOAWAY can have been read
+    await retired; // and then it ends by itself
+  });
+});
+
 describe("an endpoint that breaks HTTP/2", () => {
   const settings = frame(4, 0, 0, "");
   const ping = frame(6, 0, 0, "0000000000000000");
+  // :status 200, a field of 1 900 bytes that goes into the table, and eight thousand references to it.
+  const longHead = `88400178${"7fed0d"}${"76".repeat(1_900)}${"be".repeat(8_000)}`;
   for (const [name, answer, status] of [
     ["by answering in HTTP/1.1", Buffer.from("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"), 502],
     ["by a bad index", Buffer.concat([settings, frame(1, 5, 1, "ff7f")]), 502],
@@ -325,6 +341,11 @@ describe("an endpoint that breaks HTTP/2", () => {
     [
       "by a flood of pings",
       Buffer.concat([settings, ...Array.from({ length: 3_000 }, () => ping)]),
+      502,
+    ],
+    [
+      "by an answer whose head is too large",
+      Buffer.concat([settings, frame(1, 5, 1, longHead)]),
       502,
     ],
     ["by a flood of settings", Buffer.concat(Array.from({ length: 3_000 }, () => settings)), 502],

@@ -181,6 +181,8 @@ class Witness implements Http2Events<undefined> {
     this.happened.push(`large ${stream.id}`);
   }
   onDrained(): void {}
+  onPong(): void {}
+
   onGoaway(code: number): void {
     this.happened.push(`goaway ${code}`);
   }

@@ -54,6 +54,8 @@ class End implements Http2Events<string> {
   onDrained(stream: Stream): void {
     this.happened.push(`${stream.id} drained`);
   }
+  onPong(): void {}
+
   onGoaway(code: number): void {
     this.happened.push(`goaway ${code}`);
   }

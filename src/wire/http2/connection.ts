@@ -86,6 +86,8 @@ export interface Http2Events<T> {
   onHeadTooLarge(stream: Http2Stream<T>): void;
   /** What was queued is written. */
   onDrained(stream: Http2Stream<T>): void;
+  /** An answer to a PING of ours, or to none. */
+  onPong(): void;
   /** The peer takes no more streams; those that it will not look at have been told. */
   onGoaway(code: number): void;
   /** The connection is lost; a GOAWAY has been written. */
@@ -97,6 +99,8 @@ export interface Http2Options {
   readonly readText?: ReadText;
   readonly allocate?: (bytes: number) => Uint8Array;
 }
+
+const emptyPing = new Uint8Array(8);
 
 /** Streams that a peer may have open at a time. Envoy's default. */
 export const maxConcurrentStreams = 1_024;
@@ -228,9 +232,8 @@ export class Http2Connection<T> implements FrameSink, SenderEvents<T> {
         this.#fatal(PROTOCOL_ERROR, "push, which was never allowed");
         break;
       case FRAME_PING:
-        if ((flags & FLAG_ACK) === 0 && this.#spend(costOfFrame, "pings")) {
-          putPing(this.sender.out, true, bytes, start);
-        }
+        if ((flags & FLAG_ACK) !== 0) this.#events.onPong();
+        else if (this.#spend(costOfFrame, "pings")) putPing(this.sender.out, true, bytes, start);
         break;
       case FRAME_GOAWAY:
         this.#onGoaway(read32(bytes, start) % 2 ** 31, read32(bytes, start + 4));
@@ -344,8 +347,12 @@ export class Http2Connection<T> implements FrameSink, SenderEvents<T> {
       }
       return;
     }
+    if (!isWhole && !head.isMalformed) {
+      this.#events.onHeadTooLarge(stream);
+      return;
+    }
     const isInterim = head.status < 200;
-    if (!isWhole || (isInterim && (isEnd || head.status === 101))) {
+    if (head.isMalformed || (isInterim && (isEnd || head.status === 101))) {
       this.#malformed(stream);
       return;
     }
@@ -588,7 +595,9 @@ export class Http2Connection<T> implements FrameSink, SenderEvents<T> {
 
   /** Says that no more streams will be taken, and takes those that are on their way. */
   announceEnd(): void {
-    if (!this.isLost) putGoaway(this.sender.out, maxStreamId, NO_ERROR, "");
+    if (this.isLost) return;
+    putGoaway(this.sender.out, maxStreamId, NO_ERROR, "");
+    putPing(this.sender.out, false, emptyPing, 0); // whose answer says that the announcement has been read
   }
 
   /** From now on new streams are not looked at; whoever opened them may try elsewhere. */

@@ -118,6 +118,7 @@ function errorsOf(role: "client" | "server", wire: Buffer): readonly number[] {
     onReset: (_stream, code) => codes.push(code),
     onHeadTooLarge: nothing,
     onDrained: nothing,
+    onPong: nothing,
     onGoaway: nothing,
     onFatal: (code) => codes.push(code),
   };

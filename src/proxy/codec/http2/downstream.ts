@@ -168,6 +168,14 @@ export class Http2Downstream implements Reader, LiveConnection, Http2Events<Down
     if (!this.outlet.isBackedUp) stream.owner?.onWritable();
   }
 
+  /** Whoever answers after the announcement has read it: what he had sent before is here. */
+  onPong(): void {
+    if (this.#state !== "announced" || this.connection.openStreams > 0) return;
+    this.connection.takeNoMore();
+    this.#enter("ending");
+    this.#closeIfDone();
+  }
+
   onGoaway(): void {
     // A client has no streams of ours to lose; it will close when it is done.
   }
@@ -246,9 +254,7 @@ export class Http2Downstream implements Reader, LiveConnection, Http2Events<Down
 
   #closeIfDone(): void {
     if (this.connection.openStreams > 0) return;
-    // Nothing is under way. A request that crosses the announcement finds no connection and is safe to try again.
-    if (this.#state === "announced") this.connection.takeNoMore();
-    if (this.#state === "announced" || this.#state === "ending") this.#linger();
+    if (this.#state === "ending") this.#linger();
   }
 
   #linger(): void {

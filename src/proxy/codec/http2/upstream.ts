@@ -9,7 +9,7 @@
  */
 
 import { Http2Connection, type Http2Events } from "../../../wire/http2/connection.ts";
-import { REFUSED_STREAM } from "../../../wire/http2/protocol.ts";
+import { CANCEL, REFUSED_STREAM } from "../../../wire/http2/protocol.ts";
 import type { Http2Stream } from "../../../wire/http2/stream.ts";
 import type { TranslatedHead } from "../../../wire/http2/translated-head.ts";
 import type { Exchange } from "../../stack/exchange.ts";
@@ -164,7 +164,11 @@ export class Http2Upstream implements Reader, Http2Events<UpstreamStream> {
 
   onHeadTooLarge(stream: Stream): void {
     stream.owner?.fail("protocol-error");
+    this.connection.reset(stream, CANCEL);
+    this.onStreamOver();
   }
+
+  onPong(): void {}
 
   onReset(stream: Stream, code: number): void {
     const leg = stream.owner;

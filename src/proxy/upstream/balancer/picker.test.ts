@@ -112,6 +112,31 @@ for (const policy of policies.slice(4)) {
   });
 }
 
+describe("a hash ring", () => {
+  test("moves nobody else's keys while its hosts go from thirty-two to two", () => {
+    const policy: BalancerPolicy = { kind: "ring-hash", minimumRingSize: 1_024 };
+    let left = hosts(...Array.from({ length: 32 }, () => 1));
+    let before = assigned(policy, left);
+    while (left.length > 2) {
+      const half = left.slice(left.length / 2);
+      const stay = new Set(half.map(({ key }) => key));
+      const after = assigned(policy, half);
+      assert(before.every((host, index) => !stay.has(host) || after[index] === host));
+      left = half;
+      before = after;
+    }
+  });
+
+  test("of hundreds of hosts stays within what can be built quickly", () => {
+    const many = hosts(...Array.from({ length: 400 }, () => 1));
+    const counts = Map.groupBy(
+      assigned({ kind: "ring-hash", minimumRingSize: 1_024 }, many),
+      (host) => host,
+    );
+    assert(counts.size > 390, `${counts.size} hosts have keys`);
+  });
+});
+
 describe("round robin", () => {
   test("visits all before it comes back to one", () => {
     assert.deepEqual(shares({ kind: "round-robin" }, hosts(1, 1, 1), 9), [3, 3, 3]);

@@ -8,6 +8,21 @@
 import { hashText } from "./hash.ts";
 import type { Candidate, Picker } from "./picker.ts";
 
+/** A ring may be so many times larger than it must be before its hosts get fewer points. */
+const spread = 16;
+
+/**
+ * Points of the lightest host, which `hosts` like it would share the ring with. The same for all numbers of hosts up to
+ * thirty-two, then a sixteenth of it up to five hundred, and so on: wherever it changes all hosts' points do, and with them
+ * half of everybody's keys.
+ */
+function unitFor(minimum: number, hosts: number): number {
+  const step = Math.max(2, Math.min(spread, maxRingSize / minimum));
+  let unit = 2 ** Math.ceil(Math.log2(minimum)) / 2;
+  while (unit > 1 && unit * hosts > step * minimum) unit = Math.max(1, Math.floor(unit / step));
+  return Math.max(1, unit);
+}
+
 /** What a configuration may ask for: building takes about a second per million points. Envoy's limit is 8 Mi. */
 const maxRingSize = 1_048_576;
 
@@ -18,10 +33,7 @@ export function ringHash<C extends Candidate>(
 ): Picker<C> {
   const total = hosts.reduce((sum, host) => sum + host.weight, 0);
   const least = hosts.reduce((least, host) => Math.min(least, host.weight), total);
-  const share = (Math.min(minimumRingSize, maxRingSize) * least) / total;
-  // Points of the lightest host. A power of two, so that it stays the same while hosts come and go: were it just the
-  // share, each change would add points of all hosts, or take some away, and move everybody's keys.
-  const unit = 2 ** Math.max(0, Math.ceil(Math.log2(share)));
+  const unit = unitFor(Math.min(minimumRingSize, maxRingSize), total / least);
   const points: { readonly at: number; readonly host: C }[] = [];
   for (const host of hosts) {
     const count = Math.min(maxRingSize, Math.round((unit * host.weight) / least));
