@@ -139,6 +139,9 @@ export interface ServiceView {
 export interface ExternalHostView {
   readonly namespace: string;
   readonly name: string;
+  /** When it was made, RFC 3339: of entries that share a host the oldest counts. Empty: not known. */
+  readonly created: string;
+  /** Without addresses: where the outside says. */
   readonly hosts: readonly { readonly host: string; readonly addresses: readonly string[] }[];
   /** Namespaces whose pods see it; absent: all. */
   readonly exportTo?: readonly string[];

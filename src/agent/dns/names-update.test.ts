@@ -35,6 +35,7 @@ const by = { selector: ({ name }: { readonly name: string }) => name };
 const externalHost = fc.record({ name, address }).map(({ name, address }) => ({
   namespace: "n",
   name,
+  created: "",
   hosts: [{ host: `${name}.example`, addresses: [address] }],
 }));
 const view: fc.Arbitrary<NamedView> = fc.record({

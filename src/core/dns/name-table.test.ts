@@ -142,7 +142,8 @@ describe("the cluster's names", () => {
       exportTo?: readonly string[],
     ) => {
       const shown = exportTo === undefined ? {} : { exportTo };
-      return { namespace, name: host, hosts: [{ host, addresses: [address] }], ...shown };
+      const hosts = [{ host, addresses: address === "" ? [] : [address] }];
+      return { namespace, name: `${namespace}-${host}`, created: "", hosts, ...shown };
     };
     const table = nameTable({
       ...view,
@@ -152,6 +153,9 @@ describe("the cluster's names", () => {
         entry("a", "*.wild.example", "240.240.0.3"),
         entry("a", "web.shop.svc.cluster.local", "240.240.0.4"),
         entry("a", "new.shop.svc.cluster.local", "240.240.0.5"),
+        entry("a", "old.example", "240.240.0.6"),
+        { ...entry("b", "old.example", ""), created: "2026-01-01T00:00:00Z" },
+        { ...entry("c", "old.example", "240.240.0.7"), created: "2026-01-02T00:00:00Z" },
       ],
     });
     const answers = (name: string, viewer?: string, type = "A"): string => {
@@ -163,6 +167,8 @@ describe("the cluster's names", () => {
     assert.equal(answers("db.example", "shop"), "240.240.0.2");
     assert.equal(answers("db.example"), "elsewhere"); // no sidecar would understand the address
     assert.equal(answers("db.example", "shop", "AAAA"), "no-data");
+    assert.equal(answers("old.example", "c"), "240.240.0.7");
+    assert.equal(answers("old.example", "b"), "elsewhere"); // its own entry has no address
     assert.equal(answers("x.y.wild.example", "shop"), "240.240.0.3");
     assert.equal(answers("wild.example", "shop"), "elsewhere");
     assert.equal(answers("web.shop.svc.cluster.local", "shop"), "10.96.0.10");

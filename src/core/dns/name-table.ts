@@ -21,6 +21,7 @@ import type {
   WorkloadView,
 } from "../../model/node-view.ts";
 import { isVisible } from "../mesh/visibility.ts";
+import { compareText } from "../registry/world.ts";
 
 export type DnsRecord =
   | { readonly type: "A" | "AAAA"; readonly address: string }
@@ -111,11 +112,13 @@ export function lookup(
   return matching.length > 0 ? { kind: "found", records: matching } : { kind: "no-data" };
 }
 
+/** The oldest first. */
 function entriesByHost(
   entries: readonly ExternalHostView[],
 ): ReadonlyMap<string, readonly ExternalHostView[]> {
   const map = new Map<string, ExternalHostView[]>();
-  for (const entry of entries) {
+  const byAge = entries.toSorted((a, b) => compareText(a.created, b.created));
+  for (const entry of byAge) {
     for (const { host } of entry.hosts) {
       const same = map.get(host);
       if (same === undefined) map.set(host, [entry]);
@@ -135,7 +138,10 @@ function meshedNamespaces(workloads: NodeView["workloads"]): ReadonlyMap<string,
   );
 }
 
-/** Of the entries that the viewer sees, its own namespace's first. */
+/**
+ * As sidecars see it (core/mesh/services.ts): the viewer's own namespace says what a host is, else the namespace of the
+ * oldest entry that it sees; that namespace's entries add up.
+ */
 function externalRecords(
   { externalHosts }: NameTable,
   asked: string,
@@ -148,9 +154,14 @@ function externalRecords(
     const seen = (externalHosts.get(host) ?? none).filter(({ exportTo, namespace }) =>
       isVisible(exportTo, namespace, viewer),
     );
-    const entry = seen.find(({ namespace }) => namespace === viewer) ?? seen[0];
-    const addresses = entry?.hosts.find((one) => one.host === host)?.addresses;
-    if (addresses !== undefined) return addresses.map((address) => addressRecord({ address }));
+    const meant = seen.find(({ namespace }) => namespace === viewer) ?? seen[0];
+    if (meant === undefined) continue;
+    const addresses = seen
+      .filter(({ namespace }) => namespace === meant.namespace)
+      .flatMap(({ hosts }) => hosts.find((one) => one.host === host)?.addresses ?? none);
+    return addresses.length === 0
+      ? undefined
+      : addresses.map((one) => addressRecord({ address: one }));
   }
   return undefined;
 }

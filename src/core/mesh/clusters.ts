@@ -198,7 +198,10 @@ function discoveryOf(
   if (resolution === undefined) return undefined;
   if (resolution === "original-destination") return { kind: resolution };
   const { endpoints } = endpointsOf(service, port, subset, port.endpoints, place);
-  return { kind: "dns", uses: resolution === "every-address" ? "every" : "first", endpoints };
+  if (resolution === "every-address") return { kind: "dns", uses: "every", endpoints };
+  // One name is looked up for it, and without any there is nobody (Envoy refuses such a cluster).
+  const [only] = endpoints;
+  return only === undefined ? { kind: "none" } : { kind: "dns", uses: "first", endpoints: [only] };
 }
 
 function tlsOf(

@@ -47,8 +47,12 @@ function merged([first, ...others]: readonly MeshService[]): readonly MeshServic
   for (const port of others.flatMap((other) => other.ports)) {
     if (!ports.has(port.port)) ports.set(port.port, port);
   }
-  const notes = [first, ...others].flatMap((one) => one.notes ?? []);
-  return [{ ...first, ports: [...ports.values()], ...(notes.length > 0 ? { notes } : {}) }];
+  const all = [first, ...others];
+  const notes = all.flatMap((one) => one.notes ?? []);
+  const addresses = [...new Set(all.flatMap((one) => one.addresses))];
+  return [
+    { ...first, addresses, ports: [...ports.values()], ...(notes.length > 0 ? { notes } : {}) },
+  ];
 }
 
 function hostOf(world: World, entry: ServiceEntry, host: string, modes: KnownModes): MeshService {

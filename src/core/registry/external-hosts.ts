@@ -12,17 +12,20 @@ import type { ExternalHostView } from "../../model/node-view.ts";
 import { namespaceOf } from "./workloads.ts";
 import { objectsOf, type World } from "./world.ts";
 
-/** What name servers must know of ServiceEntries: hosts that have addresses, sorted by their entries' names. */
+/** What name servers must know of ServiceEntries, sorted by name. */
 export function externalHosts(world: World): readonly ExternalHostView[] {
-  return objectsOf<ServiceEntry>(world, "ServiceEntry").flatMap((entry) => {
-    const { exportTo } = entry.spec;
-    const hosts = [...new Set(entry.spec.hosts.map(normalHost))].flatMap((host) => {
-      const addresses = addressesOfHost(entry, host).filter(isIp);
-      return addresses.length === 0 ? [] : [{ host, addresses }];
-    });
-    if (hosts.length === 0) return [];
-    const owner = { namespace: namespaceOf(entry), name: entry.metadata.name };
-    return [{ ...owner, hosts, ...(exportTo === undefined ? {} : { exportTo }) }];
+  return objectsOf<ServiceEntry>(world, "ServiceEntry").map((entry) => {
+    const { exportTo, hosts } = entry.spec;
+    return {
+      namespace: namespaceOf(entry),
+      name: entry.metadata.name,
+      created: entry.metadata.creationTimestamp ?? "",
+      hosts: [...new Set(hosts.map(normalHost))].map((host) => ({
+        host,
+        addresses: addressesOfHost(entry, host).filter(isIp),
+      })),
+      ...(exportTo === undefined ? {} : { exportTo }),
+    };
   });
 }
 
