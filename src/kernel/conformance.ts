@@ -7,7 +7,14 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { podGateway } from "../model/names.ts";
-import type { NodeState, PodInterface, Step, VethSpec, VxlanSpec } from "../model/node-state.ts";
+import type {
+  FastPathSpec,
+  NodeState,
+  PodInterface,
+  Step,
+  VethSpec,
+  VxlanSpec,
+} from "../model/node-state.ts";
 import { renderRuleset } from "../model/ruleset-text.ts";
 import type { KernelDriver } from "./driver.ts";
 
@@ -95,6 +102,32 @@ export function describeKernelDriver(
       ]);
       assert.deepEqual(driver.observe().links, [{ ...veth, mtu: 1400 }]);
       assert.deepEqual(driver.observe().routes, [route]);
+    });
+
+    on("puts a pod's link on the fast path and takes it off, where there is one", (kernel) => {
+      const { driver, createNetns } = kernel;
+      if (driver.features.fastPath !== true) return;
+      const link = vethOf(createNetns());
+      const { mac, addresses } = link.peer;
+      const fastPath: FastPathSpec = {
+        from: "pod",
+        link: link.name,
+        mtu: link.mtu,
+        mac,
+        addresses,
+        isPaced: false,
+      };
+      driver.apply([{ kind: "link-add", link }]);
+      applyTwice(driver, [{ kind: "fast-path-put", fastPath }]);
+      assert.deepEqual(driver.observe().fastPath, [fastPath]);
+      applyTwice(driver, [{ kind: "fast-path-delete", fastPath }]);
+      assert.deepEqual(driver.observe(), { ...nothing, links: [link] });
+      driver.apply([{ kind: "fast-path-put", fastPath }]);
+      applyTwice(driver, [
+        { kind: "fast-path-delete", fastPath },
+        { kind: "link-delete", name: link.name },
+      ]);
+      assert.deepEqual(driver.observe(), nothing);
     });
 
     on("limits both ends of a pod's link, and lets the node's loopback on it", (kernel) => {

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { parseCidr } from "../../base/ip.ts";
 import type { NodeState, Plan, VethSpec, VxlanSpec } from "../../model/node-state.ts";
+import { fastPathFor } from "./fast-path.ts";
 import { planNode } from "./plan-node.ts";
 
 const nothing: NodeState = {
@@ -71,6 +72,31 @@ describe("a plan", () => {
       "forwarding-replace",
       "route-replace",
       "route-replace",
+    ]);
+  });
+
+  test("takes a link off the fast path before its rules go, and puts it on after all is there", () => {
+    const fast: NodeState = { ...wanted, fastPath: fastPathFor(wanted.links) };
+    const putting = kindsOf(planNode(fast, nothing));
+    assert.deepEqual(putting.slice(-2), ["fast-path-put", "fast-path-put"]);
+    const { fastPath = [] } = fast;
+    const without: NodeState = {
+      ...wanted,
+      links: [overlay],
+      ruleset: { ...ruleset, chains: [] },
+      fastPath: fastPath.filter(({ from }) => from === "nodes"),
+    };
+    const taking = kindsOf(planNode(without, fast));
+    assert.deepEqual(taking.slice(0, 2), ["fast-path-delete", "nft"]);
+    assert.equal(taking.at(-1), "link-delete");
+  });
+
+  test("puts the fast path again on a link that has to be made again", () => {
+    const fast: NodeState = { ...wanted, fastPath: fastPathFor(wanted.links) };
+    const other: NodeState = { ...fast, links: [{ ...overlay, vni: 7 }, pod] };
+    const put = planNode(fast, other).filter(({ kind }) => kind === "fast-path-put");
+    assert.deepEqual(put, [
+      { kind: "fast-path-put", fastPath: { from: "nodes", link: "hdvxlan" } },
     ]);
   });
 
