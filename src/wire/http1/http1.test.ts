@@ -244,3 +244,24 @@ describe("the parser", () => {
     assert.equal(parser.execute(bytes, 0, bytes.length), true);
   });
 });
+
+describe("a parser that is reset", () => {
+  const whole = latin1(
+    "PUT /a HTTP/1.1\r\nHost: a\r\nx: 1\r\nContent-Length: 3\r\nConnection: close\r\nHost: b\r\n\r\n",
+  );
+  const next = latin1("GET / HTTP/1.1\r\nHost: c\r\n\r\n");
+
+  test("is as new, wherever it stopped and whatever was wrong there", () => {
+    const fresh = new HeadParser("request");
+    assert(fresh.execute(next, 0, next.length));
+    for (let end = 0; end <= whole.length; end++) {
+      const parser = new HeadParser("request");
+      assert(!parser.execute(whole, 0, end)); // the second Host is a problem
+      parser.reset();
+      assert(parser.execute(next, 0, next.length));
+      assert.deepEqual(parser.first, fresh.first);
+      assert.equal(parser.contentLength, -1);
+      assert.equal(parser.closes, false);
+    }
+  });
+});
