@@ -34,7 +34,7 @@ export interface LabTestOptions {
   readonly images?: string;
   /** Name servers for names outside of the lab. */
   readonly upstream?: string;
-  /** Of pods that do not say. */
+  /** Of pods that do not say; absent: HEDDLE_TEST_SIDECAR_MODE, else what agents do unasked. */
   readonly sidecarMode?: "dedicated" | "shared";
   /** Hold each request against `explain`: true unless told, which takes a reason. */
   readonly explained?: boolean;
@@ -192,7 +192,8 @@ export async function startLab(options: LabTestOptions = {}): Promise<TestLab> {
   try {
     const nodes = String(options.nodes ?? 2);
     const upstream = options.upstream === undefined ? [] : ["--upstream", options.upstream];
-    const mode = options.sidecarMode === undefined ? [] : ["--sidecar-mode", options.sidecarMode];
+    const wanted = options.sidecarMode ?? process.env["HEDDLE_TEST_SIDECAR_MODE"];
+    const mode = wanted === undefined ? [] : ["--sidecar-mode", wanted];
     const flags = ["--detach", "--nodes", nodes, ...images, ...upstream, ...mode];
     await lab.must("up", ...flags, ...(options.files ?? []));
   } catch (error) {
