@@ -15,6 +15,7 @@ import type {
   Listener,
   WeightedCluster,
 } from "../../model/proxy-config.ts";
+import { isHostAddress } from "../services/host-addresses.ts";
 import { endpointCluster } from "./clusters.ts";
 import type { ProxyContext } from "./context.ts";
 import type { MeshPort, MeshService } from "./mesh-service.ts";
@@ -38,7 +39,10 @@ export function outboundListeners(context: ProxyContext): readonly Listener[] {
         if (!listeners.has(listener.name)) listeners.set(listener.name, listener);
       }
       const part = sharedPart(context, service, port);
-      if (part !== undefined) shared.set(port.port, [...(shared.get(port.port) ?? []), part]);
+      if (part === undefined) continue;
+      const parts = shared.get(port.port);
+      if (parts === undefined) shared.set(port.port, [part]);
+      else parts.push(part);
     }
   }
   return [
@@ -81,7 +85,11 @@ function sharedPart(
   if (isHttp(port.protocol)) return { http: httpChain(`0.0.0.0_${port.port}`, `${port.port}`) };
   if (service.kind === "Service") return undefined;
   const destinations = service.addresses.filter((address) => !isWhole(address));
-  if (destinations.length === 0 && service.addresses.length > 0) return undefined;
+  // An address that was given is known to those who ask our name server: TLS from others is told by its name still.
+  const isKnownOtherwise = port.isTls === true && service.addresses.every(isHostAddress);
+  if (destinations.length === 0 && service.addresses.length > 0 && !isKnownOtherwise) {
+    return undefined;
+  }
   const clusters = tcpClusters(context, service, port);
   const named = port.isTls === true ? namedChains(context, service, port, clusters) : [];
   const tcp = tcpChain(clusters);

@@ -206,6 +206,17 @@ spec: { address: 192.0.2.79, labels: { app: ledger } }
     assert.equal(ask(world, at("203.0.113.9", 5432)), "PassthroughCluster → original");
   });
 
+  test("with an address that it was given tells TLS to others by its name still", () => {
+    const spec = `{ hosts: [a.example], ${tls}, resolution: DNS }`;
+    const world = meshWorld(shop, entry("a", spec, given("a.example", "240.240.0.1")));
+    const answer = "443|| a.example → a.example:443";
+    for (const address of ["240.240.0.1", "203.0.113.9"]) {
+      assert.equal(ask(world, at(address, 443, { serverName: "a.example" })), answer);
+    }
+    const opaque = at("203.0.113.9", 443);
+    assert.equal(ask(world, opaque), "PassthroughCluster → original");
+  });
+
   test("of a host may have some of its ports, and another of the namespace the others", () => {
     const two =
       "ports: [{ number: 80, name: web, protocol: HTTP }, { number: 81, name: http, protocol: HTTP }]";

@@ -16,6 +16,11 @@ import { objectKey } from "../registry/world.ts";
 /** Istio's, of class E. The mesh captures IPv4 alone, so there is no range of IPv6. */
 export const hostAddressRange: Cidr = parseCidr("240.240.0.0/16");
 
+/** Whether an address, or prefix, is one that hosts are given. */
+export function isHostAddress(address: string): boolean {
+  return isIp(address) && cidrContains(hostAddressRange, address);
+}
+
 type Status = NonNullable<ServiceEntry["status"]>;
 type Given = NonNullable<Status["addresses"]>[number];
 
@@ -46,11 +51,7 @@ export function hostAddressStatuses(
 function keep(entry: ServiceEntry, taken: Set<string>): readonly Given[] {
   const hosts = new Set(hostsInNeed(entry));
   return (entry.status?.addresses ?? []).flatMap(({ value, host = "" }) => {
-    const isRight =
-      hosts.delete(normalHost(host)) &&
-      isIp(value) &&
-      cidrContains(hostAddressRange, value) &&
-      !taken.has(value);
+    const isRight = hosts.delete(normalHost(host)) && isHostAddress(value) && !taken.has(value);
     if (!isRight) return [];
     taken.add(value);
     return [{ value, host: normalHost(host) }];
