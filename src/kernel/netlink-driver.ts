@@ -236,6 +236,8 @@ export function openKernelDriver({
       if (fastPath.missing === undefined) missing.delete("fastPath");
     } catch (error) {
       missing.set("fastPath", renderError(error));
+      // What an earlier agent left there would go by a map that nobody keeps.
+      atHome(() => fastPath.delete(spec, link));
     }
   }
 }
