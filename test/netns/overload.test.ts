@@ -78,6 +78,11 @@ describe("a sidecar with twenty times the requests that it may have under way", 
     assert(grownMiB < 64, `${grownMiB} MiB more`);
     const metrics = await overSocket(adminSocket, "/stats/prometheus");
     assert.match(metrics, /istio_requests_total\{[^}]*response_flags="OM"/);
+    // What the load had under way when it left is still answered; there is room again as soon as that is.
+    const ended = performance.now();
+    while ((await curl(outside, url)) !== "served") {
+      assert(performance.now() - ended < 2_000, "it does not take requests again");
+    }
     for (let i = 0; i < 5; i++) assert.equal(await curl(outside, url), "served");
   });
 });
