@@ -1,23 +1,23 @@
 import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
 import { describe, test } from "node:test";
 import { add, sidecarPid, until } from "../fake/calls.ts";
 import { startFakeNode } from "../fake/node.ts";
 
 describe("a sidecar", () => {
-  test("that is killed is replaced in place at once", async () => {
+  test("that is killed is replaced in place by the spare that waits", async () => {
     await using node = await startFakeNode({ spareSidecars: 1 });
     node.showPods([{ name: "web", meshed: true }]);
     await add(node, "c1", "web", node.makeNetns());
     await until(async () => (await node.status()).spareSidecars === 1);
     const pid = await sidecarPid(node);
+    const before = readdirSync("/proc");
     process.kill(pid, "SIGKILL");
-    const start = performance.now();
     const next = await until(async () => {
       const found = await sidecarPid(node);
       return found !== 0 && found !== pid ? found : 0;
     });
-    assert.ok(performance.now() - start < 1_000);
-    assert.notEqual(next, pid);
+    assert.ok(before.includes(String(next)), "it was up already");
   });
 
   test("survives the agent and is adopted by the next, which replaces it when it dies", async () => {
