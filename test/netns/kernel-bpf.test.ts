@@ -70,6 +70,7 @@ describe("an eBPF program", { skip: whyNot }, () => {
     using next = load(1, 0);
     const program = next.program("count_packets");
     inNetns(netns, () => attachToLink(loopback, "count_packets", program));
+    inNetns(netns, () => attachToLink(loopback, "count_packets", program));
     assert.deepEqual(listed(), [programId(program)]);
     output(netns, "ping", "-c1", "127.0.0.1");
     inNetns(netns, () => detachFromLink(loopback, "count_packets"));

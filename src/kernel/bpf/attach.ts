@@ -36,6 +36,8 @@ export interface LinkHook {
 export function attachToLink(hook: LinkHook, name: string, program: number): void {
   const type = tcx[hook.direction];
   doing(`attach ${name} to ${hook.direction} of link ${hook.linkIndex}`, () => {
+    // The kernel refuses to replace a program by itself.
+    if (idsOn(hook).includes(programId(program))) return;
     const present = namedProgram(hook, name);
     try {
       libbpf().attach(program, hook.linkIndex, type, present);
