@@ -72,6 +72,41 @@ describe("under steady load", { skip: skipWithoutRoot }, () => {
     await everythingWorks();
   });
 
+  test("agents replaced as an upgrade does it cost no request and no call through sidecars", async () => {
+    await lab.apply(echo);
+    for (const pod of ["echo", "asker"]) {
+      await lab.until(`${pod} is ready`, async () => (await lab.pods(pod))[0]?.ready);
+    }
+    const loads = [
+      startLoad(lab, "web", products, "4", "--seconds", "12"),
+      startLoad(lab, "web", products, "1", "--seconds", "12", "--fresh"),
+      startLoad(
+        lab,
+        "asker",
+        "grpc://echo.default.svc.cluster.local:17070",
+        "2",
+        "--seconds",
+        "12",
+      ),
+    ];
+    await Promise.all(loads.map(({ ready }) => ready));
+    for (const index of [0, 1, 0, 1]) {
+      const stopped = present((await lab.status()).nodes[index], `node-${index + 1}`).pid;
+      process.kill(present(stopped, "pid of the agent"), "SIGTERM");
+      await lab.until(`another agent serves node-${index + 1}`, async () => {
+        const node = (await lab.status()).nodes[index];
+        return node?.pid !== undefined && node.pid !== stopped && node.ready;
+      });
+    }
+    for (const { report } of loads) {
+      const { requests, failures } = await report;
+      assert.deepEqual(failures, []);
+      assert.ok(requests > 20, `${requests} requests`);
+    }
+    await lab.delete(echo);
+    await everythingWorks();
+  });
+
   test("a killed server comes back with the same state and no request fails meanwhile", async () => {
     const before = await lab.status();
     const running = startLoad(lab, "web", products, "4", "--seconds", "5");
@@ -113,6 +148,29 @@ function attachedAddresses(status: string): string[] {
   const { attachments } = JSON.parse(status) as { attachments: { address: string }[] };
   return attachments.map(({ address }) => address);
 }
+
+const echo = `
+apiVersion: v1
+kind: Pod
+metadata: { name: asker, labels: { app: asker } }
+spec:
+  terminationGracePeriodSeconds: 1
+  containers: [{ name: asker, image: "curlimages/curl:8.16.0", command: [sleep, infinity] }]
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: echo, labels: { app: echo } }
+spec:
+  terminationGracePeriodSeconds: 1
+  containers: [{ name: echo, image: "gcr.io/istio-testing/app:latest", args: [--grpc, "17070"] }]
+---
+apiVersion: v1
+kind: Service
+metadata: { name: echo }
+spec:
+  selector: { app: echo }
+  ports: [{ name: grpc, port: 17070 }]
+`;
 
 const extra = `
 apiVersion: v1

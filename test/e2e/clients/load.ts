@@ -2,12 +2,13 @@
  * A load client that runs inside a pod: `load.ts URL CONCURRENCY (--requests N | --seconds S) [--fresh]`.
  *
  * Each of CONCURRENCY workers asks one request after the other (`--fresh`: on a new connection each) and remembers who
- * answered. Prints one line of JSON, a `LoadReport`, when done. `ready` is printed first, when every worker has had
- * its first answer: a test disturbs the system only then.
+ * answered. With `grpc://host:port` they are unary calls on one channel. Prints one line of JSON, a `LoadReport`, when
+ * done. `ready` is printed first, when every worker has had its first answer: a test disturbs the system only then.
  */
 
 import http from "node:http";
 import { parseArgs } from "node:util";
+import { Client, credentials } from "@grpc/grpc-js";
 import type { LoadReport } from "../load-report.ts";
 
 const { values, positionals } = parseArgs({
@@ -28,16 +29,44 @@ const report: LoadReport = { requests: 0, statuses: {}, failures: [], answers: [
 let started = 0;
 let warm = 0;
 
+const target = new URL(url);
+const channel =
+  target.protocol === "grpc:"
+    ? new Client(target.host, credentials.createInsecure(), {
+        "grpc.enable_retries": 0,
+        "grpc.service_config_disable_resolution": 1, // no wait for a TXT record that is not there
+      })
+    : undefined;
+
 await Promise.all(Array.from({ length: workers }, worker));
-process.stdout.write(`${JSON.stringify(report)}\n`);
-agent.destroy();
+process.stdout.write(`${JSON.stringify(report)}\n`, () => process.exit());
 
 async function worker(): Promise<void> {
+  const request = asker();
   for (let first = true; started < most && (end === undefined || Date.now() < end); first = false) {
     started++;
     await request();
     if (first && ++warm === workers) process.stdout.write("ready\n");
   }
+}
+
+/** How one worker asks. */
+function asker(): () => Promise<void> {
+  return channel === undefined ? request : () => call(channel);
+}
+
+async function call(client: Client): Promise<void> {
+  const asIs = (bytes: Buffer): Buffer => bytes;
+  const path = "/proto.EchoTestService/Echo";
+  const message = Buffer.from("\n\x05hello", "latin1");
+  const at = Date.now();
+  const failure = await new Promise<string | undefined>((resolve) => {
+    client.makeUnaryRequest(path, asIs, asIs, message, { deadline: at + 10_000 }, (error) =>
+      resolve(error === null ? undefined : `${error.code} ${error.details}`),
+    );
+  });
+  if (failure === undefined) report.requests++;
+  else report.failures.push({ at, what: failure });
 }
 
 function request(): Promise<void> {
