@@ -303,6 +303,26 @@ describe("a client of HTTP/1.1", () => {
   });
 });
 
+describe("an answer of HTTP/2 without a body whose end comes later", () => {
+  for (const [name, method, status] of [
+    ["to HEAD", "HEAD", "88"],
+    ["of status 204", "GET", "89"],
+    ["of status 304", "GET", "8b"],
+  ] as const) {
+    test(`${name} puts nothing behind its head in HTTP/1.1`, async () => {
+      await using harness = new Harness();
+      const answer = [frame(4, 0, 0, ""), frame(1, 4, 1, status), frame(0, 1, 1, "")];
+      const app = await harness.tcpApp((socket) => {
+        socket.once("data", () => socket.write(Buffer.concat(answer)));
+      });
+      const { port } = await toApp(harness, app, "http/2");
+      const raw = await harness.raw(port);
+      raw.send(`${method} / HTTP/1.1\r\nHost: cart\r\nConnection: close\r\n\r\n`);
+      assert.match(await raw.untilEnd(), /^HTTP\/1\.1 \d+ (?:(?!chunked)[^\r]+\r\n)+\r\n$/);
+    });
+  }
+});
+
 describe("a sidecar that is taken over", () => {
   test("answers the request that crosses its announcement, also where nothing else was under way", async () => {
     await using harness = new Harness();

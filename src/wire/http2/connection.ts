@@ -360,7 +360,7 @@ export class Http2Connection<T> implements FrameSink, SenderEvents<T> {
       stream.hasHead = true;
       stream.isRemoteDone = isEnd;
       // Such a length is that of another answer (RFC 9113 §8.1.1): an empty frame may still end this one.
-      const isBodyless = stream.asksForHead || head.status === 304;
+      const isBodyless = stream.asksForHead || head.status === 204 || head.status === 304;
       stream.expectedBytes = isBodyless ? 0 : head.contentLength;
     } else if (!this.#spend(costOfFrame, "interim answers")) return;
     this.#events.onHead(stream, head, isEnd);

@@ -147,7 +147,9 @@ export class Http2Upstream implements Reader, Http2Events<UpstreamStream> {
       exchange.onInterim(head, head.text);
       return;
     }
-    leg.isOpenEnded = !isEnd && head.contentLength < 0;
+    // Not the head's length: an answer that has no body may still be ended by an empty frame, and in HTTP/1.1 a chunk for
+    // that would be taken for the beginning of the next answer.
+    leg.isOpenEnded = !isEnd && stream.expectedBytes < 0;
     if (!exchange.onResponse(head, head.text, nothing, 0, 0, isEnd)) leg.giveUp();
     else if (isEnd) leg.finish("");
   }
