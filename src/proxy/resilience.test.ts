@@ -206,6 +206,22 @@ describe("a limit of connections", () => {
     for (const answer of answers) assert.equal((await answer).status, 200);
   });
 
+  test("does not forget who waits for a host whose only connection closed", async () => {
+    await using harness = new Harness();
+    const { port, runtime, waiting } = await limited(harness, { maxConnections: 1 }, 2);
+    const leaving = [await harness.raw(port), await harness.raw(port)];
+    for (const client of leaving) client.send("GET / HTTP/1.1\r\nhost: cart\r\n\r\n");
+    await until(() => waiting.length === 2); // one connection to each host, which is more than there may be
+    const later = [request(port), request(port)]; // one for each host, too
+    await until(() => runtime.pendingRequests === 2);
+    leaving[0]?.socket.resetAndDestroy();
+    await until(() => waiting.length === 3);
+    leaving[1]?.socket.resetAndDestroy();
+    await until(() => waiting.length === 4);
+    for (const answer of waiting.slice(2)) answer();
+    for (const answer of later) assert.equal((await answer).status, 200);
+  });
+
   test("in HTTP/2 lets requests wait for a stream", async () => {
     await using harness = new Harness();
     const app = await http2App(

@@ -350,7 +350,9 @@ export class ClusterRuntime {
   }
 
   /** There is room for another connection: hosts whose requests wait for that take turns. */
-  onConnectionClosed(): void {
+  onConnectionClosed(host: Host): void {
+    // The others may hold all that there may be; this one may have one of its own even so (`mayConnectTo`).
+    if (host.connections === 0 && this.waiting.has(host)) host.connectForWaiting();
     while (this.waiting.size > 0 && this.#hasRoom()) {
       const [host] = this.waiting;
       if (host === undefined) return;

@@ -246,7 +246,7 @@ export class Host {
   #lose(): void {
     this.connections--;
     if (this.connections === 0) this.cluster.onHostUnused(this);
-    this.cluster.onConnectionClosed();
+    this.cluster.onConnectionClosed(this);
   }
 
   // ---- requests over HTTP/2 --------------------------------------------------------------------
