@@ -4,7 +4,9 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { describe, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import { Harness } from "./testing/harness.ts";
+import { cluster, endpoint, forward, route, virtualHost } from "./testing/mesh.ts";
 
 /** RFC 6455 §4.2.2. */
 const handshakeText = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -53,5 +55,23 @@ describe("a WebSocket", () => {
     });
     await closed;
     assert.deepEqual(messages, ["welcome", "hello"]);
+  });
+
+  test("outlives its route's timeout, which is for the answer", async () => {
+    await using harness = new Harness();
+    const { port } = await harness.outbound(
+      [virtualHost(["*"], [route(forward("app", { timeoutMs: 100 }))])],
+      {
+        clusters: [cluster("app")],
+        endpoints: [{ cluster: "app", endpoints: [endpoint(await echo(harness))] }],
+      },
+    );
+    const socket = new WebSocket(`ws://127.0.0.1:${port}/chat`);
+    harness.atEnd(() => socket.close());
+    await once(socket, "message");
+    await delay(200);
+    socket.send("still here");
+    const [said] = await Promise.race([once(socket, "message"), once(socket, "close")]);
+    assert.equal(said.data, "still here");
   });
 });

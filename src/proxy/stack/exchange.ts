@@ -492,6 +492,8 @@ export class Exchange implements Subject {
     this.status = head.status;
     this.hasResponse = true;
     this.upstream = undefined;
+    // The answer was waited for; the conversation that follows lasts as long as it lasts.
+    if (this.deadline !== undefined) this.downstream.environment.wheel.cancel(this.deadline);
     const switched = this.downstream.switchProtocols(this, head, text, upstream.transport);
     if (switched === undefined) return; // nobody who cannot switch asks for it
     const { transport, ahead } = switched;
