@@ -169,6 +169,16 @@ describe("a hedged request", () => {
     while (first.gone + second.gone < 4) await new Promise(setImmediate);
   });
 
+  test("waits for neither try longer than one may take", async () => {
+    await using harness = new Harness();
+    const perTry = { ...retry, attempts: 0, perTryTimeoutMs: 60 };
+    const apps = [silent().app, silent().app];
+    const { port, runtime, idle } = await hedging(harness, apps, soon, { retry: perTry });
+    assert.equal((await request(port)).status, 504);
+    assert.equal(runtime.hedged.sentTotal, 1);
+    await idle();
+  });
+
   test("passes a long answer of the second try on as the client takes it", async () => {
     await using harness = new Harness();
     const body = "x".repeat(4 << 20);

@@ -15,6 +15,7 @@ import type { Exchange } from "../stack/exchange.ts";
 import type { Filter } from "../stack/handler.ts";
 import { Rival } from "../stack/rival.ts";
 import { Timeout } from "../timer-wheel.ts";
+import { limitTries } from "./retries.ts";
 import { numbered } from "./router.ts";
 
 const periodMs = 10_000;
@@ -55,6 +56,7 @@ function start(exchange: Exchange, rival: Rival): void {
   if (cluster === undefined || exchange.hasResponse || exchange.isOver) return;
   if (cluster.hosts.length < 2 || !cluster.mayRetry()) return;
   cluster.hedged.sentTotal++;
+  if (exchange.perTry !== undefined) limitTries(rival.exchange, exchange.perTryMs);
   rival.start(numbered(exchange.outgoing, exchange.attempts + 1));
 }
 

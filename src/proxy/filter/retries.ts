@@ -33,14 +33,15 @@ export function retries(policy: RetryPolicy, environment: Environment): Filter {
   return (next) => (exchange) => {
     exchange.retries = decision;
     if (decision.needsBody) exchange.keepBody();
-    if (policy.perTryTimeoutMs > 0) exchange.perTry = perTryTimeout(exchange);
-    exchange.perTryMs = policy.perTryTimeoutMs;
+    if (policy.perTryTimeoutMs > 0) limitTries(exchange, policy.perTryTimeoutMs);
     next(exchange);
   };
 }
 
-function perTryTimeout(exchange: Exchange): Timeout {
-  return new Timeout(() => {
+/** From now on each try waits no longer than this for its answer. */
+export function limitTries(exchange: Exchange, ms: number): void {
+  exchange.perTryMs = ms;
+  exchange.perTry = new Timeout(() => {
     // A try whose answer has begun is not cut off: only the wait for it is limited.
     if (exchange.hasResponse) return;
     exchange.giveUpTry("per-try-timeout");
