@@ -4,7 +4,7 @@ import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:
 import { request as httpRequest } from "node:http";
 import { connect } from "node:net";
 import { describe, test } from "node:test";
-import { brotliDecompressSync, gunzipSync } from "node:zlib";
+import { brotliDecompressSync, createBrotliDecompress, createGunzip, gunzipSync } from "node:zlib";
 import type { Compression } from "../model/proxy-config.ts";
 import { preferred } from "./filter/compress.ts";
 import { Harness } from "./testing/harness.ts";
@@ -176,6 +176,37 @@ describe("compression", () => {
     client.resume();
     await once(client, "end");
     assert.equal(sent, chunks);
+  });
+
+  test("does not hold back what was said until more is", async () => {
+    await using harness = new Harness();
+    let more = () => {};
+    const { port } = await compressing(harness, (_, res) => {
+      res.writeHead(200, html).write("first\n");
+      more = () => res.end("last\n");
+    });
+    for (const [encoding, undo] of [
+      ["gzip", createGunzip],
+      ["br", createBrotliDecompress],
+    ] as const) {
+      const heard: string[] = [];
+      const answer = httpRequest({
+        host: "127.0.0.1",
+        port,
+        agent: false,
+        headers: { host: "cart", "accept-encoding": encoding },
+      }).on("response", (response) => {
+        const plain = response.pipe(undo());
+        plain.on("data", (bytes: Buffer) => {
+          heard.push(bytes.toString());
+          more(); // the application says nothing more before the client has heard this
+        });
+        plain.on("end", () => answer.emit("heard"));
+      });
+      answer.end();
+      await once(answer, "heard");
+      assert.equal(heard.join(""), "first\nlast\n");
+    }
   });
 
   test("ends with its client, and breaks where the application does", async () => {

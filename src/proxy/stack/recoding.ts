@@ -2,7 +2,8 @@
  * The body of an answer on its way through a compressor.
  *
  * It stands between the exchange and its upstream leg: bytes come in as they arrive, chunks taken off; what comes out goes to
- * the client without a length. Back-pressure goes through it both ways: a client that takes nothing stops the compressor,
+ * the client without a length, and is never held back for more to come: an answer that is said bit by bit is heard bit by
+ * bit. Back-pressure goes through it both ways: a client that takes nothing stops the compressor,
  * and one that is full stops the endpoint.
  *
  *   buffer                limit                               who pauses             who resumes
@@ -12,10 +13,12 @@
  * Not here: which answers (filter/compress.ts).
  */
 
-import type { Transform } from "node:stream";
+import type { BrotliCompress, Gzip } from "node:zlib";
 import { Dechunker } from "../codec/http2/dechunker.ts";
 import type { Exchange } from "./exchange.ts";
 import type { UpstreamLeg } from "./legs.ts";
+
+type Compressor = Gzip | BrotliCompress;
 
 export class Recoding implements UpstreamLeg {
   readonly isReused = false;
@@ -23,16 +26,22 @@ export class Recoding implements UpstreamLeg {
   readonly isHttp2: boolean;
   readonly isBackedUp = false;
   readonly #exchange: Exchange;
-  readonly #compressor: Transform;
+  readonly #compressor: Compressor;
+  readonly #flushKind: number;
   readonly #dechunker: Dechunker | undefined;
   /** Undefined once the endpoint has said everything: then the connection is somebody else's. */
   #leg: UpstreamLeg | undefined;
   #trailers = "";
 
   /** `isChunked`: the endpoint sends the body in the chunks of HTTP/1.1. */
-  constructor(exchange: Exchange, compressor: Transform, isChunked: boolean) {
+  constructor(
+    exchange: Exchange,
+    { compressor, flushKind }: { readonly compressor: Compressor; readonly flushKind: number },
+    isChunked: boolean,
+  ) {
     this.#exchange = exchange;
     this.#compressor = compressor;
+    this.#flushKind = flushKind;
     this.#leg = exchange.upstream;
     this.isHttp2 = exchange.upstream?.isHttp2 === true;
     this.#dechunker = isChunked ? new Dechunker() : undefined;
@@ -42,7 +51,7 @@ export class Recoding implements UpstreamLeg {
     });
     compressor.on("drain", () => this.#leg?.resume());
     compressor.on("end", () => exchange.endRecoded(this.#trailers));
-    compressor.on("error", () => exchange.onFailure("reset"));
+    compressor.on("error", () => exchange.giveUpTry("reset"));
   }
 
   /** Bytes of the body, in place only during the call. */
@@ -53,8 +62,16 @@ export class Recoding implements UpstreamLeg {
 
   #compress(bytes: Buffer, start: number, end: number): void {
     if (start === end) return;
-    if (!this.#compressor.write(Buffer.from(bytes.subarray(start, end)))) this.#leg?.pause();
+    const copy = Buffer.from(bytes.subarray(start, end));
+    if (!this.#compressor.write(copy, this.#onCompressed)) this.#leg?.pause();
   }
+
+  /** What was written is compressed. Where nothing follows yet, the client gets what there is. */
+  readonly #onCompressed = (): void => {
+    const compressor = this.#compressor;
+    if (compressor.writableLength > 0 || compressor.writableEnded || compressor.destroyed) return;
+    compressor.flush(this.#flushKind);
+  };
 
   /** The endpoint's answer is complete; the client's is when the compressor has given everything. */
   finish(trailers: string): void {
