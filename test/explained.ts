@@ -27,7 +27,8 @@ const exitCodes: Readonly<Record<Exclude<Seen["kind"], "status">, readonly numbe
   "no such name": [6],
   "times out": [28],
   "connection refused": [7],
-  "connection closed": [52, 56],
+  // 7 where the RST has come before curl looks at how connecting went.
+  "connection closed": [7, 52, 56],
 };
 
 /** Statuses that an application of the tests does not give: they are a sidecar's. */
