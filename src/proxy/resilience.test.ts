@@ -222,6 +222,21 @@ describe("a limit of connections", () => {
     for (const answer of later) assert.equal((await answer).status, 200);
   });
 
+  test("that is raised lets those go that wait", async () => {
+    await using harness = new Harness();
+    const { port, runtime, waiting } = await limited(harness, { maxConnections: 1 });
+    const answers = [request(port)];
+    await until(() => waiting.length === 1);
+    answers.push(request(port));
+    await until(() => runtime.pendingRequests === 1);
+    const endpoints = runtime.hosts.map((host) => host.endpoint);
+    const config = { ...runtime.config, circuitBreakers: { maxConnections: 2 } };
+    runtime.update(config, { endpoints }, runtime.security);
+    await until(() => waiting.length === 2);
+    for (const answer of waiting) answer();
+    for (const answer of answers) assert.equal((await answer).status, 200);
+  });
+
   test("in HTTP/2 lets requests wait for a stream", async () => {
     await using harness = new Harness();
     const app = await http2App(

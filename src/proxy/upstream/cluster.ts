@@ -2,9 +2,10 @@
  * A cluster at work: its hosts, the picker over them, and its limits. It lives on through configuration changes that keep
  * its name, and so do connections and what is known of hosts.
  *
- * An update swaps the picker in one step, and so does a name of an endpoint that comes to lead elsewhere. Hosts that stay are the same objects; those that left drain. Where TLS settings
- * change in a way that an old connection would not satisfy, the pooled connections of the old generation are closed and
- * busy ones are not reused; new certificates alone change nothing for connections that exist.
+ * An update swaps the picker in one step, and so does a name of an endpoint that comes to lead elsewhere. Hosts that stay
+ * are the same objects; those that left drain. Where TLS settings change in a way that an old connection would not satisfy,
+ * the pooled connections of the old generation are closed and busy ones are not reused; new certificates alone change nothing
+ * for connections that exist.
  */
 
 import type { Cluster, ClusterEndpoints, Endpoint } from "../../model/proxy-config.ts";
@@ -157,6 +158,7 @@ export class ClusterRuntime {
       this.#scheduleReviews();
     }
     this.#repick();
+    this.#connectForWaiting(); // there may be more connections than before
   }
 
   /** Undefined: hosts come and go with requests. */
@@ -349,10 +351,14 @@ export class ClusterRuntime {
     return maxConnections === undefined || this.connections < maxConnections;
   }
 
-  /** There is room for another connection: hosts whose requests wait for that take turns. */
   onConnectionClosed(host: Host): void {
     // The others may hold all that there may be; this one may have one of its own even so (`mayConnectTo`).
     if (host.connections === 0 && this.waiting.has(host)) host.connectForWaiting();
+    this.#connectForWaiting();
+  }
+
+  /** While there is room for another connection, hosts whose requests wait for that take turns. */
+  #connectForWaiting(): void {
     while (this.waiting.size > 0 && this.#hasRoom()) {
       const [host] = this.waiting;
       if (host === undefined) return;
