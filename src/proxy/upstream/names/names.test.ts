@@ -70,6 +70,17 @@ describe("a watched name", () => {
     assert.ok(turns.asked > 10 && turns.asked < 20, `asked ${turns.asked} times in ten minutes`);
   });
 
+  test("that nobody could be asked for is known soon after somebody can be", async (t) => {
+    const silence = Array.from({ length: 30 }, () => "silence" as const);
+    const turns = new Turns(...silence, to(30, "192.0.2.1"));
+    const names = namesBy(t, turns);
+    const watch = names.watch("a.example", () => {});
+    await pass(0);
+    while (turns.asked < silence.length) await pass(1);
+    await pass(10);
+    assert.deepEqual(watch.addresses, ["192.0.2.1"]);
+  });
+
   test("leads nowhere once it is answered that there is nothing", async (t) => {
     const names = namesBy(t, new Turns(to(5, "192.0.2.1"), to(5)));
     const watch = names.watch("a.example", () => {});

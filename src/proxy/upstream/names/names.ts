@@ -32,6 +32,8 @@ const mostMs = 300_000;
 const jitterShare = 0.1;
 const firstRetryMs = 1_000;
 const lastRetryMs = 60_000;
+/** Of a name that leads nowhere: until it is known, every request for it fails. */
+const lastRetryWithoutMs = 10_000;
 const maxUnderWay = 16;
 
 export class Names {
@@ -112,7 +114,8 @@ export class Names {
       waitMs = Math.min(mostMs, Math.max(leastMs, ttlMs));
       entry.lead(addresses);
     } catch (error) {
-      waitMs = Math.min(lastRetryMs, firstRetryMs * 2 ** entry.failures++);
+      const longest = entry.addresses.length > 0 ? lastRetryMs : lastRetryWithoutMs;
+      waitMs = Math.min(longest, firstRetryMs * 2 ** entry.failures++);
       log.warn("name is not looked up", {
         name: entry.name,
         reason: renderError(error),
