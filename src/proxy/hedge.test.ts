@@ -187,6 +187,38 @@ describe("a hedged request", () => {
     await idle();
   });
 
+  test("counts a broken answer of the second try against its host once", async () => {
+    await using harness = new Harness();
+    const breaking: App = (req, res) => {
+      res.writeHead(200, { "content-length": 100 }).write("half");
+      setTimeout(() => req.socket.destroy(), 20);
+    };
+    const { port, sidecar, runtime, idle } = await hedging(harness, [silent().app, breaking]);
+    await assert.rejects(request(port));
+    await idle();
+    const strains = runtime.hosts.map(({ strain }) => strain);
+    assert(Math.max(...strains) < 4, `${strains}`); // 3.7 after one failure, 5.6 after two
+    assert.equal(metric(sidecar, "istio_requests_total", { response_flags: "UC" }), 1);
+  });
+
+  test("has its second copy of a body counted among what is held", async () => {
+    await using harness = new Harness();
+    const never: HedgePolicy = { kind: "delay", delayMs: 60_000 };
+    const [first, second] = [silent(), silent()];
+    const { port, sidecar, idle } = await hedging(harness, [first.app, second.app], never);
+    const body = "x".repeat(10_000);
+    const client = await harness.raw(port);
+    client.send(`PUT / HTTP/1.1\r\nhost: cart\r\ncontent-length: ${body.length}\r\n\r\n${body}`);
+    while (first.seen + second.seen < 1) await new Promise((resolve) => setTimeout(resolve, 2));
+    const { overload } = sidecar.runtime.environment;
+    overload.measure();
+    assert(overload.heldBytes >= body.length, `${overload.heldBytes}`);
+    client.socket.resetAndDestroy();
+    await idle();
+    overload.measure();
+    assert.equal(overload.heldBytes, 0);
+  });
+
   test("is sent no second time beyond the budget of retries", async () => {
     await using harness = new Harness();
     const slow: App = (_, res) => setTimeout(() => res.end("slow"), 200);

@@ -5,17 +5,21 @@
  * An answer above 499 does not win: it is thrown away, as what the first try brings may be better. Where the first try
  * fails while the rival is under way, the rival has the request for itself; only when both have failed the request has.
  *
+ * A try that is given up takes its connection along (HTTP/1.1) or has its stream reset. The rival is in its cluster's
+ * budget of retries and among its active requests until it is over; as a request only the original is counted.
+ *
  * Not here: when there is a rival (filter/hedge.ts).
  */
 
 import type { Environment } from "../environment.ts";
+import type { Holder } from "../overload.ts";
 import type { Peer } from "../peer.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Head } from "./head.ts";
 import type { DownstreamLeg, UpstreamLeg } from "./legs.ts";
 import type { Failure } from "./outcome.ts";
 
-export class Rival implements DownstreamLeg, UpstreamLeg {
+export class Rival implements DownstreamLeg, UpstreamLeg, Holder {
   readonly exchange: Exchange;
   readonly peer: Peer;
   readonly environment: Environment;
@@ -41,6 +45,15 @@ export class Rival implements DownstreamLeg, UpstreamLeg {
     this.joinsBodies = downstream.joinsBodies;
     this.exchange = original.copyFor(this);
     this.exchange.settle();
+    if (this.heldBytes === 0) return;
+    const { others } = this.environment.overload;
+    others.add(this);
+    original.atEnd(() => others.delete(this));
+  }
+
+  /** Its copy of the body, and what of that is on its way. */
+  get heldBytes(): number {
+    return this.exchange.heldBytes;
   }
 
   /** Sends the copy with this head, to another host where there is one. */
@@ -98,7 +111,9 @@ export class Rival implements DownstreamLeg, UpstreamLeg {
   }
 
   breakOff(): void {
-    if (this.#hasWon) this.#original.onFailure("reset");
+    // Its host has been told of the failure.
+    const { flag, details } = this.exchange;
+    if (this.#hasWon) this.#original.respond(503, flag, "", details);
   }
 
   writeLocal(): void {
