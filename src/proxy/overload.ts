@@ -7,8 +7,8 @@
  * Beyond a ceiling a request is refused at once, before anything is looked up or kept for it, and a new connection is
  * reset. A refusal costs a fraction of a request, but clients that ask again at once would make it up in numbers: of
  * HTTP/1.1 connections that were refused only so many are read again a second, so that what was taken on is still served
- * at full speed. Where the ceiling of bytes stays reached, those connections that hold the most are closed: readers that never read must not lock
- * everybody else out.
+ * at full speed. Where the ceiling of bytes stays reached, those connections that hold the most are closed: readers that
+ * never read must not lock everybody else out.
  *
  * Bytes are summed up ten times a second while requests are under way, and once a second else: counting each write would
  * cost every request, and what comes in within a tenth of a second is bounded by the processor.

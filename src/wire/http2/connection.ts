@@ -104,6 +104,7 @@ const emptyPing = new Uint8Array(8);
 
 /** Streams that a peer may have open at a time. Envoy's default. */
 export const maxConcurrentStreams = 1_024;
+
 export class Http2Connection<T> implements FrameSink, SenderEvents<T> {
   readonly role: Role;
   readonly sender: Http2Sender<T>;
