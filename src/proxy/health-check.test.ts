@@ -97,6 +97,30 @@ describe("a health check over HTTP", () => {
     await becomes(0, true);
   });
 
+  test("that finds no connection free says nothing of the endpoint, and does not wait on in front of requests", async () => {
+    await using harness = new Harness();
+    const waiting: (() => void)[] = [];
+    const app = await harness.app((req, res) => {
+      if (req.url?.startsWith("/healthz") === true) res.end();
+      else waiting.push(() => res.end());
+    });
+    const strict = checking(overHttp, { timeoutMs: 20, unhealthyThreshold: 1 });
+    const { port, sidecar, hosts, becomes } = await checked(harness, [app], strict, {
+      circuitBreakers: { maxConnections: 1 },
+    });
+    const runtime = sidecar.tables.clusters.get("app");
+    await becomes(0, false);
+    const answer = request(port);
+    const attempts = () => runtime?.checks?.attemptsTotal ?? 0;
+    while (waiting.length === 0) await new Promise((resolve) => setTimeout(resolve, 2));
+    const from = attempts();
+    while (attempts() < from + 4) await new Promise((resolve) => setTimeout(resolve, 2));
+    assert.equal(hosts[0]?.checked.isUnwell, false);
+    assert(runtime !== undefined && runtime.pendingRequests <= 1, "earlier checks wait still");
+    waiting.pop()?.();
+    assert.equal((await answer).status, 200);
+  });
+
   test("finds out an endpoint that takes connections and never answers, one check at a time", async () => {
     await using harness = new Harness();
     let connections = 0;

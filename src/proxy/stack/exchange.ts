@@ -337,10 +337,10 @@ export class Exchange implements Subject {
   }
 
   #endAttempt(): void {
+    this.pending?.leave(this); // a health check waits there without being an attempt
     if (!this.#isAttempting) return;
     this.#isAttempting = false;
     this.epoch++;
-    this.pending?.leave(this);
     if (this.host !== undefined) this.host.active--;
     if (this.cluster !== undefined) {
       this.cluster.activeRequests--;

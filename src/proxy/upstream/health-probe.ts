@@ -158,7 +158,8 @@ function exchangeProbe(asked: Asked): Probe {
     const leg = new ProbeLeg(asked, once(tell));
     const exchange = leg.begin(head, whole, host);
     const { wheel } = asked.environment;
-    const timeout = new Timeout(() => leg.give("failed"));
+    // Where it still waits for one of the connections that there may be, nobody was asked.
+    const timeout = new Timeout(() => leg.give(exchange.pending ? "unknown" : "failed"));
     wheel.arm(timeout, timeoutMs);
     exchange.atEnd(() => wheel.cancel(timeout));
     host.serve(exchange, false);
