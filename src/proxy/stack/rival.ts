@@ -2,8 +2,9 @@
  * A second try of a request while the first goes on: an exchange of its own, whose client is the request. The first good
  * answer wins, and the other try is given up.
  *
- * An answer above 499 does not win: it is thrown away, as what the first try brings may be better. Where the first try
- * fails while the rival is under way, the rival has the request for itself; only when both have failed the request has.
+ * An answer of the rival's above 499 does not win: it is thrown away, as what the first try brings may be better. The first
+ * try's is the answer whatever its status, unless it is retried, for it could not be kept until the rival's. Where the first
+ * try fails while the rival is under way, the rival has the request for itself; only when both have failed the request has.
  *
  * A try that is given up takes its connection along (HTTP/1.1) or has its stream reset. The rival is in its cluster's
  * budget of retries and among its active requests until it is over; as a request only the original is counted.

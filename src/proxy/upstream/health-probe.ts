@@ -159,7 +159,9 @@ function exchangeProbe(asked: Asked): Probe {
     const exchange = leg.begin(head, whole, host);
     const { wheel } = asked.environment;
     // Where it still waits for one of the connections that there may be, nobody was asked.
-    const timeout = new Timeout(() => leg.give(exchange.pending ? "unknown" : "failed"));
+    const timeout = new Timeout(() =>
+      leg.give(exchange.pending === undefined ? "failed" : "unknown"),
+    );
     wheel.arm(timeout, timeoutMs);
     exchange.atEnd(() => wheel.cancel(timeout));
     host.serve(exchange, false);
