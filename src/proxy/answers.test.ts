@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { Harness } from "./testing/harness.ts";
+import { route, virtualHost } from "./testing/mesh.ts";
 
 const long = "x".repeat(20_000);
 
@@ -103,4 +104,22 @@ describe("an answer", () => {
       "HTTP/1.1 200 OK\r\nx: a\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n";
     assert.equal(await client.until((text) => text.includes("\r\n0\r\n\r\n")), wanted);
   });
+});
+
+describe("an answer of the sidecar's own", () => {
+  for (const [status, line] of [
+    [204, "HTTP/1.1 204 No Content"],
+    [304, "HTTP/1.1 304 Not Modified"],
+  ] as const) {
+    test(`of status ${status} has no body, whatever it was to say`, async () => {
+      await using harness = new Harness();
+      const saying = route({ kind: "respond", status, body: "not to be read" });
+      const { port } = await harness.outbound([virtualHost(["*"], [saying])], {});
+      const client = await harness.raw(port);
+      client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+      client.send("GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+      const head = `${line}\r\nserver: heddle\r\n`;
+      assert.equal(await client.untilEnd(), `${head}\r\n${head}connection: close\r\n\r\n`);
+    });
+  }
 });

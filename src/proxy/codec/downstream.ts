@@ -25,6 +25,7 @@ import type { Peer } from "../peer.ts";
 import { Exchange } from "../stack/exchange.ts";
 import type { Head } from "../stack/head.ts";
 import type { DownstreamLeg, Switched } from "../stack/legs.ts";
+import { isBodyless } from "../stack/outcome.ts";
 import { Timeout } from "../timer-wheel.ts";
 import {
   bodilessResponseDrops,
@@ -296,9 +297,10 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
   writeLocal(exchange: Exchange, status: number, body: string, fields: string): void {
     if (!exchange.isRequestDone) this.#isLast = true;
     const length = Buffer.byteLength(body);
+    const framing = isBodyless(status) ? "" : `content-length: ${length}\r\n`;
     const type = length > 0 ? "content-type: text/plain\r\n" : "";
     const closing = this.#isLast ? "connection: close\r\n" : "";
-    const head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Unknown"}\r\ncontent-length: ${length}\r\n${type}${fields}server: heddle\r\n${closing}\r\n`;
+    const head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Unknown"}\r\n${framing}${type}${fields}server: heddle\r\n${closing}\r\n`;
     exchange.responseBytes += head.length + length;
     const sent = exchange.method === "HEAD" ? "" : Buffer.from(body).toString("latin1");
     this.transport.writeText(head + sent);

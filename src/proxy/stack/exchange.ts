@@ -29,7 +29,7 @@ import { httpStatusOf, knownGrpcStatus } from "./grpc-status.ts";
 import type { Head } from "./head.ts";
 import type { DownstreamLeg, UpstreamLeg } from "./legs.ts";
 import type { Failure, ResponseFlag } from "./outcome.ts";
-import { replyFor } from "./outcome.ts";
+import { isBodyless, replyFor } from "./outcome.ts";
 import type { Recoding } from "./recoding.ts";
 import type { Rival } from "./rival.ts";
 import type { Shadow } from "./shadow.ts";
@@ -592,7 +592,8 @@ export class Exchange implements Subject {
     else {
       this.status = status;
       this.hasResponse = true;
-      this.downstream.writeLocal(this, status, body, fields + this.localFields);
+      const said = isBodyless(status) ? "" : body; // it would be taken for the next answer
+      this.downstream.writeLocal(this, status, said, fields + this.localFields);
     }
     this.#end();
   }

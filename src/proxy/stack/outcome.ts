@@ -60,6 +60,11 @@ const replies: Readonly<Record<Failure, Omit<LocalReply, "body">>> = {
   "protocol-error": { status: 502, flag: "UPE" },
 };
 
+/** Answers of these statuses have no body, whatever the method, and claim none (RFC 9110 §8.6). */
+export function isBodyless(status: number): boolean {
+  return status === 204 || status === 304;
+}
+
 export function replyFor(failure: Failure, hasRetried = false): LocalReply {
   return { ...replies[failure], body: bodyFor(failure, hasRetried) };
 }

@@ -13,6 +13,7 @@ import type { Peer } from "../../peer.ts";
 import type { Exchange } from "../../stack/exchange.ts";
 import type { Head } from "../../stack/head.ts";
 import type { DownstreamLeg } from "../../stack/legs.ts";
+import { isBodyless } from "../../stack/outcome.ts";
 import { keptFields, nominatedNames, responseDrops } from "../heads.ts";
 import { Dechunker } from "./dechunker.ts";
 import type { Http2Downstream } from "./downstream.ts";
@@ -69,7 +70,8 @@ export class DownstreamStream implements DownstreamLeg {
     } else {
       const length = Buffer.byteLength(body);
       const type = length > 0 ? "content-type: text/plain\r\n" : "";
-      const lines = `content-length: ${length}\r\n${type}${canonicalLines(fields)}server: heddle\r\n`;
+      const framing = isBodyless(status) ? "" : `content-length: ${length}\r\n`;
+      const lines = `${framing}${type}${canonicalLines(fields)}server: heddle\r\n`;
       const hasBody = length > 0 && exchange.method !== "HEAD";
       sender.sendResponse(this.#stream, status, lines, !hasBody);
       if (hasBody) sender.sendData(this.#stream, Buffer.from(body), 0, length, true);
