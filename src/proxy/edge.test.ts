@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { createSecureServer, type ServerHttp2Session } from "node:http2";
 import { createServer, request as httpsRequest } from "node:https";
 import type { AddressInfo } from "node:net";
 import { before, describe, test } from "node:test";
@@ -269,6 +270,27 @@ describe("TLS to outside", () => {
     assert.equal(await answer(outside(), []), 503); // and never in the clear
     assert.deepEqual(new Set(app.names), new Set(["a.example"]));
     assert.equal(app.fields.has("x-heddle-peer"), false);
+  });
+
+  test("in HTTP/2 asks for https, though its client asked for http", async () => {
+    await using harness = new Harness();
+    const server = createSecureServer({ cert: a.chain, key: a.key }, (req, res) => {
+      res.end(`${req.scheme} ${req.url}`);
+    });
+    const sessions: ServerHttp2Session[] = [];
+    server.on("session", (session) => sessions.push(session));
+    await once(server.listen(0, "127.0.0.1"), "listening");
+    harness.atEnd(() => {
+      server.close();
+      for (const session of sessions) session.destroy();
+    });
+    const { port: appPort } = server.address() as AddressInfo;
+    const { port } = await harness.outbound([virtualHost(["*"], [route(forward("out"))])], {
+      clusters: [cluster("out", { originate: outside(), protocol: "http/2" })],
+      endpoints: [{ cluster: "out", endpoints: [endpoint(appPort)] }],
+      secrets: [roots("ca", a)],
+    });
+    assert.equal((await request(port, { path: "/x" })).body, "https /x");
   });
 
   test("shows the certificate that is meant for it", async () => {

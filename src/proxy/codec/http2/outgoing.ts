@@ -10,12 +10,17 @@ export interface OutgoingHead {
 }
 
 /** `isCanonical`: its lines came in HTTP/2, so only Host must be taken out. */
-export function splitOutgoing(text: string, method: string, isCanonical: boolean): OutgoingHead {
+export function splitOutgoing(
+  text: string,
+  method: string,
+  scheme: "http" | "https",
+  isCanonical: boolean,
+): OutgoingHead {
   const lineEnd = text.indexOf("\r\n");
   const path = text.slice(method.length + 1, lineEnd - " HTTP/1.1".length);
   const start = lineEnd + 2;
   const host = findHost(text, start, isCanonical);
-  const line = { method, scheme: "http", authority: host.value, path };
+  const line = { method, scheme, authority: host.value, path };
   if (!isCanonical) return { line, lines: canonicalLines(text.slice(start)) };
   const before = host.start === start ? "" : text.slice(start, host.start);
   return { line, lines: before + text.slice(host.end) };

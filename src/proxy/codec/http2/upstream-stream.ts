@@ -44,7 +44,9 @@ export class UpstreamStream implements UpstreamLeg {
     this.exchange = exchange;
     if (exchange.isChunked) this.#dechunker = new Dechunker();
     const isCanonical = exchange.downstream.protocol === "HTTP/2";
-    const { line, lines } = splitOutgoing(exchange.outgoing, exchange.method, isCanonical);
+    const { outgoing, method } = exchange;
+    const { scheme } = this.#connection;
+    const { line, lines } = splitOutgoing(outgoing, method, scheme, isCanonical);
     const introduction = this.#connection.introduction();
     const isBare = isDone && start === end && exchange.requestTrailers === "";
     this.#stream = this.#connection.connection.request(

@@ -70,6 +70,11 @@ export class Http2Upstream implements Reader, Http2Events<UpstreamStream> {
     }
   }
 
+  /** Of what is asked for: mesh TLS is no matter of URLs, and servers outside may refuse http that comes in TLS. */
+  get scheme(): "http" | "https" {
+    return this.transport.isTls && !this.host.isOfMesh ? "https" : "http";
+  }
+
   /** The line that tells the peer's sidecar who we are; only in the first request of a mutual TLS connection. */
   introduction(): string {
     if (this.#isIntroduced || !this.host.isOfMesh) return "";
