@@ -45,8 +45,10 @@ export class ContainerPods {
   readonly #objects: ObjectClient;
   readonly #roots: RuntimeRoots;
   readonly #log: Log;
-  /** Containers that this agent made a pod for: their objects are nobody's leftovers. */
-  readonly #made = new Set<string>();
+  /** Containers that this agent made a pod for before the sweep: their objects are nobody's leftovers. */
+  #made: Set<string> | undefined = new Set();
+  /** Deletions under way, by the pod's key; none rejects. */
+  readonly #deleting = new Map<string, Promise<void>>();
   /** Pods whose deletion has failed so far, by their key. */
   readonly #doomed = new Map<string, { readonly namespace: string; readonly name: string }>();
 
@@ -58,7 +60,7 @@ export class ContainerPods {
   }
 
   async make(call: ContainerCall): Promise<ContainerPod> {
-    this.#made.add(call.containerId);
+    this.#made?.add(call.containerId);
     const pod = this.#podOf(call);
     const { name } = pod.metadata;
     const digits = `-${hashHex(`pod/${call.containerId}`, 8)}`;
@@ -96,41 +98,52 @@ export class ContainerPods {
   /** Deletes an object that `make` made, now or when the server can be reached. */
   unmake(namespace: string, name: string): void {
     const key = `${namespace}/${name}`;
-    this.#objects.delete("Pod", namespace, name).then(
-      () => this.#doomed.delete(key),
-      (error: unknown) => {
-        this.#doomed.set(key, { namespace, name });
-        this.#log.warn("pod of a container is not deleted yet", {
-          pod: key,
-          error: renderError(error),
-        });
-      },
-    );
+    const deleting = this.#objects
+      .delete("Pod", namespace, name)
+      .then(
+        () => void this.#doomed.delete(key),
+        (error: unknown) => {
+          this.#doomed.set(key, { namespace, name });
+          const details = { pod: key, error: renderError(error) };
+          this.#log.warn("pod of a container is not deleted yet", details);
+        },
+      )
+      .finally(() => {
+        if (this.#deleting.get(key) === deleting) this.#deleting.delete(key);
+      });
+    this.#deleting.set(key, deleting);
   }
 
   /** Deletes what could not be deleted before. */
   retry(): void {
-    for (const { namespace, name } of this.#doomed.values()) this.unmake(namespace, name);
+    for (const [key, { namespace, name }] of this.#doomed) {
+      if (!this.#deleting.has(key)) this.unmake(namespace, name);
+    }
   }
 
-  /** Deletes what earlier agents of this node made for containers that are no longer attached. */
+  /** Deletes what earlier agents of this node made for containers that are no longer attached; once in an agent's life. */
   async sweep(attached: () => ReadonlySet<string>): Promise<void> {
+    const made = this.#made;
+    if (made === undefined) return;
     const { objects } = await this.#objects.list<Pod>("Pod");
     const there = attached();
     for (const { metadata, spec } of objects) {
       const id = metadata.annotations?.[idAnnotation];
       if (id === undefined || spec.nodeName !== this.#node) continue;
-      if (there.has(id) || this.#made.has(id)) continue;
+      if (there.has(id) || made.has(id)) continue;
       this.unmake(metadata.namespace ?? "default", metadata.name);
     }
+    this.#made = undefined; // what is made from now on was not there to be listed
   }
 
   /** Undefined where the name is another container's. */
   async #create(pod: Pod, name: string): Promise<ContainerPod | undefined> {
     const { namespace = "default", annotations } = pod.metadata;
+    const key = `${namespace}/${name}`;
+    await this.#deleting.get(key); // else it may be found, and then go
     try {
       const created = await this.#objects.create({ ...pod, metadata: { ...pod.metadata, name } });
-      this.#doomed.delete(`${namespace}/${name}`);
+      this.#doomed.delete(key);
       return { namespace, name, uid: created.metadata.uid, isNew: true };
     } catch (error) {
       if (!(error instanceof MeshError) || error.code !== "api.exists") throw error;
@@ -139,7 +152,9 @@ export class ContainerPods {
     const isOurs =
       there?.metadata.annotations?.[idAnnotation] === annotations?.[idAnnotation] &&
       there?.spec.nodeName === this.#node;
-    return isOurs ? { namespace, name, uid: there.metadata.uid, isNew: false } : undefined;
+    if (!isOurs) return undefined;
+    this.#doomed.delete(key); // a container that is started again keeps its id
+    return { namespace, name, uid: there.metadata.uid, isNew: false };
   }
 
   #podOf({ containerId, name, namespace, aliases }: ContainerCall): Pod {
