@@ -5,8 +5,8 @@
  * this loading's, the map's entries as they were written. What differs, or another agent put, is reported as a link of which
  * nothing is known, so that it is put again or taken away.
  *
- * A pod whose link has queues or filters of somebody else's (a chained plugin's) is left to the plain path: they would see
- * no packet of it.
+ * A pod whose link has queues, filters or eBPF programs of somebody else's (a chained plugin's, an observer's) is left to
+ * the plain path: they would see no packet of it.
  *
  * Programs stay on their links when an agent ends, with the map that it filled, which is as old as its rules; the next
  * agent fills a map of its own and replaces the programs. A pod is put into the map before its program is attached, and
@@ -20,11 +20,12 @@ import { parseIp } from "../base/ip.ts";
 import type { FastPathSpec } from "../model/node-state.ts";
 import type { Link } from "../wire/netlink/link.ts";
 import {
-  attachedTo,
+  type AttachedProgram,
   attachToLink,
   detachFromLink,
   type LinkHook,
   programId,
+  programsOn,
 } from "./bpf/attach.ts";
 import type { MapEntry } from "./bpf/map.ts";
 import { type BpfObject, loadCompiled } from "./bpf/object.ts";
@@ -36,7 +37,6 @@ type QueueKinds = ReadonlyMap<number, readonly string[]>;
 type Origin = FastPathSpec["from"];
 
 const programs: Readonly<Record<Origin, string>> = { pod: "hd_from_pod", nodes: "hd_from_node" };
-const origins: readonly Origin[] = ["pod", "nodes"];
 const establishedTimeout = "net/netfilter/nf_conntrack_tcp_timeout_established";
 const usualTimeoutSeconds = 432_000; // the kernel's: five days
 const longestMs = 0x7fff_ffff;
@@ -50,7 +50,8 @@ interface Put {
 export interface FastPath extends Disposable {
   /** Why packets take no fast path; undefined where they can. */
   readonly missing: string | undefined;
-  put(spec: FastPathSpec, link: Link, queues: readonly string[]): void;
+  /** False where the link is left to the plain path. */
+  put(spec: FastPathSpec, link: Link, queues: readonly string[]): boolean;
   /** Whether a program of the fast path is on the link, whoever put it. */
   isOn(link: Link): boolean;
   /** Deleting what is absent is success. Without `link`, which is gone or about to go, nothing is detached. */
@@ -74,7 +75,7 @@ export function openFastPath(wanted: boolean): FastPath {
 function noFastPath(missing: string): FastPath {
   return {
     missing,
-    put: () => undefined,
+    put: () => false,
     isOn: () => false,
     delete: () => undefined,
     observe: () => [],
@@ -92,45 +93,46 @@ class LoadedFastPath implements FastPath {
     this.#object = object;
   }
 
-  put(spec: FastPathSpec, link: Link, queues: readonly string[]): void {
+  put(spec: FastPathSpec, link: Link, queues: readonly string[]): boolean {
     const object = this.#object;
-    if (object === undefined) return;
-    if (isHeldByOthers(spec, queues)) {
+    if (object === undefined) return false;
+    if (isHeldByOthers(spec, link, queues, programsOn(ingressOf(link)))) {
       this.delete(spec, link);
-      return;
+      return false;
     }
     this.#forget(spec.link);
-    const hook: LinkHook = { linkIndex: link.index, direction: "ingress" };
+    const hook = ingressOf(link);
     const entries = spec.from === "pod" ? podEntries(spec, link) : [];
     // Remembered before it is done: what fails half way is taken back by the next try.
     this.#put.set(spec.link, { spec, hook, entries });
     object.map("pods").setAll(entries);
     this.#writeSettings();
     attachToLink(hook, programs[spec.from], object.program(programs[spec.from]));
+    return true;
   }
 
   isOn(link: Link): boolean {
-    return originOn({ linkIndex: link.index, direction: "ingress" }) !== undefined;
+    return programsOn(ingressOf(link)).some(isOurs);
   }
 
   delete(spec: FastPathSpec, link: Link | undefined): void {
     this.#forget(spec.link);
     this.#writeSettings();
     if (link === undefined) return;
-    const hook: LinkHook = { linkIndex: link.index, direction: "ingress" };
-    for (const origin of origins) detachFromLink(hook, programs[origin]);
+    for (const name of Object.values(programs)) detachFromLink(ingressOf(link), name);
   }
 
   observe(links: readonly Link[], queues: QueueKinds): readonly FastPathSpec[] {
+    this.#forgetGone(links);
     this.#writeSettings();
     return links.flatMap((link) => {
-      const hook: LinkHook = { linkIndex: link.index, direction: "ingress" };
-      if (originOn(hook) === undefined) return [];
+      const here = programsOn(ingressOf(link));
+      if (!here.some(isOurs)) return [];
       const put = this.#put.get(link.name);
       const isRight =
         put !== undefined &&
-        this.#isInForce(put, hook) &&
-        !isHeldByOthers(put.spec, queues.get(link.index) ?? []);
+        this.#isInForce(put, here) &&
+        !isHeldByOthers(put.spec, link, queues.get(link.index) ?? [], here);
       return [isRight ? put.spec : unknownPod(link.name)];
     });
   }
@@ -139,18 +141,32 @@ class LoadedFastPath implements FastPath {
     this.#object?.[Symbol.dispose]();
   }
 
+  /** Links go with namespaces, and addresses to other pods: of a link that is not there no plan needs to say a word. */
+  #forgetGone(links: readonly Link[]): void {
+    const indexes = new Map(links.map(({ name, index }) => [name, index]));
+    for (const [name, { hook }] of [...this.#put]) {
+      if (indexes.get(name) !== hook.linkIndex) this.#forget(name);
+    }
+  }
+
+  /** An address that another link has by now stays that one's. */
   #forget(link: string): void {
-    for (const [key] of this.#put.get(link)?.entries ?? []) this.#object?.map("pods").delete(key);
+    const pods = this.#object?.map("pods");
+    for (const [key, value] of this.#put.get(link)?.entries ?? []) {
+      if (isEqual(pods?.lookup(key), value)) pods?.delete(key);
+    }
     this.#put.delete(link);
   }
 
-  #isInForce({ spec, hook, entries }: Put, now: LinkHook): boolean {
+  #isInForce({ spec, entries }: Put, here: readonly AttachedProgram[]): boolean {
     const object = this.#object;
-    if (object === undefined || hook.linkIndex !== now.linkIndex) return false;
-    const name = programs[spec.from];
-    const isOurs = attachedTo(now, name).includes(programId(object.program(name)));
+    if (object === undefined) return false;
+    const own = programId(object.program(programs[spec.from]));
     const pods = object.map("pods");
-    return isOurs && entries.every(([key, value]) => isEqual(pods.lookup(key), value));
+    return (
+      here.some(({ id }) => id === own) &&
+      entries.every(([key, value]) => isEqual(pods.lookup(key), value))
+    );
   }
 
   /** The timeout is the machine's setting, which its administrator may change at any time. */
@@ -163,13 +179,25 @@ class LoadedFastPath implements FastPath {
   }
 }
 
-function originOn(hook: LinkHook): Origin | undefined {
-  return origins.find((each) => attachedTo(hook, programs[each]).length > 0);
+function ingressOf({ index: linkIndex }: Link): LinkHook {
+  return { linkIndex, direction: "ingress" };
 }
 
-/** The overlay's queues are met by what is sent there; only a pod's would be passed by. */
-function isHeldByOthers(spec: FastPathSpec, queues: readonly string[]): boolean {
+/** This agent's or an earlier one's. */
+function isOurs({ name }: AttachedProgram): boolean {
+  return Object.values(programs).includes(name);
+}
+
+/** `here`: the programs on its ingress. Whatever the overlay has at its end is met by what is sent there, but not a pod's. */
+function isHeldByOthers(
+  spec: FastPathSpec,
+  link: Link,
+  queues: readonly string[],
+  here: readonly AttachedProgram[],
+): boolean {
+  if (!here.every(isOurs)) return true;
   if (spec.from === "nodes") return queues.some((kind) => kind === "clsact" || kind === "ingress");
+  if (programsOn({ linkIndex: link.index, direction: "egress" }).length > 0) return true;
   return queues.some((kind) => !(spec.isPaced && kind === "tbf"));
 }
 

@@ -36,8 +36,9 @@ export class LinkRemover {
     }
     const doomed = names.filter((name) => this.#doom(name));
     if (doomed.length === 0) return;
+    const socket = this.#openSocket();
     this.#running += 1;
-    this.#openSocket().requestInBackgroundAndClose(deleteLinkGroup(doomedGroup), () => {
+    socket.requestInBackgroundAndClose(deleteLinkGroup(doomedGroup), () => {
       this.#running -= 1;
     });
     const deadline = performance.now() + longestWaitMs;

@@ -230,9 +230,10 @@ export function openKernelDriver({
     if (link === undefined) return;
     const isFresh = atHome(() => !fastPath.isOn(link));
     if (isFresh && links.freshPathsLeft === 0) return;
-    if (isFresh) links.freshPathsLeft -= 1;
     try {
-      atHome(() => fastPath.put(spec, link, links.queues().get(link.index) ?? []));
+      const isOn = atHome(() => fastPath.put(spec, link, links.queues().get(link.index) ?? []));
+      // Those that others hold are asked about at every look, and take nobody's turn.
+      if (isFresh && isOn) links.freshPathsLeft -= 1;
       if (fastPath.missing === undefined) missing.delete("fastPath");
     } catch (error) {
       missing.set("fastPath", renderError(error));

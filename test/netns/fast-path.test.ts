@@ -12,11 +12,13 @@ import { after, before, describe, test } from "node:test";
 import { compileNode } from "../../src/core/dataplane/compile-node.ts";
 import { planNode } from "../../src/core/dataplane/plan-node.ts";
 import { viewFor } from "../../src/core/registry/view.ts";
-import { detachFromLink } from "../../src/kernel/bpf/attach.ts";
+import { attachToLink, detachFromLink } from "../../src/kernel/bpf/attach.ts";
+import { loadCompiled } from "../../src/kernel/bpf/object.ts";
 import { missingBpf } from "../../src/kernel/features.ts";
 import { AF_INET, libc } from "../../src/kernel/ffi.ts";
 import { openKernelDriver } from "../../src/kernel/netlink-driver.ts";
 import { inNetns } from "../../src/kernel/netns.ts";
+import type { Attachment } from "../../src/model/node-view.ts";
 import { connect, type Netns, nft, TestNetwork } from "./dataplane-node.ts";
 import {
   at,
@@ -147,11 +149,7 @@ describe("the fast path", { skip: needsRoot || (missingBpf() ?? false) }, () => 
     show(isolated);
     const world = worldWith(isolated);
     assert.equal(one.bringTo(world, true), 0);
-    inNetns(one.netns.path, () => {
-      const links = linksJson(one.netns.path);
-      const index = links.find(({ ifname }) => ifname === one.linkOf("client"))?.ifindex ?? 0;
-      detachFromLink({ linkIndex: index, direction: "ingress" }, "hd_from_pod");
-    });
+    takeOff("client");
     assert.equal(one.bringTo(world, true), 1);
     assert.equal(one.bringTo(world, true), 0);
   });
@@ -193,6 +191,55 @@ describe("the fast path", { skip: needsRoot || (missingBpf() ?? false) }, () => 
     assert.equal(one.bringTo(worldWith(isolated), true), 0);
   });
 
+  test("passes by no eBPF program that somebody else attached to the node's end of a pod's link", async () => {
+    show(isolated);
+    const world = worldWith(isolated);
+    const hook = { linkIndex: indexOf("client"), direction: "egress" } as const;
+    using others = loadCompiled("fast-path"); // any program will do; this one lets all pass
+    const program = others.program("hd_from_node");
+    inNetns(one.netns.path, () => attachToLink(hook, "hd_from_node", program));
+    one.bringTo(world, true);
+    const connection = await opened(pods.client, at.server[0]);
+    await talk(connection, 2);
+    const before = one.forwarded();
+    await talk(connection, rounds);
+    assert.ok(one.forwarded() - before >= 2 * rounds);
+    await ended(connection);
+    inNetns(one.netns.path, () => detachFromLink(hook, "hd_from_node"));
+    one.bringTo(world, true);
+    assert.equal(one.bringTo(world, true), 0);
+  });
+
+  test("comes to a pod behind more links that others hold than one look puts it on", () => {
+    show(isolated);
+    const world = worldWith(isolated);
+    const all = one.attachments;
+    const held = Array.from({ length: 8 }, (_, at) => `hd0000000b0${at}`);
+    const [client] = all.filter(({ name }) => name === "client");
+    assert.ok(client !== undefined);
+    one.attachments = [
+      ...held.map((hostLink, at) => ({
+        ...client,
+        ...{ name: hostLink, uid: hostLink, containerId: hostLink, hostLink },
+        ...{ netns: network.netns().path, addresses: [`10.244.0.${at + 20}`] },
+      })),
+      ...all,
+    ];
+    const wanted = one.wanted(world);
+    const plan = planNode(wanted, one.driver.observe(wanted.ruleset));
+    one.driver.apply(plan.filter(({ kind }) => kind !== "fast-path-put"));
+    for (const link of held) {
+      execFileSync("tc", ["-n", one.netns.name, "qdisc", "add", "dev", link, "clsact"]);
+    }
+    takeOff("client");
+    one.bringTo(world, true);
+    const on = one.driver.observe().fastPath?.map(({ link }) => link);
+    assert.ok(on?.includes(client.hostLink));
+    assert.ok(!on?.some((link) => held.includes(link)));
+    one.attachments = all;
+    one.bringTo(world, true);
+  });
+
   test("goes from one agent to the next under load, and away with one that has it turned off", async () => {
     show(isolated);
     const world = worldWith(isolated);
@@ -224,19 +271,7 @@ describe("the fast path", { skip: needsRoot || (missingBpf() ?? false) }, () => 
     const all = one.attachments;
     one.attachments = all.filter(({ name }) => name !== "neighbour");
     one.bringTo(worldWith(isolated));
-    const next = network.netns();
-    await serveEcho(next);
-    one.attachments = [
-      ...one.attachments,
-      ...all
-        .filter(({ name }) => name === "neighbour")
-        .map((each) => ({
-          ...each,
-          netns: next.path,
-          hostLink: "hd00000000aa",
-          mac: "02:00:00:00:00:aa",
-        })),
-    ];
+    one.attachments = await withNextNeighbour(all, "hd00000000aa");
     one.driver.forgetConnections(new Set([at.neighbour[0]]));
     one.bringTo(worldWith(isolated));
     connection.stdin.write("x");
@@ -247,6 +282,44 @@ describe("the fast path", { skip: needsRoot || (missingBpf() ?? false) }, () => 
     assert.ok(one.forwarded() - before < 10);
     await ended(again);
   });
+
+  test("keeps no packet from a pod whose address was one's whose link went by itself", {
+    timeout: 10_000,
+  }, async () => {
+    show(isolated);
+    const all = one.attachments;
+    const world = worldWith(isolated);
+    execFileSync("ip", ["-n", one.netns.name, "link", "delete", one.linkOf("neighbour")]);
+    one.attachments = all.filter(({ name }) => name !== "neighbour");
+    one.bringTo(world, true);
+    one.attachments = await withNextNeighbour(all, "hd00000000ab");
+    const wanted = one.wanted(world);
+    const plan = planNode(wanted, one.driver.observe(wanted.ruleset));
+    // As an ADD has it: the new link is left to the plain path until the next look.
+    one.driver.apply(plan.filter(({ kind }) => kind !== "fast-path-put"));
+    const connection = await opened(pods.client, at.neighbour[0]);
+    await talk(connection, 2);
+    await ended(connection);
+  });
+
+  const indexOf = (pod: PodName) =>
+    linksJson(one.netns.path).find(({ ifname }) => ifname === one.linkOf(pod))?.ifindex ?? 0;
+
+  const takeOff = (pod: PodName) => {
+    const hook = { linkIndex: indexOf(pod), direction: "ingress" } as const;
+    inNetns(one.netns.path, () => detachFromLink(hook, "hd_from_pod"));
+  };
+
+  /** The same attachments, with another pod in the neighbour's place, that has its address. */
+  const withNextNeighbour = async (all: readonly Attachment[], hostLink: string) => {
+    const next = network.netns();
+    await serveEcho(next);
+    const [neighbour] = all.filter(({ name }) => name === "neighbour");
+    assert.ok(neighbour !== undefined);
+    const others = all.filter((each) => each !== neighbour);
+    const mac = `02:00:00:00:00:${hostLink.slice(-2)}`;
+    return [...others, { ...neighbour, netns: next.path, hostLink, mac }];
+  };
 });
 
 const echoing: Server[] = [];

@@ -14,7 +14,7 @@
 
 import { closeSync } from "node:fs";
 import { MeshError } from "../../base/error.ts";
-import { ENODEV, SystemCallError } from "../ffi.ts";
+import { ENODEV, ENOENT, SystemCallError } from "../ffi.ts";
 import { libbpf } from "./libbpf.ts";
 
 export type Direction = "ingress" | "egress";
@@ -65,8 +65,25 @@ export function detachFromLink(hook: LinkHook, name: string): void {
  * the link is gone.
  */
 export function attachedTo(hook: LinkHook, name: string): readonly number[] {
+  return programsOn(hook).flatMap((each) =>
+    each.name === name.slice(0, longestName) ? [each.id] : [],
+  );
+}
+
+export interface AttachedProgram {
+  /** The kernel's. */
+  readonly id: number;
+  /** Its first 15 characters. */
+  readonly name: string;
+}
+
+/** Everybody's programs that a link has, in the order in which they run; none where the link is gone. */
+export function programsOn(hook: LinkHook): readonly AttachedProgram[] {
   return doing(`list what is attached to ${hook.direction} of link ${hook.linkIndex}`, () =>
-    idsOn(hook).filter((id) => withProgram(id, (fd) => nameOf(fd) === name.slice(0, longestName))),
+    idsOn(hook).flatMap((id) => {
+      const name = nameOfId(id);
+      return name === undefined ? [] : [{ id, name }];
+    }),
   );
 }
 
@@ -104,10 +121,17 @@ function namedProgram(hook: LinkHook, name: string): number | undefined {
   return id === undefined ? undefined : libbpf().programById(id);
 }
 
-function withProgram<T>(id: number, use: (fd: number) => T): T {
-  const fd = libbpf().programById(id);
+/** Undefined where the program has gone since it was listed: others take theirs away when they like. */
+function nameOfId(id: number): string | undefined {
+  let fd: number;
   try {
-    return use(fd);
+    fd = libbpf().programById(id);
+  } catch (error) {
+    if (error instanceof SystemCallError && error.errno === ENOENT) return undefined;
+    throw error;
+  }
+  try {
+    return nameOf(fd);
   } finally {
     closeSync(fd);
   }
