@@ -1,7 +1,7 @@
 /** What tests of a fake node ask again and again: CNI calls of its pods, and what must be left of them. */
 
 import assert from "node:assert/strict";
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Pod } from "../../api/k8s/core.ts";
@@ -36,6 +36,11 @@ export async function sidecarPid(node: FakeNode): Promise<number> {
   return attachment?.sidecar?.kind === "ready" ? attachment.sidecar.pid : 0;
 }
 
+/** Of the node's first pod. */
+export async function linkOf(node: FakeNode): Promise<string> {
+  return (await node.status()).attachments[0]?.link ?? "";
+}
+
 /** No attachment, no record, no runtime file, no address in use. */
 export async function nothingLeft(node: FakeNode): Promise<void> {
   const { attachments, addressesInUse } = await node.status();
@@ -51,6 +56,12 @@ export function refuse(node: FakeNode, kind: string): void {
 
 export function podOf(node: FakeNode, name: string): Pod {
   return node.objects.all.get(`Pod shop/${name}`) as Pod;
+}
+
+/** Processes that this one has started and that have not ended. */
+export function children(): readonly number[] {
+  const list = readFileSync(`/proc/self/task/${process.pid}/children`, "utf8");
+  return list.trim().split(" ").filter(Boolean).map(Number);
 }
 
 /** Waits for something truthy; the state is polled, so nothing depends on how long anything takes. */

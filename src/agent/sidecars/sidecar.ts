@@ -74,6 +74,8 @@ export class Sidecar {
   readonly #retired = new Set<Serving>();
   #state: SidecarState = { kind: "starting" };
   #restarts = 0;
+  /** Of the upgrade under way, and those that wait for it; never rejects. */
+  #upgrades: Promise<unknown> = Promise.resolve();
   #work: Promise<unknown> = Promise.resolve();
 
   constructor(directory: string, pod: Attachment, record: SidecarRecord, deps: SidecarDeps) {
@@ -122,6 +124,7 @@ export class Sidecar {
   /** Drains and ends the process, whatever state it is in, and removes its files. */
   async end(drainMs: number): Promise<void> {
     this.#stop.abort();
+    await this.#upgrades;
     const processes = [...this.#retired, ...(this.#running === undefined ? [] : [this.#running])];
     await Promise.all(processes.map((each) => each.end(drainMs)));
     await this.#work;
@@ -130,15 +133,25 @@ export class Sidecar {
   }
 
   /** A new process takes over from the one that runs. Throws, with nothing changed, where it does not get ready. */
-  async upgrade(signal: AbortSignal): Promise<void> {
+  upgrade(signal: AbortSignal): Promise<void> {
+    const upgrade = this.#upgrades.then(() => this.#takeOver(signal));
+    this.#upgrades = upgrade.catch(() => undefined);
+    return upgrade;
+  }
+
+  async #takeOver(signal: AbortSignal): Promise<void> {
     const before = this.#running;
     if (before === undefined || this.#state.kind !== "ready") {
       throw new MeshError("agent.sidecar.upgrade", `upgrade sidecar: it is ${this.#state.kind}`, {
         retryable: true,
       });
     }
+    // Where nobody is left to take over from, the pod is started again at once.
+    const alone = new AbortController();
+    const over = new MeshError("agent.sidecar.died", "the sidecar that it takes over from ended");
+    void before.ended.then(() => alone.abort(over));
     try {
-      const until = AbortSignal.any([signal, this.#stop.signal]);
+      const until = AbortSignal.any([signal, this.#stop.signal, alone.signal]);
       this.#running = await this.#launch(until, before.process.pid);
     } catch (error) {
       this.#deps.remember(before);
@@ -180,6 +193,7 @@ export class Sidecar {
       if (running !== undefined) {
         const since = this.#deps.clock.now();
         await running.ended;
+        await this.#upgrades; // two that started at once would be two processes of one pod
         if (this.#running !== running) continue; // another has taken over from it
         this.#running = undefined;
         if (this.#stop.signal.aborted) return;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { describe, test } from "node:test";
-import { add, sidecarPid, until } from "../fake/calls.ts";
+import { add, children, del, nothingLeft, sidecarPid, until } from "../fake/calls.ts";
 import { startFakeNode } from "../fake/node.ts";
 
 describe("a sidecar", () => {
@@ -46,5 +46,25 @@ describe("a sidecar", () => {
       const found = await sidecarPid(node);
       return found !== 0 && found !== pid;
     });
+  });
+
+  test("that is killed while another takes over from it leaves one process, and not two", async () => {
+    const others = children(); // of tests before, which end as they like
+    await using node = await startFakeNode({ spareSidecars: 1 });
+    node.showPods([{ name: "web", meshed: true }]);
+    await add(node, "c1", "web", node.makeNetns());
+    await until(async () => (await node.status()).spareSidecars === 1);
+    const pid = await sidecarPid(node);
+    const [spare = 0] = children().filter((each) => each !== pid && !others.includes(each));
+    process.kill(spare, "SIGSTOP"); // it will be ready late
+    const upgrade = node.upgrade().catch(() => undefined);
+    await until(async () => (await node.status()).spareSidecars === 0);
+    process.kill(pid, "SIGKILL");
+    await until(async () => ![0, pid, spare].includes(await sidecarPid(node)));
+    if (children().includes(spare)) process.kill(spare, "SIGCONT");
+    await upgrade;
+    await del(node, "c1");
+    await nothingLeft(node);
+    await until(async () => children().length === (await node.status()).spareSidecars);
   });
 });

@@ -12,7 +12,7 @@ import { closeSync, mkdirSync, openSync, readdirSync, renameSync, rmSync } from 
 import { constants, setPriority } from "node:os";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
-import { MeshError, present } from "../../base/error.ts";
+import { MeshError, present, renderError } from "../../base/error.ts";
 import type { Log } from "../../base/log.ts";
 import { findProcess, type ProcessId } from "../../kernel/process-id.ts";
 
@@ -59,10 +59,14 @@ export class SparePool {
     return spare;
   }
 
-  /** Starts what is missing. Called when nothing more urgent is going on. */
+  /** Starts what is missing, or later where that cannot be. Called when nothing more urgent is going on. */
   refill(): void {
     while (!this.#closed && this.#pause === undefined && this.#idle.length < this.#options.size) {
-      const spare = this.#spawn();
+      const spare = this.#trySpawn();
+      if (spare === undefined) {
+        this.#waitAfterCrash();
+        return;
+      }
       setPriorityOfAllThreads(spare.process.pid, constants.priority.PRIORITY_LOW);
       this.#idle.push(spare);
       const born = Date.now();
@@ -93,6 +97,16 @@ export class SparePool {
       this.#pause = undefined;
       this.refill();
     }, crashPauseMs).unref();
+  }
+
+  /** A machine that has no process left has not yet failed the pods that are served. */
+  #trySpawn(): Spare | undefined {
+    try {
+      return this.#spawn();
+    } catch (error) {
+      this.#options.log.warn("spare sidecar is not started", { error: renderError(error) });
+      return undefined;
+    }
   }
 
   #spawn(): Spare {

@@ -154,6 +154,7 @@ export class Sidecars {
     const sidecar = this.#byContainer.get(containerId);
     if (sidecar === undefined) return;
     await sidecar.end(drainMs);
+    this.#workers.forget(containerId);
     this.#byContainer.delete(containerId);
     this.#homes.delete(containerId);
   }

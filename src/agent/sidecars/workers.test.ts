@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { add, del, nothingLeft, until } from "../fake/calls.ts";
+import { add, children, del, nothingLeft, until } from "../fake/calls.ts";
 import { type FakeNode, startFakeNode } from "../fake/node.ts";
 
 describe("sidecars that share workers", () => {
@@ -58,6 +58,9 @@ describe("sidecars that share workers", () => {
     await until(
       async () => ![...(await placesOf(node)).values()].some((pid) => pid === killed || pid === 0),
     );
+    writeFileSync(join(node.options.runDir, "workers", `${killed}.sock`), "");
+    await node.restart();
+    assert.equal(sockets(node).length, 2, "that of the killed one is gone");
     for (const id of ["a", "b", "c"]) assert.equal((await del(node, id)).exitCode, 0);
     await nothingLeft(node);
   });
@@ -112,6 +115,69 @@ describe("sidecars that share workers", () => {
     assert.deepEqual(await placesOf(node), before);
     await del(node, "a");
     await nothingLeft(node);
+  });
+});
+
+describe("a worker's name", () => {
+  test("does not wait for a pod that had no process when it went", async () => {
+    await using node = await sharedNode({ sidecarWorkers: 1 });
+    node.showPods(["a", "b"].map((name) => ({ name, meshed: true })));
+    const netns = node.makeNetns();
+    await add(node, "a", "a", netns);
+    const [killed = 0] = (await placesOf(node)).values();
+    rmSync(netns); // so that it is not started again
+    process.kill(killed, "SIGKILL");
+    await until(async () => (await placesOf(node)).get("shop/a") === 0);
+    assert.equal((await del(node, "a")).exitCode, 0);
+    await add(node, "b", "b", node.makeNetns());
+    assert.deepEqual(
+      (await node.status()).workers.map(({ pods }) => pods),
+      [1],
+    );
+  });
+
+  test("is kept by its pods while no process can be started for it", async () => {
+    await using node = await sharedNode();
+    await addAll(node, ["a", "b", "c"]);
+    const before = await placesOf(node);
+    const pids = [...before.values()];
+    const killed = pids.find((pid, at) => pids.indexOf(pid) !== at) ?? 0;
+    const pair = [...before.keys()].filter((pod) => before.get(pod) === killed);
+    const [other = ""] = [...before.keys()].filter((pod) => !pair.includes(pod));
+    await node.stop();
+    const flag = join(node.options.runDir, "refuse");
+    writeFileSync(flag, "");
+    process.kill(killed, "SIGKILL");
+    const script = 'test -e "$0" && exit 1; exec "$@"';
+    await node.restart({
+      sidecarCommand: ["sh", "-c", script, flag, ...node.options.sidecarCommand],
+    });
+    const states = async () =>
+      (await node.status()).attachments.flatMap(({ pod, sidecar }) =>
+        pair.includes(pod) && sidecar !== undefined ? [sidecar] : [],
+      );
+    await until(async () => (await states()).every(({ kind }) => kind === "down"));
+    await del(node, other.replace("shop/", ""));
+    rmSync(flag);
+    await until(async () => (await states()).every(({ kind }) => kind === "ready"));
+    const names = (await states()).map((each) => (each.kind === "ready" ? each.worker : ""));
+    assert.equal(new Set(names).size, 1, "they are together again");
+  });
+});
+
+describe("a worker that never gets ready", () => {
+  test("holds up no DEL of a pod that was to be given to it", { timeout: 10_000 }, async () => {
+    const others = children(); // of tests before, which end as they like
+    const started = () => children().filter((pid) => !others.includes(pid));
+    await using node = await sharedNode({ sidecarCommand: ["sleep", "60"] });
+    node.showPods([{ name: "a", meshed: true }]);
+    const adding = add(node, "a", "a", node.makeNetns());
+    await until(() => started().length > 0);
+    const [worker = 0] = started();
+    assert.equal((await del(node, "a")).exitCode, 0);
+    assert.notEqual((await adding).exitCode, 0);
+    await nothingLeft(node);
+    process.kill(worker, "SIGKILL");
   });
 });
 

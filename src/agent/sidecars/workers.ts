@@ -11,12 +11,13 @@
  * Not here: when a pod is moved or started again (sidecar.ts), and the words that a worker understands (worker-client.ts).
  */
 
-import { mkdirSync, rmSync } from "node:fs";
+import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { MeshError } from "../../base/error.ts";
 import type { Log } from "../../base/log.ts";
-import { isAlive, type ProcessId, signalProcess } from "../../kernel/process-id.ts";
+import { findProcess, isAlive, type ProcessId, signalProcess } from "../../kernel/process-id.ts";
 import { proxyUid } from "../../model/names.ts";
+import { within } from "../within.ts";
 import { assign } from "./assignment.ts";
 import type { PodToServe, Serving, SidecarHost } from "./host.ts";
 import type { SparePool } from "./spare-pool.ts";
@@ -55,7 +56,7 @@ interface Worker {
 interface Slot {
   readonly name: string;
   readonly logFile: string;
-  /** By container id, with the process that serves it; undefined: it is about to be given to one. */
+  /** By container id, with the process that was given it last; undefined: none was yet. */
   readonly pods: Map<string, ProcessId | undefined>;
   worker: Promise<Worker> | undefined;
   pid: number;
@@ -73,6 +74,7 @@ export class Workers implements SidecarHost {
     this.#options = options;
     const { directory, count } = options;
     mkdirSync(directory, { recursive: true });
+    removeDeadSockets(directory);
     this.#slots = Array.from({ length: count }, (_, at) => ({
       name: `shared-${at + 1}`,
       logFile: join(directory, `shared-${at + 1}.log`),
@@ -95,12 +97,12 @@ export class Workers implements SidecarHost {
   async launch(pod: PodToServe, signal: AbortSignal, predecessor?: number): Promise<Serving> {
     const id = pod.containerId;
     const slot = this.#slotOf(id);
-    const before = slot.pods.get(id);
-    slot.pods.set(id, before);
+    const isNew = !slot.pods.has(id);
+    if (isNew) slot.pods.set(id, undefined);
     try {
       return await this.#launchIn(slot, pod, signal, predecessor);
     } catch (error) {
-      if (before === undefined) this.#leave(slot, id);
+      if (isNew) this.#leave(slot, id);
       throw error;
     }
   }
@@ -115,7 +117,7 @@ export class Workers implements SidecarHost {
     const over = predecessor === undefined ? {} : { predecessor };
     for (let tries = 0; ; tries++) {
       const starting = this.#workerOf(slot);
-      const worker = await starting;
+      const worker = await within(starting, signal, () => signal.reason);
       signal.throwIfAborted();
       pod.remember({ process: worker.process, worker: slot.name });
       try {
@@ -163,6 +165,12 @@ export class Workers implements SidecarHost {
   /** Pods that are launched from now on get new processes; those that are served stay where they are. */
   renew(): void {
     for (const slot of this.#slots) slot.worker = undefined;
+  }
+
+  /** The pod is gone, whether or not a process served it to the end: no worker's name waits for it any more. */
+  forget(containerId: string): void {
+    const slot = this.#slots.find(({ pods }) => pods.has(containerId));
+    if (slot !== undefined) this.#leave(slot, containerId);
   }
 
   /** Ends what an earlier agent gave a worker; resolves when nothing of it is left there. */
@@ -253,5 +261,14 @@ export class Workers implements SidecarHost {
 
   #socketOf({ pid }: ProcessId): string {
     return join(this.#options.directory, `${pid}.sock`);
+  }
+}
+
+/** A worker may not remove its own, for the directory is root's; that of one which ended while no agent ran is left. */
+function removeDeadSockets(directory: string): void {
+  for (const name of readdirSync(directory)) {
+    const pid = /^(\d+)\.sock$/.exec(name)?.[1];
+    if (pid === undefined || findProcess(Number(pid)) !== undefined) continue;
+    rmSync(join(directory, name), { force: true });
   }
 }
