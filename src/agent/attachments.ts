@@ -48,8 +48,8 @@ export class Attachments {
   remove(key: AttachmentKey): void {
     const record = this.#records.get(keyText(key));
     if (record === undefined) return;
+    this.#store.remove(record); // where that fails it is known still, and tried again
     this.#records.delete(keyText(key));
-    this.#store.remove(record);
   }
 }
 

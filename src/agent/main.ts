@@ -29,7 +29,7 @@ import type { NodeParts } from "./node-parts.ts";
 import { reportTraffic } from "./observe/reporter.ts";
 import type { AgentOptions } from "./options.ts";
 import { PodAddresses } from "./pod-addresses.ts";
-import { followViews, releaseDead, resyncNowAndThen } from "./reconcile.ts";
+import { followViews, releaseDead, releaseOrWarn, resyncNowAndThen } from "./reconcile.ts";
 import { Sidecars } from "./sidecars/supervisor.ts";
 import { AttachmentStore } from "./state/attachment-store.ts";
 import { Cooling } from "./state/cooling.ts";
@@ -161,12 +161,15 @@ function openParts(options: AgentOptions, deps: AgentDeps, joined: Promise<void>
 async function takeOver(parts: NodeParts, signal: AbortSignal): Promise<void> {
   for (const record of parts.attachments.all()) {
     if (record.phase === "added") continue;
-    await release(record, parts);
+    await releaseOrWarn(record, parts);
   }
   await releaseDead(parts, signal);
-  for (const { attachment, sidecar } of parts.attachments.all()) {
-    if (sidecar !== undefined) await parts.sidecars.adopt(attachment, sidecar);
-  }
+  // Side by side: a worker that hangs is waited for once, and not once for each of its pods.
+  await Promise.all(
+    parts.attachments
+      .all()
+      .map(({ attachment, sidecar }) => sidecar && parts.sidecars.adopt(attachment, sidecar)),
+  );
 }
 
 /** In its turn, like a DEL that never came. */

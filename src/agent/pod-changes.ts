@@ -20,7 +20,10 @@ export class PodChanges {
   readonly #commit: (changes: readonly PodChange[]) => void;
   readonly #waiting: (PodChange & PromiseWithResolvers<void>)[] = [];
 
-  /** `commit` makes all of the changes or, by throwing, none. */
+  /**
+   * `commit` makes all of the changes, or throws. One change that it throws for is not made; several are then made one by
+   * one, each from what the kernel has by then.
+   */
   constructor(commit: (changes: readonly PodChange[]) => void) {
     this.#commit = commit;
   }

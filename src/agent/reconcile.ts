@@ -15,6 +15,7 @@ import { isDead } from "./cni-server/dead-pods.ts";
 import { release } from "./cni-server/delete.ts";
 import type { ViewSource } from "./deps.ts";
 import type { NodeParts } from "./node-parts.ts";
+import type { AttachmentRecord } from "./state/record.ts";
 
 const resyncMs = 30_000;
 /** After a failure: soon, since a pod may wait for it. */
@@ -87,8 +88,19 @@ export async function releaseDead(parts: NodeParts, signal: AbortSignal): Promis
         pod: `${namespace}/${name}`,
         addresses,
       });
-      await release(record, parts);
+      await releaseOrWarn(record, parts);
     });
+  }
+}
+
+/** What is left of one pod is in no other's way: a full disk must not end the agent. It stays, for the next look or its DEL. */
+export async function releaseOrWarn(record: AttachmentRecord, parts: NodeParts): Promise<void> {
+  try {
+    await release(record, parts);
+  } catch (error) {
+    const { namespace, name } = record.attachment;
+    const pod = `${namespace}/${name}`;
+    parts.log.warn("pod is not released yet", { pod, error: renderError(error) });
   }
 }
 

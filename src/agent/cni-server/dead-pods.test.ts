@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
-import { rmSync } from "node:fs";
+import { mkdirSync, rmdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { describe, test } from "node:test";
-import { add, addressOf, sidecarPid, until } from "../fake/calls.ts";
+import { add, addressOf, del, linkOf, nothingLeft, sidecarPid, until } from "../fake/calls.ts";
 import { type FakeNode, startFakeNode } from "../fake/node.ts";
 
 describe("a container that ended without a DEL", () => {
@@ -49,6 +50,23 @@ describe("a container that ended without a DEL", () => {
       return event === 1 ? "refused by the test" : undefined;
     });
     await addressOf(add(node, "c3", "new", node.makeNetns()));
+  });
+
+  test("and whose record cannot be deleted takes neither the agent nor other pods along", async () => {
+    await using node = await startFakeNode();
+    node.showPods([{ name: "meshed", meshed: true }, { name: "web" }]);
+    const netns = node.makeNetns();
+    await addressOf(add(node, "c1", "web", netns));
+    const record = join(node.options.stateDir, "attachments", `${await linkOf(node)}.json`);
+    rmSync(record);
+    mkdirSync(record); // cannot be deleted as a file
+    die(node, netns);
+    lookForDeadPods(node);
+    await until(() => node.lines.some(({ event }) => event === "pod is not released yet"));
+    rmdirSync(record);
+    await addressOf(add(node, "c2", "meshed", node.makeNetns()));
+    for (const id of ["c1", "c2"]) assert.equal((await del(node, id)).exitCode, 0);
+    await nothingLeft(node);
   });
 });
 

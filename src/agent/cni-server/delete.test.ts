@@ -1,7 +1,17 @@
 import assert from "node:assert/strict";
-import { renameSync, writeFileSync } from "node:fs";
+import { mkdirSync, renameSync, rmdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, test } from "node:test";
-import { add, addressOf, del, nothingLeft, podOf, sidecarPid, until } from "../fake/calls.ts";
+import {
+  add,
+  addressOf,
+  del,
+  linkOf,
+  nothingLeft,
+  podOf,
+  sidecarPid,
+  until,
+} from "../fake/calls.ts";
 import { startFakeNode } from "../fake/node.ts";
 
 describe("DEL", () => {
@@ -64,6 +74,36 @@ describe("DEL", () => {
     node.kernel.applyRulesetIn(netns, capture);
     await del(node, "c2");
     assert.ok(node.kernel.rulesetsIn.has(netns));
+  });
+
+  test("leaves no moment in which the pod has its link and no capture, also where the link stays", async () => {
+    await using node = await startFakeNode();
+    node.showPods([{ name: "web", meshed: true }]);
+    const netns = node.makeNetns();
+    await add(node, "c1", "web", netns);
+    const captured: boolean[] = [];
+    node.kernel.failOn(({ kind }) => {
+      if (kind !== "link-delete") return undefined;
+      captured.push(node.kernel.rulesetsIn.has(netns));
+      return "refused by the test";
+    });
+    assert.equal((await del(node, "c1")).exitCode, 0);
+    assert.ok(captured.length > 0 && captured.every(Boolean));
+    assert.equal(node.kernel.observe().links.length, 1);
+    assert.ok(node.kernel.rulesetsIn.has(netns));
+  });
+
+  test("takes a pod away whose record cannot be written, as on a full disk", async () => {
+    await using node = await startFakeNode();
+    node.showPods([{ name: "web" }]);
+    await add(node, "c1", "web", node.makeNetns());
+    const { stateDir } = node.options;
+    const record = join(stateDir, "attachments", `${await linkOf(node)}.json`);
+    const blocked = [record, join(stateDir, "cooling.json")].map((path) => `${path}.tmp`);
+    for (const path of blocked) mkdirSync(path);
+    assert.equal((await del(node, "c1")).exitCode, 0);
+    for (const path of blocked) rmdirSync(path);
+    await nothingLeft(node);
   });
 
   test("of a container that nobody knows, with no namespace, succeeds", async () => {

@@ -1,6 +1,6 @@
 /**
- * DEL: what ADD gave is taken back, in the opposite order, whatever of it is still there. Only capture goes after the
- * sidecar that it leads to: in between connections are refused, where else they would pass uncaptured.
+ * DEL: what ADD gave is taken back, in the opposite order, whatever of it is still there. Only capture goes last, when the
+ * link is gone: until then connections are refused, where else they would pass uncaptured.
  *
  * Runtimes call it more than once, late, with a namespace that is gone, and for a long time if it fails; so it goes on
  * past every step that does, and only fails where a retry can help. The address starts to cool down when the kernel
@@ -36,10 +36,30 @@ async function endSidecar(record: AttachmentRecord, parts: NodeParts): Promise<v
   await parts.sidecars.discard(attachment, isAlive ? sidecar : rest);
 }
 
-/** Nobody answers what is captured any more. What is at the path by now may be another's namespace. */
-function uncapture({ attachment, netnsInode: inode }: AttachmentRecord, parts: NodeParts): void {
-  const { netns } = attachment;
-  if (netnsInode(netns) !== inode) return;
+/** Only the next agent reads it: a pod goes from a node whose disk is full all the same. */
+function mark({ attachment }: AttachmentRecord, { attachments, log }: NodeParts): void {
+  try {
+    attachments.update(attachment, { phase: "removing" });
+  } catch (error) {
+    const { namespace, name } = attachment;
+    log.warn("record is not written", { pod: `${namespace}/${name}`, error: renderError(error) });
+  }
+}
+
+/** The kernel may have refused to remove the link; then the next resync does. */
+function isLinked({ attachment }: AttachmentRecord, { dataplane, driver }: NodeParts): boolean {
+  if (dataplane.inSync) return false;
+  return driver.observe().links.some(({ name }) => name === attachment.hostLink);
+}
+
+/**
+ * Nobody answers what is captured any more. What is at the path by now may be another's namespace, and what was added
+ * meanwhile may need capture again.
+ */
+function uncapture(record: AttachmentRecord, parts: NodeParts): void {
+  const { netns } = record.attachment;
+  if (netnsInode(netns) !== record.netnsInode || isLinked(record, parts)) return;
+  if (parts.attachments.all().some((each) => isOther(each, record))) return;
   try {
     parts.driver.removeRulesetIn(netns, nftTable);
   } catch (error) {
@@ -53,22 +73,22 @@ export async function del(key: AttachmentKey, parts: NodeParts): Promise<void> {
 }
 
 /**
- * Everything of one attachment goes: sidecar, link and rules, connections, address, record. A container's sidecar stays
- * while the container has another interface, whose record it is then written in.
+ * Everything of one attachment goes: sidecar, link and rules, connections, capture, record, address. A container's sidecar
+ * stays while the container has another interface, whose record it is then written in.
  */
 export async function release(record: AttachmentRecord, parts: NodeParts): Promise<void> {
   const { attachment } = record;
   const { attachments, dataplane, ipam, sidecars } = parts;
-  attachments.update(attachment, { phase: "removing" });
+  mark(record, parts);
   const heir = attachments.all().find((each) => isOther(each, record));
-  if (record.sidecar !== undefined && heir === undefined) {
-    await endSidecar(record, parts);
-    uncapture(record, parts);
-  } else if (record.sidecar !== undefined && heir !== undefined) {
+  const isMeshed = record.sidecar !== undefined;
+  if (isMeshed && heir === undefined) await endSidecar(record, parts);
+  if (isMeshed && heir !== undefined) {
     attachments.update(heir.attachment, { sidecar: record.sidecar });
     sidecars.handOver(heir.attachment);
   }
   await dataplane.detach(attachment);
+  if (isMeshed && heir === undefined) uncapture(record, parts);
   attachments.remove(attachment);
   ipam.release(attachment.addresses);
   const [next] = attachments.all().filter((each) => each.attachment.uid === attachment.uid);

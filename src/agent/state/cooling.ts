@@ -63,8 +63,12 @@ export class Cooling {
 
   #save(): void {
     const temporary = `${this.#path}.tmp`;
-    writeFileSync(temporary, JSON.stringify({ bootId: this.#bootId, since: [...this.#since] }));
-    renameSync(temporary, this.#path);
+    try {
+      writeFileSync(temporary, JSON.stringify({ bootId: this.#bootId, since: [...this.#since] }));
+      renameSync(temporary, this.#path);
+    } catch {
+      // A full disk: only the next agent reads it, and it at worst uses an address again a little early.
+    }
   }
 }
 
