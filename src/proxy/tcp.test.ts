@@ -4,7 +4,7 @@ import { on, once } from "node:events";
 import { connect } from "node:net";
 import { describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { connect as connectTls } from "node:tls";
+import { connect as connectTls, type TLSSocket } from "node:tls";
 import type { FilterChain } from "../model/proxy-config.ts";
 import { Harness, metric } from "./testing/harness.ts";
 import { cluster, endpoint, inbound, labels, upstreamTls, virtual } from "./testing/mesh.ts";
@@ -267,4 +267,71 @@ describe("a peer whose ClientHello comes late because it is busy", () => {
     plain.destroy();
     assert.equal(await greeting(75), "hello\n");
   });
+});
+
+describe("a client that speaks in one breath with its end of the TLS handshake", () => {
+  /** A client of an inbound sidecar before `app`, which does not wait for the handshake before it speaks. */
+  async function eager(harness: Harness, app: number): Promise<TLSSocket> {
+    const ca = await createMeshCa();
+    const server = await harness.sidecar(
+      {
+        workload: labels("shop", "db"),
+        destination: () => ({ address: "127.0.0.1", port: app }),
+      },
+      inbound(app, { isTcp: true, isStrict: true }),
+      { secrets: await ca.secrets("spiffe://cluster.local/ns/shop/sa/db") },
+    );
+    const [own, trust] = await ca.secrets("spiffe://cluster.local/ns/shop/sa/web");
+    return connectTls({
+      port: server.portOf("virtualInbound") ?? 0,
+      host: "127.0.0.1",
+      key: own.key,
+      cert: own.chain,
+      ca: trust.roots,
+      ALPNProtocols: ["heddle"],
+      checkServerIdentity: () => undefined,
+    });
+  }
+
+  test("loses none of its first bytes", { timeout: 10_000 }, async () => {
+    await using harness = new Harness();
+    const app = await harness.tcpApp((socket) => socket.pipe(socket));
+    const client = await eager(harness, app);
+    client.write("hello\n");
+    const [bytes] = await once(client, "data");
+    assert.equal(String(bytes), "hello\n");
+    client.destroy();
+  });
+
+  test("may have said all with it", { timeout: 10_000 }, async () => {
+    await using harness = new Harness();
+    const app = await harness.tcpApp((socket) => socket.pipe(socket));
+    const client = await eager(harness, app);
+    client.end("hello\n");
+    let text = "";
+    for await (const bytes of client) text += bytes;
+    assert.equal(text, "hello\n");
+  });
+});
+
+test("a server that reads slowly gets what a client sent by TLS, and in order", {
+  timeout: 30_000,
+}, async () => {
+  await using harness = new Harness();
+  const received = createHash("sha256");
+  const app = await harness.tcpApp((socket) => {
+    socket.on("data", (bytes) => {
+      received.update(bytes);
+      socket.pause();
+      setTimeout(() => socket.resume(), 1);
+    });
+    socket.on("end", () => socket.end("all"));
+  });
+  const { port } = await tcpPair(harness, app, true);
+  const client = await harness.raw(port);
+  const sent = Buffer.alloc(24 << 20);
+  for (let i = 0; i < sent.length; i += 4) sent.writeUInt32LE(i, i);
+  client.socket.end(sent);
+  assert.equal(await client.untilEnd(), "all");
+  assert.equal(received.digest("hex"), createHash("sha256").update(sent).digest("hex"));
 });

@@ -1,8 +1,9 @@
 /**
  * One captured connection that is proxied as bytes: cluster by weight, a host, a connection, then a tunnel.
  *
- * While there is no upstream connection nothing is read, so what is buffered is only what detection has looked at. A host
- * that cannot be connected to is passed over for another one, for no byte of the client's has been sent yet.
+ * While there is no upstream connection nothing is read, so what is buffered is what detection has looked at, and what TLS
+ * had read with it. A host that cannot be connected to is passed over for another one, for no byte of the client's has
+ * been sent yet.
  */
 
 import type { Direction } from "../../model/proxy-config.ts";
@@ -46,9 +47,14 @@ export class TcpConnection implements Reader, LiveConnection {
   #countedSent = 0;
   #movedAt: number;
   #isOver = false;
+  /** What was read before there was a tunnel, and whether the client had ended by then. */
+  #first: Buffer | undefined;
+  #hasEnded: boolean;
 
   constructor(options: TcpConnectionOptions) {
     this.#options = options;
+    this.#first = options.first;
+    this.#hasEnded = options.hasEnded;
     this.#movedAt = options.runtime.environment.now();
   }
 
@@ -99,7 +105,7 @@ export class TcpConnection implements Reader, LiveConnection {
   }
 
   #join(cluster: ClusterRuntime, host: Host, upstream: Transport): void {
-    const { runtime, transport, peer, direction, first, hasEnded } = this.#options;
+    const { runtime, transport, peer, direction } = this.#options;
     if (this.#isOver) {
       upstream.destroy();
       host.onTunnelClosed();
@@ -117,8 +123,9 @@ export class TcpConnection implements Reader, LiveConnection {
     this.#tunnel = tunnel;
     this.#host = host;
     this.#upstream = upstream;
-    if (first !== undefined) tunnel.sendUpstream(first);
-    tunnel.start(hasEnded);
+    if (this.#first !== undefined) tunnel.sendUpstream(this.#first);
+    this.#first = undefined;
+    tunnel.start(this.#hasEnded);
   }
 
   #reachNobody(cluster: ClusterRuntime, flag: ResponseFlag, reason: string): void {
@@ -157,9 +164,19 @@ export class TcpConnection implements Reader, LiveConnection {
 
   // ---- Reader, until the tunnel is ----------------------------------------------------------------
 
-  onBytes(): void {}
-  onEnd(): void {}
+  /** Pausing stops the next read; TLS still hands out what the last one brought, up to one read more. */
+  onBytes(bytes: Buffer, length: number): void {
+    const arrived = bytes.subarray(0, length);
+    this.#first =
+      this.#first === undefined ? Buffer.from(arrived) : Buffer.concat([this.#first, arrived]);
+  }
+
+  onEnd(): void {
+    this.#hasEnded = true;
+  }
+
   onDrain(): void {}
+
   onClose(): void {
     this.#leave();
   }
@@ -177,8 +194,8 @@ export class TcpConnection implements Reader, LiveConnection {
   }
 
   get heldBytes(): number {
-    const { transport, first } = this.#options;
-    if (this.#upstream === undefined) return first?.length ?? 0;
+    const { transport } = this.#options;
+    if (this.#upstream === undefined) return this.#first?.length ?? 0;
     return transport.queuedBytes + this.#upstream.queuedBytes;
   }
 
