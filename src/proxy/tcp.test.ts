@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { on, once } from "node:events";
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 import { describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { connect as connectTls, type TLSSocket } from "node:tls";
@@ -269,34 +269,34 @@ describe("a peer whose ClientHello comes late because it is busy", () => {
   });
 });
 
-describe("a client that speaks in one breath with its end of the TLS handshake", () => {
-  /** A client of an inbound sidecar before `app`, which does not wait for the handshake before it speaks. */
-  async function eager(harness: Harness, app: number): Promise<TLSSocket> {
-    const ca = await createMeshCa();
-    const server = await harness.sidecar(
-      {
-        workload: labels("shop", "db"),
-        destination: () => ({ address: "127.0.0.1", port: app }),
-      },
-      inbound(app, { isTcp: true, isStrict: true }),
-      { secrets: await ca.secrets("spiffe://cluster.local/ns/shop/sa/db") },
-    );
-    const [own, trust] = await ca.secrets("spiffe://cluster.local/ns/shop/sa/web");
-    return connectTls({
-      port: server.portOf("virtualInbound") ?? 0,
-      host: "127.0.0.1",
-      key: own.key,
-      cert: own.chain,
-      ca: trust.roots,
-      ALPNProtocols: ["heddle"],
-      checkServerIdentity: () => undefined,
-    });
-  }
+/** A client of an inbound sidecar before `app`, which does not wait for the handshake before it speaks. */
+async function eagerClient(harness: Harness, app: number): Promise<TLSSocket> {
+  const ca = await createMeshCa();
+  const server = await harness.sidecar(
+    {
+      workload: labels("shop", "db"),
+      destination: () => ({ address: "127.0.0.1", port: app }),
+    },
+    inbound(app, { isTcp: true, isStrict: true }),
+    { secrets: await ca.secrets("spiffe://cluster.local/ns/shop/sa/db") },
+  );
+  const [own, trust] = await ca.secrets("spiffe://cluster.local/ns/shop/sa/web");
+  return connectTls({
+    port: server.portOf("virtualInbound") ?? 0,
+    host: "127.0.0.1",
+    key: own.key,
+    cert: own.chain,
+    ca: trust.roots,
+    ALPNProtocols: ["heddle"],
+    checkServerIdentity: () => undefined,
+  });
+}
 
+describe("a client that speaks in one breath with its end of the TLS handshake", () => {
   test("loses none of its first bytes", { timeout: 10_000 }, async () => {
     await using harness = new Harness();
     const app = await harness.tcpApp((socket) => socket.pipe(socket));
-    const client = await eager(harness, app);
+    const client = await eagerClient(harness, app);
     client.write("hello\n");
     const [bytes] = await once(client, "data");
     assert.equal(String(bytes), "hello\n");
@@ -306,12 +306,46 @@ describe("a client that speaks in one breath with its end of the TLS handshake",
   test("may have said all with it", { timeout: 10_000 }, async () => {
     await using harness = new Harness();
     const app = await harness.tcpApp((socket) => socket.pipe(socket));
-    const client = await eager(harness, app);
+    const client = await eagerClient(harness, app);
     client.end("hello\n");
     let text = "";
     for await (const bytes of client) text += bytes;
     assert.equal(text, "hello\n");
   });
+});
+
+test("small TLS records that came in one read stay apart while a server reads slowly", {
+  timeout: 30_000,
+}, async () => {
+  await using harness = new Harness();
+  const received = createHash("sha256");
+  let server: Socket | undefined;
+  const app = await harness.tcpApp((socket) => {
+    server = socket;
+    socket.on("data", (bytes) => {
+      received.update(bytes);
+      socket.pause();
+      setTimeout(() => socket.resume(), 2);
+    });
+    socket.on("end", () => socket.end("all"));
+    socket.pause();
+  });
+  const client = await eagerClient(harness, app);
+  const sent = createHash("sha256");
+  for (let i = 0; i < 8_000; i++) {
+    const message = Buffer.alloc(3_000, `${i},`);
+    sent.update(message);
+    // A record each. One that does not leave has every buffer before it full: the server may read.
+    const written = new Promise((resolve) => client.write(message, resolve));
+    const isStuck = await Promise.race([written.then(() => false), delay(200, true)]);
+    if (isStuck) server?.resume();
+    await written;
+  }
+  server?.resume();
+  client.end();
+  const [answer] = await once(client, "data");
+  assert.equal(String(answer), "all");
+  assert.equal(received.digest("hex"), sent.digest("hex"));
 });
 
 test("a server that reads slowly gets what a client sent by TLS, and in order", {

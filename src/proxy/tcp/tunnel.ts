@@ -121,10 +121,23 @@ class Direction implements Reader {
     if (this.#tunnel.isSilent) this.wasFirst = true;
     this.bytes += length;
     this.#tunnel.hasMoved = true;
-    this.#write(
-      this.from.ownsBuffer ? bytes.subarray(0, length) : Buffer.from(bytes.subarray(0, length)),
-    );
-    if (!this.from.isTls) this.#chooseBuffer(length);
+    const read = bytes.subarray(0, length);
+    if (this.from.isTls) this.#passOnRecord(read);
+    else {
+      this.#write(this.from.ownsBuffer ? read : Buffer.from(read));
+      this.#chooseBuffer(length);
+    }
+  }
+
+  /**
+   * TLS goes on when it is paused, record by record, with what it had read by then: while one waits to be written, the next
+   * must not come into the same memory.
+   */
+  #passOnRecord(record: Buffer): void {
+    const isLent = this.from.ownsBuffer && this.#to.queuedBytes === 0;
+    this.#write(isLent ? record : Buffer.from(record));
+    const isKept = isLent && !this.#to.isTls && this.#to.queuedBytes > 0;
+    if (isKept) this.from.readInto(Buffer.allocUnsafeSlow(tlsRecordBytes));
   }
 
   /** Where the next read goes, by how large this one was. */
