@@ -8,6 +8,7 @@ import { nameServers } from "../model/names.ts";
 import type { NameServerAddress } from "../rpc/dns-query.ts";
 import { MetricRegistry } from "../telemetry/registry.ts";
 import type { ProxyBootstrap } from "./assignment.ts";
+import { CompressorPool } from "./compressor-pool.ts";
 import { defaultProxyLimits, type Environment, type ProxyLimits } from "./environment.ts";
 import type { OriginalDestination } from "./listen/runtime.ts";
 import { Losses } from "./observe/losses.ts";
@@ -26,6 +27,8 @@ export interface SidecarParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly limits?: Partial<ProxyLimits>;
+  /** Shared with the other sidecars of the process; absent: it has the process to itself. */
+  readonly compressors?: CompressorPool;
   /** Asked for names of endpoints; absent: the node's. */
   readonly nameServer?: NameServerAddress;
   /** Where access log lines go; undefined: none are written. */
@@ -59,6 +62,7 @@ export function createSidecar(
     losses: new Losses(),
     buckets: new TokenBuckets(now),
     overload: new Overload(limits, wheel, now),
+    compressors: (deps.compressors ?? new CompressorPool()).share(),
     names: new Names({ lookUp: lookUpAt(server, family), random: deps.random, log }),
     isHungUp: deps.isHungUp,
     node: bootstrap.proxy,

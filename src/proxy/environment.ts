@@ -4,6 +4,7 @@ import type { Log } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
 import type { ProxyNode } from "../model/proxy-config.ts";
 import type { MetricRegistry } from "../telemetry/registry.ts";
+import type { CompressorShare } from "./compressor-pool.ts";
 import type { Losses } from "./observe/losses.ts";
 import type { Overload } from "./overload.ts";
 import type { PodSockets } from "./pod-sockets.ts";
@@ -27,6 +28,7 @@ export interface Environment {
   readonly losses: Losses;
   readonly buckets: TokenBuckets;
   readonly overload: Overload;
+  readonly compressors: CompressorShare;
   /** What clusters' endpoints that are names lead to. */
   readonly names: Names;
   /** Whether the peer has closed the connection behind this descriptor, also where that was not read yet. */

@@ -6,6 +6,7 @@ import { describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import type { FilterChain } from "../model/proxy-config.ts";
+import type { Sidecar } from "./sidecar.ts";
 import { Harness, metric } from "./testing/harness.ts";
 import { cluster, endpoint, inbound, labels, upstreamTls, virtual } from "./testing/mesh.ts";
 import { createMeshCa } from "./testing/mesh-ca.ts";
@@ -213,28 +214,35 @@ async function sniffing(harness: Harness, app: number): ReturnType<Harness["side
 }
 
 describe("a peer whose ClientHello comes late because it is busy", () => {
-  /** An inbound sidecar before a server that greets; answers what a TLS client sees that says hello `lateMs` late. */
+  /**
+   * An inbound sidecar before a server that greets; `greeting` is what a TLS client sees that says hello only when `until`
+   * has been waited for.
+   */
   async function greeter(
     harness: Harness,
-    isStrict: boolean,
-  ): Promise<{ readonly port: number; readonly greeting: (lateMs: number) => Promise<string> }> {
+    { isStrict, detectionTimeoutMs }: { isStrict: boolean; detectionTimeoutMs: number },
+  ): Promise<{
+    readonly server: Sidecar;
+    readonly port: number;
+    readonly greeting: (until: () => Promise<unknown>) => Promise<string>;
+  }> {
     const app = await harness.tcpApp((socket) => socket.write("hello\n"));
     const ca = await createMeshCa();
     const server = await harness.sidecar(
       {
         workload: labels("shop", "db"),
         destination: () => ({ address: "127.0.0.1", port: app }),
-        limits: { detectionTimeoutMs: 100 },
+        limits: { detectionTimeoutMs },
       },
       inbound(app, { isTcp: true, isStrict }),
       { secrets: await ca.secrets("spiffe://cluster.local/ns/shop/sa/db") },
     );
     const [own, trust] = await ca.secrets("spiffe://cluster.local/ns/shop/sa/web");
     const port = server.portOf("virtualInbound") ?? 0;
-    const greeting = async (lateMs: number): Promise<string> => {
+    const greeting = async (until: () => Promise<unknown>): Promise<string> => {
       const raw = connect(port, "127.0.0.1");
       await once(raw, "connect");
-      await delay(lateMs);
+      await until();
       const socket = connectTls({
         socket: raw,
         key: own.key,
@@ -247,25 +255,33 @@ describe("a peer whose ClientHello comes late because it is busy", () => {
       socket.destroy();
       return String(bytes);
     };
-    return { port, greeting };
+    return { server, port, greeting };
   }
 
   test("is waited for where nothing but TLS is taken", { timeout: 10_000 }, async () => {
     await using harness = new Harness();
-    const { greeting } = await greeter(harness, true);
-    assert.equal(await greeting(400), "hello\n");
+    const { greeting } = await greeter(harness, { isStrict: true, detectionTimeoutMs: 100 });
+    assert.equal(await greeting(() => delay(400)), "hello\n");
   });
 
   test("is not taken for silent because another client in the clear was", {
     timeout: 10_000,
   }, async () => {
     await using harness = new Harness();
-    const { port, greeting } = await greeter(harness, false);
-    const plain = connect({ port, host: "127.0.0.1", localAddress: "127.0.0.2" });
-    const [bytes] = await once(plain, "data");
-    assert.equal(String(bytes), "hello\n");
-    plain.destroy();
-    assert.equal(await greeting(75), "hello\n");
+    const { server, port, greeting } = await greeter(harness, {
+      isStrict: false,
+      detectionTimeoutMs: 1_000,
+    });
+    const greetedInTheClear = async (): Promise<void> => {
+      const plain = connect({ port, host: "127.0.0.1", localAddress: "127.0.0.2" });
+      const [bytes] = await once(plain, "data");
+      assert.equal(String(bytes), "hello\n");
+      plain.destroy();
+    };
+    await greetedInTheClear();
+    while (server.runtime.serverFirst.all.length === 0) await delay(2);
+    // That client is known now, and greeted soon: as soon as another would be that were taken for it.
+    assert.equal(await greeting(greetedInTheClear), "hello\n");
   });
 });
 

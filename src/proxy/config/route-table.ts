@@ -128,7 +128,7 @@ function handlerOf(
     [
       sharing, // outside of faults: a page may read why its request was aborted
       limits, // what is refused costs nothing more
-      route.compression === undefined ? undefined : compress(route.compression),
+      route.compression === undefined ? undefined : compress(route.compression, environment),
       faults, // before anything that costs: an aborted request reaches nobody
       timeout(action.timeoutMs, environment), // covers every try below
       action.retry === undefined ? undefined : retries(action.retry, environment),

@@ -6,13 +6,13 @@
  * client what another asked for; a compressed one has a weak ETag, since its bytes are not those that the tag was for, and
  * loses the digests of its bytes.
  *
- * A compressor takes memory (256 KiB for gzip, 1 MiB for Brotli as set here), so only so many run at a time; beyond that,
- * answers go as they are.
+ * A compressor takes memory, so only so many run at a time (compressor-pool.ts); beyond that, answers go as they are.
  */
 
 import { constants, createBrotliCompress, createGzip } from "node:zlib";
 import type { Compression } from "../../model/proxy-config.ts";
 import { anyFieldIs, findField } from "../codec/heads.ts";
+import type { Environment } from "../environment.ts";
 import type { Exchange } from "../stack/exchange.ts";
 import type { Filter } from "../stack/handler.ts";
 import type { Head } from "../stack/head.ts";
@@ -20,12 +20,9 @@ import { Recoding } from "../stack/recoding.ts";
 
 type Algorithm = Compression["algorithms"][number];
 
-const mostAtOnce = 128;
-let underWay = 0;
-
 type MadeCompressor = ConstructorParameters<typeof Recoding>[1];
 
-const compressors: Readonly<Record<Algorithm, () => MadeCompressor>> = {
+const makers: Readonly<Record<Algorithm, () => MadeCompressor>> = {
   gzip: () => ({
     compressor: createGzip({ level: 4 }), // three times as fast as 9, and 5 % larger
     flushKind: constants.Z_SYNC_FLUSH,
@@ -48,7 +45,7 @@ const aboutBytes = [
   "repr-digest",
 ];
 
-export function compress(policy: Compression): Filter {
+export function compress(policy: Compression, { compressors }: Environment): Filter {
   const types = new Set(policy.contentTypes);
   return (next) => (exchange) => {
     // The request's fields are in place now, and may not be when the answer comes.
@@ -64,7 +61,7 @@ export function compress(policy: Compression): Filter {
         /(^|,)\s*(\*|accept-encoding)\s*(,|$)/i.test(value),
       );
       const vary = varies ? "" : "vary: Accept-Encoding\r\n";
-      if (wanted === undefined || underWay >= mostAtOnce) {
+      if (wanted === undefined || !compressors.take()) {
         of.addResponseLines(vary);
         return undefined;
       }
@@ -72,9 +69,8 @@ export function compress(policy: Compression): Filter {
       const weak = etag?.startsWith('"') === true ? `etag: W/${etag}\r\n` : "";
       const dropped = weak === "" ? aboutBytes : [...aboutBytes, "etag"];
       of.addResponseLines(`content-encoding: ${wanted}\r\n${vary}${weak}`, dropped);
-      underWay++;
-      of.atEnd(() => underWay--);
-      return new Recoding(of, compressors[wanted](), head.isChunked);
+      of.atEnd(() => compressors.giveBack());
+      return new Recoding(of, makers[wanted](), head.isChunked);
     }
   };
 }

@@ -2,6 +2,7 @@
 
 import { MeshError, renderError } from "../../base/error.ts";
 import type { PodAssignment } from "../assignment.ts";
+import { CompressorPool } from "../compressor-pool.ts";
 import { createSidecar } from "../create-sidecar.ts";
 import type { ProxyLimits } from "../environment.ts";
 import { servePod } from "../pod-service.ts";
@@ -41,6 +42,7 @@ export class WorkerPods {
   readonly name: string;
   readonly #parts: WorkerParts;
   readonly #socketsOf: (netns: string) => PodSockets & { close(): void };
+  readonly #compressors = new CompressorPool();
   readonly #tenants = new Map<string, Tenant>();
   readonly #ended = Promise.withResolvers<void>();
   #isEnding = false;
@@ -90,7 +92,11 @@ export class WorkerPods {
     const { log, threshold } = visitor.openLog(logFile);
     const sockets = this.#socketsOf(netns);
     const limits = { ...podLimits, ...this.#parts.limits };
-    const sidecar = createSidecar({ ...this.#parts, log, limits }, bootstrap, sockets);
+    const sidecar = createSidecar(
+      { ...this.#parts, log, limits, compressors: this.#compressors },
+      bootstrap,
+      sockets,
+    );
     const stop = (ms?: number) => {
       drainMs = ms;
       stopped.abort();
