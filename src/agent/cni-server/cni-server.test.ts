@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
+import { mkdirSync, rmdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
-import { add, until } from "../fake/calls.ts";
+import { add, nothingLeft, until } from "../fake/calls.ts";
 import { startFakeNode } from "../fake/node.ts";
 
 test("STATUS says what an ADD would wait for in vain", async () => {
@@ -27,6 +29,31 @@ test("GC keeps what is listed, removes the rest of its network, and without a li
   const valid = [{ containerID: "a", ifname: "eth0" }];
   assert.equal((await gc({ "cni.dev/valid-attachments": valid })).exitCode, 0);
   assert.deepEqual(await there(), ["a", "c"]);
+});
+
+test("GC releases all others where one cannot be, and names that one", async () => {
+  await using node = await startFakeNode();
+  const names = ["a", "b", "c"];
+  node.showPods(names.map((name) => ({ name })));
+  for (const name of names) await add(node, name, name, node.makeNetns());
+  const { attachments } = await node.status();
+  const link = attachments.find((each) => each.containerId === "a")?.link;
+  const record = join(node.options.stateDir, "attachments", `${link}.json`);
+  rmSync(record);
+  mkdirSync(record); // cannot be deleted as a file
+  const gc = () =>
+    node.cni(
+      { COMMAND: "GC" },
+      { cniVersion: "1.1.0", name: "pods", "cni.dev/valid-attachments": [] },
+    );
+  const { code, msg } = JSON.parse((await gc()).stdout);
+  assert.equal(code, 11);
+  assert.match(msg, /1 of 3 are not released: eth0 of container a: /);
+  const left = (await node.status()).attachments.map((each) => each.containerId);
+  assert.deepEqual(left, ["a"]);
+  rmdirSync(record);
+  assert.equal((await gc()).exitCode, 0);
+  await nothingLeft(node);
 });
 
 test("CHECK passes what ADD gave and names all that is missing", async () => {

@@ -16,7 +16,7 @@ import { keyText } from "../attachments.ts";
 import type { NodeParts } from "../node-parts.ts";
 import { add } from "./add.ts";
 import { check } from "./check.ts";
-import { unlisted } from "./collect.ts";
+import { collect } from "./collect.ts";
 import { del } from "./delete.ts";
 import { requireReady } from "./ready.ts";
 
@@ -64,9 +64,7 @@ async function run(request: CniRequest, parts: NodeParts, signal: AbortSignal): 
       await inTurn(request.key, false, async () => check(request, parts));
       return "";
     case "GC":
-      for (const { attachment } of unlisted(request, parts)) {
-        await inTurn(attachment, false, () => del(attachment, parts));
-      }
+      await collect(request, parts, (key) => inTurn(key, false, () => del(key, parts)));
       return "";
     case "STATUS":
       requireReady(parts);
