@@ -9,6 +9,7 @@
  * Not here: who decides on it, and tells the predecessor to retire (agent/sidecars).
  */
 
+import { closeSync } from "node:fs";
 import { get } from "node:http";
 import type { Server } from "node:net";
 import { MeshError } from "../base/error.ts";
@@ -29,14 +30,26 @@ export function renderLegacy({ sockets, serverFirst }: Legacy): string {
   return JSON.stringify({ sockets: Object.fromEntries(sockets), serverFirst });
 }
 
-/** Asks the predecessor, on its admin socket. `take` makes a descriptor of another process one of ours. */
+/**
+ * Asks the predecessor, on its admin socket. `take` makes a descriptor of another process one of ours. Where it throws none
+ * of them is left: one that stays open in a process of many pods would take connections that nobody accepts.
+ */
 export async function inherit(
   adminSocket: string,
   take: (descriptor: number) => number,
 ): Promise<Legacy> {
   const legacy = parseLegacy(await ask(adminSocket));
-  const sockets = [...legacy.sockets].map(([key, descriptor]) => [key, take(descriptor)] as const);
-  return { ...legacy, sockets: new Map(sockets) };
+  const taken = new Map<string, number>();
+  try {
+    for (const [key, descriptor] of legacy.sockets) taken.set(key, take(descriptor));
+  } catch (cause) {
+    for (const descriptor of taken.values()) closeSync(descriptor);
+    throw new MeshError("proxy.succession", "take the predecessor's sockets over", {
+      cause,
+      retryable: true,
+    });
+  }
+  return { ...legacy, sockets: taken };
 }
 
 /** Undefined when it does not listen. */

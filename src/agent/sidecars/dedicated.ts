@@ -1,10 +1,10 @@
 /** Sidecars as processes of their own: a spare gets the pod, and is the pod's alone until it ends. */
 
 import type { Clock } from "../../base/clock.ts";
-import { signalProcess } from "../../kernel/process-id.ts";
+import { type ProcessId, signalProcess } from "../../kernel/process-id.ts";
 import { proxyUid } from "../../model/names.ts";
 import { adoptProcess, endProcess, type RunningProcess } from "../running-process.ts";
-import { assign } from "./assignment.ts";
+import { hireSpare } from "./hire-spare.ts";
 import type { PodToServe, Serving, SidecarHost } from "./host.ts";
 import type { SparePool } from "./spare-pool.ts";
 
@@ -16,19 +16,12 @@ export function dedicatedProcesses(pool: SparePool, clock: Clock): SidecarHost {
   });
   return {
     async launch(pod: PodToServe, signal, predecessor) {
-      const spare = pool.take();
-      try {
-        spare.moveLog(pod.logFile);
-        pod.remember({ process: spare.process });
-        const over = predecessor === undefined ? {} : { predecessor };
-        await assign(spare.channel, { ...pod.assignment, uid: proxyUid, ...over }, signal);
-      } catch (error) {
-        spare.kill();
-        await spare.ended;
-        throw error;
-      } finally {
-        pool.refill();
-      }
+      const over = predecessor === undefined ? {} : { predecessor };
+      const assignmentOf = (process: ProcessId) => {
+        pod.remember({ process });
+        return { ...pod.assignment, uid: proxyUid, ...over };
+      };
+      const spare = await hireSpare(pool, { logFile: pod.logFile, assignmentOf }, signal);
       return serving({ process: spare.process, ended: spare.ended });
     },
 

@@ -18,7 +18,7 @@ import type { Log } from "../../base/log.ts";
 import { findProcess, isAlive, type ProcessId, signalProcess } from "../../kernel/process-id.ts";
 import { proxyUid } from "../../model/names.ts";
 import { within } from "../within.ts";
-import { assign } from "./assignment.ts";
+import { hireSpare } from "./hire-spare.ts";
 import type { PodToServe, Serving, SidecarHost } from "./host.ts";
 import type { SparePool } from "./spare-pool.ts";
 import {
@@ -229,21 +229,18 @@ export class Workers implements SidecarHost {
 
   async #start(slot: Slot): Promise<Worker & { readonly ended: Promise<void> }> {
     const { pool, log } = this.#options;
-    const spare = pool.take();
+    const assignmentOf = (process: ProcessId) => {
+      const socket = this.#socketOf(process);
+      rmSync(socket, { force: true });
+      return { uid: proxyUid, worker: { name: slot.name, socket } };
+    };
+    const spare = await hireSpare(
+      pool,
+      { logFile: slot.logFile, assignmentOf },
+      AbortSignal.timeout(startWithinMs),
+    );
     const { process } = spare;
     const socket = this.#socketOf(process);
-    try {
-      spare.moveLog(slot.logFile);
-      rmSync(socket, { force: true });
-      const worker = { name: slot.name, socket };
-      await assign(spare.channel, { uid: proxyUid, worker }, AbortSignal.timeout(startWithinMs));
-    } catch (error) {
-      spare.kill();
-      await spare.ended;
-      throw error;
-    } finally {
-      pool.refill();
-    }
     slot.pid = process.pid;
     log.info("worker started", { worker: slot.name, pid: process.pid });
     const ended = spare.ended.then(() => rmSync(socket, { force: true }));
