@@ -5,31 +5,22 @@
  * pod's capture rules stay while it is down, so its traffic fails closed. The first replacement is immediate; one that
  * keeps dying is tried again with growing pauses.
  *
- * The relay and the secrets belong to the pod and not to the process: they stay through replacements.
- *
  * An upgrade is a replacement before the end: a new process takes the listening sockets over, and the old one retires,
  * which is to finish the connections that it has. Where the new one does not get ready, the old one goes on as before.
  */
 
-import {
-  chmodSync,
-  chownSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-} from "node:fs";
+import { existsSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { backoffMs } from "../../base/backoff.ts";
 import { MeshError, renderError } from "../../base/error.ts";
 import type { Log } from "../../base/log.ts";
-import { proxyUid, spiffeId } from "../../model/names.ts";
+import { spiffeId } from "../../model/names.ts";
 import type { Attachment } from "../../model/node-view.ts";
 import { netnsInode } from "../state/host.ts";
 import type { SidecarRecord } from "../state/record.ts";
 import type { PodToServe, Serving, ServingProcess, SidecarHost } from "./host.ts";
-import { PodSecrets, type PodSecretsDeps } from "./pod-secrets.ts";
+import type { PodSecretsDeps } from "./pod-secrets.ts";
+import { PodSources } from "./pod-sources.ts";
 import { proxyNodeOf } from "./proxy-node.ts";
 
 /** From assignment to ready; a cold start on a busy machine takes a few seconds. */
@@ -66,9 +57,8 @@ export class Sidecar {
   readonly #record: SidecarRecord;
   readonly #deps: SidecarDeps;
   readonly #log: Log;
-  readonly #secrets = new PodSecrets();
+  readonly #sources: PodSources;
   readonly #stop = new AbortController();
-  #relay: AsyncDisposable | undefined;
   #running: Serving | undefined;
   /** Processes that were taken over from, and have connections still. */
   readonly #retired = new Set<Serving>();
@@ -86,6 +76,10 @@ export class Sidecar {
     this.#log = deps.log.with({ pod: `${pod.namespace}/${pod.name}` });
     this.adminSocket = join(directory, "admin.sock");
     this.logFile = join(directory, "proxy.log");
+    const { namespace, name, uid } = pod;
+    const identity = spiffeId(deps.trustDomain, namespace, record.serviceAccount);
+    const podDeps = { ...deps, log: this.#log };
+    this.#sources = new PodSources(directory, { namespace, name, uid }, identity, podDeps);
   }
 
   get state(): SidecarState {
@@ -103,14 +97,13 @@ export class Sidecar {
 
   /** Starts the first process; resolves when it is ready, throws when it cannot be. */
   async start(signal: AbortSignal): Promise<void> {
-    await this.#openSources();
     this.#running = await this.#launch(AbortSignal.any([signal, this.#stop.signal]));
     this.#work = this.#supervise();
   }
 
-  /** Takes over the process of an agent that is gone; where it is dead, replaces it. Throws where the relay cannot be. */
+  /** Takes over the process of an agent that is gone; where it is dead, replaces it. */
   async adopt(): Promise<void> {
-    await this.#openSources();
+    await this.#sources.openByAndBy();
     const { process, worker } = this.#record;
     if (process !== undefined) {
       const left = { process, ...(worker === undefined ? {} : { worker }) };
@@ -168,23 +161,7 @@ export class Sidecar {
   async leave(): Promise<void> {
     this.#stop.abort();
     this.#state = { kind: "ended" };
-    const relay = this.#relay;
-    this.#relay = undefined;
-    await relay?.[Symbol.asyncDispose]();
-  }
-
-  async #openSources(): Promise<void> {
-    const { namespace, name, uid } = this.#pod;
-    const pod = { namespace, name, uid };
-    mkdirSync(this.#directory, { recursive: true });
-    chmodSync(this.#directory, 0o700);
-    giveToSidecar(this.#directory);
-    const identity = spiffeId(this.#deps.trustDomain, namespace, this.#record.serviceAccount);
-    void this.#secrets.keep(pod, identity, this.#deps, this.#stop.signal);
-    const socket = this.#xdsSocket;
-    rmSync(socket, { force: true });
-    this.#relay = await this.#deps.mesh.relay(pod, socket, this.#secrets);
-    giveToSidecar(socket);
+    await this.#sources.close();
   }
 
   async #supervise(): Promise<void> {
@@ -218,6 +195,7 @@ export class Sidecar {
     // What the one before said last is what people look for.
     if (existsSync(this.logFile)) renameSync(this.logFile, `${this.logFile}.old`);
     try {
+      await this.#sources.open();
       const inTime = AbortSignal.any([signal, AbortSignal.timeout(readyWithinMs)]);
       const running = await this.#deps.host().launch(this.#podToServe(), inTime, predecessor);
       this.#becomeReady(running);
@@ -252,7 +230,7 @@ export class Sidecar {
         netns: this.#pod.netns,
         bootstrap: {
           proxy: proxyNodeOf(this.#pod, this.#record),
-          xdsSocket: this.#xdsSocket,
+          xdsSocket: this.#sources.socket,
           adminSocket,
           trustDomain: this.#deps.trustDomain,
         },
@@ -261,10 +239,6 @@ export class Sidecar {
       logFile,
       remember: this.#deps.remember,
     };
-  }
-
-  get #xdsSocket(): string {
-    return join(this.#directory, "xds.sock");
   }
 
   #becomeReady(running: Serving): void {
@@ -291,9 +265,4 @@ function lastLine(path: string): string | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** Only root and the sidecar's user reach its sockets. Tests without root run sidecars as themselves. */
-function giveToSidecar(path: string): void {
-  if (process.getuid?.() === 0) chownSync(path, proxyUid, proxyUid);
 }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { readdirSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { describe, test } from "node:test";
 import { add, children, del, nothingLeft, sidecarPid, until } from "../fake/calls.ts";
 import { startFakeNode } from "../fake/node.ts";
@@ -46,6 +47,24 @@ describe("a sidecar", () => {
       const found = await sidecarPid(node);
       return found !== 0 && found !== pid;
     });
+  });
+
+  test("whose configuration cannot be passed on at adoption is supervised, and gets it when it can be", async () => {
+    await using node = await startFakeNode();
+    node.showPods([{ name: "web", meshed: true }]);
+    await add(node, "c1", "web", node.makeNetns());
+    const pid = await sidecarPid(node);
+    const socket = join(node.options.runDir, "pods/c1/xds.sock");
+    await node.stop();
+    rmSync(socket);
+    mkdirSync(socket); // in the way of the next agent's
+    await node.restart();
+    assert.equal(await sidecarPid(node), pid);
+    process.kill(pid, "SIGKILL");
+    await until(async () => (await node.status()).attachments[0]?.sidecar?.kind === "down");
+    rmdirSync(socket);
+    await until(async () => ![0, pid].includes(await sidecarPid(node)));
+    assert.ok(existsSync(socket));
   });
 
   test("that is killed while another takes over from it leaves one process, and not two", async () => {
