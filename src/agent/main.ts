@@ -112,7 +112,7 @@ function openParts(options: AgentOptions, deps: AgentDeps, joined: Promise<void>
   const isGone = (hostLink: string) =>
     attachments
       .all()
-      .some((each) => each.attachment.hostLink === hostLink && isDead(each, { bootId }));
+      .some((each) => each.attachment.hostLink === hostLink && isDead(each, { bootId, driver }));
   const underlay = new Underlay(options.addresses, () => driver.hostLinks());
   return {
     node: options.node,
@@ -152,6 +152,13 @@ function openParts(options: AgentOptions, deps: AgentDeps, joined: Promise<void>
         random,
         log,
         remember: (pod, sidecar) => attachments.update(pod, { sidecar }),
+        isGone: (containerId) =>
+          attachments
+            .all()
+            .every(
+              (each) =>
+                each.attachment.containerId !== containerId || isDead(each, { bootId, driver }),
+            ),
       },
     ),
   };

@@ -352,6 +352,23 @@ export function describeKernelDriver(
       }
     });
 
+    on(
+      "gives each network namespace a cookie, and no other path one",
+      ({ driver, createNetns }) => {
+        const [first, second] = [createNetns(), createNetns()];
+        const cookies = [first, second, first].map((path) => driver.netnsCookie(path));
+        assert.ok(
+          cookies.every((cookie) => /^[1-9]\d*$/.test(cookie ?? "")),
+          `${cookies}`,
+        );
+        assert.equal(cookies[2], cookies[0]);
+        assert.notEqual(cookies[1], cookies[0]);
+        for (const path of ["/etc/passwd", "", "/nowhere"]) {
+          assert.equal(driver.netnsCookie(path), undefined, path);
+        }
+      },
+    );
+
     on("removes a ruleset from a pod's namespace, there or not", ({ driver, createNetns }) => {
       const netns = createNetns();
       const captureRuleset = { table: "heddle", sets: [], maps: [], chains: [] };

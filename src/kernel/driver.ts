@@ -49,6 +49,11 @@ export interface KernelDriver {
   /** Whether a network namespace is at the path. */
   isNetns(path: string): boolean;
   /**
+   * What no other namespace of this boot has or will have; undefined where there is none at the path, it cannot be asked,
+   * or the kernel does not tell (Linux before 5.14).
+   */
+  netnsCookie(path: string): string | undefined;
+  /**
    * What of a ruleset is not in force, as sentences: chains and rules that are gone, and those of `elements`. In
    * another namespace where `netns` says so. Lists the table's rules, so it is for CNI CHECK and no loop.
    */

@@ -16,6 +16,7 @@ import { MeshError } from "../base/error.ts";
 export const AF_INET = 2;
 export const AF_INET6 = 10;
 export const AF_NETLINK = 16;
+export const SOCK_DGRAM_CLOEXEC: number = 2 | 0o2000000;
 export const SOCK_RAW_CLOEXEC: number = 3 | 0o2000000;
 export const SOL_SOCKET = 1;
 export const SOL_NETLINK = 270;

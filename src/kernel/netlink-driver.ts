@@ -37,7 +37,7 @@ import { applyEntry } from "./link-entries.ts";
 import { LinkRemover } from "./link-removal.ts";
 import { ensureLink } from "./links.ts";
 import { NETLINK_NETFILTER, NETLINK_ROUTE, NetlinkSocket } from "./netlink-socket.ts";
-import { inNetns, inNetnsOf, netnsInode, openNetns, openOwnNetns } from "./netns.ts";
+import { inNetns, inNetnsOf, netnsCookie, netnsInode, openNetns, openOwnNetns } from "./netns.ts";
 import { NftContext } from "./nftables.ts";
 import { observeOurs } from "./observe.ts";
 import { OwnTable } from "./own-table.ts";
@@ -135,6 +135,7 @@ export function openKernelDriver({
     },
 
     isNetns: (path) => netnsInode(path) !== undefined,
+    netnsCookie,
 
     checkRuleset(ruleset, elements, path) {
       if (path === undefined) return missingOf(nft, netfilter, ruleset, elements);

@@ -21,7 +21,16 @@ import {
 } from "node:fs";
 import { dirname } from "node:path";
 import { MeshError } from "../base/error.ts";
-import { CLONE_NEWNET, EINVAL, ENOENT, libc, SystemCallError } from "./ffi.ts";
+import {
+  AF_INET,
+  CLONE_NEWNET,
+  EINVAL,
+  ENOENT,
+  libc,
+  SOCK_DGRAM_CLOEXEC,
+  SOL_SOCKET,
+  SystemCallError,
+} from "./ffi.ts";
 
 const own = "/proc/thread-self/ns/net";
 const MS_BIND = 4096;
@@ -182,10 +191,35 @@ export function deleteNetns(path: string): void {
   rmSync(path, { force: true });
 }
 
-/** What tells a namespace from a later one at the same path; undefined where there is none at `path`. */
+/** What tells a namespace from the others of now; undefined where there is none at `path`. */
 export function netnsInode(path: string): number | undefined {
   try {
     return statfsSync(path).type === NSFS_MAGIC ? statSync(path).ino : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+const SO_NETNS_COOKIE = 71; // Linux 5.14
+
+/**
+ * The kernel's own number of the namespace at `path`, which no other has until the next boot: inodes are used again within
+ * seconds. Undefined where there is none at `path`, it cannot be entered, or the kernel does not tell.
+ */
+export function netnsCookie(path: string): string | undefined {
+  const cookie = new BigUint64Array(1);
+  const bytes = new Uint8Array(cookie.buffer);
+  const ask = (): boolean => {
+    const fd = libc().socket(AF_INET, SOCK_DGRAM_CLOEXEC, 0);
+    try {
+      const length = Uint8Array.of(bytes.length, 0, 0, 0);
+      return libc().getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, bytes, length);
+    } finally {
+      closeSync(fd);
+    }
+  };
+  try {
+    return inNetns(path, ask) ? String(cookie[0]) : undefined;
   } catch {
     return undefined;
   }

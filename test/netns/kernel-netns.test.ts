@@ -7,7 +7,13 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { createNetns, deleteNetns, inNetns, netnsInode } from "../../src/kernel/netns.ts";
+import {
+  createNetns,
+  deleteNetns,
+  inNetns,
+  netnsCookie,
+  netnsInode,
+} from "../../src/kernel/netns.ts";
 import { needsRoot, readTcp, Scratch } from "./kernel-scratch.ts";
 
 const here = () => readlinkSync("/proc/thread-self/ns/net");
@@ -92,6 +98,20 @@ describe("a named network namespace", { skip: needsRoot }, () => {
     deleteNetns(path);
     assert.equal(netnsInode(path), undefined);
     deleteNetns(path);
+  });
+
+  test("is told by its cookie from every later one at its path", () => {
+    using scratch = new Scratch();
+    const path = scratch.unmade();
+    const cookies = new Set<string | undefined>();
+    const times = 20;
+    for (let i = 0; i < times; i++) {
+      createNetns(path);
+      cookies.add(netnsCookie(path));
+      deleteNetns(path);
+    }
+    assert.equal(cookies.size, times);
+    assert.ok(!cookies.has(undefined));
   });
 
   test("is not made over something that exists", () => {

@@ -43,6 +43,7 @@ export async function add(
   const { attachments, ipam, dataplane, sidecars, driver } = parts;
   const previous = config.prevResult === undefined ? undefined : parseResult(config.prevResult);
   const inode = requireNetns(request, driver);
+  const cookie = driver.netnsCookie(netns);
   const there = attachments.get(key);
   if (there !== undefined && isDead(there, parts)) await release(there, parts);
   else if (there !== undefined) {
@@ -81,6 +82,7 @@ export async function add(
     network: config.name,
     bootId: parts.bootId,
     netnsInode: inode,
+    ...(cookie === undefined ? {} : { netnsCookie: cookie }),
     phase: "adding",
     ownsPod,
     ...(meshed ? { sidecar: sidecarRecord(workload) } : {}),

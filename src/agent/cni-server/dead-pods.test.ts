@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdirSync, rmdirSync, rmSync } from "node:fs";
+import { mkdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { add, addressOf, del, linkOf, nothingLeft, sidecarPid, until } from "../fake/calls.ts";
@@ -52,6 +52,46 @@ describe("a container that ended without a DEL", () => {
     await addressOf(add(node, "c3", "new", node.makeNetns()));
   });
 
+  test("is known for dead when a later namespace has its path and its inode number", async () => {
+    await using node = await startFakeNode();
+    node.showPods([{ name: "meshed", meshed: true }]);
+    const netns = node.makeNetns();
+    await addressOf(add(node, "c1", "meshed", netns));
+    const pid = await sidecarPid(node);
+    takeItsPlace(node, netns);
+    process.kill(pid, "SIGKILL");
+    await until(async () => (await node.status()).attachments[0]?.sidecar?.kind === "down");
+    await addressOf(add(node, "c1", "meshed", netns)); // no sidecar was started there meanwhile, and c1 is new
+    const [attachment] = (await node.status()).attachments;
+    assert.equal(attachment?.sidecar?.restarts, 0);
+    const capture = node.kernel.rulesetsIn.get(netns);
+    assert.ok(capture !== undefined);
+
+    takeItsPlace(node, netns);
+    node.kernel.applyRulesetIn(netns, capture);
+    assert.equal((await del(node, "c1")).exitCode, 0);
+    assert.ok(node.kernel.rulesetsIn.has(netns), "the later one's capture stays");
+    await nothingLeft(node);
+  });
+
+  test("has a record of before there were cookies, which is understood", async () => {
+    await using node = await startFakeNode();
+    node.showPods([{ name: "web" }]);
+    const netns = node.makeNetns();
+    const address = await addressOf(add(node, "c1", "web", netns));
+    const path = join(node.options.stateDir, "attachments", `${await linkOf(node)}.json`);
+    await node.stop();
+    const { netnsCookie, ...before } = JSON.parse(readFileSync(path, "utf8"));
+    assert.match(netnsCookie, /^\d+$/);
+    writeFileSync(path, JSON.stringify(before));
+    await node.restart();
+    const { attachments } = await node.status();
+    assert.deepEqual(
+      attachments.map((each) => `${each.address}/32`),
+      [address],
+    );
+  });
+
   test("and whose record cannot be deleted takes neither the agent nor other pods along", async () => {
     await using node = await startFakeNode();
     node.showPods([{ name: "meshed", meshed: true }, { name: "web" }]);
@@ -73,6 +113,12 @@ describe("a container that ended without a DEL", () => {
 function die(node: FakeNode, netns: string): void {
   node.kernel.removeNetns(netns);
   rmSync(netns);
+}
+
+/** What is at the path is another namespace, and has the inode number of the one before. */
+function takeItsPlace(node: FakeNode, netns: string): void {
+  node.kernel.removeNetns(netns);
+  node.kernel.addNetns(netns);
 }
 
 /** A view that the kernel refuses once has the agent look. */

@@ -5,15 +5,31 @@
  * the link live on for as long as a process is in it.
  */
 
+import type { KernelDriver } from "../../kernel/driver.ts";
 import type { NodeParts } from "../node-parts.ts";
 import { netnsInode } from "../state/host.ts";
 import type { AttachmentRecord } from "../state/record.ts";
 
 /** The namespace that was attached is not at its path any more: a reboot, or the container's end. */
-export function isDead(record: AttachmentRecord, parts: Pick<NodeParts, "bootId">): boolean {
-  return (
-    record.bootId !== parts.bootId || netnsInode(record.attachment.netns) !== record.netnsInode
-  );
+export function isDead(
+  record: AttachmentRecord,
+  { bootId, driver }: Pick<NodeParts, "bootId" | "driver">,
+): boolean {
+  return record.bootId !== bootId || !isAtItsPath(record, driver);
+}
+
+/**
+ * Whether the namespace at the record's path is the one that was attached. Of the same boot's. A cookie that cannot be asked
+ * for now tells nothing, for nobody's pod ends because the agent has no descriptor left.
+ */
+export function isAtItsPath(
+  { attachment: { netns }, netnsInode: inode, netnsCookie: cookie }: AttachmentRecord,
+  driver: Pick<KernelDriver, "netnsCookie">,
+): boolean {
+  if (netnsInode(netns) !== inode) return false;
+  if (cookie === undefined) return true;
+  const found = driver.netnsCookie(netns);
+  return found === undefined || found === cookie;
 }
 
 const patienceMs = 20_000;

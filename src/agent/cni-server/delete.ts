@@ -11,8 +11,8 @@ import { renderError } from "../../base/error.ts";
 import { nftTable } from "../../model/names.ts";
 import type { AttachmentKey } from "../../wire/cni/request.ts";
 import type { NodeParts } from "../node-parts.ts";
-import { netnsInode } from "../state/host.ts";
 import type { AttachmentRecord } from "../state/record.ts";
+import { isAtItsPath } from "./dead-pods.ts";
 
 /** The same container's, by another interface. */
 function isOther({ attachment, phase }: AttachmentRecord, of: AttachmentRecord): boolean {
@@ -58,7 +58,7 @@ function isLinked({ attachment }: AttachmentRecord, { dataplane, driver }: NodeP
  */
 function uncapture(record: AttachmentRecord, parts: NodeParts): void {
   const { netns } = record.attachment;
-  if (netnsInode(netns) !== record.netnsInode || isLinked(record, parts)) return;
+  if (!isAtItsPath(record, parts.driver) || isLinked(record, parts)) return;
   if (parts.attachments.all().some((each) => isOther(each, record))) return;
   try {
     parts.driver.removeRulesetIn(netns, nftTable);

@@ -16,7 +16,6 @@ import { MeshError, renderError } from "../../base/error.ts";
 import type { Log } from "../../base/log.ts";
 import { spiffeId } from "../../model/names.ts";
 import type { Attachment } from "../../model/node-view.ts";
-import { netnsInode } from "../state/host.ts";
 import type { SidecarRecord } from "../state/record.ts";
 import type { PodToServe, Serving, ServingProcess, SidecarHost } from "./host.ts";
 import type { PodSecretsDeps } from "./pod-secrets.ts";
@@ -36,6 +35,8 @@ export interface SidecarDeps extends PodSecretsDeps {
   readonly hostOf: (left: ServingProcess) => SidecarHost;
   readonly trustDomain: string;
   readonly remember: (served: ServingProcess) => void;
+  /** Whether the pod's namespace is gone; what is at its path then is another's. */
+  readonly isGone: () => boolean;
 }
 
 export type SidecarState =
@@ -134,8 +135,10 @@ export class Sidecar {
 
   async #takeOver(signal: AbortSignal): Promise<void> {
     const before = this.#running;
-    if (before === undefined || this.#state.kind !== "ready") {
-      throw new MeshError("agent.sidecar.upgrade", `upgrade sidecar: it is ${this.#state.kind}`, {
+    const isGone = this.#deps.isGone();
+    if (before === undefined || this.#state.kind !== "ready" || isGone) {
+      const state = isGone ? "of a pod that is gone" : this.#state.kind;
+      throw new MeshError("agent.sidecar.upgrade", `upgrade sidecar: it is ${state}`, {
         retryable: true,
       });
     }
@@ -177,9 +180,9 @@ export class Sidecar {
         this.#becomeDown("process ended");
         if (this.#deps.clock.now() - since > stableMs) attempt = 0;
       }
-      if (netnsInode(this.#pod.netns) === undefined) return; // the pod is gone, its DEL will come
       if (attempt > 0) await this.#pause(attempt - 1);
       if (this.#stop.signal.aborted) return;
+      if (this.#deps.isGone()) return; // its DEL will come
       attempt++;
       try {
         this.#restarts++;

@@ -50,6 +50,8 @@ export interface SidecarsDeps {
   readonly log: Log;
   /** Writes a container's sidecar process down. */
   readonly remember: (pod: Attachment, record: SidecarRecord) => void;
+  /** Whether the container's namespace is no longer where it was attached. */
+  readonly isGone: (containerId: string) => boolean;
 }
 
 export class Sidecars {
@@ -180,6 +182,7 @@ export class Sidecars {
       host: () => (this.#modeOf(record) === "shared" ? this.#workers : this.#dedicated),
       hostOf: ({ worker }) => (worker === undefined ? this.#dedicated : this.#workers),
       trustDomain: this.#options.trustDomain,
+      isGone: () => this.#deps.isGone(pod.containerId),
       remember: ({ process, worker }) =>
         this.#deps.remember(this.#homes.get(pod.containerId) ?? pod, {
           ...lasting,

@@ -1,5 +1,6 @@
 /**
- * What tells a place in the kernel from a later one of the same name: the boot, a namespace's inode, a process's start.
+ * What tells a place in the kernel from a later one of the same name: the boot, a namespace's inode and cookie, a
+ * process's start.
  *
  * Records on disk carry these, so that after a reboot, or after a number was used again, nothing is mistaken for what
  * it once was.

@@ -1,7 +1,7 @@
 /**
  * What the agent must remember of one attachment, as it stands on disk.
  *
- * Boot and namespace inode say whether the record still means something; `phase` says how far ADD came: a record that
+ * Boot, namespace inode and cookie say whether the record still means something; `phase` says how far ADD came: a record that
  * a restarted agent finds in `adding` belongs to a call that nobody was told the end of, and is undone; one in
  * `removing` was being released, which is gone on with.
  */
@@ -17,6 +17,8 @@ export interface AttachmentRecord {
   readonly network: string;
   readonly bootId: string;
   readonly netnsInode: number;
+  /** The kernel's number of the namespace, which it gives once; absent in records of before, and on Linux before 5.14. */
+  readonly netnsCookie?: string;
   readonly phase: "adding" | "added" | "removing";
   /** The agent made the Pod object itself, because the runtime knows no pods, and deletes it with the attachment. */
   readonly ownsPod: boolean;
@@ -55,6 +57,8 @@ export function parseRecord(text: string): AttachmentRecord {
   for (const [field, type] of Object.entries(recordFields)) {
     if (typeof value[field] !== type) throw new SyntaxError(`${field}: want a ${type}`);
   }
+  const { netnsCookie = "" } = value;
+  if (!isText(netnsCookie)) throw new SyntaxError("netnsCookie: want a text");
   return { ...value, attachment: { ...attachment, addresses } } as unknown as AttachmentRecord;
 }
 

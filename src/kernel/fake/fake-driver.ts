@@ -50,7 +50,9 @@ export function createFakeKernel(): FakeKernel {
   const neighbours = new Map<string, NeighbourSpec>();
   const forwarding = new Map<string, ForwardingSpec>();
   const fastPath = new Map<string, FastPathSpec>();
-  const namespaces = new Set<string>();
+  /** Path → cookie. */
+  const namespaces = new Map<string, string>();
+  let cookies = 0;
   const transactions: string[] = [];
   const rulesetsIn = new Map<string, Ruleset>();
   const forgotten: string[] = [];
@@ -116,6 +118,7 @@ export function createFakeKernel(): FakeKernel {
 
     removeRulesetIn: (netns) => void rulesetsIn.delete(netns),
     isNetns: (path) => namespaces.has(path),
+    netnsCookie: (path) => namespaces.get(path),
     // It understands no nftables, so nothing of a ruleset of the node can be missing.
     checkRuleset: (ruleset, _elements, netns) =>
       netns === undefined || rulesetsIn.has(netns)
@@ -141,7 +144,7 @@ export function createFakeKernel(): FakeKernel {
     forgetDatagrams: () => 0,
     close: () => undefined,
 
-    addNetns: (path) => void namespaces.add(path),
+    addNetns: (path) => void namespaces.set(path, `${++cookies}`),
     removeNetns(path) {
       namespaces.delete(path);
       rulesetsIn.delete(path);
