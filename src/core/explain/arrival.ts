@@ -93,6 +93,11 @@ function arrive(
   }
   const [past] = meshRefusal(destination, [address], port);
   if (past !== undefined) return { steps: [...steps, past.step], verdict: past.verdict };
+  if (via.kind === "passed-tls") {
+    const detail = `${objectKey(destination)} judges the client's certificate, which is not seen here, and asks its policies about it`;
+    const step: Step = { step: "peer authentication", outcome: "pass", by: [], detail };
+    return { steps: [...steps, step], verdict: allowed };
+  }
   const reception = inboundSteps(world, { source, destination, candidate, via, request });
   return {
     steps: [...steps, ...reception.steps],

@@ -14,7 +14,7 @@ import type { ProxyConfig } from "../../model/proxy-config.ts";
 import { compileProxy } from "../mesh/compile-proxy.ts";
 import { hostMatches } from "../mesh/host.ts";
 import { portsBehindServices } from "../mesh/inbound.ts";
-import { outboundCluster } from "../mesh/names.ts";
+import { hostOfServerName, meshAlpn, outboundCluster } from "../mesh/names.ts";
 import { type OutboundWalk, walkGateway } from "../mesh/walk.ts";
 import { matchesLabels } from "../registry/selector.ts";
 import { addressOf, namespaceOf } from "../registry/workloads.ts";
@@ -58,7 +58,7 @@ export function entranceFor(
         path: `spec.servers[${index}]`,
       })),
     )
-    .filter(({ server }) => server.hosts.some((written) => hostMatches(hostOf(written), host)))
+    .filter(({ server }) => isFor(server, host))
     .map((found) => ({ ...found, host, port: found.server.port.number }));
   const [first] = all.toSorted((a, b) => Number(isTls(a.server)) - Number(isTls(b.server)));
   if (port === undefined || first === undefined) return first;
@@ -69,6 +69,16 @@ export function entranceFor(
   const there = [...new Set(all.map((one) => one.port))].sort((a, b) => a - b).join(", ");
   const message = `gateway ${objectKey(gateway)} does not take ${host} on port ${port}: it does on ${there}`;
   throw new MeshError("explain.port", message, { fault: "user" });
+}
+
+/** Where mesh TLS passes, clients ask by the name of a cluster: `outbound_.80_.v1_.cart.shop.svc.cluster.local`. */
+function isFor(server: GatewayServer, host: string): boolean {
+  const name = passesMeshTls(server) ? hostOfServerName(host) : host;
+  return name !== undefined && server.hosts.some((written) => hostMatches(hostOf(written), name));
+}
+
+function passesMeshTls({ tls }: GatewayServer): boolean {
+  return tls?.mode === "AUTO_PASSTHROUGH";
 }
 
 function hostOf(written: string): string {
@@ -90,7 +100,8 @@ export function readsHttp({ server }: Entrance): boolean {
   const protocol = server.port.protocol.toUpperCase();
   return (
     ["HTTP", "HTTP2", "GRPC", "GRPC-WEB", "HTTPS"].includes(protocol) &&
-    server.tls?.mode !== "PASSTHROUGH"
+    server.tls?.mode !== "PASSTHROUGH" &&
+    !passesMeshTls(server)
   );
 }
 
@@ -130,7 +141,14 @@ export function gatewayWay(
     return { steps, parts: [{ share: 1, steps: [], end }] };
   }
   const parts = walk.destinations.map(
-    (to): Part => clusterPart(asked, walk, to, route.via, route.by),
+    (to): Part =>
+      clusterPart(
+        asked,
+        walk,
+        to,
+        passesMeshTls(entrance.server) ? { kind: "passed-tls" } : route.via,
+        route.by,
+      ),
   );
   return { steps, parts: withFault(walk.route, route.by, parts) };
 }
@@ -166,7 +184,8 @@ function walkServer(
   request: HttpRequest | undefined,
 ): OutboundWalk | undefined {
   if (!config.listeners.some(({ name }) => name === `0.0.0.0_${port}`)) return undefined;
-  const name = isTls(entrance.server) ? { serverName: entrance.host } : {};
+  const offered = passesMeshTls(entrance.server) ? { alpn: meshAlpn.any } : {};
+  const name = isTls(entrance.server) ? { serverName: entrance.host, ...offered } : {};
   try {
     return walkGateway(config, { port, ...name, ...(request && { http: request }) });
   } catch {

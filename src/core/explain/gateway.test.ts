@@ -24,7 +24,8 @@ spec:
   servers:
     - { port: { number: 80, name: http, protocol: HTTP }, hosts: ["*.example"] }
     - { port: { number: 443, name: https, protocol: HTTPS }, hosts: [secure.example], tls: { mode: SIMPLE, credentialName: cert } }
-    - { port: { number: 443, name: broken, protocol: HTTPS }, hosts: [broken.example], tls: { mode: AUTO_PASSTHROUGH } }
+    - { port: { number: 443, name: broken, protocol: HTTPS }, hosts: [broken.example], tls: { mode: SIMPLE, serverCertificate: /a, privateKey: /b } }
+    - { port: { number: 15443, name: tls, protocol: TLS }, hosts: ["*.local"], tls: { mode: AUTO_PASSTHROUGH } }
 ---
 kind: Secret
 metadata: { name: cert, namespace: edge }
@@ -97,6 +98,14 @@ describe("explain, asked with a gateway as the source, says of a client's reques
     [
       { destination: "broken.example", port: 443 },
       "connection closed at listener; Gateway shop/front spec.servers[2]",
+    ],
+    [
+      { destination: "outbound_.80_._.web.shop.svc.cluster.local" },
+      "allowed; shop/web-1; Gateway shop/front spec.servers[3]; Service shop/web spec.selector",
+    ],
+    [
+      { destination: "outbound_.81_._.web.shop.svc.cluster.local" },
+      "connection closed at listener; Gateway shop/front spec.servers[3]",
     ],
   ];
   for (const [question, answer] of table) {

@@ -10,6 +10,8 @@ import type { Seen } from "./explanation.ts";
 export type Via =
   | { readonly kind: "kernel" }
   | { readonly kind: "sidecar-tcp" }
+  /** Mesh TLS of a client that is not known here passes through a gateway unopened. */
+  | { readonly kind: "passed-tls" }
   | { readonly kind: "sidecar-http"; readonly action?: RouteAction };
 
 /** Packets vanish. The sidecar has accepted the connection by then, so it is the answer that never comes. */
@@ -43,6 +45,7 @@ export function seenNoEndpoint(via: Via): Seen {
     case "kernel":
       return { kind: "connection refused" };
     case "sidecar-tcp":
+    case "passed-tls":
       return { kind: "connection closed" };
     case "sidecar-http":
       return { kind: "status", status: 503, flag: "UH" };

@@ -38,6 +38,11 @@ export function meshServerName(port: number, subset: string | undefined, host: s
   return `outbound_.${port}_.${subset ?? ""}_.${host}`;
 }
 
+/** The host that such a name is of; undefined: it is another name. */
+export function hostOfServerName(name: string): string | undefined {
+  return /^outbound_\.\d+_\.[^.]*_\.(.+)$/.exec(name)?.[1];
+}
+
 /** The name of one endpoint of a headless Service: its own where it has one, else its address, dashed as DNS writes it. */
 export function endpointHost(
   service: { readonly namespace: string; readonly name: string },

@@ -30,6 +30,8 @@ export interface OutboundRequest {
   readonly port: number;
   /** The name that its own TLS asks for; absent: in the clear. */
   readonly serverName?: string;
+  /** What it offers; absent: nothing. */
+  readonly alpn?: string;
   /** Absent: not HTTP. */
   readonly http?: {
     readonly host: string;
@@ -79,10 +81,10 @@ function walkListener(
   listener: Listener,
   request: Omit<OutboundRequest, "address"> & Partial<Pick<OutboundRequest, "address">>,
 ): OutboundWalk {
-  const { port, http, serverName } = request;
+  const { port, http, serverName, alpn } = request;
   const protocol = http === undefined ? undefined : "http/1.1";
   const transport = serverName === undefined ? "raw" : "tls";
-  const seen = { address: request.address, transport, serverName, protocol } as const;
+  const seen = { address: request.address, transport, serverName, alpn, protocol } as const;
   const chain = chooseChain(listener, port, seen);
   if (chain === undefined) throw new Error(`no chain of ${listener.name} takes the connection`);
   const base = { listener: listener.name, chain: chain.name };

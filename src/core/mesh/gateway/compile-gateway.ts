@@ -28,6 +28,7 @@ import { portsBehindServices } from "../inbound.ts";
 import { certificateSecret, meshAlpn, validationSecret } from "../names.ts";
 import { caSecretName } from "../secrets.ts";
 import { namesTaken, tcpDestinations, tcpFilter, withoutTaken } from "../tcp-routes.ts";
+import { passingChains, passingClusters } from "./auto-passthrough.ts";
 import { bindingsOf } from "./bindings.ts";
 import { gatewayRoutes, routesName } from "./routes.ts";
 import { type Server, serversByPort } from "./servers.ts";
@@ -45,7 +46,13 @@ export function compileGateway(
   );
   const ports = [...serversByPort(context, targets)];
   const routes = ports.flatMap(([, servers]) => routesOf(context, servers));
-  const shared = outboundClusters(world, namespace, placeOf(world, pod));
+  const place = placeOf(world, pod);
+  const shared = outboundClusters(world, namespace, place);
+  const passing = passingClusters(
+    context,
+    ports.flatMap(([, servers]) => servers),
+    place,
+  );
   const extra = [...context.extraClusters.values()];
   return {
     value: {
@@ -53,8 +60,12 @@ export function compileGateway(
         listener(port, chainsOf(context, servers, authorization)),
       ),
       routes: routes.sort((a, b) => compareText(a.name, b.name)),
-      clusters: [...shared.clusters, ...extra.map(([cluster]) => cluster)],
-      endpoints: [...shared.endpoints, ...extra.map(([, endpoints]) => endpoints)],
+      clusters: [...shared.clusters, ...passing.clusters, ...extra.map(([cluster]) => cluster)],
+      endpoints: [
+        ...shared.endpoints,
+        ...passing.endpoints,
+        ...extra.map(([, endpoints]) => endpoints),
+      ],
     },
     diagnostics: [...shared.notes, ...context.notes],
   };
@@ -105,6 +116,8 @@ function serverChains(
       const tls = tlsOf(context, server);
       return tcpChains(context, server, authorization).map((chain) => ({ ...chain, tls }));
     }
+    case "auto-passthrough":
+      return passingChains(context, server);
     case "passthrough":
     case "tcp":
       return tcpChains(context, server, authorization);

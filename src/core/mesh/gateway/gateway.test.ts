@@ -52,18 +52,20 @@ interface Asked {
   readonly host?: string;
   readonly path?: string;
   readonly serverName?: string;
+  readonly alpn?: string;
 }
 
 /** `web`, `301 https`, `404`, or `closed`. */
 function ask(
   world: World,
-  { port = 8080, host = "a.example", path = "/", serverName }: Asked,
+  { port = 8080, host = "a.example", path = "/", serverName, alpn }: Asked,
 ): string {
   const { value } = compiled(world);
   try {
     const walk = walkGateway(value, {
       port,
       ...(serverName === undefined ? {} : { serverName }),
+      ...(alpn === undefined ? {} : { alpn }),
       http: { host, path },
     });
     const action = walk.route?.action;
@@ -216,8 +218,69 @@ describe("a gateway", () => {
     assert.equal(ask(world, { port: 9000 }), `9000||${cart}`);
   });
 
+  describe("with AUTO_PASSTHROUGH", () => {
+    const eastWest = (hosts: string) =>
+      gateway(
+        `[{ port: { number: 15443, name: tls, protocol: TLS }, hosts: ${hosts}, tls: { mode: AUTO_PASSTHROUGH } }]`,
+      );
+    const versions = `
+kind: DestinationRule
+metadata: { name: web }
+spec:
+  host: web
+  trafficPolicy: { tls: { mode: ISTIO_MUTUAL }, outlierDetection: { consecutive5xxErrors: 3 } }
+  subsets: [{ name: v1, labels: { app: web } }, { name: v2, labels: { version: v2 } }]
+`;
+    const world = meshWorld(shop, eastWest('["shop/*.local"]'), versions);
+    const knock = (serverName: string, alpn?: string): string => {
+      const { value } = compiled(world);
+      try {
+        const asked = { port: 15443, serverName, ...(alpn === undefined ? {} : { alpn }) };
+        const [to] = walkGateway(value, asked).destinations;
+        const ends = to?.endpoints?.map((one) => `${one.port} ${one.tls}`).join(", ");
+        return `${to?.cluster}: ${ends}`;
+      } catch {
+        return "closed";
+      }
+    };
+    const name = (subset: string, port = 80, host = "web.shop") =>
+      `outbound_.${port}_.${subset}_.${host}.svc.cluster.local`;
+
+    test("passes mesh TLS on to the Service and subset that its server name is of, whole", () => {
+      assert.equal(knock(name(""), "istio"), `${name("")}: 80 false`);
+      assert.equal(knock(name("v1"), "istio-h2"), `${name("v1")}: 80 false`);
+      assert.equal(knock(name("v2"), "istio"), `${name("v2")}: `);
+      assert.deepEqual(compiled(world).diagnostics, []);
+    });
+
+    test("closes what is no mesh TLS, or asks for what is not there", () => {
+      assert.equal(knock(name("")), "closed");
+      assert.equal(knock(name(""), "http/1.1"), "closed");
+      assert.equal(knock(name("v3"), "istio"), "closed");
+      assert.equal(knock(name("", 81), "istio"), "closed");
+      assert.equal(knock("web.shop.svc.cluster.local", "istio"), "closed");
+      assert.equal(knock(name("", 80, "gateway.edge"), "istio"), "closed"); // not of the namespace
+    });
+
+    test("passes nothing on to endpoints that take no mesh TLS, for nobody there would judge who comes", () => {
+      const plain = `
+kind: PeerAuthentication
+metadata: { name: plain }
+spec: { selector: { matchLabels: { app: web } }, mtls: { mode: DISABLE } }
+`;
+      const { value } = compiled(meshWorld(shop, eastWest('["*.local"]'), plain));
+      const found = value.endpoints.find(({ cluster }) => cluster === name(""));
+      assert.deepEqual(found?.endpoints, []);
+    });
+
+    test("takes the settings of the DestinationRule, but no TLS of its own", () => {
+      const found = compiled(world).value.clusters.find((one) => one.name === name("v1"));
+      assert.equal(found?.outlierDetection?.consecutive5xx, 3);
+      assert.deepEqual([found?.tls, found?.originate], [undefined, undefined]);
+    });
+  });
+
   const refusals: readonly (readonly [server: string, code: string])[] = [
-    [tls("[a.example]", "AUTO_PASSTHROUGH"), "HEDDLE0111"],
     [tls("[a.example]", "SIMPLE", ", serverCertificate: /c, privateKey: /k"), "HEDDLE0111"],
     [tls("[a.example]", "SIMPLE", ", credentialName: absent"), "HEDDLE0112"],
     [`${http("[a.example]")}, ${http("[b.example]").replace("HTTP", "TCP")}`, "HEDDLE0110"],

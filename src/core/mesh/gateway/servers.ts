@@ -19,6 +19,7 @@ export type ServerKind =
   | { readonly kind: "http" }
   | { readonly kind: "https" | "tls"; readonly tls: ServerTls; readonly certificate?: string }
   | { readonly kind: "passthrough" }
+  | { readonly kind: "auto-passthrough" }
   | { readonly kind: "tcp" };
 
 export interface Server {
@@ -119,13 +120,7 @@ function tlsKind(
     return refuse("tls", "HEDDLE0111", `${port.protocol} needs tls.mode: nothing is served`);
   }
   if (tls.mode === "PASSTHROUGH") return { kind: "passthrough" };
-  if (tls.mode === "AUTO_PASSTHROUGH") {
-    return refuse(
-      "tls.mode",
-      "HEDDLE0111",
-      "AUTO_PASSTHROUGH joins clusters of several networks, which there are not: nothing is served",
-    );
-  }
+  if (tls.mode === "AUTO_PASSTHROUGH") return { kind: "auto-passthrough" };
   const kind = port.protocol.toUpperCase() === "HTTPS" ? "https" : "tls";
   if (tls.mode === "ISTIO_MUTUAL") return { kind, tls };
   const file = tls.serverCertificate || tls.privateKey || tls.caCertificates;
