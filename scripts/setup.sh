@@ -36,8 +36,17 @@ lock_hash=$(hash_of package-lock.json)
 stamp=build/setup/$mode
 stamp_text=$(hash_of package-lock.json scripts/setup.sh src/cni/heddle-cni.c src/kernel/bpf/*.c src/kernel/bpf/*.h /etc/machine-id)-$uid-$(command -v clang || echo none)
 
+has_command() { command -v "$1" >/dev/null 2>&1; }
+has_bpf_compiler() { has_command clang && [ -e /usr/include/bpf/bpf_helpers.h ]; }
+has_bpf_programs() { # as far as this machine can compile them
+  for source in src/kernel/bpf/*.bpf.c; do
+    [ -e "build/bpf/$(basename "$source" .bpf.c).o" ] || ! has_bpf_compiler || return 1
+  done
+}
+
 if [ -x "$node" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$stamp_text" ] &&
   [ "$(cat node_modules/.heddle-setup 2>/dev/null)" = "$lock_hash" ] &&
+  { [ "$mode" = node ] || has_bpf_programs; } &&
   { [ "$mode" = node ] || [ "$mode" = test ] || [ -x "$cni" ]; }; then
   [ "$mode" = node ] || sh scripts/dashboard.sh || die "the dashboard could not be built"
   exit 0
@@ -45,7 +54,6 @@ fi
 
 # --- Debian packages: each with the test that tells whether its content is there --------------------------------------
 
-has_command() { command -v "$1" >/dev/null 2>&1; }
 has_go() { has_command go || [ -x /usr/local/go/bin/go ]; }
 has_venv() { python3 -c 'import venv, ensurepip' 2>/dev/null; }
 has_library() { ldconfig -p 2>/dev/null | grep -q "$1"; }

@@ -19,6 +19,10 @@ import type { Resource } from "../../src/api/resource.ts";
 import { compileNode } from "../../src/core/dataplane/compile-node.ts";
 import { viewFor } from "../../src/core/registry/view.ts";
 import { worldOf } from "../../src/core/registry/world.ts";
+import { programsOn } from "../../src/kernel/bpf/attach.ts";
+import { missingBpf } from "../../src/kernel/features.ts";
+import { inNetns } from "../../src/kernel/netns.ts";
+import type { NodeState } from "../../src/model/node-state.ts";
 import {
   ip,
   type Netns,
@@ -26,6 +30,7 @@ import {
   type TestNetwork,
   TestNode,
 } from "../../test/netns/dataplane-node.ts";
+import { linksJson } from "../../test/netns/kernel-scratch.ts";
 import { manyServices } from "../service-views.ts";
 
 const otherServices = 1_000;
@@ -56,7 +61,9 @@ export function joinInAllWays(network: TestNetwork): Ways {
     const services = manyServices(otherServices);
     const view = { ...viewFor(world, name), services };
     const features = { vxlan: true, nftables: true, fastPath: true };
-    node.realise(compileNode(view, node.attachments, features).value);
+    const state = compileNode(view, node.attachments, features).value;
+    node.realise(state);
+    requireFastPath(node, state);
   }
   const [client, server] = [one.pod("bench/client"), two.pod("bench/server")];
   const join = (way: ByHand) => joinByHand(network, client, server, way);
@@ -67,6 +74,19 @@ export function joinInAllWays(network: TestNetwork): Ways {
     byHand: join({ link: "eth1", network: "198.18" }),
     tracked: join({ link: "eth2", network: "198.19", table: leastFirewall }),
   };
+}
+
+/** A figure of the plain path must not pass for one of the fast path. */
+function requireFastPath({ host }: TestNode, { fastPath = [] }: NodeState): void {
+  const impossible = missingBpf();
+  if (impossible !== undefined) throw new Error(`bench pod-to-pod: no fast path: ${impossible}`);
+  const indexes = new Map(linksJson(host.path).map((each) => [each.ifname, each.ifindex]));
+  for (const { link } of fastPath) {
+    const hook = { linkIndex: indexes.get(link) ?? 0, direction: "ingress" } as const;
+    if (inNetns(host.path, () => programsOn(hook)).length > 0) continue;
+    const where = `${link} in ${host.name}`;
+    throw new Error(`bench pod-to-pod: no fast path on ${where}: was it compiled at set-up?`);
+  }
 }
 
 const leastFirewall = `table inet firewall {
