@@ -56,7 +56,7 @@ function start(exchange: Exchange, rival: Rival): void {
   if (cluster === undefined || exchange.hasResponse || exchange.isOver) return;
   if (cluster.hosts.length < 2 || !cluster.mayRetry()) return;
   cluster.hedged.sentTotal++;
-  if (exchange.perTry !== undefined) limitTries(rival.exchange, exchange.perTryMs);
+  if (exchange.tries.limit !== undefined) limitTries(rival.exchange, exchange.tries.limitMs);
   rival.start(numbered(exchange.outgoing, exchange.attempts + 1));
 }
 

@@ -4,7 +4,7 @@
  * The budget is the cluster's (ClusterRuntime.mayRetry). The body is kept up to 64 KiB so that it can be sent again; a
  * longer one is sent once. Waits grow from `baseBackoffMs`, with full jitter, so that clients do not retry in step.
  *
- * Not here: what is sent again whatever the policy, at once and outside the budget (Exchange.onFailure).
+ * Not here: what is sent again whatever the policy, at once and outside the budget (stack/tries.ts).
  */
 
 import type { RetryPolicy } from "../../model/proxy-config.ts";
@@ -40,8 +40,8 @@ export function retries(policy: RetryPolicy, environment: Environment): Filter {
 
 /** From now on each try waits no longer than this for its answer. */
 export function limitTries(exchange: Exchange, ms: number): void {
-  exchange.perTryMs = ms;
-  exchange.perTry = new Timeout(() => {
+  exchange.tries.limitMs = ms;
+  exchange.tries.limit = new Timeout(() => {
     // A try whose answer has begun is not cut off: only the wait for it is limited.
     if (exchange.hasResponse) return;
     exchange.giveUpTry("per-try-timeout");
@@ -124,13 +124,13 @@ class Retries implements RetryDecision {
       return false;
     }
     if (exchange.host !== undefined) {
-      exchange.tried ??= [];
-      exchange.tried.push(exchange.host);
+      exchange.tries.hosts ??= [];
+      exchange.tries.hosts.push(exchange.host);
     }
     exchange.endTry();
     cluster.activeRetries++;
     cluster.retriesTotal++;
-    exchange.isRetrying = true;
+    exchange.tries.isRetry = true;
     const { baseBackoffMs, maxBackoffMs } = this.#policy;
     const ceiling = Math.min(maxBackoffMs, baseBackoffMs * (2 ** exchange.attempts - 1));
     const wait = ceiling * this.#environment.random();

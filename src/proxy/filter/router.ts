@@ -78,7 +78,12 @@ function attempt(exchange: Exchange): void {
     exchange.onFailure("overflow");
     return;
   }
-  const host = cluster.pick(peer.destinationAddress, peer.destinationPort, exchange.tried, hashKey);
+  const host = cluster.pick(
+    peer.destinationAddress,
+    peer.destinationPort,
+    exchange.tries.hosts,
+    hashKey,
+  );
   if (host === undefined) {
     exchange.onFailure("no-host");
     return;

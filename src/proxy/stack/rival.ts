@@ -65,9 +65,9 @@ export class Rival implements DownstreamLeg, UpstreamLeg, Holder {
     exchange.cluster = cluster;
     exchange.outgoing = outgoing;
     exchange.hashKey = hashKey;
-    exchange.tried = [host];
+    exchange.tries.hosts = [host];
     cluster.activeRetries++;
-    exchange.isRetrying = true; // it has its place in the budget of retries until it is over
+    exchange.tries.isRetry = true; // it has its place in the budget of retries until it is over
     this.#original.rival = this;
     attempt(exchange);
   }

@@ -160,7 +160,7 @@ function exchangeProbe(asked: Asked): Probe {
     const { wheel } = asked.environment;
     // Where it still waits for one of the connections that there may be, nobody was asked.
     const timeout = new Timeout(() =>
-      leg.give(exchange.pending === undefined ? "failed" : "unknown"),
+      leg.give(exchange.tries.pending === undefined ? "failed" : "unknown"),
     );
     wheel.arm(timeout, timeoutMs);
     exchange.atEnd(() => wheel.cancel(timeout));
@@ -225,7 +225,7 @@ class ProbeLeg implements DownstreamLeg {
   stop(): void {
     const exchange = this.#exchange;
     if (exchange === undefined || exchange.isOver) return;
-    exchange.epoch++; // a connection that is still being made is not for it
+    exchange.tries.epoch++; // a connection that is still being made is not for it
     exchange.onDownstreamClosed();
   }
 

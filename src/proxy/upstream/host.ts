@@ -188,7 +188,7 @@ export class Host {
     const { cluster } = this;
     this.connections++;
     cluster.pendingRequests++;
-    const { epoch } = exchange;
+    const { epoch } = exchange.tries;
     let isPending = true;
     const settle = () => {
       if (isPending) cluster.pendingRequests--;
@@ -202,14 +202,14 @@ export class Host {
       () => {
         settle();
         // The client may have left meanwhile, or the try run out of time: the next one has use for the connection.
-        if (exchange.epoch === epoch) connection.start(exchange);
+        if (exchange.tries.epoch === epoch) connection.start(exchange);
         else connection.park();
       },
       () => {
         settle();
         cluster.connectFailures++;
         connection.close();
-        if (exchange.epoch === epoch) exchange.onFailure("connect-failure");
+        if (exchange.tries.epoch === epoch) exchange.onFailure("connect-failure");
       },
     );
   }
@@ -289,12 +289,12 @@ export class Host {
 
   #waitFor(connection: Http2Upstream, exchange: Exchange): void {
     const { cluster } = this;
-    const { epoch } = exchange;
+    const { epoch } = exchange.tries;
     cluster.pendingRequests++;
     connection.whenReady((isReady) => {
       cluster.pendingRequests--;
       // The client may have left meanwhile, or the try run out of time.
-      if (exchange.epoch !== epoch) return;
+      if (exchange.tries.epoch !== epoch) return;
       if (!isReady) exchange.onFailure("connect-failure");
       else if (connection.room > 0) connection.start(exchange);
       else this.#serveShared(exchange); // it takes fewer streams than it was thought to

@@ -20,13 +20,13 @@ export class PendingRequests {
 
   add(exchange: Exchange): void {
     this.#waiting.add(exchange);
-    exchange.pending = this;
+    exchange.tries.pending = this;
     this.#onCount(1);
   }
 
   leave(exchange: Exchange): void {
     if (!this.#waiting.delete(exchange)) return;
-    exchange.pending = undefined;
+    exchange.tries.pending = undefined;
     this.#onCount(-1);
   }
 
