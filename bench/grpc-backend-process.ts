@@ -6,7 +6,8 @@
  */
 
 import { type AddressInfo, createServer, type Socket } from "node:net";
-import { Http2Connection, type Http2Events } from "../src/wire/http2/connection.ts";
+import { Http2Connection } from "../src/wire/http2/connection.ts";
+import type { Http2Events } from "../src/wire/http2/events.ts";
 import type { Http2Stream } from "../src/wire/http2/stream.ts";
 import { testVocabulary } from "../src/wire/http2/testing.ts";
 

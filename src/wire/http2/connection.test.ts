@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { HpackEncoder } from "../hpack/encoder.ts";
 import { Output } from "../hpack/output.ts";
-import { Http2Connection, type Http2Events, maxConcurrentStreams } from "./connection.ts";
+import { Http2Connection } from "./connection.ts";
+import type { Http2Events } from "./events.ts";
 import { beginHeaders, endHeaders, putFrameHeader, putSettings } from "./frame-writer.ts";
 import { canonicalLines, lineValue } from "./lines.ts";
 import {
@@ -18,7 +19,7 @@ import {
 } from "./protocol.ts";
 import { connectionWindowBytes, streamWindowBytes } from "./receive-windows.ts";
 import type { Http2Stream } from "./stream.ts";
-import type { Role } from "./stream-table.ts";
+import { maxConcurrentStreams, type Role } from "./stream-table.ts";
 import { testVocabulary } from "./testing.ts";
 
 type Stream = Http2Stream<string>;

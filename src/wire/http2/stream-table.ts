@@ -8,6 +8,9 @@ import type { Http2Stream } from "./stream.ts";
 
 export type Role = "client" | "server";
 
+/** Streams that a peer may have open at a time. Envoy's default. */
+export const maxConcurrentStreams: number = 1_024;
+
 /** Frames of streams that we have reset are on their way for a while. */
 const rememberedResets = 1_024;
 

@@ -48,4 +48,9 @@ export class Http2Stream<Owner> {
     this.receiveWindow = receiveWindow;
     this.startedAt = startedAt;
   }
+
+  /** All of the body has come that its head named. */
+  get isComplete(): boolean {
+    return this.expectedBytes < 0 || this.expectedBytes === this.receivedBytes;
+  }
 }

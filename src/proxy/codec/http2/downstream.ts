@@ -9,7 +9,8 @@
  */
 
 import { mark } from "../../../wire/http1/field-names.ts";
-import { Http2Connection, type Http2Events } from "../../../wire/http2/connection.ts";
+import { Http2Connection } from "../../../wire/http2/connection.ts";
+import type { Http2Events } from "../../../wire/http2/events.ts";
 import { CANCEL } from "../../../wire/http2/protocol.ts";
 import type { Http2Stream } from "../../../wire/http2/stream.ts";
 import type { TranslatedHead } from "../../../wire/http2/translated-head.ts";

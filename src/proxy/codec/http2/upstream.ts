@@ -8,7 +8,8 @@
  * `refused`, which may always be tried again.
  */
 
-import { Http2Connection, type Http2Events } from "../../../wire/http2/connection.ts";
+import { Http2Connection } from "../../../wire/http2/connection.ts";
+import type { Http2Events } from "../../../wire/http2/events.ts";
 import { CANCEL, REFUSED_STREAM } from "../../../wire/http2/protocol.ts";
 import type { Http2Stream } from "../../../wire/http2/stream.ts";
 import type { TranslatedHead } from "../../../wire/http2/translated-head.ts";
