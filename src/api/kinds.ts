@@ -135,6 +135,13 @@ export const kinds: readonly Kind[] = [
   },
   {
     apiVersions: istioNetworking,
+    kind: "Sidecar",
+    resource: "sidecars",
+    namespaced: true,
+    effect: "acts",
+  },
+  {
+    apiVersions: istioNetworking,
     kind: "ServiceEntry",
     resource: "serviceentries",
     shortName: "se",

@@ -48,6 +48,7 @@ const holders: Readonly<Record<string, (value: never) => [kind: string, spec: un
   "PeerAuthentication spec": (spec) => ["PeerAuthentication", spec],
   "ServiceEntry spec": (spec) => ["ServiceEntry", spec],
   "WorkloadEntry spec": (spec) => ["WorkloadEntry", spec],
+  "Sidecar spec": (spec) => ["Sidecar", spec],
 };
 
 /** Cases that Heddle answers otherwise, each with its reason. */
@@ -73,6 +74,7 @@ const apiVersions: Readonly<Record<string, string>> = {
   DestinationRule: "networking.istio.io/v1",
   ServiceEntry: "networking.istio.io/v1",
   WorkloadEntry: "networking.istio.io/v1",
+  Sidecar: "networking.istio.io/v1",
   AuthorizationPolicy: "security.istio.io/v1",
   PeerAuthentication: "security.istio.io/v1",
 };

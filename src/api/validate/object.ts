@@ -21,6 +21,7 @@ import { destinationRuleSpec } from "./istio/destination-rule.ts";
 import { gatewaySpec } from "./istio/gateway.ts";
 import { authorizationPolicySpec, peerAuthenticationSpec } from "./istio/security.ts";
 import { serviceEntrySpec } from "./istio/service-entry.ts";
+import { sidecarSpec } from "./istio/sidecar.ts";
 import { virtualServiceSpec } from "./istio/virtual-service.ts";
 import { workloadEntrySpec } from "./istio/workload-entry.ts";
 import { deploymentSpec } from "./k8s/deployment.ts";
@@ -104,6 +105,7 @@ const schemas: Readonly<Record<string, KindSchema>> = {
     whole: virtualServiceAnnotations,
   },
   Gateway: { name: dnsSubdomain, fields: { "spec!": gatewaySpec } },
+  Sidecar: { name: dnsSubdomain, fields: { "spec!": sidecarSpec } },
   ServiceEntry: { name: dnsSubdomain, fields: { "spec!": serviceEntrySpec } },
   WorkloadEntry: { name: dnsSubdomain, fields: { "spec!": workloadEntrySpec } },
   Service: { name: dnsLabel, fields: { "spec!": serviceSpec }, whole: serviceRules },

@@ -169,7 +169,7 @@ function nobody(
   const subset = cluster.service?.subset;
   if (cluster.name === blackHoleCluster) {
     const detail = "no Service and no ServiceEntry is there, and only those may be called";
-    return { by: [onlyDeclared], detail };
+    return { by: [onlyDeclared(asked)], detail };
   }
   const of = cluster.service;
   if (service === undefined || port === undefined) {

@@ -8,6 +8,7 @@ import type { Subject } from "../mesh/evaluate-match.ts";
 import { hostMatches } from "../mesh/host.ts";
 import { gatewayNamed } from "../mesh/http-match.ts";
 import { serviceOfHost } from "../mesh/services.ts";
+import { type SidecarScope, scopeOf } from "../mesh/sidecar-scope.ts";
 import { tcpApplies } from "../mesh/tcp-routes.ts";
 import { hostRules, rulesFor } from "../mesh/virtual-services.ts";
 import { byAge } from "../mesh/visibility.ts";
@@ -37,12 +38,12 @@ export function routeStep(asked: SidecarQuestion, walk: OutboundWalk): RouteOutc
   const { route } = walk;
   if (route === undefined) return noRoute(asked, walk, request);
   const via: Via = { kind: "sidecar-http", action: route.action };
-  if (route.name === "block_all") return unknownHost(request);
+  if (route.name === "block_all") return unknownHost(asked, request);
   if (route.origin === undefined) {
     const isKnown = route.name === "default";
     const detail = isKnown
       ? `no VirtualService has routes for it: straight to the ${asked.destination.entry?.service.kind ?? "Service"}`
-      : `no Service of the mesh is called ${request.host}: any host is let through`;
+      : `the sidecar knows no Service called ${request.host}: any host is let through`;
     return { steps: [{ step: "route", outcome: "pass", by: [], detail }], by: [], via };
   }
   const { rules, misses } = rulesOf(asked, route.origin, request);
@@ -73,8 +74,8 @@ export function routeStep(asked: SidecarQuestion, walk: OutboundWalk): RouteOutc
 }
 
 /** The mesh calls declared destinations only. */
-function unknownHost({ host }: HttpRequest): RouteOutcome {
-  const by = [onlyDeclared];
+function unknownHost(asked: SidecarQuestion, { host }: HttpRequest): RouteOutcome {
+  const by = [onlyDeclared(asked)];
   const detail = `no Service and no ServiceEntry of the mesh is called ${host}, and only those may be called`;
   const seen = { kind: "status", status: 502 } as const;
   return {
@@ -86,11 +87,33 @@ function unknownHost({ host }: HttpRequest): RouteOutcome {
 }
 
 /** What says that unknown destinations are refused. */
-export const onlyDeclared: Decider = {
-  kind: "Network",
-  name: "default",
-  path: "spec.outboundTrafficPolicy.mode",
-};
+export function onlyDeclared(asked: SidecarQuestion): Decider {
+  const path = "spec.outboundTrafficPolicy.mode";
+  const scope = scopeFor(asked);
+  return scope?.outboundMode === undefined
+    ? { kind: "Network", name: "default", path }
+    : { kind: "Sidecar", name: scope.key, path };
+}
+
+/** The Sidecar of the source's pod that does not admit the destination; undefined: none keeps it out. */
+export function notAdmitting(asked: SidecarQuestion): Decider | undefined {
+  const { service, entry, port } = asked.destination;
+  const scope = scopeFor(asked);
+  const of =
+    entry?.service ??
+    (service && {
+      namespace: namespaceOf(service.object),
+      host: serviceHost(namespaceOf(service.object), service.object.metadata.name),
+    });
+  const number = entry?.port.port ?? service?.port.port ?? port;
+  if (scope === undefined || of === undefined) return undefined;
+  if (scope.admits(of.namespace, of.host, number)) return undefined;
+  return { kind: "Sidecar", name: scope.key, path: "spec.egress" };
+}
+
+function scopeFor({ world, source }: SidecarQuestion): SidecarScope | undefined {
+  return scopeOf(world, namespaceOf(source), source.metadata.labels ?? {});
+}
 
 function hedgeInWords(hedge: HedgePolicy | undefined): string {
   if (hedge === undefined) return "";
@@ -105,7 +128,7 @@ function noRoute(asked: SidecarQuestion, walk: OutboundWalk, request: HttpReques
     service === undefined ? request.host : serviceHost(namespaceOf(service), service.metadata.name);
   const found =
     asked.gateway === undefined
-      ? rulesFor(hostRules(asked.world, namespaceOf(asked.source)), host)
+      ? rulesFor(hostRules(contextOf(asked)), host)
       : boundRules(asked.world, asked.gateway, host);
   const { rules, misses } = rulesOf(asked, found && objectKey(found), request);
   const by = rules === undefined ? [] : [placeIn(rules, "spec.http")];
@@ -139,12 +162,13 @@ function tcpRoute(asked: SidecarQuestion): RouteOutcome {
   const { world, source, destination } = asked;
   const service = destination.service?.object;
   const entry = destination.entry?.service;
-  if (service === undefined && entry === undefined) return { steps: [], by: [], via };
+  const isUnknown = service === undefined && entry === undefined;
+  if (isUnknown || notAdmitting(asked) !== undefined) return { steps: [], by: [], via };
   const namespace = namespaceOf(source);
   const host =
     entry?.host ?? serviceHost(namespaceOf(service ?? source), service?.metadata.name ?? "");
-  const rules = rulesFor(hostRules(world, namespace), host);
-  const context = new ProxyContext(world, namespace, source.metadata.labels ?? {});
+  const context = contextOf(asked);
+  const rules = rulesFor(hostRules(context), host);
   const port = serviceOfHost(world, host, namespace)?.ports.find(
     (one) => one.port === destination.port,
   );
@@ -162,15 +186,20 @@ function tcpRoute(asked: SidecarQuestion): RouteOutcome {
   return { steps: [{ step: "route", outcome: "pass", by, detail }], by, via };
 }
 
+function contextOf({ world, source }: SidecarQuestion): ProxyContext {
+  return new ProxyContext(world, namespaceOf(source), source.metadata.labels ?? {});
+}
+
 function rulesOf(
-  { world, source, destination, gateway }: SidecarQuestion,
+  asked: SidecarQuestion,
   name: string | undefined,
   request: HttpRequest,
 ): { readonly rules: VirtualService | undefined; readonly misses: readonly RuleMiss[] } {
+  const { world, destination, gateway } = asked;
   const all = objectsOf<VirtualService>(world, "VirtualService");
   const rules = all.find((one) => objectKey(one) === name);
   if (rules === undefined) return { rules, misses: [] };
-  const proxy = new ProxyContext(world, namespaceOf(source), source.metadata.labels ?? {});
+  const proxy = contextOf(asked);
   const context = gateway === undefined ? proxy : proxy.at(gateway);
   const subject: Subject = {
     method: request.method,

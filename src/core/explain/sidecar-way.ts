@@ -18,7 +18,7 @@ import { entryDecider } from "./entry.ts";
 import type { Decider, HttpRequest, Step } from "./explanation.ts";
 import { withFault } from "./fault-parts.ts";
 import { candidateAt, sidecarOf } from "./pods.ts";
-import { type RouteOutcome, routeStep } from "./route-step.ts";
+import { notAdmitting, type RouteOutcome, routeStep } from "./route-step.ts";
 import type { Part, SidecarQuestion, Way } from "./way.ts";
 
 export function sidecarWay(
@@ -98,7 +98,8 @@ function partOf(
   };
 }
 
-function listenerStep({ world, destination, config }: SidecarQuestion, walk: OutboundWalk): Step {
+function listenerStep(asked: SidecarQuestion, walk: OutboundWalk): Step {
+  const { world, destination, config } = asked;
   const step = "listener" as const;
   const { service, port } = destination;
   const listener = config.listeners.find(({ name }) => name === walk.listener);
@@ -107,6 +108,11 @@ function listenerStep({ world, destination, config }: SidecarQuestion, walk: Out
   );
   const reads = chain?.filter.kind === "http" ? "reads HTTP" : "carries bytes";
   const detail = `the sidecar's listener ${walk.listener} ${reads}`;
+  const sidecar = notAdmitting(asked);
+  if (sidecar !== undefined) {
+    const why = `Sidecar ${sidecar.name} does not admit ${destination.host}, so that it is not known`;
+    return { step, outcome: "pass", by: [sidecar], detail: `${detail}: ${why}` };
+  }
   const { entry } = destination;
   if (entry !== undefined) {
     const decider = entryDecider(world, entry.service, entry.port.port);

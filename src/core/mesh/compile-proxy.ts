@@ -5,7 +5,7 @@
  * address is the proxy's word, since a pod's status may not have it yet. What is the same for all proxies of a namespace
  * is made once (outbound-part.ts).
  *
- * Not here: narrowing what a proxy gets to what it uses (Sidecar), and what a gateway serves (gateway/).
+ * Not here: which of what is visible a sidecar gets (sidecar-scope.ts), and what a gateway serves (gateway/).
  */
 
 import type { Pod } from "../../api/k8s/core.ts";

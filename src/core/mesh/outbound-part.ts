@@ -16,6 +16,8 @@ import { memoizedByKinds } from "./memo.ts";
 import { outboundListeners } from "./outbound.ts";
 import { outboundPolicyKinds } from "./outbound-policy.ts";
 import { outboundRoutes } from "./route-configs.ts";
+import { sidecarNotes } from "./sidecar-notes.ts";
+import { type SidecarScope, scopeOf } from "./sidecar-scope.ts";
 import { asksForCallers } from "./virtual-services.ts";
 
 export interface OutboundPart extends ProxyConfig {
@@ -30,7 +32,8 @@ export function outboundPart(
 ): OutboundPart {
   const asks = asksForCallers(objectsOf<VirtualService>(world, "VirtualService"));
   const caller = asks ? `${namespace} ${canonicalJson(labels)}` : namespace;
-  const key = `${caller} ${place.key}`;
+  const scope = scopeOf(world, namespace, labels);
+  const key = `${caller} ${place.key} ${scope?.key ?? ""}`;
   const known = byCaller(world);
   const part = known.get(key) ?? make(world, namespace, labels, place);
   known.set(key, part);
@@ -46,7 +49,8 @@ function make(world: World, namespace: string, labels: Labels, place: ClientPlac
   const context = new ProxyContext(world, namespace, labels);
   const listeners = outboundListeners(context);
   const routes = outboundRoutes(context);
-  const shared = outboundClusters(world, namespace, place);
+  const all = outboundClusters(world, namespace, place);
+  const shared = context.scope === undefined ? all : within(context.scope, all, listeners, routes);
   const extra = [...context.extraClusters.values()];
   return {
     listeners:
@@ -54,8 +58,46 @@ function make(world: World, namespace: string, labels: Labels, place: ClientPlac
     routes,
     clusters: [...shared.clusters, ...extra.map(([cluster]) => cluster)],
     endpoints: [...shared.endpoints, ...extra.map(([, endpoints]) => endpoints)],
-    notes: [...shared.notes, ...context.notes],
+    notes: [
+      ...shared.notes,
+      ...context.notes,
+      ...(context.scope === undefined ? [] : sidecarNotes(context.scope)),
+    ],
   };
+}
+
+/** The clusters that a Sidecar admits, and those that admitted VirtualServices lead to. */
+function within(
+  scope: SidecarScope,
+  all: OutboundClusters,
+  listeners: readonly Listener[],
+  routes: ProxyConfig["routes"],
+): OutboundClusters {
+  const used = new Set([...tcpTargets(listeners), ...httpTargets(routes)]);
+  const clusters = all.clusters.filter(
+    ({ name, service }) =>
+      used.has(name) ||
+      service === undefined ||
+      scope.admits(service.namespace, service.host, service.port),
+  );
+  const names = new Set(clusters.map(({ name }) => name));
+  return { ...all, clusters, endpoints: all.endpoints.filter((one) => names.has(one.cluster)) };
+}
+
+function tcpTargets(listeners: readonly Listener[]): readonly string[] {
+  return listeners
+    .flatMap(({ filterChains, defaultFilterChain }) => [...filterChains, defaultFilterChain])
+    .flatMap((chain) => (chain?.filter.kind === "tcp" ? chain.filter.clusters : []))
+    .map(({ cluster }) => cluster);
+}
+
+function httpTargets(configs: ProxyConfig["routes"]): readonly string[] {
+  return configs
+    .flatMap(({ virtualHosts }) => virtualHosts.flatMap(({ routes }) => routes))
+    .flatMap(({ action }) =>
+      action.kind === "forward" ? [...action.clusters, ...(action.mirrors ?? [])] : [],
+    )
+    .map(({ cluster }) => cluster);
 }
 
 /** The listener, its TCP connections closed when they have been idle for as long as their destination says. */

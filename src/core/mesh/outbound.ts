@@ -23,7 +23,7 @@ import { blackHoleCluster, outboundCluster, passthroughCluster } from "./names.t
 import { refusesUnknown } from "./outbound-policy.ts";
 import { httpDetected, isHttp } from "./protocol.ts";
 import { detectedRoutesName } from "./route-configs.ts";
-import { visibleServices } from "./services.ts";
+import { admittedServices } from "./services.ts";
 import { type SharedPart, sharedListener } from "./shared-listener.ts";
 import { tcpApplies, tcpDestinations, tcpFilter, tlsChains, withoutTaken } from "./tcp-routes.ts";
 import { hostRules, rulesFor } from "./virtual-services.ts";
@@ -31,8 +31,10 @@ import { hostRules, rulesFor } from "./virtual-services.ts";
 export function outboundListeners(context: ProxyContext): readonly Listener[] {
   const listeners = new Map<string, Listener>();
   const shared = new Map<number, SharedPart[]>();
-  const unknownTo = refusesUnknown(context.world) ? blackHoleCluster : passthroughCluster;
-  for (const service of visibleServices(context.world, context.namespace)) {
+  const unknownTo = refusesUnknown(context.world, context.scope)
+    ? blackHoleCluster
+    : passthroughCluster;
+  for (const service of admittedServices(context)) {
     for (const port of service.ports) {
       for (const listener of ownListeners(context, service, port)) {
         // Two pods of headless Services may have the same address.
@@ -195,7 +197,7 @@ function tcpClusters(
   service: MeshService,
   port: MeshPort,
 ): readonly WeightedCluster[] {
-  const rules = rulesFor(hostRules(context.world, context.namespace), service.host);
+  const rules = rulesFor(hostRules(context), service.host);
   const index = (rules?.spec.tcp ?? []).findIndex((route) => tcpApplies(context, route, port.port));
   const route = rules?.spec.tcp?.[index];
   if (rules === undefined || route === undefined) {

@@ -18,12 +18,12 @@ import type { MeshPort, MeshService } from "./mesh-service.ts";
 import { endpointHost, outboundCluster, passthroughCluster } from "./names.ts";
 import { refusesUnknown } from "./outbound-policy.ts";
 import { isHttp } from "./protocol.ts";
-import { visibleServices } from "./services.ts";
+import { admittedServices } from "./services.ts";
 import { hashKeys } from "./traffic-policy.ts";
 import { hostRules, rulesFor } from "./virtual-services.ts";
 
 export function outboundRoutes(context: ProxyContext): readonly RouteConfig[] {
-  const services = visibleServices(context.world, context.namespace);
+  const services = admittedServices(context);
   const httpPorts = new Set<number>();
   const configs: RouteConfig[] = [];
   for (const service of services) {
@@ -75,7 +75,7 @@ function portRoutes(
     name: `${number}`,
     virtualHosts: [
       ...withoutDuplicates(hosts),
-      refusesUnknown(context.world) ? blockAll : allowAny,
+      refusesUnknown(context.world, context.scope) ? blockAll : allowAny,
     ],
   };
 }
@@ -85,7 +85,7 @@ function serviceRoutes(
   service: MeshService,
   port: MeshPort,
 ): readonly Route[] {
-  const rules = rulesFor(hostRules(context.world, context.namespace), service.host);
+  const rules = rulesFor(hostRules(context), service.host);
   if (rules?.spec.http !== undefined) return httpRoutes(context, rules, port.port);
   const rule = ruleFor(context.world, context.namespace, service);
   const cluster = outboundCluster(port.port, undefined, service.host);
@@ -117,7 +117,7 @@ function foreignHosts(
   port: number,
 ): readonly VirtualHost[] {
   const known = new Set(services.map((service) => service.host));
-  return hostRules(context.world, context.namespace)
+  return hostRules(context)
     .filter(({ host, rules }) => !known.has(host) && rules.spec.http !== undefined)
     .filter(({ host }) => host !== "*")
     .map(({ host, rules }) => ({

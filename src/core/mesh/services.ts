@@ -22,6 +22,7 @@ import {
 } from "../registry/services.ts";
 import { namespaceOf, serviceAccountOf } from "../registry/workloads.ts";
 import { objectNamed, objectsOf, type World } from "../registry/world.ts";
+import type { ProxyContext } from "./context.ts";
 import { memoized, memoizedByKinds } from "./memo.ts";
 import type { MeshEndpoint, MeshService } from "./mesh-service.ts";
 import { type KnownModes, podTraits } from "./pod-traits.ts";
@@ -58,6 +59,19 @@ export const meshServices: (world: World) => readonly MeshService[] = memoizedBy
 /** Everything that proxies of the namespace may talk to; each host once. */
 export function visibleServices(world: World, clientNamespace: string): readonly MeshService[] {
   return visibleTo(world, clientNamespace).list;
+}
+
+/** Those of them that the proxy's Sidecar admits, at the ports that it admits. */
+export function admittedServices(context: ProxyContext): readonly MeshService[] {
+  const { world, namespace, scope } = context;
+  const visible = visibleServices(world, namespace);
+  if (scope === undefined) return visible;
+  return visible.flatMap((service) => {
+    const ports = service.ports.filter(({ port }) =>
+      scope.admits(service.namespace, service.host, port),
+    );
+    return ports.length === 0 ? [] : [{ ...service, ports }];
+  });
 }
 
 /** Whom the host means for proxies of the namespace; one that they do not see only where there is no other. */

@@ -67,7 +67,7 @@ export function tlsChains(
   host: string,
   listenPort: number,
 ): readonly FilterChain[] {
-  const rules = rulesFor(hostRules(context.world, context.namespace), host);
+  const rules = rulesFor(hostRules(context), host);
   if (rules === undefined) return [];
   return (rules.spec.tls ?? []).flatMap((route, index): readonly FilterChain[] => {
     const path = `spec.tls[${index}]`;

@@ -1,15 +1,19 @@
 /**
  * Which VirtualServices apply to the sidecars of a namespace, and to which hosts.
  *
- * Those that are bound to the mesh (`gateways` absent or naming `mesh`) and exported to the namespace, oldest first. A
+ * Those that are bound to the mesh (`gateways` absent or naming `mesh`), exported to the namespace and admitted by its
+ * Sidecar, oldest first. A
  * host has one VirtualService: the one that names it most specifically, of several the oldest.
  */
 
 import type { VirtualService } from "../../api/istio/networking.ts";
+import type { Sidecar } from "../../api/istio/sidecar.ts";
 import { namespaceOf } from "../registry/workloads.ts";
-import { objectsOf, type World } from "../registry/world.ts";
+import { objectsOf } from "../registry/world.ts";
+import type { ProxyContext } from "./context.ts";
 import { mostSpecific, resolveHost } from "./host.ts";
 import { memoized } from "./memo.ts";
+import type { SidecarScope } from "./sidecar-scope.ts";
 import { byAge, isVisible } from "./visibility.ts";
 
 /** One host of a VirtualService, as a full name. */
@@ -19,12 +23,12 @@ export interface HostRules {
 }
 
 /** Every host that some VirtualService has routes for, each once, in order of age. */
-export function hostRules(world: World, clientNamespace: string): readonly HostRules[] {
-  const known = byNamespace(objectsOf<VirtualService>(world, "VirtualService"));
-  const before = known.get(clientNamespace);
-  if (before !== undefined) return before;
-  const made = select(objectsOf<VirtualService>(world, "VirtualService"), clientNamespace);
-  known.set(clientNamespace, made);
+export function hostRules({ world, namespace, scope }: ProxyContext): readonly HostRules[] {
+  const all = objectsOf<VirtualService>(world, "VirtualService");
+  if (scope !== undefined) return admittedRules(all, namespace, scope);
+  const known = byNamespace(all);
+  const made = known.get(namespace) ?? select(all, namespace, undefined);
+  known.set(namespace, made);
   return made;
 }
 
@@ -36,7 +40,33 @@ const byNamespace = memoized(
   (_: readonly VirtualService[]) => new Map<string, readonly HostRules[]>(),
 );
 
-function select(all: readonly VirtualService[], clientNamespace: string): readonly HostRules[] {
+/** Remembered for a Sidecar's life, and for as long as the VirtualServices are the same. */
+function admittedRules(
+  all: readonly VirtualService[],
+  namespace: string,
+  scope: SidecarScope,
+): readonly HostRules[] {
+  const known = bySidecar(scope.from);
+  const before = known.get(namespace);
+  if (before?.of === all) return before.rules;
+  const rules = select(all, namespace, scope);
+  known.set(namespace, { of: all, rules });
+  return rules;
+}
+
+const bySidecar = memoized(
+  (_: Sidecar) =>
+    new Map<
+      string,
+      { readonly of: readonly VirtualService[]; readonly rules: readonly HostRules[] }
+    >(),
+);
+
+function select(
+  all: readonly VirtualService[],
+  clientNamespace: string,
+  scope: SidecarScope | undefined,
+): readonly HostRules[] {
   const hosts = new Map<string, VirtualService>();
   for (const rules of [...all].sort(byAge)) {
     const owner = namespaceOf(rules);
@@ -44,6 +74,7 @@ function select(all: readonly VirtualService[], clientNamespace: string): readon
     if (!isVisible(rules.spec.exportTo, owner, clientNamespace)) continue;
     for (const written of rules.spec.hosts ?? []) {
       const host = resolveHost(written, owner);
+      if (scope?.admits(owner, host) === false) continue;
       if (!hosts.has(host)) hosts.set(host, rules);
     }
   }

@@ -47,6 +47,7 @@ const meshKinds: readonly string[] = [
   "AuthorizationPolicy",
   "ServiceEntry",
   "WorkloadEntry",
+  "Sidecar",
   "Network",
 ];
 
