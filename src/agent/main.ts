@@ -12,12 +12,13 @@ import { join } from "node:path";
 import { backoffMs } from "../base/backoff.ts";
 import { renderError } from "../base/error.ts";
 import { Scope } from "../base/scope.ts";
-import { Attachments, keyText } from "./attachments.ts";
+import { Attachments } from "./attachments.ts";
 import type { CheckOptions } from "./check/network-checks.ts";
 import { ContainerPods } from "./cni-server/container-pods.ts";
 import { DeadPods, isDead } from "./cni-server/dead-pods.ts";
 import { release } from "./cni-server/delete.ts";
 import { answer } from "./cni-server/dispatch.ts";
+import { inTurn } from "./cni-server/in-turn.ts";
 import { listenForCni } from "./cni-server/listen.ts";
 import { Dataplane } from "./dataplane.ts";
 import type { AgentDeps, ViewSource } from "./deps.ts";
@@ -184,7 +185,7 @@ async function releaseLink(link: string, parts: NodeParts, signal: AbortSignal):
   const find = () => parts.attachments.all().find(({ attachment }) => attachment.hostLink === link);
   const found = find();
   if (found === undefined) return false;
-  return parts.turns.run(keyText(found.attachment), { interrupt: true, signal }, async () => {
+  return inTurn(parts.turns, found.attachment, { interrupt: true, signal }, async () => {
     const record = find();
     if (record !== undefined) await release(record, parts);
     return record !== undefined;

@@ -10,9 +10,9 @@ import { backoffMs } from "../base/backoff.ts";
 import { renderError } from "../base/error.ts";
 import type { Random } from "../base/random.ts";
 import type { Attachment, NodeView } from "../model/node-view.ts";
-import { keyText } from "./attachments.ts";
 import { isDead } from "./cni-server/dead-pods.ts";
 import { release } from "./cni-server/delete.ts";
+import { inTurn, isTurnTaken } from "./cni-server/in-turn.ts";
 import type { ViewSource } from "./deps.ts";
 import type { NodeParts } from "./node-parts.ts";
 import type { AttachmentRecord } from "./state/record.ts";
@@ -72,14 +72,13 @@ async function tend({ ipam, log }: NodeParts): Promise<void> {
 
 /**
  * Containers whose namespace went without a DEL give back what they had, each in its turn. One that a call is at is left
- * to that call: an ADD releases what was there before, and may be waiting for the view that waits for this.
+ * to that call or the next look: an ADD releases what was there before, and may be waiting for the view that waits for this.
  */
 export async function releaseDead(parts: NodeParts, signal: AbortSignal): Promise<void> {
   const { attachments, turns } = parts;
   for (const { attachment } of parts.deadPods.find(parts)) {
-    const key = keyText(attachment);
-    if (turns.isTaken(key)) continue;
-    await turns.run(key, { interrupt: false, signal }, async () => {
+    if (isTurnTaken(turns, attachment)) continue;
+    await inTurn(turns, attachment, { interrupt: false, signal }, async () => {
       const record = attachments.get(attachment);
       // While the one before was released, another life of the container may have begun and this one ended.
       if (record?.attachment !== attachment || !isDead(record, parts)) return;

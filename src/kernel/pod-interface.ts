@@ -1,25 +1,22 @@
 /**
- * The pod's side of its link: set up inside the pod's namespace, and checked there.
+ * The pod's side of its link: set up inside the pod's namespace, and checked there. Its routes are in pod-routes.ts.
  *
  * All of it is a handful of requests on a netlink socket opened in that namespace; the thread itself is home again
  * before the first is sent. Each request replaces, so setting up twice is setting up once.
  */
 
-import { type Cidr, familyOf, hostCidr, renderCidr } from "../base/ip.ts";
-import { podGateways } from "../model/names.ts";
+import { hostCidr, renderCidr } from "../base/ip.ts";
 import type { PodInterface } from "../model/node-state.ts";
 import { decodeAddress, dumpAddresses, replaceAddress } from "../wire/netlink/address.ts";
 import { changeLink, decodeLink, getLink, type Link } from "../wire/netlink/link.ts";
-import { type Route, replaceRoute } from "../wire/netlink/route.ts";
 import { ENODEV } from "./ffi.ts";
 import { listLimits } from "./limits.ts";
 import { NETLINK_ROUTE, NetlinkSocket } from "./netlink-socket.ts";
 import { inNetnsOf } from "./netns.ts";
+import { routingDifferences, setUpRouting } from "./pod-routes.ts";
 import { doing } from "./refusal.ts";
-import { listRoutes } from "./routes.ts";
 
 const loopbackIndex = 1; // in every namespace, since it is the first link that the kernel makes there
-const RTPROT_STATIC = 4; // what `ip route add` writes; the namespace is the pod's, not Heddle's
 
 /** Runs `use` with a netlink socket of the namespace held open as `netnsFd`. */
 export function withSocketIn<T>(
@@ -39,7 +36,7 @@ export function findLink(socket: NetlinkSocket, name: string): Link | undefined 
   return doing("link", `find link ${name}`, () => socket.get(getLink(name), decodeLink), [ENODEV]);
 }
 
-/** Loopback up, addresses, link up; for each family the route to its gateway, and the default route through that. */
+/** Loopback up, addresses, link up, routes. */
 export function setUpPodInterface(socket: NetlinkSocket, pod: PodInterface, link: Link): void {
   const what = `${pod.ifName} in ${pod.netns}`;
   const linkIndex = link.index;
@@ -56,11 +53,7 @@ export function setUpPodInterface(socket: NetlinkSocket, pod: PodInterface, link
       changeLink(linkIndex, { up: true, ...(link.mac === pod.mac ? {} : { mac: pod.mac }) }),
     ),
   );
-  for (const route of podRoutes(pod, linkIndex)) {
-    doing("route", `add route to ${renderCidr(route.destination)} on ${what}`, () =>
-      socket.request(replaceRoute(route)),
-    );
-  }
+  setUpRouting(socket, pod, linkIndex);
 }
 
 /** What differs from `pod`, as sentences. */
@@ -84,16 +77,7 @@ export function differencesOf(socket: NetlinkSocket, pod: PodInterface): string[
     found.push(`${what} has ${has}, want ${wanted}`);
   }
   found.push(...limitDifferences(socket, pod, link));
-  const routes = listRoutes(socket, 0);
-  for (const wanted of podRoutes(pod, link.index)) {
-    if (routes.some((route) => leadsTheSameWay(route, wanted))) continue;
-    const isDefault = wanted.destination.prefixLength === 0;
-    found.push(
-      isDefault
-        ? `no default route via ${wanted.via} on ${pod.ifName}`
-        : `no route to gateway ${wanted.destination.address} on ${pod.ifName}`,
-    );
-  }
+  found.push(...routingDifferences(socket, pod, link.index));
   return found;
 }
 
@@ -106,31 +90,7 @@ function limitDifferences(socket: NetlinkSocket, pod: PodInterface, link: Link):
   return [`interface ${pod.ifName} ${found}, want ${wanted} bit/s`];
 }
 
-function podRoutes(pod: PodInterface, linkIndex: number): Route[] {
-  const common = { protocol: RTPROT_STATIC, linkIndex, onLink: false, blackhole: false };
-  return pod.addresses.flatMap((address) => {
-    const gateway = podGateways[familyOf(address)];
-    const everywhere: Cidr = {
-      address: familyOf(address) === "IPv4" ? "0.0.0.0" : "::",
-      prefixLength: 0,
-    };
-    return [
-      { ...common, destination: hostCidr(gateway) },
-      { ...common, destination: everywhere, via: gateway },
-    ];
-  });
-}
-
 /** The interface has one of its own of IPv6, which nobody gave it. */
 function isLinkLocal(address: string): boolean {
   return address.startsWith("fe80:");
-}
-
-function leadsTheSameWay(a: Route, b: Route): boolean {
-  return (
-    a.destination.address === b.destination.address &&
-    a.destination.prefixLength === b.destination.prefixLength &&
-    a.linkIndex === b.linkIndex &&
-    a.via === b.via
-  );
 }

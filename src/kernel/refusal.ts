@@ -22,6 +22,7 @@ export type KernelObject =
   | "link"
   | "address"
   | "route"
+  | "rule"
   | "neighbour"
   | "forwarding"
   | "connection"

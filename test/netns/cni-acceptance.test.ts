@@ -178,7 +178,7 @@ describe("the CNI executable", { skip: skipWithoutExecutable }, () => {
     ];
     assert.deepEqual(await collect({ "cni.dev/valid-attachments": kept }), ["a", "c"]);
     assert.deepEqual(await collect({ "cni.dev/attachments": [] }), ["c"]);
-    await machine.del("c");
+    await machine.del("c", { config: { name: "other" } });
     assert.deepEqual(await leftovers(), nothing);
   });
 

@@ -41,6 +41,7 @@ export async function add(
 ): Promise<CniResult> {
   const { key, netns, config } = request;
   const { attachments, ipam, dataplane, sidecars, driver } = parts;
+  signal.throwIfAborted();
   const previous = config.prevResult === undefined ? undefined : parseResult(config.prevResult);
   const inode = requireNetns(request, driver);
   const cookie = driver.netnsCookie(netns);
@@ -49,7 +50,7 @@ export async function add(
   else if (there !== undefined) {
     throw new CniError(
       cniCodes.attachmentExists,
-      `add ${key.ifName} to container ${key.containerId}: it has it already`,
+      `add ${key.ifName} to container ${key.containerId}: it has it already, of network ${there.network}`,
     );
   }
   await using scope = new Scope();

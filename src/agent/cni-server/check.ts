@@ -19,7 +19,7 @@ import type { NodeParts } from "../node-parts.ts";
 export function check(request: Extract<CniRequest, { command: "CHECK" }>, parts: NodeParts): void {
   const { key, config } = request;
   const record = parts.attachments.get(key);
-  if (record === undefined || record.phase !== "added") {
+  if (record?.network !== config.name || record.phase !== "added") {
     throw new CniError(
       cniCodes.unknownContainer,
       `check ${key.ifName} of container ${key.containerId}: it was never added`,

@@ -67,9 +67,10 @@ function uncapture(record: AttachmentRecord, parts: NodeParts): void {
   }
 }
 
-export async function del(key: AttachmentKey, parts: NodeParts): Promise<void> {
+/** What another network gave the container under the same name is not meant: a runtime calls DEL after an ADD that failed. */
+export async function del(key: AttachmentKey, network: string, parts: NodeParts): Promise<void> {
   const record = parts.attachments.get(key);
-  if (record !== undefined) await release(record, parts);
+  if (record?.network === network) await release(record, parts);
 }
 
 /**

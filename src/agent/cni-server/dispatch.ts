@@ -2,7 +2,7 @@
  * One CNI call from bytes to reply: decode, check, run the verb in its turn, encode what came of it.
  *
  * Whatever happens, the runtime gets a reply that it can read, in the version that it asked for where that is known.
- * ADD, DEL and CHECK of one attachment never overlap; those of different ones do.
+ * ADD, DEL and CHECK of one container never overlap; those of different ones do.
  */
 
 import { renderError } from "../../base/error.ts";
@@ -12,12 +12,12 @@ import { type CniInvocation, type CniReply, decodeInvocation } from "../../wire/
 import { type AttachmentKey, type CniRequest, parseRequest } from "../../wire/cni/request.ts";
 import { encodeResult } from "../../wire/cni/result.ts";
 import { currentVersion, encodeVersions, supportedVersions } from "../../wire/cni/version.ts";
-import { keyText } from "../attachments.ts";
 import type { NodeParts } from "../node-parts.ts";
 import { add } from "./add.ts";
 import { check } from "./check.ts";
 import { collect } from "./collect.ts";
 import { del } from "./delete.ts";
+import { inTurn } from "./in-turn.ts";
 import { requireReady } from "./ready.ts";
 
 export async function answer(
@@ -46,25 +46,27 @@ export async function answer(
 }
 
 async function run(request: CniRequest, parts: NodeParts, signal: AbortSignal): Promise<string> {
-  const inTurn = <T>(
+  const turn = <T>(
     key: AttachmentKey,
     interrupt: boolean,
     work: (signal: AbortSignal) => Promise<T>,
-  ): Promise<T> => parts.turns.run(keyText(key), { interrupt, signal }, work);
+  ): Promise<T> => inTurn(parts.turns, key, { interrupt, signal }, work);
 
   switch (request.command) {
     case "ADD": {
-      const result = await inTurn(request.key, false, (turn) => add(request, parts, turn));
+      const result = await turn(request.key, false, (until) => add(request, parts, until));
       return encodeResult(result, request.config.cniVersion);
     }
     case "DEL":
-      await inTurn(request.key, true, () => del(request.key, parts));
+      await turn(request.key, true, () => del(request.key, request.config.name, parts));
       return "";
     case "CHECK":
-      await inTurn(request.key, false, async () => check(request, parts));
+      await turn(request.key, false, async () => check(request, parts));
       return "";
     case "GC":
-      await collect(request, parts, (key) => inTurn(key, false, () => del(key, parts)));
+      await collect(request, parts, (key) =>
+        turn(key, false, () => del(key, request.config.name, parts)),
+      );
       return "";
     case "STATUS":
       requireReady(parts);

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { MeshError } from "../../base/error.ts";
-import { renderIpv4 } from "../../base/ip.ts";
+import { parseCidr, renderIpv4 } from "../../base/ip.ts";
 import { decodeAddress, replaceAddress } from "./address.ts";
 import {
   Attributes,
@@ -38,6 +38,7 @@ import {
 import { decodeLoggedPacket } from "./nflog.ts";
 import { decodeTokenBucket, replaceTokenBucket } from "./queue.ts";
 import { decodeRoute, type Route, replaceRoute } from "./route.ts";
+import { addSourceRule, decodeRule } from "./rule.ts";
 
 const octets = fc.integer({ min: 0, max: 0xffffffff }).map((value) => renderIpv4(value >>> 0));
 const index = fc.integer({ min: 1, max: 0x7fffffff });
@@ -197,9 +198,17 @@ describe("netlink objects", () => {
         via: "169.254.1.1",
         onLink: true,
         mtu: 1400,
+        metric: 1,
       },
     ];
     for (const route of routes) assert.deepEqual(decodeRoute(replaceRoute(route).payload), route);
+  });
+
+  test("include rules by which an address has a table of its own", () => {
+    for (const source of ["10.244.0.5/32", "fd00:9::5/128"].map(parseCidr)) {
+      const rule = { source, table: 0x4844_0003, priority: 0x4844 };
+      assert.deepEqual(decodeRule(addSourceRule(rule).payload), rule);
+    }
   });
 
   test("include the links that are ours", () => {
@@ -245,6 +254,7 @@ describe("netlink objects", () => {
       decodeLink,
       decodeAddress,
       decodeRoute,
+      decodeRule,
       decodeNeighbour,
       decodeForwarding,
       decodeTokenBucket,

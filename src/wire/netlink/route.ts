@@ -1,4 +1,4 @@
-/** Rtnetlink routes of the main table, of both families. */
+/** Rtnetlink routes, of both families; lists are of the main table. */
 
 import type { Cidr } from "../../base/ip.ts";
 import { Attributes, addressFamily, concat, familyNumber, ip, nest, u32 } from "./attributes.ts";
@@ -19,8 +19,11 @@ const AF_UNSPEC = 0;
 const RTA_DST = 1;
 const RTA_OIF = 4;
 const RTA_GATEWAY = 5;
+const RTA_PRIORITY = 6;
 const RTA_METRICS = 8;
+const RTA_TABLE = 15;
 const RTAX_MTU = 2;
+const RT_TABLE_UNSPEC = 0;
 const RT_TABLE_MAIN = 254;
 const RT_SCOPE_UNIVERSE = 0;
 const RT_SCOPE_LINK = 253;
@@ -38,6 +41,10 @@ export interface Route {
   readonly onLink: boolean;
   readonly blackhole: boolean;
   readonly mtu?: number;
+  /** The least is taken. Absent: the kernel's usual, 0 for IPv4 and 1024 for IPv6. */
+  readonly metric?: number;
+  /** Absent: the main one. */
+  readonly table?: number;
 }
 
 export function replaceRoute(route: Route): NetlinkRequest {
@@ -80,6 +87,7 @@ export function decodeRoute(payload: Uint8Array): Route {
   const linkIndex = attributes.u32(RTA_OIF);
   const via = attributes.ip(RTA_GATEWAY);
   const mtu = attributes.nested(RTA_METRICS)?.u32(RTAX_MTU);
+  const metric = attributes.u32(RTA_PRIORITY);
   return {
     destination: {
       address: attributes.ip(RTA_DST) ?? (isIpv6 ? "::" : "0.0.0.0"),
@@ -91,6 +99,7 @@ export function decodeRoute(payload: Uint8Array): Route {
     ...(linkIndex === undefined ? {} : { linkIndex }),
     ...(via === undefined ? {} : { via }),
     ...(mtu === undefined ? {} : { mtu }),
+    ...(metric === undefined ? {} : { metric }),
   };
 }
 
@@ -101,7 +110,7 @@ function routeHeader(route: Route, scope: number): Uint8Array {
     route.destination.prefixLength,
     0,
     0,
-    RT_TABLE_MAIN,
+    route.table === undefined ? RT_TABLE_MAIN : RT_TABLE_UNSPEC,
     route.protocol,
     scope,
     route.blackhole ? RTN_BLACKHOLE : RTN_UNICAST,
@@ -118,5 +127,7 @@ function routeTarget(route: Route): Uint8Array[] {
   return [
     ...(route.via === undefined ? [] : [ip(RTA_GATEWAY, route.via)]),
     ...(route.linkIndex === undefined ? [] : [u32(RTA_OIF, route.linkIndex)]),
+    ...(route.metric === undefined ? [] : [u32(RTA_PRIORITY, route.metric)]),
+    ...(route.table === undefined ? [] : [u32(RTA_TABLE, route.table)]),
   ];
 }
