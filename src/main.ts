@@ -6,7 +6,7 @@
  * and what was compiled once is kept on disk, so that a spare sidecar is up quickly. Wiring only; no decisions.
  */
 
-import { appendFileSync, readFileSync } from "node:fs";
+import { appendFileSync, fstatSync, readFileSync } from "node:fs";
 import { enableCompileCache, flushCompileCache } from "node:module";
 import { join } from "node:path";
 import type { Command } from "commander";
@@ -219,20 +219,27 @@ function release(): string {
 }
 
 function processLog(threshold = logThreshold()): Log {
-  return createLog((line) => void process.stderr.write(`${line}\n`), Date.now, threshold);
+  const stderr = 2;
+  const isFile = fstatSync(stderr).isFile();
+  const write = isFile
+    ? (line: string) => writeOrLose(stderr, line)
+    : (line: string) => void process.stderr.write(`${line}\n`);
+  return createLog(write, Date.now, threshold);
 }
 
-/** For a pod that shares its process with others. A full disk must not end them. */
+/** For a pod that shares its process with others. */
 function openFileLog(path: string): { readonly log: Log; readonly threshold: LogThreshold } {
   const threshold = logThreshold();
-  const write = (line: string) => {
-    try {
-      appendFileSync(path, `${line}\n`, { mode: 0o600 });
-    } catch {
-      // Events are few, and told nowhere else.
-    }
-  };
-  return { log: createLog(write, Date.now, threshold), threshold };
+  return { log: createLog((line) => writeOrLose(path, line), Date.now, threshold), threshold };
+}
+
+/** A full disk must end nobody; Node's own streams of files throw there, and write nothing more when there is room. */
+function writeOrLose(file: string | number, line: string): void {
+  try {
+    appendFileSync(file, `${line}\n`, { mode: 0o600 });
+  } catch {
+    // Events are few, and told nowhere else.
+  }
 }
 
 function logThreshold(): LogThreshold {

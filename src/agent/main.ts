@@ -106,7 +106,7 @@ function openParts(options: AgentOptions, deps: AgentDeps, joined: Promise<void>
   const bootId = readBootId();
   const store = new AttachmentStore(options.stateDir, log);
   const records = store.load();
-  const attachments = new Attachments(store, records);
+  const attachments = new Attachments(store, records, log);
   const pods = records.map((each) => each.attachment);
   const cooling = new Cooling(options.stateDir, bootId, clock);
   const addresses = pods.flatMap((each) => each.addresses);
@@ -152,7 +152,7 @@ function openParts(options: AgentOptions, deps: AgentDeps, joined: Promise<void>
         clock,
         random,
         log,
-        remember: (pod, sidecar) => attachments.update(pod, { sidecar }),
+        remember: (pod, sidecar) => attachments.note(pod, { sidecar }),
         isGone: (containerId) =>
           attachments
             .all()

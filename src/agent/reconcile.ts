@@ -55,6 +55,7 @@ export async function resyncNowAndThen(parts: NodeParts, signal: AbortSignal): P
       });
     }
     parts.containerPods.retry();
+    parts.attachments.writeOverdue();
     try {
       parts.dataplane.resync();
     } catch (error) {

@@ -15,7 +15,7 @@ import { compilePodCapture } from "../../core/dataplane/pod-capture.ts";
 import { hostLinkName, podMac } from "../../core/dataplane/pod-link.ts";
 import { podResolver } from "../../core/dns/pod-resolver.ts";
 import type { KernelDriver } from "../../kernel/driver.ts";
-import { podGateways } from "../../model/names.ts";
+import { nftTable, podGateways } from "../../model/names.ts";
 import type { Attachment, HostPort, WorkloadView } from "../../model/node-view.ts";
 import { CniError, cniCodes } from "../../wire/cni/error.ts";
 import type { CniRequest } from "../../wire/cni/request.ts";
@@ -112,8 +112,11 @@ export async function add(
     await sidecars.start(attachment, record.sidecar, signal);
     scope.onFailure(() => sidecars.end(key.containerId));
     signal.throwIfAborted();
-    // Not undone, so nothing that waits comes after it: a DEL that overtakes now finds a complete pod.
-    if (record.sidecar.gateway !== true) driver.applyRulesetIn(netns, compilePodCapture());
+    // Nothing that waits comes after it: a DEL that overtakes now finds a complete pod.
+    if (record.sidecar.gateway !== true) {
+      driver.applyRulesetIn(netns, compilePodCapture());
+      scope.onFailure(() => driver.removeRulesetIn(netns, nftTable));
+    }
   }
   attachments.update(key, { phase: "added" });
   scope.succeed();

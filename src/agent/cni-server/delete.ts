@@ -36,16 +36,6 @@ async function endSidecar(record: AttachmentRecord, parts: NodeParts): Promise<v
   await parts.sidecars.discard(attachment, isAlive ? sidecar : rest);
 }
 
-/** Only the next agent reads it: a pod goes from a node whose disk is full all the same. */
-function mark({ attachment }: AttachmentRecord, { attachments, log }: NodeParts): void {
-  try {
-    attachments.update(attachment, { phase: "removing" });
-  } catch (error) {
-    const { namespace, name } = attachment;
-    log.warn("record is not written", { pod: `${namespace}/${name}`, error: renderError(error) });
-  }
-}
-
 /** The kernel may have refused to remove the link; then the next resync does. */
 function isLinked({ attachment }: AttachmentRecord, { dataplane, driver }: NodeParts): boolean {
   if (dataplane.inSync) return false;
@@ -80,12 +70,12 @@ export async function del(key: AttachmentKey, network: string, parts: NodeParts)
 export async function release(record: AttachmentRecord, parts: NodeParts): Promise<void> {
   const { attachment } = record;
   const { attachments, dataplane, ipam, sidecars } = parts;
-  mark(record, parts);
+  attachments.note(attachment, { phase: "removing" }); // a pod goes from a node whose disk is full all the same
   const heir = attachments.all().find((each) => isOther(each, record));
   const isMeshed = record.sidecar !== undefined;
   if (isMeshed && heir === undefined) await endSidecar(record, parts);
   if (isMeshed && heir !== undefined) {
-    attachments.update(heir.attachment, { sidecar: record.sidecar });
+    attachments.note(heir.attachment, { sidecar: record.sidecar });
     sidecars.handOver(heir.attachment);
   }
   await dataplane.detach(attachment);

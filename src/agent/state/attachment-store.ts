@@ -7,16 +7,7 @@
  * address may be in it.
  */
 
-import {
-  closeSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeSync,
-} from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { MeshError } from "../../base/error.ts";
@@ -61,11 +52,7 @@ export class AttachmentStore {
       await Promise.all([sync(path, "r+"), sync(this.#directory, "r")]);
     } catch (cause) {
       rmSync(path, { force: true });
-      throw new MeshError("agent.state.write", `write attachment record ${path}`, {
-        cause,
-        fault: "host",
-        retryable: true,
-      });
+      throw notWritten(path, cause);
     }
   }
 
@@ -81,16 +68,29 @@ export class AttachmentStore {
     return join(this.#directory, `${record.attachment.hostLink}.json`);
   }
 
+  /** Whole or not at all: what was there stays where the new one cannot be written. */
   #replace(path: string, record: AttachmentRecord): void {
     const temporary = `${path}.tmp`;
-    const file = openSync(temporary, "w", 0o600);
     try {
-      writeSync(file, `${JSON.stringify(record)}\n`);
-    } finally {
-      closeSync(file);
+      writeFileSync(temporary, `${JSON.stringify(record)}\n`, { mode: 0o600 });
+      renameSync(temporary, path);
+    } catch (cause) {
+      try {
+        rmSync(temporary, { force: true });
+      } catch {
+        // The next agent removes it.
+      }
+      throw notWritten(path, cause);
     }
-    renameSync(temporary, path);
   }
+}
+
+function notWritten(path: string, cause: unknown): MeshError {
+  return new MeshError("agent.state.write", `write attachment record ${path}`, {
+    cause,
+    fault: "host",
+    retryable: true,
+  });
 }
 
 async function sync(path: string, flags: string): Promise<void> {
