@@ -34,7 +34,7 @@ stage() { # name, concurrency, files…
   : >"$tap"
   # No test takes five minutes: one that takes fifteen hangs, and is named. Not --test-force-exit: a file that ends itself
   # loses what it has not reported yet, and whole suites are missing without a word.
-  "$node" --test --test-concurrency="$concurrency" --test-timeout=900000 \
+  "$node" --test --test-concurrency="$concurrency" --test-timeout="${HEDDLE_TEST_TIMEOUT_MS:-900000}" \
     --test-reporter=spec --test-reporter-destination=stdout \
     --test-reporter=tap --test-reporter-destination="$tap" "$@"
   status=$?

@@ -28,9 +28,6 @@ interface Running {
   readonly address: string;
 }
 
-/** A thousand take longer than a test is given otherwise. */
-const timeout = 60_000 + cycles * 3_000;
-
 describe("a node's history", { skip: skipWithoutExecutable }, () => {
   const random = randomOf(seed);
   const directory = mkdtempSync(join(tmpdir(), "heddle-history-"));
@@ -53,9 +50,7 @@ describe("a node's history", { skip: skipWithoutExecutable }, () => {
     rmSync(directory, { recursive: true, force: true });
   });
 
-  test(`of ${cycles} random events, seed ${seed}, leaves nothing and mixes up nothing`, {
-    timeout,
-  }, async () => {
+  test(`of ${cycles} random events, seed ${seed}, leaves nothing and mixes up nothing`, async () => {
     const events = [add, add, add, remove, remove, die, killAtRest, killDuringAdd, reboot];
     for (cycle = 0; cycle < cycles; cycle++) {
       const event = events[Math.floor(random() * events.length)] ?? add;
