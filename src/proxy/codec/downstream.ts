@@ -9,10 +9,10 @@
  * A connection belongs to a chain by name, not to a configuration: each request asks for the chain as it is now, so a
  * change is in force with the next request and no connection is touched.
  *
- * Not here: what to answer (stack/, filter/), and how bytes get on the wire (transport.ts).
+ * Not here: what to answer (stack/, filter/), how an answer is spelt (answer-writer.ts), and how bytes get on the wire
+ * (transport.ts).
  */
 
-import { STATUS_CODES } from "node:http";
 import { BodyReader } from "../../wire/http1/body.ts";
 import { mark } from "../../wire/http1/field-names.ts";
 import { requestFraming } from "../../wire/http1/framing.ts";
@@ -25,18 +25,14 @@ import type { Peer } from "../peer.ts";
 import { Exchange } from "../stack/exchange.ts";
 import type { Head } from "../stack/head.ts";
 import type { DownstreamLeg, Switched } from "../stack/legs.ts";
-import { isBodyless } from "../stack/outcome.ts";
 import { Timeout } from "../timer-wheel.ts";
+import { AnswerWriter } from "./answer-writer.ts";
 import {
-  bodilessResponseDrops,
-  chunkedLine,
   fieldValue,
   introducePeer,
   keptFields,
-  nominatedNames,
   ownMark,
   requestParser,
-  responseDrops,
   upgradeResponseDrops,
 } from "./heads.ts";
 import { PartialHead } from "./partial-head.ts";
@@ -68,10 +64,7 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
   #ahead: Buffer | undefined;
   readonly #body = new BodyReader();
   #exchange: Exchange | undefined;
-  /** The answer under way is the last on this connection. */
-  #isLast = false;
-  /** The answer's body came without a length: it goes on in chunks of our making. */
-  #chunks = false;
+  readonly #answers: AnswerWriter;
   #isReading = false;
   /** Until when nothing is read. */
   #holdOff: Timeout | undefined;
@@ -92,6 +85,7 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
     this.since = environment.now();
     this.#chain = chain;
     this.#onClosed = onClosed;
+    this.#answers = new AnswerWriter(transport, environment);
   }
 
   get state(): State {
@@ -124,7 +118,7 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
       case "exchange": {
         // Half a request will never be whole; a whole one still gets its answer.
         const exchange = this.#exchange;
-        this.#isLast = true;
+        this.#answers.isLast = true;
         if (exchange !== undefined && !exchange.isRequestDone) {
           exchange.onDownstreamClosed();
           this.#destroy();
@@ -204,8 +198,7 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
     this.#body.begin(requestFraming(head));
     const bodyEnd = this.#body.advance(bytes, bodyStart, end);
     this.#consumed = bodyEnd;
-    this.#isLast = head.closes || this.#hasEnded || this.environment.isDraining;
-    this.#chunks = false;
+    this.#answers.begin(head.closes || this.#hasEnded || this.environment.isDraining);
     if (this.#body.problem !== undefined) {
       this.#refuse(this.#body.problem);
       return;
@@ -223,7 +216,7 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
     if (introduction >= 0) introducePeer(this.peer, fieldValue(head, text, introduction));
 
     const current = this.#chain();
-    if (current === undefined) this.#isLast = true; // the chain is gone: this request is the last under its rules
+    if (current === undefined) this.#answers.isLast = true; // the chain is gone: this request is the last under its rules
     const chain = current ?? this.#lastChain;
     if (chain === undefined) {
       this.transport.close();
@@ -269,11 +262,7 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
 
   /** Answers what is not even a request, and hangs up. */
   #refuseWith(status: number): void {
-    this.#isLast = true;
-    const reason = STATUS_CODES[status] ?? "";
-    this.transport.writeText(
-      `HTTP/1.1 ${status} ${reason}\r\ncontent-length: ${reason.length}\r\ncontent-type: text/plain\r\nconnection: close\r\n\r\n${reason}`,
-    );
+    this.#answers.refusal(status);
     this.#linger();
   }
 
@@ -287,23 +276,12 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
 
   // ---- answers ---------------------------------------------------------------------------------
 
-  /** An interim answer (1xx but 101). An endless row of them must not pile up before a client that does not read. */
   writeInterim(head: Head, text: string): void {
-    const line = text.slice(head.lineStart, head.startLineEnd + 2);
-    this.transport.writeText(`${line}${keptFields(head, text, bodilessResponseDrops)}\r\n`);
-    if (this.transport.isBackedUp) this.#exchange?.upstream?.pause();
+    this.#answers.interim(head, text, this.#exchange?.upstream);
   }
 
   writeLocal(exchange: Exchange, status: number, body: string, fields: string): void {
-    if (!exchange.isRequestDone) this.#isLast = true;
-    const length = Buffer.byteLength(body);
-    const framing = isBodyless(status) ? "" : `content-length: ${length}\r\n`;
-    const type = length > 0 ? "content-type: text/plain\r\n" : "";
-    const closing = this.#isLast ? "connection: close\r\n" : "";
-    const head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Unknown"}\r\n${framing}${type}${fields}server: heddle\r\n${closing}\r\n`;
-    exchange.responseBytes += head.length + length;
-    const sent = exchange.method === "HEAD" ? "" : Buffer.from(body).toString("latin1");
-    this.transport.writeText(head + sent);
+    this.#answers.local(exchange, status, body, fields);
   }
 
   writeResponse(
@@ -315,51 +293,15 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
     end: number,
     isDone: boolean,
   ): void {
-    const edit = exchange.responseEdit;
-    const names = head.nominates ? nominatedNames(head, text) : undefined;
-    let dropped = edit?.dropped;
-    if (names !== undefined) dropped = new Set([...(dropped ?? []), ...names]);
-    this.#chunks = exchange.upstream?.isOpenEnded === true;
-    if (isDone && !exchange.isRequestDone) this.#isLast = true;
-    if (this.environment.isDraining) this.#isLast = true;
-    const drops = head.status === 204 ? bodilessResponseDrops : responseDrops;
-    const isOurVersion = head.minor === 1 && text.charCodeAt(head.lineStart + 7) === 49;
-    let added = edit?.lines ?? "";
-    if (this.#chunks || (head.isChunked && head.status !== 204)) added += chunkedLine;
-    if (this.#isLast) added += "connection: close\r\n";
-    let out = isOurVersion
-      ? keptFields(head, text, drops, dropped, head.lineStart)
-      : `HTTP/1.1 ${keptFields(head, text, drops, dropped, head.lineStart + 9)}`;
-    const isJoined = text.length > head.headEnd && !this.#chunks;
-    // Nothing went and nothing was put in: what follows the lines in `text` is what follows them here.
-    const isWhole =
-      added === "" &&
-      isOurVersion &&
-      !head.isLoose &&
-      out.length === head.headEnd - 2 - head.lineStart;
-    exchange.responseBytes += out.length + added.length + 2 + end - start;
-    if (isJoined && isWhole) this.transport.writeText(text.slice(head.lineStart));
-    else if (isJoined) this.transport.writeText(`${out}${added}${text.slice(head.headEnd - 2)}`);
-    else {
-      out += `${added}\r\n`;
-      if (this.#chunks && end > start) {
-        this.transport.writeText(out);
-        this.transport.writeChunk(bytes, start, end);
-      } else this.transport.writeMessage(out, bytes, start, end);
-    }
-    if (this.transport.isBackedUp && !isDone) exchange.upstream?.pause();
+    this.#answers.head(exchange, head, text, bytes, start, end, isDone);
   }
 
   writeResponseBody(exchange: Exchange, bytes: Buffer, start: number, end: number): void {
-    exchange.responseBytes += end - start;
-    if (this.#chunks) this.transport.writeChunk(bytes, start, end);
-    else this.transport.writeBytes(bytes, start, end);
-    if (this.transport.isBackedUp) exchange.upstream?.pause();
+    this.#answers.body(exchange, bytes, start, end);
   }
 
   writeResponseEnd(exchange: Exchange, trailers: string): void {
-    if (this.#chunks) this.transport.writeText(`0\r\n${trailers}\r\n`);
-    if (!exchange.isRequestDone) this.#isLast = true;
+    this.#answers.end(exchange, trailers);
   }
 
   /** The answer cannot be completed: the client must not take what it got for all of it. */
@@ -376,7 +318,7 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
     if (this.#exchange !== exchange) return;
     this.#exchange = undefined;
     if (this.#state !== "exchange") return;
-    if (this.#isLast) {
+    if (this.#answers.isLast) {
       this.#linger();
       return;
     }
@@ -439,7 +381,7 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
 
   /** Closes when there is nothing under way; otherwise the answer under way is the last. */
   drain(): void {
-    this.#isLast = true;
+    this.#answers.isLast = true;
     if (this.#state === "idle") this.transport.close();
   }
 

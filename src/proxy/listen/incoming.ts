@@ -8,26 +8,18 @@
  *
  * A client that waits for the server's greeting would wait for ever while we wait for its first bytes. Detection ends
  * after a bounded time with "other", and the destination is remembered (server-first.ts).
+ *
+ * Not here: where it wanted to go (destination.ts), whether a certificate is good (client-certificate.ts), who reads the
+ * connection then (hand-over.ts).
  */
 
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { readProxyHeader } from "../../wire/proxy-protocol/header.ts";
-import { type ChainLookup, HttpDownstream } from "../codec/downstream.ts";
-import { Http2Downstream } from "../codec/http2/downstream.ts";
-import { acceptTls, adopt, descriptorOf, verifyErrorOf } from "../codec/sockets.ts";
+import { acceptTls, adopt, descriptorOf } from "../codec/sockets.ts";
 import { type Reader, Transport } from "../codec/transport.ts";
-import { refusal, type Subject } from "../config/matchers.ts";
-import type {
-  ChainTls,
-  CompiledChain,
-  HttpChain,
-  ListenerTable,
-  TcpChain,
-} from "../config/tables.ts";
-import { carriesName, spiffeIdentity } from "../config/tls-contexts.ts";
+import type { ChainTls, CompiledChain, ListenerTable } from "../config/tables.ts";
 import type { Peer } from "../peer.ts";
-import { TcpConnection } from "../tcp/connection.ts";
 import { Timeout } from "../timer-wheel.ts";
 import {
   type Chains,
@@ -40,10 +32,12 @@ import {
   needsProtocol,
   needsServerName,
 } from "./chain-choice.ts";
+import { judgeClient } from "./client-certificate.ts";
 import { readClientHello } from "./client-hello.ts";
 import type { LiveConnection } from "./connections.ts";
+import { type Arrival, arrivalOf, plainAddress } from "./destination.ts";
 import { detect } from "./detect.ts";
-import { HttpEntry, type HttpVersion, httpVersion, negotiatedVersion } from "./http-entry.ts";
+import { handOver, refusedBy } from "./hand-over.ts";
 import type { Destination, Runtime } from "./runtime.ts";
 
 /** What detection may look at before it must know: a ClientHello with post-quantum key shares takes 2 KiB. */
@@ -81,12 +75,7 @@ export class Incoming implements Reader, LiveConnection {
   #hasTimedOut = false;
   #hasEnded = false;
 
-  private constructor(
-    runtime: Runtime,
-    accepted: Socket,
-    listener: ListenerTable,
-    destination: Destination,
-  ) {
+  private constructor(runtime: Runtime, accepted: Socket, { listener, destination }: Arrival) {
     this.#runtime = runtime;
     this.#accepted = accepted;
     this.#listener = listener;
@@ -106,28 +95,13 @@ export class Incoming implements Reader, LiveConnection {
       accepted.resetAndDestroy();
       return;
     }
-    const original = bound.useOriginalDestination
-      ? runtime.originalDestination(descriptor)
-      : undefined;
-    const destination = original ?? {
-      address: plainAddress(accepted.localAddress ?? ""),
-      port: accepted.localPort ?? 0,
-    };
-    if (
-      bound.useOriginalDestination &&
-      destination.port === bound.port &&
-      isOwn(accepted, destination)
-    ) {
-      // Somebody connected to the capture port itself: forwarding it would lead back here for ever.
+    const arrival = arrivalOf(runtime, accepted, descriptor, bound);
+    if (arrival === undefined) {
       environment.log.debug("refuse connection to the capture port", { port: bound.port });
       accepted.destroy();
       return;
     }
-    const listener = bound.useOriginalDestination
-      ? (runtime.tables.virtualListener(bound.direction, destination.address, destination.port) ??
-        bound)
-      : bound;
-    const incoming = new Incoming(runtime, accepted, listener, destination);
+    const incoming = new Incoming(runtime, accepted, arrival);
     if (bound.proxyProtocol === undefined) incoming.#begin();
     else incoming.#waitForHeader(bound.proxyProtocol === "optional");
   }
@@ -309,12 +283,14 @@ export class Incoming implements Reader, LiveConnection {
 
   #onSecure(socket: TLSSocket, tls: ChainTls): void {
     const { environment } = this.#runtime;
-    const reason = tls.asksForCertificate ? this.#judge(socket, tls) : undefined;
-    if (reason !== undefined) {
+    const judgement = judgeClient(socket, tls, environment.trustDomain);
+    if (judgement.kind === "refused") {
+      const { reason } = judgement;
       environment.log.debug("refuse peer certificate", { source: this.#sourceAddress, reason });
       this.destroy();
       return;
     }
+    this.#principal = judgement.principal;
     const alpn = socket.alpnProtocol;
     const negotiated = typeof alpn === "string" && alpn !== "" ? alpn : undefined;
     const named = forProtocol(this.#candidates, negotiated);
@@ -327,23 +303,6 @@ export class Incoming implements Reader, LiveConnection {
     this.#endHandshake();
     this.#step = "sniffing-inside";
     this.#waitForClient();
-  }
-
-  /** What is wrong with the peer's certificate. */
-  #judge(socket: TLSSocket, { clients, requireClientCertificate }: ChainTls): string | undefined {
-    const certificate = socket.getPeerX509Certificate();
-    const isMissing = certificate === undefined;
-    if (isMissing && !requireClientCertificate) return undefined;
-    const error = verifyErrorOf(socket);
-    if (error !== undefined || isMissing) return error?.message ?? "there is none";
-    const names = certificate.subjectAltName;
-    if (clients.kind === "mesh") {
-      this.#principal = spiffeIdentity(names, this.#runtime.environment.trustDomain);
-      return this.#principal === undefined ? "no SPIFFE identity of this trust domain" : undefined;
-    }
-    const isWelcome =
-      clients.names.length === 0 || carriesName(certificate.toLegacyObject(), clients.names);
-    return isWelcome ? undefined : `it is for ${names ?? "no name"}`;
   }
 
   // ---- handing over ----------------------------------------------------------------------------
@@ -376,7 +335,7 @@ export class Incoming implements Reader, LiveConnection {
       labels: undefined,
       series: new Map(),
     };
-    const policy = refusal(chain.rbac, connectionSubject(peer));
+    const policy = refusedBy(chain, peer);
     if (policy !== undefined) {
       environment.log.debug("deny connection", {
         policy,
@@ -386,57 +345,17 @@ export class Incoming implements Reader, LiveConnection {
       this.destroy();
       return;
     }
+    const silentUnder = this.#hasTimedOut ? this.#memoryKey : undefined;
     this.#leave();
-    if (chain.kind === "http") this.#startHttp(chain, transport, peer);
-    else this.#startTcp(chain, transport, peer);
-  }
-
-  #startHttp(chain: HttpChain, transport: Transport, peer: Peer): void {
-    const runtime = this.#runtime;
-    const lookUp = chainLookup(runtime, this.#listener.name, chain.name);
-    const { connections, environment } = runtime;
-    const leave = connections.forget;
-    const start = (version: HttpVersion, first: Buffer, length: number) => {
-      const downstream =
-        version === "http/2"
-          ? new Http2Downstream(transport, peer, lookUp, environment, leave)
-          : new HttpDownstream(transport, peer, lookUp, environment, leave);
-      connections.add(downstream);
-      transport.reader = downstream;
-      downstream.onBytes(first, length);
-      // A handshake that began before: it must not outstay the others.
-      if (environment.isDraining) downstream.retire();
-      if (this.#hasEnded) downstream.onEnd();
-    };
-    const first = this.#first ?? Buffer.alloc(0);
-    const version = this.#hasEnded
-      ? "http/1.1"
-      : (negotiatedVersion(transport) ?? httpVersion(first, first.length));
-    if (version !== undefined) {
-      start(version, first, first.length);
-      return;
-    }
-    const { downstreamIdleMs } = environment.limits;
-    const entry = new HttpEntry(transport, environment.now(), downstreamIdleMs, start, leave);
-    connections.add(entry);
-    transport.reader = entry;
-    if (first.length > 0) entry.onBytes(first, first.length);
-  }
-
-  #startTcp(chain: TcpChain, transport: Transport, peer: Peer): void {
-    const key = this.#memoryKey;
-    const { serverFirst } = this.#runtime;
-    const connection = new TcpConnection({
+    handOver(chain, {
       runtime: this.#runtime,
+      listener: this.#listener,
       transport,
       peer,
-      chain,
-      direction: this.#listener.direction,
       first: this.#first,
       hasEnded: this.#hasEnded,
-      onServerFirst: this.#hasTimedOut ? () => serverFirst.add(key) : undefined,
+      silentUnder,
     });
-    connection.start();
   }
 
   // ---- LiveConnection --------------------------------------------------------------------------
@@ -471,41 +390,8 @@ export class Incoming implements Reader, LiveConnection {
   }
 }
 
-/**
- * The chain of this name in the tables of the moment. Made here and not where a connection is handed over: it lives as
- * long as the connection, and would keep everything alive that is at hand there.
- */
-function chainLookup(runtime: Runtime, listener: string, name: string): ChainLookup {
-  return () => {
-    const now = runtime.tables.chain(listener, name);
-    return now?.kind === "http" ? now : undefined;
-  };
-}
-
 const nobody: Reader = { onBytes() {}, onEnd() {}, onDrain() {}, onClose() {} };
 
 function alpnOf(chains: Chains): readonly string[] {
   return [...new Set(chains.flatMap((chain) => chain.tls?.alpn ?? []))];
-}
-
-/** What L4 rules can see: everything of HTTP is absent. */
-function connectionSubject(peer: Peer): Subject {
-  return {
-    path: undefined,
-    query: "",
-    field: () => undefined,
-    anyField: () => false,
-    destinationPort: peer.destinationPort,
-    sourceAddress: peer.sourceAddress,
-    principal: peer.principal,
-  };
-}
-
-function isOwn(accepted: Socket, destination: Destination): boolean {
-  return plainAddress(accepted.localAddress ?? "") === destination.address;
-}
-
-/** IPv4 without the IPv6 mapping that a dual-stack socket shows. */
-function plainAddress(address: string): string {
-  return address.startsWith("::ffff:") ? address.slice("::ffff:".length) : address;
 }

@@ -1,0 +1,129 @@
+/**
+ * Answers on their way to a client of HTTP/1.1: heads edited, bodies framed, and whether there may be another after.
+ *
+ * A small answer leaves as one string in one write; one that nothing is changed about leaves as it came. A body that came
+ * without a length goes on in chunks of our making, one that came in chunks in those.
+ *
+ * Not here: when the connection ends (downstream.ts).
+ */
+
+import { STATUS_CODES } from "node:http";
+import type { Environment } from "../environment.ts";
+import type { Exchange } from "../stack/exchange.ts";
+import type { Head } from "../stack/head.ts";
+import type { UpstreamLeg } from "../stack/legs.ts";
+import { isBodyless } from "../stack/outcome.ts";
+import {
+  bodilessResponseDrops,
+  chunkedLine,
+  keptFields,
+  nominatedNames,
+  responseDrops,
+} from "./heads.ts";
+import type { Transport } from "./transport.ts";
+
+export class AnswerWriter {
+  /** The answer under way is the last on this connection. */
+  isLast = false;
+  readonly #transport: Transport;
+  readonly #environment: Environment;
+  /** The answer's body came without a length. */
+  #chunks = false;
+
+  constructor(transport: Transport, environment: Environment) {
+    this.#transport = transport;
+    this.#environment = environment;
+  }
+
+  /** A request has come whose answer will be next. */
+  begin(isLast: boolean): void {
+    this.isLast = isLast;
+    this.#chunks = false;
+  }
+
+  /** Answers what is not even a request; it is the last. */
+  refusal(status: number): void {
+    this.isLast = true;
+    const reason = STATUS_CODES[status] ?? "";
+    this.#transport.writeText(
+      `HTTP/1.1 ${status} ${reason}\r\ncontent-length: ${reason.length}\r\ncontent-type: text/plain\r\nconnection: close\r\n\r\n${reason}`,
+    );
+  }
+
+  /** An interim answer (1xx but 101). An endless row of them must not pile up before a client that does not read. */
+  interim(head: Head, text: string, upstream: UpstreamLeg | undefined): void {
+    const line = text.slice(head.lineStart, head.startLineEnd + 2);
+    this.#transport.writeText(`${line}${keptFields(head, text, bodilessResponseDrops)}\r\n`);
+    if (this.#transport.isBackedUp) upstream?.pause();
+  }
+
+  /** An answer of our own. */
+  local(exchange: Exchange, status: number, body: string, fields: string): void {
+    if (!exchange.isRequestDone) this.isLast = true;
+    const length = Buffer.byteLength(body);
+    const framing = isBodyless(status) ? "" : `content-length: ${length}\r\n`;
+    const type = length > 0 ? "content-type: text/plain\r\n" : "";
+    const closing = this.isLast ? "connection: close\r\n" : "";
+    const head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Unknown"}\r\n${framing}${type}${fields}server: heddle\r\n${closing}\r\n`;
+    exchange.responseBytes += head.length + length;
+    const sent = exchange.method === "HEAD" ? "" : Buffer.from(body).toString("latin1");
+    this.#transport.writeText(head + sent);
+  }
+
+  /** An answer's head, and what came of its body with it. */
+  head(
+    exchange: Exchange,
+    head: Head,
+    text: string,
+    bytes: Buffer,
+    start: number,
+    end: number,
+    isDone: boolean,
+  ): void {
+    const edit = exchange.responseEdit;
+    const names = head.nominates ? nominatedNames(head, text) : undefined;
+    let dropped = edit?.dropped;
+    if (names !== undefined) dropped = new Set([...(dropped ?? []), ...names]);
+    this.#chunks = exchange.upstream?.isOpenEnded === true;
+    if (isDone && !exchange.isRequestDone) this.isLast = true;
+    if (this.#environment.isDraining) this.isLast = true;
+    const drops = head.status === 204 ? bodilessResponseDrops : responseDrops;
+    const isOurVersion = head.minor === 1 && text.charCodeAt(head.lineStart + 7) === 49;
+    let added = edit?.lines ?? "";
+    if (this.#chunks || (head.isChunked && head.status !== 204)) added += chunkedLine;
+    if (this.isLast) added += "connection: close\r\n";
+    let out = isOurVersion
+      ? keptFields(head, text, drops, dropped, head.lineStart)
+      : `HTTP/1.1 ${keptFields(head, text, drops, dropped, head.lineStart + 9)}`;
+    const isJoined = text.length > head.headEnd && !this.#chunks;
+    // Nothing went and nothing was put in: what follows the lines in `text` is what follows them here.
+    const isWhole =
+      added === "" &&
+      isOurVersion &&
+      !head.isLoose &&
+      out.length === head.headEnd - 2 - head.lineStart;
+    exchange.responseBytes += out.length + added.length + 2 + end - start;
+    if (isJoined && isWhole) this.#transport.writeText(text.slice(head.lineStart));
+    else if (isJoined) this.#transport.writeText(`${out}${added}${text.slice(head.headEnd - 2)}`);
+    else {
+      out += `${added}\r\n`;
+      if (this.#chunks && end > start) {
+        this.#transport.writeText(out);
+        this.#transport.writeChunk(bytes, start, end);
+      } else this.#transport.writeMessage(out, bytes, start, end);
+    }
+    if (this.#transport.isBackedUp && !isDone) exchange.upstream?.pause();
+  }
+
+  body(exchange: Exchange, bytes: Buffer, start: number, end: number): void {
+    exchange.responseBytes += end - start;
+    if (this.#chunks) this.#transport.writeChunk(bytes, start, end);
+    else this.#transport.writeBytes(bytes, start, end);
+    if (this.#transport.isBackedUp) exchange.upstream?.pause();
+  }
+
+  end(exchange: Exchange, trailers: string): void {
+    if (this.#chunks) this.#transport.writeText(`0\r\n${trailers}\r\n`);
+    if (!exchange.isRequestDone) this.isLast = true;
+  }
+}

@@ -1,0 +1,40 @@
+/**
+ * Whether a client's certificate lets it in, and who it is then.
+ *
+ * OpenSSL has judged the chain by then; here is what the name in it must be. A principal is only who has a SPIFFE identity
+ * of the mesh: other clients stay nameless, whatever their certificates say.
+ */
+
+import type { TLSSocket } from "node:tls";
+import { verifyErrorOf } from "../codec/sockets.ts";
+import type { ChainTls } from "../config/tables.ts";
+import { carriesName, spiffeIdentity } from "../config/tls-contexts.ts";
+
+export type Judgement =
+  | { readonly kind: "welcome"; readonly principal: string | undefined }
+  | { readonly kind: "refused"; readonly reason: string };
+
+const nameless: Judgement = { kind: "welcome", principal: undefined };
+
+export function judgeClient(socket: TLSSocket, tls: ChainTls, trustDomain: string): Judgement {
+  if (!tls.asksForCertificate) return nameless;
+  const certificate = socket.getPeerX509Certificate();
+  const isMissing = certificate === undefined;
+  if (isMissing && !tls.requireClientCertificate) return nameless;
+  const error = verifyErrorOf(socket);
+  if (error !== undefined || isMissing) return refused(error?.message ?? "there is none");
+  const names = certificate.subjectAltName;
+  const { clients } = tls;
+  if (clients.kind === "mesh") {
+    const principal = spiffeIdentity(names, trustDomain);
+    if (principal === undefined) return refused("no SPIFFE identity of this trust domain");
+    return { kind: "welcome", principal };
+  }
+  const isWelcome =
+    clients.names.length === 0 || carriesName(certificate.toLegacyObject(), clients.names);
+  return isWelcome ? nameless : refused(`it is for ${names ?? "no name"}`);
+}
+
+function refused(reason: string): Judgement {
+  return { kind: "refused", reason };
+}
