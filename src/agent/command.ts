@@ -155,6 +155,7 @@ function agentOptions(flags: AgentFlags, { heddle, release }: AgentProcess): Age
     spareSidecars: spares,
     sidecarMode: mode,
     sidecarWorkers: workers,
+    sidecarPatienceMs: 20_000, // a hundred times the slowest answer seen under overload (test/netns/overload.test.ts)
     release,
     nameServerCommand: nameServerCommand(heddle, flags.upstream),
     runtimeRoots: {

@@ -146,6 +146,7 @@ function openParts(options: AgentOptions, deps: AgentDeps, joined: Promise<void>
         spares: options.spareSidecars,
         mode: options.sidecarMode,
         workers: options.sidecarWorkers,
+        patienceMs: options.sidecarPatienceMs,
       },
       {
         mesh,

@@ -20,6 +20,8 @@ export interface AgentOptions {
   readonly sidecarMode: SidecarMode;
   /** Processes that pods share in mode `shared`. */
   readonly sidecarWorkers: number;
+  /** How long a sidecar's process may leave a question unanswered before it counts as hanging, and is replaced. */
+  readonly sidecarPatienceMs: number;
   /** Version of this Heddle: what another one left is replaced where it matters. */
   readonly release: string;
   /** Starts the node's name server (dns/main.ts), but for what `dns/keeper.ts` adds. */

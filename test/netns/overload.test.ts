@@ -6,6 +6,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { Liveness } from "../../src/agent/sidecars/liveness.ts";
+import { present } from "../../src/base/error.ts";
+import { createLog } from "../../src/base/log.ts";
+import { systemClock } from "../../src/cli/system-clock.ts";
+import { findProcess, isAlive } from "../../src/kernel/process-id.ts";
 import { ports } from "../../src/model/names.ts";
 import { needsRoot, Scratch } from "./kernel-scratch.ts";
 import {
@@ -21,6 +26,8 @@ import {
 const serviceMs = 50;
 const workers = 8;
 const maxRequests = 16;
+const agentPatienceMs = 20_000;
+const quiet = { clock: systemClock, log: createLog(() => {}, Date.now) };
 const url = `http://${podAddress}:8080/`;
 
 describe("a sidecar with twenty times the requests that it may have under way", {
@@ -43,6 +50,10 @@ describe("a sidecar with twenty times the requests that it may have under way", 
     const residentBefore = residentMiB(sidecar.pid);
 
     let slowestMs = 0;
+    const sidecarProcess = present(findProcess(sidecar.pid ?? 0), "the sidecar's process");
+    const liveness = new Liveness({ patienceMs: agentPatienceMs / 10, ...quiet });
+    scratch.defer(() => liveness.close());
+    liveness.watch(sidecarProcess, { socketPath: adminSocket, path: "/ready" });
     const watched = new AbortController();
     const watching = watch(watched.signal, async () => {
       const before = performance.now();
@@ -56,6 +67,7 @@ describe("a sidecar with twenty times the requests that it may have under way", 
     const storm = await served(app, () => startLoad(outside, url, 4, maxRequests * 20));
     watched.abort();
     await watching;
+    assert(isAlive(sidecarProcess), "it is busy, and not hanging");
 
     const refused = Number(/Non-2xx or 3xx responses: (\d+)/.exec(storm.report)?.[1]);
     const p99 = /99%\s+([\d.]+)(us|ms|s)/.exec(storm.report);

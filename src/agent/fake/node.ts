@@ -95,6 +95,7 @@ export async function startFakeNode(given: FakeNodeOptions = {}): Promise<FakeNo
     spareSidecars: 0,
     sidecarMode: "dedicated",
     sidecarWorkers: 2,
+    sidecarPatienceMs: 20_000,
     release: "test",
     nameServerCommand: [],
     runtimeRoots: { podman: join(directory, "podman"), containerd: join(directory, "containerd") },

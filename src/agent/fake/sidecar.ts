@@ -2,11 +2,12 @@
  * A sidecar that only follows the assignment protocol: for tests of whatever starts sidecars.
  *
  * It listens on its admin socket and says ready. A pod named `refuse…` is refused with an error, one named `die…` makes
- * it end without an answer. It ends on SIGTERM, and when descriptor 3 closes before it has a pod. Told to be a worker it
+ * it end without an answer; that of one named `slow…` stands still for 300 ms at each question, and then counts it in a file
+ * beside its socket. It ends on SIGTERM, and when descriptor 3 closes before it has a pod. Told to be a worker it
  * does the same for each of its pods, as long as it has any.
  */
 
-import { renameSync } from "node:fs";
+import { renameSync, writeFileSync } from "node:fs";
 import { createServer, type ServerResponse } from "node:http";
 import { Socket } from "node:net";
 
@@ -45,7 +46,14 @@ function serve({ bootstrap }: FakeAssignment, onReady: () => void): string | und
   if (proxy.pod.startsWith("die")) process.exit(1);
   if (proxy.pod.startsWith("refuse")) return "listen on 15001: in use";
   const path = `${adminSocket}.${process.pid}`; // another may have the path still
-  createServer((_, response) => response.end("fake\n")).listen(path, () => {
+  let asked = 0;
+  createServer((_, response) => {
+    if (proxy.pod.startsWith("slow")) {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
+      writeFileSync(`${adminSocket}.asked`, `${++asked}`);
+    }
+    response.end("fake\n");
+  }).listen(path, () => {
     renameSync(path, adminSocket);
     onReady();
   });

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readdirSync, rmdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { add, children, del, nothingLeft, sidecarPid, until } from "../fake/calls.ts";
 import { startFakeNode } from "../fake/node.ts";
 
@@ -19,6 +20,34 @@ describe("a sidecar", () => {
       return found !== 0 && found !== pid ? found : 0;
     });
     assert.ok(before.includes(String(next)), "it was up already");
+  });
+
+  test("that neither answers nor dies is replaced, also one that was adopted", async () => {
+    await using node = await startFakeNode({ sidecarPatienceMs: 200 });
+    node.showPods([{ name: "web", meshed: true }]);
+    await add(node, "c1", "web", node.makeNetns());
+    for (const isAdopted of [false, true]) {
+      if (isAdopted) await node.restart();
+      const pid = await sidecarPid(node);
+      process.kill(pid, "SIGSTOP");
+      await until(async () => ![0, pid].includes(await sidecarPid(node)));
+      assert.equal(existsSync(`/proc/${pid}`), false);
+    }
+  });
+
+  test("that is slow to answer, or at whose path nobody listens, is left alone", async () => {
+    await using node = await startFakeNode({ sidecarPatienceMs: 1_500 });
+    node.showPods([{ name: "slow", meshed: true }]);
+    await add(node, "c1", "slow", node.makeNetns());
+    const pid = await sidecarPid(node);
+    const socket = join(node.options.runDir, "pods/c1/admin.sock");
+    const count = `${socket}.asked`;
+    const asked = () => (existsSync(count) ? Number(readFileSync(count, "utf8")) : 0);
+    await until(() => asked() > 2); // each of which it let wait
+    assert.equal(await sidecarPid(node), pid);
+    rmSync(socket);
+    await sleep(1_600); // more than the patience: that nothing happens is no state to wait for
+    assert.equal(await sidecarPid(node), pid);
   });
 
   test("survives the agent and is adopted by the next, which replaces it when it dies", async () => {

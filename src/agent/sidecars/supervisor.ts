@@ -18,6 +18,7 @@ import type { Attachment, SidecarMode } from "../../model/node-view.ts";
 import type { SidecarRecord } from "../state/record.ts";
 import { dedicatedProcesses } from "./dedicated.ts";
 import type { SidecarHost } from "./host.ts";
+import { Liveness } from "./liveness.ts";
 import { Sidecar, type SidecarDeps } from "./sidecar.ts";
 import { Slots } from "./slots.ts";
 import { SparePool } from "./spare-pool.ts";
@@ -41,6 +42,8 @@ export interface SidecarsOptions {
   readonly mode: SidecarMode;
   /** Processes that pods share in mode `shared`. */
   readonly workers: number;
+  /** How long one may leave a question unanswered before it counts as hanging. */
+  readonly patienceMs: number;
 }
 
 export interface SidecarsDeps {
@@ -58,6 +61,7 @@ export class Sidecars {
   readonly #options: SidecarsOptions;
   readonly #deps: SidecarsDeps;
   readonly #pool: SparePool;
+  readonly #liveness: Liveness;
   readonly #dedicated: SidecarHost;
   readonly #workers: Workers;
   readonly #byContainer = new Map<string, Sidecar>();
@@ -77,12 +81,15 @@ export class Sidecars {
       directory: join(options.runDir, "spares"),
       log: deps.log,
     });
-    this.#dedicated = dedicatedProcesses(this.#pool, deps.clock);
+    const { clock, log } = deps;
+    this.#liveness = new Liveness({ patienceMs: options.patienceMs, clock, log });
+    this.#dedicated = dedicatedProcesses(this.#pool, clock, this.#liveness);
     this.#workers = new Workers({
       directory: join(options.runDir, "workers"),
       count: options.workers,
       pool: this.#pool,
-      log: deps.log,
+      liveness: this.#liveness,
+      log,
     });
     this.#pool.refill();
     this.#logTimer = setInterval(() => this.#limitLogs(), logCheckMs).unref();
@@ -165,6 +172,7 @@ export class Sidecars {
   async leave(): Promise<void> {
     clearInterval(this.#logTimer);
     this.#pool.close();
+    this.#liveness.close();
     await Promise.all([...this.#byContainer.values()].map((each) => each.leave()));
   }
 

@@ -47,6 +47,23 @@ describe("sidecars that share workers", () => {
     assert.deepEqual(workers.map(({ restarts }) => restarts).toSorted(), [0, 1]);
   });
 
+  test("are replaced together when their worker neither answers nor dies, also one that was adopted", async () => {
+    await using node = await sharedNode({ sidecarPatienceMs: 200 });
+    await addAll(node, ["a", "b", "c", "d"]);
+    for (const isAdopted of [false, true]) {
+      if (isAdopted) await node.restart();
+      const before = await placesOf(node);
+      const [hanging = 0] = before.values();
+      process.kill(hanging, "SIGSTOP");
+      await until(async () => {
+        const pids = [...(await placesOf(node)).values()];
+        return pids.every((pid) => pid !== hanging && pid !== 0);
+      });
+      const after = await placesOf(node);
+      for (const [pod, pid] of before) assert.equal(after.get(pod) === pid, pid !== hanging);
+    }
+  });
+
   test("survive the agent and are adopted by the next", async () => {
     await using node = await sharedNode();
     await addAll(node, ["a", "b", "c"]);

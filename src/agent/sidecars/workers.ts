@@ -20,6 +20,7 @@ import { proxyUid } from "../../model/names.ts";
 import { within } from "../within.ts";
 import { hireSpare } from "./hire-spare.ts";
 import type { PodToServe, Serving, SidecarHost } from "./host.ts";
+import type { Liveness } from "./liveness.ts";
 import type { SparePool } from "./spare-pool.ts";
 import {
   findPod,
@@ -35,6 +36,7 @@ export interface WorkersOptions {
   readonly directory: string;
   readonly count: number;
   readonly pool: SparePool;
+  readonly liveness: Liveness;
   readonly log: Log;
 }
 
@@ -155,6 +157,7 @@ export class Workers implements SidecarHost {
       const known = Promise.resolve(worker);
       slot.worker = known;
       slot.pid = process.pid;
+      this.#options.liveness.watch(process, { socketPath: worker.socket, path: "/status" });
       void served.ended.then(() => {
         if (!isAlive(process)) this.#lose(slot, known);
       });
@@ -228,7 +231,7 @@ export class Workers implements SidecarHost {
   }
 
   async #start(slot: Slot): Promise<Worker & { readonly ended: Promise<void> }> {
-    const { pool, log } = this.#options;
+    const { pool, liveness, log } = this.#options;
     const assignmentOf = (process: ProcessId) => {
       const socket = this.#socketOf(process);
       rmSync(socket, { force: true });
@@ -244,6 +247,7 @@ export class Workers implements SidecarHost {
     slot.pid = process.pid;
     log.info("worker started", { worker: slot.name, pid: process.pid });
     const ended = spare.ended.then(() => rmSync(socket, { force: true }));
+    liveness.watch(process, { socketPath: socket, path: "/status" });
     return { process, socket, ended };
   }
 
