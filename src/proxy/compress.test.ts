@@ -124,16 +124,52 @@ describe("compression", () => {
     }
   });
 
-  test("does nothing to the answer to HEAD", async () => {
+  test("says of HEAD what GET would be answered", async () => {
     await using harness = new Harness();
-    const { port } = await compressing(harness, (_, res) =>
-      res.writeHead(200, { ...html, "content-length": page.length }).end(),
-    );
-    const { headers, body } = await ask(port, { "accept-encoding": "gzip" }, "HEAD");
-    assert.deepEqual(
-      [headers["content-length"], headers["content-encoding"], body.length],
-      [String(page.length), undefined, 0],
-    );
+    const { port } = await compressing(harness, (req, res) => {
+      const type = String(req.headers["x-case"] ?? "text/html");
+      const fields = { "content-type": type, "content-length": page.length, etag: '"v1"' };
+      res.writeHead(200, fields).end(page);
+    });
+    const names = ["content-length", "content-encoding", "vary", "etag"];
+    for (const [fields, expected] of [
+      [{ "accept-encoding": "gzip" }, [undefined, "gzip", "Accept-Encoding", 'W/"v1"']],
+      [{}, [String(page.length), undefined, "Accept-Encoding", '"v1"']],
+      [
+        { "accept-encoding": "gzip", "x-case": "image/png" },
+        [String(page.length), undefined, undefined, '"v1"'],
+      ],
+    ] as const) {
+      const got = await ask(port, fields);
+      const head = await ask(port, fields, "HEAD");
+      assert.deepEqual(
+        names.map((name) => head.headers[name]),
+        expected,
+      );
+      assert.deepEqual(
+        names.map((name) => got.headers[name]),
+        expected,
+      );
+      assert.equal(head.body.length, 0);
+    }
+  });
+
+  test("says of 304 what a cache must know to find the answer it has", async () => {
+    await using harness = new Harness();
+    const { port } = await compressing(harness, (req, res) => {
+      const type = req.headers["x-case"];
+      if (type !== undefined) res.setHeader("content-type", type);
+      res.writeHead(304, { etag: '"v1"' }).end();
+    });
+    for (const [fields, expected] of [
+      [{ "accept-encoding": "gzip", "if-none-match": 'W/"v1"' }, ["Accept-Encoding", 'W/"v1"']],
+      [{ "if-none-match": 'W/"v1"' }, ["Accept-Encoding", 'W/"v1"']],
+      [{ "if-none-match": '"v1"' }, ["Accept-Encoding", '"v1"']],
+      [{ "accept-encoding": "gzip", "x-case": "image/png" }, [undefined, '"v1"']],
+    ] as const) {
+      const { status, headers } = await ask(port, fields);
+      assert.deepEqual([status, headers.vary, headers.etag], [304, ...expected]);
+    }
   });
 
   test("takes many megabytes in chunks, at the client's pace", async () => {

@@ -197,6 +197,29 @@ describe("a gRPC call through a sidecar", () => {
     assert.equal(metric(sidecar, "istio_requests_total", labels), 1);
   });
 
+  for (const [deadline, flow, expected] of [
+    ["60S", "before its answer", status.UNAVAILABLE],
+    ["60S", "in its answer", status.CANCELLED],
+    ["1m", "before its answer", status.DEADLINE_EXCEEDED],
+  ] as const) {
+    test(`of ${deadline} that its application cancels ${flow} ends with ${status[expected]}`, async () => {
+      await using harness = new Harness();
+      const app = await cancellingApp(harness, flow === "in its answer");
+      const { port } = await through(harness, [app]);
+      const client = new Http2Client(harness, port);
+      const answer = client.request(
+        {
+          ":method": "POST",
+          "content-type": "application/grpc",
+          "grpc-timeout": deadline,
+        },
+        Buffer.alloc(5),
+      );
+      if (flow === "in its answer") await assert.rejects(answer, /reset with 8/);
+      else assert.equal((await answer).headers["grpc-status"], String(expected));
+    });
+  }
+
   test("that is cancelled is cancelled at the application", async () => {
     await using harness = new Harness();
     const events: string[] = [];
@@ -351,3 +374,26 @@ describe("a gRPC timeout", () => {
     });
   }
 });
+
+/** Resets the first stream with CANCEL, which Node's own server does not do to an answer that it has begun. */
+function cancellingApp(harness: Harness, begins: boolean): Promise<number> {
+  const frame = (type: number, flags: number, stream: number, payload: readonly number[]) =>
+    Buffer.from([0, 0, payload.length, type, flags, 0, 0, 0, stream, ...payload]);
+  const status200 = [0x88, 0x0f, 0x10, 16, ...Buffer.from("application/grpc")];
+  const answer = [frame(1, 4, 1, status200), frame(0, 0, 1, [...Buffer.from("half")])];
+  return harness.tcpApp((socket) => {
+    let received = Buffer.alloc(0);
+    let at = 24; // behind the preface
+    socket.write(frame(4, 0, 0, []));
+    socket.on("data", (bytes: Buffer) => {
+      received = Buffer.concat([received, bytes]);
+      while (at + 9 <= received.length) {
+        if (received[at + 3] === 1) {
+          if (begins) for (const part of answer) socket.write(part);
+          setTimeout(() => socket.write(frame(3, 0, 1, [0, 0, 0, 8])), 20);
+        }
+        at += 9 + received.readUIntBE(at, 3);
+      }
+    });
+  });
+}

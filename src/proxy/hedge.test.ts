@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { describe, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import { status } from "@grpc/grpc-js";
 import type { HedgePolicy, RetryPolicy } from "../model/proxy-config.ts";
+import { type EchoHandlers, grpcApp, grpcClient, service } from "./testing/grpc.ts";
 import { Harness, metric, request } from "./testing/harness.ts";
-import { http2App } from "./testing/http2.ts";
+import { Http2Client, http2App } from "./testing/http2.ts";
 import { cluster, endpoint, forward, route, virtualHost } from "./testing/mesh.ts";
 
 type App = (request: IncomingMessage, response: ServerResponse) => void;
@@ -248,6 +251,121 @@ describe("a hedged request", () => {
     assert.equal((await request(port)).body, "quick");
     assert(runtime.hedged.sentTotal > sentBefore);
     await idle();
+  });
+
+  describe("that is a call of gRPC", () => {
+    async function calling(harness: Harness, apps: readonly EchoHandlers[], includesGrpc = true) {
+      const ports = [];
+      for (const app of apps) ports.push(await grpcApp(harness, app));
+      const hedge: HedgePolicy = { ...soon, ...(includesGrpc ? { includesGrpc } : {}) };
+      const { port, sidecar } = await harness.outbound(
+        [virtualHost(["*"], [route(forward("app", { hedge }))])],
+        {
+          clusters: [cluster("app", { protocol: "http/2", balancer: { kind: "round-robin" } })],
+          endpoints: [{ cluster: "app", endpoints: ports.map((each) => endpoint(each)) }],
+        },
+        { random: () => 0 },
+      );
+      const runtime = sidecar.tables.clusters.get("app");
+      assert(runtime !== undefined);
+      const client = grpcClient(harness, port);
+      const ask = (message: string): Promise<string> =>
+        new Promise((resolve) => {
+          const { path, requestSerialize, responseDeserialize } = service.unary;
+          client.makeUnaryRequest(
+            path,
+            requestSerialize,
+            responseDeserialize,
+            Buffer.from(message),
+            (error, answer) => resolve(error === null ? String(answer) : status[error.code]),
+          );
+        });
+      const idle = async () => {
+        while (runtime.activeRequests + runtime.activeRetries > 0) await delay(2);
+      };
+      return { ask, runtime, idle, sidecar };
+    }
+
+    /** Takes its time, and tells of calls that are given up. */
+    const slow = (heard: string[], ms: number): EchoHandlers => ({
+      unary: (call, answer) => {
+        heard.push(`${call.request} ${call.metadata.get("x-envoy-attempt-count")}`);
+        call.on("cancelled", () => heard.push("cancelled"));
+        setTimeout(() => answer(null, Buffer.from("slow")), ms);
+      },
+    });
+    const quick: EchoHandlers = {
+      unary: (call, answer) => answer(null, Buffer.from(`quick ${call.request}`)),
+    };
+    const failing: EchoHandlers = {
+      unary: (_, answer) => answer({ code: status.UNAVAILABLE }),
+    };
+
+    test("is sent again where that is allowed, and the one that lost is cancelled", async () => {
+      await using harness = new Harness();
+      const heard: string[] = [];
+      const { ask, runtime, idle } = await calling(harness, [slow(heard, 5_000), quick]);
+      assert.equal(await ask("hello"), "quick hello");
+      await idle();
+      while (heard.length < 2) await delay(2);
+      assert.deepEqual(heard, ["hello 1", "cancelled"]);
+      assert.deepEqual(runtime.hedged, { sentTotal: 1, wonTotal: 1 });
+    });
+
+    test("is sent once where it is not", async () => {
+      await using harness = new Harness();
+      const heard: string[] = [];
+      const { ask, runtime } = await calling(harness, [slow(heard, 80), quick], false);
+      assert.equal(await ask("hello"), "slow");
+      assert.deepEqual([runtime.hedged.sentTotal, heard[0]], [0, "hello 1"]);
+    });
+
+    test("is sent once where its message is too long to keep", async () => {
+      await using harness = new Harness();
+      const { ask, runtime } = await calling(harness, [slow([], 80), quick]);
+      assert.equal(await ask("x".repeat(100_000)), "slow");
+      assert.equal(runtime.hedged.sentTotal, 0);
+    });
+
+    test("waits for the first where the second fails", async () => {
+      await using harness = new Harness();
+      const { ask, runtime, idle } = await calling(harness, [slow([], 120), failing]);
+      assert.equal(await ask("hello"), "slow");
+      await idle();
+      assert.deepEqual(runtime.hedged, { sentTotal: 1, wonTotal: 0 });
+    });
+
+    test("that streams is not sent again while it does", async () => {
+      await using harness = new Harness();
+      const app = await http2App(harness, (stream) => {
+        stream.on("end", () => {
+          stream.respond({ ":status": 200, "content-type": "application/grpc" });
+          stream.end("streamed");
+        });
+        stream.resume();
+      });
+      const { port, sidecar } = await harness.outbound(
+        [virtualHost(["*"], [route(forward("app", { hedge: { ...soon, includesGrpc: true } }))])],
+        {
+          clusters: [cluster("app", { protocol: "http/2" })],
+          endpoints: [{ cluster: "app", endpoints: [endpoint(app.port), endpoint(app.port)] }],
+        },
+      );
+      const { session } = new Http2Client(harness, port);
+      const call = session.request({
+        ":method": "POST",
+        ":authority": "cart",
+        ":path": "/",
+        "content-type": "application/grpc",
+      });
+      call.write("begun");
+      await delay(80); // well over the delay
+      call.end();
+      let text = "";
+      for await (const bytes of call) text += String(bytes);
+      assert.equal(text, "streamed");
+      assert.equal(sidecar.tables.clusters.get("app")?.hedged.sentTotal, 0);
+    });
   });
 
   test("over HTTP/2 resets the stream of the try that lost", async () => {

@@ -38,6 +38,35 @@ describe("retries", () => {
     assert.equal(metric(sidecar, "istio_requests_total", { response_code: "200" }), 20);
   });
 
+  test("keep their place in the budget where an endpoint refuses one of them unseen", {
+    timeout: 10_000,
+  }, async () => {
+    await using harness = new Harness();
+    let tries = 0;
+    const arrived = Promise.withResolvers<ServerHttp2Stream>();
+    const app = await http2App(harness, (stream) => {
+      tries++;
+      if (tries === 1) stream.respond({ ":status": 503 }, { endStream: true });
+      else if (tries === 2) stream.close(constants.NGHTTP2_REFUSED_STREAM);
+      else arrived.resolve(stream);
+    });
+    const { port, sidecar } = await harness.outbound(
+      [virtualHost(["*"], [route(forward("app", { retry }))])],
+      {
+        clusters: [cluster("app", { protocol: "http/2" })],
+        endpoints: [{ cluster: "app", endpoints: [endpoint(app.port)] }],
+      },
+    );
+    const answer = request(port);
+    const last = await arrived.promise;
+    const runtime = sidecar.tables.clusters.get("app");
+    assert.deepEqual([runtime?.activeRetries, runtime?.retriesTotal], [1, 1]);
+    last.respond({ ":status": 200 });
+    last.end("ok");
+    assert.equal((await answer).body, "ok");
+    assert.equal(runtime?.activeRetries, 0);
+  });
+
   test("send the same body again, to another host", async () => {
     await using harness = new Harness();
     const bodies: string[] = [];

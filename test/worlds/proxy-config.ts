@@ -118,14 +118,22 @@ const action: fc.Arbitrary<RouteAction> = fc.oneof(
       timeoutMs: ms,
       retry,
       hedge: fc.oneof(
-        fc.record({
-          kind: fc.constant("delay" as const),
-          delayMs: fc.integer({ min: 1, max: 9_999 }),
-        }),
-        fc.record({
-          kind: fc.constant("percentile" as const),
-          percent: fc.integer({ min: 50, max: 99 }),
-        }),
+        fc.record(
+          {
+            kind: fc.constant("delay" as const),
+            delayMs: fc.integer({ min: 1, max: 9_999 }),
+            includesGrpc: fc.constant(true as const),
+          },
+          { requiredKeys: ["kind", "delayMs"] },
+        ),
+        fc.record(
+          {
+            kind: fc.constant("percentile" as const),
+            percent: fc.integer({ min: 50, max: 99 }),
+            includesGrpc: fc.constant(true as const),
+          },
+          { requiredKeys: ["kind", "percent"] },
+        ),
       ),
       prefixRewrite: text,
       regexRewrite: fc.record({ pattern: regex, substitution: text }),

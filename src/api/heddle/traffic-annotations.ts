@@ -64,6 +64,8 @@ export const hedgeAnnotation = "heddle.dev/hedge";
 export interface HedgeSetting {
   readonly hedgingDelay?: string;
   readonly percentile?: number;
+  /** Calls of gRPC on these routes may run twice. */
+  readonly grpc?: boolean;
 }
 
 /** Of a VirtualService: answers of its routes are compressed for clients that ask for it. A CompressionSetting. */

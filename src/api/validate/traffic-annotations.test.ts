@@ -65,7 +65,7 @@ const cases: readonly Case[] = [
     'metadata.annotations["heddle.dev/compression"].algorithms[0]: must be one of br, gzip, got "zstd"',
   ],
   ["VirtualService", "hedge", '{"hedgingDelay":"50ms"}'],
-  ["VirtualService", "hedge", '{"percentile":95}'],
+  ["VirtualService", "hedge", '{"percentile":95,"grpc":true}'],
   [
     "VirtualService",
     "hedge",

@@ -13,7 +13,7 @@ import { duration } from "./duration.ts";
 import { headerName } from "./istio/match.ts";
 import { type Check, type Place, refine } from "./schema/check.ts";
 import { list, record } from "./schema/record.ts";
-import { integer, nonEmpty, oneOf, text } from "./schema/scalar.ts";
+import { boolean, integer, nonEmpty, oneOf, text } from "./schema/scalar.ts";
 
 const path = text((value) => (/^\/\S*$/.test(value) ? undefined : "must be a path"));
 const headerValue = text((value) => (/^[^\r\n\0]*$/.test(value) ? undefined : "must be one line"));
@@ -63,7 +63,7 @@ export const destinationRuleAnnotations: (object: unknown, at: Place) => void = 
 });
 
 const hedge: Check = refine<Readonly<Record<string, unknown>>>(
-  record({ hedgingDelay: duration(), percentile: integer(50, 99) }),
+  record({ hedgingDelay: duration(), percentile: integer(50, 99), grpc: boolean }),
   (value, at) => {
     const given = ["hedgingDelay", "percentile"].filter((key) => value[key] !== undefined);
     if (given.length === 1) return;

@@ -119,7 +119,8 @@ function hedgeInWords(hedge: HedgePolicy | undefined): string {
   if (hedge === undefined) return "";
   const when =
     hedge.kind === "delay" ? `${hedge.delayMs} ms` : `what ${hedge.percent} % of answers take`;
-  return `; sent to a second endpoint after ${when}`;
+  const calls = hedge.includesGrpc === true ? ", gRPC too" : "";
+  return `; sent to a second endpoint after ${when}${calls}`;
 }
 
 function noRoute(asked: SidecarQuestion, walk: OutboundWalk, request: HttpRequest): RouteOutcome {

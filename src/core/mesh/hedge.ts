@@ -6,8 +6,11 @@ import { durationMs } from "../../api/validate/duration.ts";
 import type { HedgePolicy } from "../../model/proxy-config.ts";
 
 export function hedgePolicy(rules: VirtualService): { readonly hedge?: HedgePolicy } {
-  const { hedgingDelay = "", percentile } = hedgeOf(rules) ?? {};
-  if (percentile !== undefined) return { hedge: { kind: "percentile", percent: percentile } };
+  const { hedgingDelay = "", percentile, grpc } = hedgeOf(rules) ?? {};
+  const calls = grpc === true ? { includesGrpc: true as const } : {};
+  if (percentile !== undefined) {
+    return { hedge: { kind: "percentile", percent: percentile, ...calls } };
+  }
   const delayMs = durationMs(hedgingDelay);
-  return delayMs === undefined ? {} : { hedge: { kind: "delay", delayMs } };
+  return delayMs === undefined ? {} : { hedge: { kind: "delay", delayMs, ...calls } };
 }

@@ -244,6 +244,7 @@ describe("a VirtualService", () => {
     for (const [setting, wanted] of [
       ['{"hedgingDelay":"50ms"}', { kind: "delay", delayMs: 50 }],
       ['{"percentile":95}', { kind: "percentile", percent: 95 }],
+      ['{"percentile":95,"grpc":true}', { kind: "percentile", percent: 95, includesGrpc: true }],
     ] as const) {
       const hedged = routes("    - route: [{ destination: { host: cart } }]").replace(
         "name: cart }",

@@ -135,10 +135,14 @@ export interface RetryPolicy {
 }
 
 /** When a request that may run twice is sent a second time while the first try goes on. */
-export type HedgePolicy =
+export type HedgePolicy = (
   | { readonly kind: "delay"; readonly delayMs: number }
   /** Where it has waited longer than so many of a hundred of the route's answers took of late. */
-  | { readonly kind: "percentile"; readonly percent: number };
+  | { readonly kind: "percentile"; readonly percent: number }
+) & {
+  /** Calls of gRPC may run twice; their method, which is always POST, does not say it. */
+  readonly includesGrpc?: true;
+};
 
 /** Which answers are compressed: of so many bytes at least, or of unknown length, and of one of these types. */
 export interface Compression {

@@ -1,10 +1,10 @@
 /**
  * Compresses answers for clients that ask for it (RFC 9110 §8.4, §12.5.3), where a route wants that.
  *
- * Left alone are answers without a body or with a part of one, those that are encoded already, small ones, types that do not
+ * Left alone are answers with a part of a body, those that are encoded already, small ones, types that do not
  * shrink, and what says `no-transform`. An answer that might have been compressed says so (`Vary`), or a cache would hand one
  * client what another asked for; a compressed one has a weak ETag, since its bytes are not those that the tag was for, and
- * loses the digests of its bytes.
+ * loses the digests of its bytes. Answers to HEAD, and 304, say what the answer to GET would.
  *
  * A compressor takes memory, so only so many run at a time (compressor-pool.ts); beyond that, answers go as they are.
  */
@@ -50,29 +50,61 @@ export function compress(policy: Compression, { compressors }: Environment): Fil
   return (next) => (exchange) => {
     // The request's fields are in place now, and may not be when the answer comes.
     const wanted = preferred(exchange.field("accept-encoding"), policy.algorithms);
-    if (exchange.method !== "HEAD") {
-      exchange.recode = (head, text) => recode(exchange, head, text);
-    }
+    const known = exchange.field("if-none-match");
+    exchange.recode = (head, text, isEmpty) => recode(exchange, head, text, isEmpty);
     next(exchange);
 
-    function recode(of: Exchange, head: Head, text: string): Recoding | undefined {
+    function recode(
+      of: Exchange,
+      head: Head,
+      text: string,
+      isEmpty: boolean,
+    ): Recoding | undefined {
+      if (head.status === 304) {
+        if (!mayBeTransformed(head, text, types)) return undefined;
+        // Whoever asks with a weak tag has a compressed answer, whatever he likes now.
+        const etag = weakTag(head, text);
+        const isWeak = wanted !== undefined || (etag !== undefined && known?.includes(etag));
+        const weak = etag !== undefined && isWeak ? etag : undefined;
+        of.addResponseLines(
+          varyLine(head, text) + tagLine(weak),
+          weak === undefined ? [] : ["etag"],
+        );
+        return undefined;
+      }
+      const isHead = of.method === "HEAD";
+      if (isEmpty && !isHead) return undefined;
       if (!isEligible(head, text, policy.minBytes, types)) return undefined;
-      const varies = anyFieldIs(head, text, "vary", (value) =>
-        /(^|,)\s*(\*|accept-encoding)\s*(,|$)/i.test(value),
-      );
-      const vary = varies ? "" : "vary: Accept-Encoding\r\n";
-      if (wanted === undefined || !compressors.take()) {
+      const vary = varyLine(head, text);
+      if (wanted === undefined || !(isHead || compressors.take())) {
         of.addResponseLines(vary);
         return undefined;
       }
-      const etag = findField(head, text, "etag");
-      const weak = etag?.startsWith('"') === true ? `etag: W/${etag}\r\n` : "";
-      const dropped = weak === "" ? aboutBytes : [...aboutBytes, "etag"];
-      of.addResponseLines(`content-encoding: ${wanted}\r\n${vary}${weak}`, dropped);
+      const weak = weakTag(head, text);
+      const dropped = weak === undefined ? aboutBytes : [...aboutBytes, "etag"];
+      of.addResponseLines(`content-encoding: ${wanted}\r\n${vary}${tagLine(weak)}`, dropped);
+      if (isHead) return undefined;
       of.atEnd(() => compressors.giveBack());
       return new Recoding(of, makers[wanted](), head.isChunked);
     }
   };
+}
+
+function varyLine(head: Head, text: string): string {
+  const varies = anyFieldIs(head, text, "vary", (value) =>
+    /(^|,)\s*(\*|accept-encoding)\s*(,|$)/i.test(value),
+  );
+  return varies ? "" : "vary: Accept-Encoding\r\n";
+}
+
+/** What becomes of the tag of bytes that are not the ones that go out; undefined: it is weak already, or there is none. */
+function weakTag(head: Head, text: string): string | undefined {
+  const etag = findField(head, text, "etag");
+  return etag?.startsWith('"') === true ? `W/${etag}` : undefined;
+}
+
+function tagLine(tag: string | undefined): string {
+  return tag === undefined ? "" : `etag: ${tag}\r\n`;
 }
 
 function isEligible(
@@ -84,10 +116,16 @@ function isEligible(
   const { status, contentLength } = head;
   if (status < 200 || status > 299 || status === 204 || status === 206) return false;
   if (contentLength >= 0 && contentLength < Math.max(1, minBytes)) return false;
+  return findField(head, text, "content-type") !== undefined && mayBeTransformed(head, text, types);
+}
+
+/** By what its fields say; a 304 need not say its type. */
+function mayBeTransformed(head: Head, text: string, types: ReadonlySet<string>): boolean {
   const encoding = findField(head, text, "content-encoding") ?? "identity";
   if (encoding.trim().toLowerCase() !== "identity") return false;
-  const [type = ""] = (findField(head, text, "content-type") ?? "").split(";");
-  if (!types.has(type.trim().toLowerCase())) return false;
+  const written = findField(head, text, "content-type");
+  const [type = ""] = (written ?? "").split(";");
+  if (written !== undefined && !types.has(type.trim().toLowerCase())) return false;
   return !anyFieldIs(head, text, "cache-control", (value) => /\bno-transform\b/i.test(value));
 }
 

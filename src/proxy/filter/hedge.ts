@@ -2,8 +2,8 @@
  * Hedging: a request that has waited long for its answer is sent a second time, to another host; the first answer wins
  * (stack/rival.ts). It takes the edge off the slowest answers where one host stalls now and then.
  *
- * Only what may run twice is hedged (by its method), and only where its body came with its head. Each second try needs a
- * place in the cluster's budget of retries: where everything is slow, hedging must not double the load.
+ * Only what may run twice is hedged: by its method, where its body came with its head; calls of gRPC where the user says
+ * that they may, once their body is whole and not too long to keep. Each second try needs a place in the cluster's budget of retries: where everything is slow, hedging must not double the load.
  *
  * When is said in time, or as the percentile of the route's own answers: of the last 10 to 20 s, and not before 100 of them.
  */
@@ -28,19 +28,24 @@ export function hedge(policy: HedgePolicy, environment: Environment): Filter {
   const delayMs = (): number | undefined =>
     policy.kind === "delay" ? policy.delayMs : answers?.quantileMs(policy.percent / 100);
   const observe = (exchange: Exchange): void => {
-    if (exchange.status > 0 && exchange.status < 500) {
+    if (exchange.status > 0 && exchange.outcome(exchange.status) < 500) {
       answers?.observe(environment.now() - exchange.startedAt);
     }
   };
   return (next) => (exchange) => {
     if (answers !== undefined) exchange.atEnd(observe);
     const wait = delayMs();
-    if (wait === undefined || !isHedgeable(exchange)) {
+    const isCall = exchange.isGrpc && policy.includesGrpc === true;
+    if (wait === undefined || !(isCall || isHedgeable(exchange))) {
       next(exchange);
       return;
     }
     const rival = new Rival(exchange, () => countWon(exchange));
-    const timer = new Timeout(() => start(exchange, rival));
+    const isWhole = exchange.isRequestDone;
+    if (!isWhole) exchange.keepBody();
+    const timer = new Timeout(() => {
+      if (mayStart(exchange) && (isWhole || rival.takeBody())) start(exchange, rival);
+    });
     exchange.atEnd(() => wheel.cancel(timer));
     wheel.arm(timer, wait);
     next(exchange);
@@ -51,11 +56,13 @@ function isHedgeable(exchange: Exchange): boolean {
   return exchange.mayRunTwice && exchange.isRequestDone && !exchange.wantsUpgrade;
 }
 
+function mayStart({ cluster, hasResponse, isOver }: Exchange): boolean {
+  if (cluster === undefined || hasResponse || isOver) return false;
+  return cluster.hosts.length > 1 && cluster.mayRetry();
+}
+
 function start(exchange: Exchange, rival: Rival): void {
-  const { cluster } = exchange;
-  if (cluster === undefined || exchange.hasResponse || exchange.isOver) return;
-  if (cluster.hosts.length < 2 || !cluster.mayRetry()) return;
-  cluster.hedged.sentTotal++;
+  if (exchange.cluster !== undefined) exchange.cluster.hedged.sentTotal++;
   if (exchange.tries.limit !== undefined) limitTries(rival.exchange, exchange.tries.limitMs);
   rival.start(numbered(exchange.outgoing, exchange.attempts + 1));
 }

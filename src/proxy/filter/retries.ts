@@ -90,6 +90,7 @@ class Retries implements RetryDecision {
           on.has("refused-stream") || on.has("reset") || on.has("5xx") || on.has("gateway-error")
         );
       case "reset":
+      case "cancelled":
       case "protocol-error":
       case "per-try-timeout":
         return on.has("reset") || on.has("5xx") || on.has("gateway-error");

@@ -61,8 +61,9 @@ export class Exchange extends ReceivedRequest {
   retryRefusal: "URX" | "UO" | undefined = undefined;
   /** Requests that the application had under way when this one arrived; of inbound ones. */
   foundUnderWay = 0;
-  /** Asked when there is an answer: what its body is to go through. */
-  recode: ((head: Head, text: string) => Recoding | undefined) | undefined = undefined;
+  /** Asked when there is an answer: what its body is to go through, unless that is empty. */
+  recode: ((head: Head, text: string, isEmpty: boolean) => Recoding | undefined) | undefined =
+    undefined;
   /** What its body goes through. */
   recoding: Recoding | undefined = undefined;
   /** A second try that is under way beside the first. */
@@ -163,10 +164,15 @@ export class Exchange extends ReceivedRequest {
     );
     copy.isGrpc = this.isGrpc;
     copy.sensitive = this.sensitive;
-    copy.requestTrailers = this.requestTrailers;
-    copy.isRequestDone = this.isRequestDone;
-    this.#body.copyTo(copy.#body);
+    this.copyBodyTo(copy);
     return copy;
+  }
+
+  /** The copy gets the body as far as it has come by now. */
+  copyBodyTo(copy: Exchange): void {
+    copy.isRequestDone = this.isRequestDone;
+    copy.requestTrailers = this.requestTrailers;
+    this.#body.copyTo(copy.#body);
   }
 
   /** The handler returned: what it left in place is copied. */
@@ -271,7 +277,7 @@ export class Exchange extends ReceivedRequest {
     this.status = head.status;
     this.hasResponse = true;
     const isEmpty = isDone && start === end;
-    const recoding = isEmpty ? undefined : this.recode?.(head, text);
+    const recoding = this.recode?.(head, text, isEmpty);
     if (recoding === undefined) {
       this.downstream.writeResponse(this, head, text, bytes, start, end, isDone);
       return;
@@ -350,6 +356,13 @@ export class Exchange extends ReceivedRequest {
     tunnel.start();
   }
 
+  /** The caller of gRPC waits no longer. */
+  get isPastDeadline(): boolean {
+    const { grpcTimeoutMs, startedAt } = this;
+    if (grpcTimeoutMs === undefined) return false;
+    return this.downstream.environment.now() - startedAt >= grpcTimeoutMs;
+  }
+
   /** The attempt came to nothing before the answer was complete. */
   onFailure(failure: Failure): void {
     if (this.isOver) return;
@@ -360,13 +373,17 @@ export class Exchange extends ReceivedRequest {
       // Status and head are out: the only honest thing left is to break the connection.
       this.flag = replyFor(failure).flag;
       this.details = `upstream_reset_after_response_started{${failure}}`;
-      this.downstream.breakOff();
+      this.downstream.breakOff(failure === "cancelled" || this.isPastDeadline);
       this.#end();
       return;
     }
+    if (this.isPastDeadline) {
+      // The endpoint's timer was faster than ours.
+      this.respond(504, "UT", "upstream request timeout", "response_timeout");
+      return;
+    }
     if (this.tries.isFreeAgain(this, failure, upstream)) {
-      this.tries.end(this);
-      this.tries.count--;
+      this.tries.takeBack(this);
       this.attempt?.(this);
       return;
     }
@@ -397,7 +414,7 @@ export class Exchange extends ReceivedRequest {
     this.flag = flag;
     this.details = details;
     this.abandonAttempt();
-    if (this.hasResponse) this.downstream.breakOff();
+    if (this.hasResponse) this.downstream.breakOff(this.isPastDeadline);
     else {
       this.status = status;
       this.hasResponse = true;

@@ -38,8 +38,11 @@ export interface DownstreamLeg {
   writeResponseBody(exchange: Exchange, bytes: Buffer, start: number, end: number): void;
   /** The answer is complete. `trailers`: lines in HTTP/2's form, beyond those that are in chunks already. */
   writeResponseEnd(exchange: Exchange, trailers: string): void;
-  /** The answer cannot be completed: the client must not take what it got for all of it. */
-  breakOff(): void;
+  /**
+   * The answer cannot be completed: the client must not take what it got for all of it. `isCancelled`: nobody was to wait
+   * for it any more.
+   */
+  breakOff(isCancelled: boolean): void;
   /** The exchange is over and counted. */
   onExchangeOver(exchange: Exchange): void;
   /** Gives the connection to another protocol; undefined where that cannot be. */

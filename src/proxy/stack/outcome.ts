@@ -26,6 +26,8 @@ export type Failure =
   | "reset"
   /** The endpoint did not look at the request (HTTP/2 only). */
   | "refused"
+  /** The endpoint does not go on with it (HTTP/2 only), mostly since its deadline is over. */
+  | "cancelled"
   /** A circuit breaker is open. */
   | "overflow"
   /** The cluster has no endpoint that may be used. */
@@ -46,6 +48,7 @@ const resets: Readonly<Record<Exclude<Failure, "no-host" | "per-try-timeout">, s
   "connect-failure": "remote connection failure",
   reset: "connection termination",
   refused: "remote refused stream reset",
+  cancelled: "remote reset",
   overflow: "overflow",
   "protocol-error": "protocol error",
 };
@@ -54,6 +57,7 @@ const replies: Readonly<Record<Failure, Omit<LocalReply, "body">>> = {
   "connect-failure": { status: 503, flag: "UF" },
   reset: { status: 503, flag: "UC" },
   refused: { status: 503, flag: "UC" },
+  cancelled: { status: 503, flag: "UC" },
   overflow: { status: 503, flag: "UO" },
   "no-host": { status: 503, flag: "UH" },
   "per-try-timeout": { status: 504, flag: "UT" },

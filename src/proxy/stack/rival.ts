@@ -2,7 +2,7 @@
  * A second try of a request while the first goes on: an exchange of its own, whose client is the request. The first good
  * answer wins, and the other try is given up.
  *
- * An answer of the rival's above 499 does not win: it is thrown away, as what the first try brings may be better. The first
+ * An answer of the rival's above 499, or a call's that failed so, does not win: it is thrown away, as what the first try brings may be better. The first
  * try's is the answer whatever its status, unless it is retried, for it could not be kept until the rival's. Where the first
  * try fails while the rival is under way, the rival has the request for itself; only when both have failed the request has.
  *
@@ -46,10 +46,23 @@ export class Rival implements DownstreamLeg, UpstreamLeg, Holder {
     this.joinsBodies = downstream.joinsBodies;
     this.exchange = original.copyFor(this);
     this.exchange.settle();
+    this.#noteHeld();
+  }
+
+  /** The body that has come since; false: it is not whole, or too long to be sent twice. */
+  takeBody(): boolean {
+    const original = this.#original;
+    if (!original.isRequestDone || !original.canReplay) return false;
+    original.copyBodyTo(this.exchange);
+    this.#noteHeld();
+    return true;
+  }
+
+  #noteHeld(): void {
     if (this.heldBytes === 0) return;
     const { others } = this.environment.overload;
     others.add(this);
-    original.atEnd(() => others.delete(this));
+    this.#original.atEnd(() => others.delete(this));
   }
 
   /** Its copy of the body, and what of that is on its way. */
@@ -94,7 +107,7 @@ export class Rival implements DownstreamLeg, UpstreamLeg, Holder {
     end: number,
     isDone: boolean,
   ): void {
-    if (head.status >= 500) {
+    if (copy.outcome(head.status) >= 500) {
       queueMicrotask(() => this.#lose()); // its connection is in the middle of telling
       return;
     }

@@ -69,6 +69,15 @@ export class Tries {
     if (this.limit !== undefined) exchange.downstream.environment.wheel.cancel(this.limit);
   }
 
+  /** The try had no chance: as if it had not been. A retry keeps its place in the budget for the one that follows. */
+  takeBack(exchange: Exchange): void {
+    const { isRetry } = this;
+    this.isRetry = false;
+    this.end(exchange);
+    this.isRetry = isRetry;
+    this.count--;
+  }
+
   /** Gives its place in the budget of retries back. */
   endRetry(cluster: ClusterRuntime): void {
     if (!this.isRetry) return;

@@ -6,7 +6,7 @@
  */
 
 import { canonicalLines } from "../../../wire/http2/lines.ts";
-import { INTERNAL_ERROR } from "../../../wire/http2/protocol.ts";
+import { CANCEL, INTERNAL_ERROR } from "../../../wire/http2/protocol.ts";
 import type { Http2Stream } from "../../../wire/http2/stream.ts";
 import type { Environment } from "../../environment.ts";
 import type { Peer } from "../../peer.ts";
@@ -140,8 +140,8 @@ export class DownstreamStream implements DownstreamLeg {
     this.#connection.outlet.wake();
   }
 
-  breakOff(): void {
-    this.#connection.connection.reset(this.#stream, INTERNAL_ERROR);
+  breakOff(isCancelled: boolean): void {
+    this.#connection.connection.reset(this.#stream, isCancelled ? CANCEL : INTERNAL_ERROR);
     this.#connection.outlet.wake();
   }
 

@@ -181,7 +181,7 @@ export class Http2Upstream implements Reader, Http2Events<UpstreamStream> {
   onReset(stream: Stream, code: number): void {
     const leg = stream.owner;
     if (leg !== undefined) leg.isReused = false; // it was this request's turn: no race with a connection's end
-    leg?.fail(code === REFUSED_STREAM ? "refused" : "reset");
+    leg?.fail(code === REFUSED_STREAM ? "refused" : code === CANCEL ? "cancelled" : "reset");
     this.onStreamOver();
   }
 
