@@ -1,19 +1,29 @@
 /** `npm run fuzz -- NAME [--count N] [--seed S]`: fuzzes the codecs whose name begins so; ten million inputs each. */
 
 import { parseArgs } from "node:util";
+import { chunkedBodies } from "./chunks.ts";
+import { dnsMessages } from "./dns.ts";
 import { proxyHeaders, tlsHellos } from "./first-bytes.ts";
 import { http1Requests, http1Responses } from "./http1.ts";
 import { hpackBlocks, http2Client, http2Server } from "./http2.ts";
+import { grpcWords, targets as requestTargets } from "./requests.ts";
 import { type FuzzTarget, fuzz } from "./target.ts";
+import { xdsMessages, xdsResources } from "./xds.ts";
 
 const targets: readonly FuzzTarget[] = [
   http1Requests,
   http1Responses,
+  chunkedBodies,
+  requestTargets,
+  grpcWords,
   hpackBlocks,
   http2Server,
   http2Client,
   proxyHeaders,
   tlsHellos,
+  dnsMessages,
+  xdsMessages,
+  xdsResources,
 ];
 
 const { values, positionals } = parseArgs({
