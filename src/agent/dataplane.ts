@@ -18,6 +18,7 @@
  * Not here: when (reconcile.ts, cni-server), and what the state is (core/dataplane).
  */
 
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Clock } from "../base/clock.ts";
 import type { Diagnostic } from "../base/compiled.ts";
 import { MeshError, renderError } from "../base/error.ts";
@@ -28,6 +29,7 @@ import type { KernelDriver } from "../kernel/driver.ts";
 import type { NodeState, Plan, PodInterface, Step } from "../model/node-state.ts";
 import type { Attachment, NodeView } from "../model/node-view.ts";
 import { GonePods } from "./gone-pods.ts";
+import { growingViews } from "./growing-view.ts";
 import { Latest } from "./latest.ts";
 import { type PodChange, PodChanges } from "./pod-changes.ts";
 import { StaleConnections } from "./stale-connections.ts";
@@ -88,12 +90,38 @@ export class Dataplane {
 
   /** True while the kernel is known to have what is wanted. */
   get inSync(): boolean {
-    return this.#applied !== undefined;
+    return this.#applied !== undefined && this.views.get() !== undefined;
   }
 
   /** Links of pods that could not be made when the kernel was last asked what it has, and why. */
   get brokenLinks(): ReadonlyMap<string, string> {
     return this.#broken;
+  }
+
+  /**
+   * What can be done for the first view in parts, with turns for everybody else in between: where the kernel has no table of
+   * ours, Services are brought there; where it has one, that is read. The view does not count before it is shown, so
+   * nobody is attached to a part of it. What fails is left to `show`.
+   */
+  async prepare(view: NodeView, signal: AbortSignal): Promise<void> {
+    if (this.views.get() !== undefined || view.services.length < manyServices) return;
+    const features = this.#driver.features;
+    const compile = (part: NodeView) =>
+      compileNode(part, [...this.#attachments.values()], features).value;
+    try {
+      const isTableThere = this.#driver.hasTable();
+      for (const part of growingViews(view, this.#clock)) {
+        const wanted = compile(part); // remembers what it made of each Service
+        if (!isTableThere) this.#lead(wanted, this.#applied ?? this.#observe(wanted), all);
+        await nextTurn();
+        if (signal.aborted) return;
+      }
+      const { ruleset } = compile(view);
+      await nextTurn();
+      if (isTableThere && ruleset !== undefined) await this.#driver.readTable(ruleset);
+    } catch (error) {
+      this.#log.warn("first view is not prepared", { error: renderError(error) });
+    }
   }
 
   /** Brings the kernel to a new view; the view counts even where that fails. */
@@ -209,18 +237,23 @@ export class Dataplane {
   }
 
   /** Number of steps that it took. */
-  #bring(wanted: NodeState, observed: NodeState, links: Links): number {
+  #lead(wanted: NodeState, observed: NodeState, links: Links): number {
     this.#applied = undefined;
     const plan = this.#planFor(wanted, observed, links);
     this.#log.debug("plan", { steps: plan.map((step) => step.kind) });
     this.#driver.apply(plan);
     this.#applied = wanted;
+    return plan.length;
+  }
+
+  #bring(wanted: NodeState, observed: NodeState, links: Links): number {
+    const steps = this.#lead(wanted, observed, links);
     const names = links.broken.size === 0 ? [] : wanted.links.map(({ name }) => name);
     this.#broken = new Map(
       [...links.broken].filter(([name]) => !links.attaching.has(name) && names.includes(name)),
     );
     this.inForce.set(wanted);
-    return plan.length;
+    return steps;
   }
 
   /**
@@ -296,6 +329,9 @@ interface Links {
 
 const none: Broken = new Map();
 const nobody: ReadonlySet<string> = new Set();
+const all: Links = { attaching: nobody, broken: none };
+/** Fewer are there within a tenth of a second. */
+const manyServices = 250;
 
 function changedBy(
   attachments: ReadonlyMap<string, Attachment>,

@@ -30,6 +30,7 @@ export async function followViews(
   signal: AbortSignal,
 ): Promise<void> {
   for await (const snapshot of views.snapshots(signal)) {
+    await parts.dataplane.prepare(snapshot.view, signal);
     const error = await attempt(() => show(snapshot.view, parts), parts, random, signal);
     if (error === undefined) snapshot.accept();
     else snapshot.reject(renderError(error));

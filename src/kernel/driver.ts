@@ -38,6 +38,13 @@ export interface KernelDriver {
    * completes or repairs such a link in place, so it is planned wherever a link differs.
    */
   observe(expected?: Ruleset): NodeState;
+  /** Whether there is a table of ours, whatever is in it. */
+  hasTable(): boolean;
+  /**
+   * Reads the table with turns for others in between, so that `observe(expected)` has less to do: nothing where nobody
+   * changes nftables until then.
+   */
+  readTable(expected: Ruleset): Promise<void>;
   /** The machine's own links that are up. */
   hostLinks(): readonly HostLink[];
   /** Takes the steps in order; throws MeshError `kernel.<object>.<reason>` at the first that the kernel refuses. */

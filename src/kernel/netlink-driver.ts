@@ -11,7 +11,9 @@
  */
 
 import { closeSync } from "node:fs";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { renderError } from "../base/error.ts";
+import { inTurns, type Turns } from "../base/parts.ts";
 import type {
   FastPathSpec,
   NodeState,
@@ -86,6 +88,17 @@ export function openKernelDriver({
         ...(paths.length === 0 ? {} : { fastPath: paths }),
         ...(ruleset === undefined ? {} : { ruleset }),
       };
+    },
+
+    hasTable: () => probe.features.nftables && table.isThere,
+
+    async readTable(expected) {
+      const socket = atHome(() => new NetlinkSocket(NETLINK_NETFILTER));
+      try {
+        await inTurns(table.read(socket, expected), turnsEvery(turnMs));
+      } finally {
+        socket.close();
+      }
     },
 
     hostLinks: () => listHostLinks(route),
@@ -242,6 +255,20 @@ export function openKernelDriver({
       atHome(() => fastPath.delete(spec, link));
     }
   }
+}
+
+/** Of work that others need not wait for the end of. */
+const turnMs = 10;
+
+function turnsEvery(ms: number): Turns {
+  let since = performance.now();
+  return {
+    isDue: () => performance.now() - since > ms,
+    async next() {
+      await nextTurn();
+      since = performance.now();
+    },
+  };
 }
 
 /** What steps of one plan have to know of links that other steps are about. */

@@ -9,6 +9,7 @@
  */
 
 import { MeshError } from "../base/error.ts";
+import { atOnce, type InParts } from "../base/parts.ts";
 import {
   decodeMessages,
   decodeOutcome,
@@ -93,7 +94,7 @@ export class NetlinkSocket {
 
   /** Has the kernel do something; throws SystemCallError with its errno and words where it refuses. */
   request(request: NetlinkRequest): void {
-    this.#exchange(request, NLM_F_ACK, () => undefined);
+    atOnce(this.#exchange(request, NLM_F_ACK, () => undefined));
   }
 
   /**
@@ -110,13 +111,18 @@ export class NetlinkSocket {
 
   /** Asks for one object. */
   get<T>(request: NetlinkRequest, decode: Decode<T>): T | undefined {
-    return this.#exchange(request, NLM_F_ACK, decode).values[0];
+    return atOnce(this.#exchange(request, NLM_F_ACK, decode)).values[0];
   }
 
   /** Asks for a list; what `decode` answers undefined to is left out. */
   dump<T>(request: NetlinkRequest, decode: Decode<T>): T[] {
+    return atOnce(this.dumpInParts(request, decode));
+  }
+
+  /** The same, a datagram at a time. Nothing else may use the socket meanwhile. */
+  *dumpInParts<T>(request: NetlinkRequest, decode: Decode<T>): InParts<T[]> {
     for (let tries = 0; tries < maxTries; tries += 1) {
-      const { values, complete } = this.#exchange(request, NLM_F_DUMP, decode);
+      const { values, complete } = yield* this.#exchange(request, NLM_F_DUMP, decode);
       if (complete) return values;
     }
     throw new MeshError(
@@ -164,11 +170,11 @@ export class NetlinkSocket {
     this.#libc.close(this.#fd);
   }
 
-  #exchange<T>(
+  *#exchange<T>(
     request: NetlinkRequest,
     flags: number,
     decode: Decode<T>,
-  ): { readonly values: T[]; readonly complete: boolean } {
+  ): InParts<{ readonly values: T[]; readonly complete: boolean }> {
     this.#sequence = (this.#sequence + 1) >>> 0;
     const sequence = this.#sequence;
     this.#libc.send(
@@ -195,6 +201,7 @@ export class NetlinkSocket {
         const value = decode(message.payload, message.type);
         if (value !== undefined) values.push(value);
       }
+      yield;
     }
   }
 

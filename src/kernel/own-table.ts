@@ -5,6 +5,8 @@
  * transaction led to, the table is what that transaction made it, and nothing has to be read.
  */
 
+import { atOnce, type InParts } from "../base/parts.ts";
+import { nftTable } from "../model/names.ts";
 import type { Ruleset, Step } from "../model/node-state.ts";
 import { decodeRulesGeneration, getRulesGeneration } from "../wire/netlink/nftables.ts";
 import type { NetlinkSocket } from "./netlink-socket.ts";
@@ -40,7 +42,24 @@ export class OwnTable {
     if (this.#known !== undefined && this.#known.generation === generation) {
       return this.#known.ruleset;
     }
-    const ruleset = observeRuleset(this.#nft, this.#netfilter, expected);
+    return atOnce(this.#read(this.#netfilter, expected, generation));
+  }
+
+  get isThere(): boolean {
+    return this.#nft.list(nftTable) !== undefined;
+  }
+
+  /** Reads the table, so that `observe` need not. The socket is the caller's, for this alone. */
+  *read(socket: NetlinkSocket, expected: Ruleset): InParts<void> {
+    yield* this.#read(socket, expected, this.#generation());
+  }
+
+  *#read(
+    socket: NetlinkSocket,
+    expected: Ruleset,
+    generation: number | undefined,
+  ): InParts<Ruleset | undefined> {
+    const ruleset = yield* observeRuleset(this.#nft, socket, expected);
     // Dumps are no snapshot: what changed meanwhile is looked at again next time.
     const isStill = generation !== undefined && generation === this.#generation();
     this.#known = ruleset !== undefined && isStill ? { ruleset, generation } : undefined;

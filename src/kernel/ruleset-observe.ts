@@ -10,6 +10,7 @@
  * there and differs in a declaration or rule is answered as something that equals nothing.
  */
 
+import { atOnce, type InParts } from "../base/parts.ts";
 import type { NftChain, NftMap, NftSet, Ruleset } from "../model/node-state.ts";
 import { elementsOf, renderNewRuleset } from "../model/ruleset-text.ts";
 import { type ElementShape, elementShape } from "../wire/netlink/nft-elements.ts";
@@ -24,39 +25,40 @@ import type { NetlinkSocket } from "./netlink-socket.ts";
 import { inFreshNetns } from "./netns.ts";
 import { NftContext } from "./nftables.ts";
 
-/** Undefined where there is no such table. */
-export function observeRuleset(
+/** Undefined where there is no such table. Nothing else may use the socket before the end. */
+export function* observeRuleset(
   nft: NftContext,
   netfilter: NetlinkSocket,
   expected: Ruleset,
-): Ruleset | undefined {
+): InParts<Ruleset | undefined> {
   const listing = nft.list(expected.table);
   if (listing === undefined) return undefined;
   const there = blocksOf(listing);
   const wanted = blocksOf(listingOf(expected));
-  const observe = <T extends NftSet | NftMap>(
+  const observe = function* <T extends NftSet | NftMap>(
     kind: "set" | "map",
     list: readonly T[],
-    contents: (each: T) => T,
+    contents: (each: T) => InParts<T>,
     stranger: (name: string) => T,
-  ): T[] => {
-    const found = list.flatMap((each) => {
+  ): InParts<T[]> {
+    const found: T[] = [];
+    for (const each of list) {
       const block = there.get(`${kind} ${each.name}`);
-      if (block === undefined) return [];
+      if (block === undefined) continue;
       const isDeclaredSo = block === wanted.get(`${kind} ${each.name}`);
-      return [isDeclaredSo ? contents(each) : stranger(each.name)];
-    });
+      found.push(isDeclaredSo ? yield* contents(each) : stranger(each.name));
+    }
     return [...found, ...others(kind, there, list).map(stranger)];
   };
   const observed: Ruleset = {
     table: expected.table,
-    sets: observe(
+    sets: yield* observe(
       "set",
       expected.sets,
       (set) => setContents(netfilter, expected.table, set),
       (name) => ({ name, type: unknown, elements: [] }),
     ),
-    maps: observe(
+    maps: yield* observe(
       "map",
       expected.maps,
       (map) => mapContents(netfilter, expected.table, map),
@@ -142,10 +144,10 @@ function blocksOf(listing: string): ReadonlyMap<string, string> {
   return blocks;
 }
 
-function setContents(netfilter: NetlinkSocket, table: string, set: NftSet): NftSet {
+function* setContents(netfilter: NetlinkSocket, table: string, set: NftSet): InParts<NftSet> {
   const shape = elementShape(set.type, set.flags);
   if (shape === undefined) return { ...set, type: unknown };
-  const dumped = dump(netfilter, table, set.name, shape);
+  const dumped = yield* dump(netfilter, table, set.name, shape);
   const isBoundaries = shape.isInterval && shape.key.length === 1;
   const elements = isBoundaries ? rangesOf(dumped, shape) : dumped.map(({ key }) => key);
   const wanted = new Set(set.elements);
@@ -153,19 +155,27 @@ function setContents(netfilter: NetlinkSocket, table: string, set: NftSet): NftS
   return hasAll ? set : { ...set, elements };
 }
 
-function mapContents(netfilter: NetlinkSocket, table: string, map: NftMap): NftMap {
+/** So many take a millisecond. */
+const elementsInPart = 1024;
+
+function* mapContents(netfilter: NetlinkSocket, table: string, map: NftMap): InParts<NftMap> {
   if (map.flags?.includes("dynamic") === true) return map; // packets fill it
   const { parts: _, ...declaration } = map;
   const shape = elementShape(map.type, map.flags);
   if (shape === undefined) return { ...map, type: unknown };
-  const dumped = dump(netfilter, table, map.name, shape);
-  const elements = new Map(dumped.map(({ key, value }) => [key, value]));
+  const dumped = yield* dump(netfilter, table, map.name, shape);
+  const elements = new Map<string, string>();
+  for (const { key, value } of dumped) {
+    elements.set(key, value);
+    if (elements.size % elementsInPart === 0) yield;
+  }
   let wanted = 0;
   let hasAll = true;
   for (const some of elementsOf(map)) {
     for (const [key, value] of some) {
       wanted += 1;
       hasAll &&= elements.get(key) === value;
+      if (wanted % elementsInPart === 0) yield;
     }
   }
   return hasAll && wanted === elements.size ? map : { ...declaration, elements };
@@ -181,20 +191,19 @@ export function keysIn(
   const shape = collection && elementShape(collection.type, collection.flags);
   if (shape === undefined) return undefined;
   try {
-    return new Set(dump(netfilter, table, name, shape).map(({ key }) => key));
+    return new Set(atOnce(dump(netfilter, table, name, shape)).map(({ key }) => key));
   } catch (error) {
     if (error instanceof SystemCallError && error.errno === ENOENT) return new Set();
     throw error;
   }
 }
 
-function dump(
+function* dump(
   netfilter: NetlinkSocket,
   table: string,
   name: string,
   shape: ElementShape,
-): readonly DumpedElement[] {
-  return netfilter
-    .dump(dumpElements(table, name), (payload, type) => decodeElements(payload, type, shape))
-    .flat();
+): InParts<readonly DumpedElement[]> {
+  const decode = (payload: Uint8Array, type: number) => decodeElements(payload, type, shape);
+  return (yield* netfilter.dumpInParts(dumpElements(table, name), decode)).flat();
 }

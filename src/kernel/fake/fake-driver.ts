@@ -100,6 +100,8 @@ export function createFakeKernel(): FakeKernel {
       };
     },
 
+    hasTable: () => ruleset !== undefined,
+    readTable: () => Promise.resolve(),
     hostLinks: () => machineLinks,
 
     apply(plan) {
