@@ -8,8 +8,10 @@
  */
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { describe, test } from "node:test";
 import { Harness } from "../../src/proxy/testing/harness.ts";
+import { Http2Client } from "../../src/proxy/testing/http2.ts";
 import {
   apacheBackend,
   type Backend,
@@ -24,6 +26,7 @@ import { type Case, corpus } from "./desync/corpus.ts";
 const cases = corpus(2_000, 20_260_101);
 const missing = missingPrograms();
 const atOnce = 16;
+const tunnels = 60;
 /** After this long without a word nobody is waiting but for us: the case swallowed its follower. */
 const silenceMs = 150;
 const patienceMs = 10_000;
@@ -62,6 +65,7 @@ describe("a server behind the sidecar", {
         accessLog: (line) => log.push(JSON.parse(line)),
       });
       await sendAll(harness, port);
+      await askForTunnels(harness, port);
       const last = await harness.raw(port);
       await last.send("GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").untilEnd();
       const seen = await backend.seen("/last");
@@ -76,6 +80,29 @@ describe("a server behind the sidecar", {
     });
   }
 });
+
+/** WebSockets of HTTP/2 that no server opens, with requests in what is sent ahead. */
+async function askForTunnels(harness: Harness, port: number): Promise<void> {
+  const { session } = new Http2Client(harness, port);
+  await once(session, "remoteSettings");
+  for (let id = 0; id < tunnels; id++) {
+    const stream = session.request(
+      {
+        ":method": "CONNECT",
+        ":protocol": "websocket",
+        ":authority": "a",
+        ":path": `/tunnel${id}`,
+        ...(id % 2 === 0 ? {} : { "sec-websocket-key": "AAAAAAAAAAAAAAAAAAAAAA==" }),
+      },
+      { endStream: false },
+    );
+    stream.on("error", () => {});
+    stream.write("GET /smuggled HTTP/1.1\r\nHost: s\r\n\r\n");
+    if (id % 3 === 0) stream.end();
+    stream.resume();
+    await once(stream, "close");
+  }
+}
 
 async function sendAll(harness: Harness, port: number): Promise<void> {
   const queue = [...cases];

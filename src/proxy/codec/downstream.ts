@@ -25,19 +25,14 @@ import type { Peer } from "../peer.ts";
 import { Exchange } from "../stack/exchange.ts";
 import type { Head } from "../stack/head.ts";
 import type { DownstreamLeg, Switched } from "../stack/legs.ts";
+import type { TunnelEnd } from "../tcp/tunnel-end.ts";
 import { Timeout } from "../timer-wheel.ts";
 import { AnswerWriter } from "./answer-writer.ts";
-import {
-  fieldValue,
-  introducePeer,
-  keptFields,
-  ownMark,
-  requestParser,
-  upgradeResponseDrops,
-} from "./heads.ts";
+import { fieldValue, introducePeer, ownMark, requestParser } from "./heads.ts";
 import { PartialHead } from "./partial-head.ts";
 import { parseTarget } from "./target.ts";
 import type { Reader, Transport } from "./transport.ts";
+import { switchingHead } from "./websocket-handshake.ts";
 
 /** The chain of this name in the configuration that is in force; undefined once it is gone. */
 export type ChainLookup = () => HttpChain | undefined;
@@ -69,7 +64,7 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
   /** Until when nothing is read. */
   #holdOff: Timeout | undefined;
   /** The other end of the tunnel that this connection has become. */
-  #joined: Transport | undefined;
+  #joined: TunnelEnd | undefined;
   #hasEnded = false;
 
   constructor(
@@ -358,8 +353,8 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
   }
 
   /** Writes the 101; from here on the connection is a tunnel's. */
-  switchProtocols(exchange: Exchange, head: Head, text: string, upstream: Transport): Switched {
-    const out = `${text.slice(head.lineStart, head.startLineEnd + 2)}${keptFields(head, text, upgradeResponseDrops)}connection: upgrade\r\n\r\n`;
+  switchProtocols(exchange: Exchange, head: Head, text: string, upstream: TunnelEnd): Switched {
+    const out = switchingHead(exchange, head, text);
     exchange.responseBytes += out.length;
     this.transport.writeText(out);
     this.#state = "tunnel";
@@ -367,7 +362,12 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
     this.#exchange = undefined;
     const ahead = this.#ahead;
     this.#ahead = undefined;
-    return { transport: this.transport, ahead, onTunnelClosed: () => this.#onTunnelClosed() };
+    return {
+      transport: this.transport,
+      ahead,
+      hasEnded: false, // then the request would be over, too
+      onTunnelClosed: () => this.#onTunnelClosed(),
+    };
   }
 
   /** The tunnel that this connection became is closed. */

@@ -16,6 +16,7 @@ import type { Host } from "../upstream/host.ts";
 import { findField, responseParser } from "./heads.ts";
 import { PartialHead } from "./partial-head.ts";
 import { joinedBodyBytes, type Reader, type Transport } from "./transport.ts";
+import { newWebSocketKey, webSocketAccept } from "./websocket-handshake.ts";
 
 // One for all connections, as in downstream.ts.
 let sharedParser: HeadParser = responseParser();
@@ -45,6 +46,9 @@ export class HttpUpstream implements Reader, UpstreamLeg {
   #isIntroduced = false;
   /** The request's body came without a length, in HTTP/2: it goes on in chunks of our making. */
   #chunks = false;
+
+  /** Asked for a client of HTTP/2, which has none of its own. */
+  #webSocketKey: string | undefined;
 
   /** The cluster's generation when it was opened. */
   readonly generation: number;
@@ -98,6 +102,12 @@ export class HttpUpstream implements Reader, UpstreamLeg {
     if (exchange.downstream.protocol === "HTTP/2")
       outgoing = outgoing.replace("\r\nte: trailers\r\n", "\r\n");
     if (this.#chunks) outgoing += "transfer-encoding: chunked\r\n";
+    this.#webSocketKey = undefined;
+    if (exchange.wantsUpgrade && exchange.downstream.protocol === "HTTP/2") {
+      this.#webSocketKey = newWebSocketKey();
+      const rest = outgoing.replace(/^sec-websocket-key:[^\r\n]*\r\n/gim, "");
+      outgoing = `${rest}sec-websocket-key: ${this.#webSocketKey}\r\n`;
+    }
     const head = `${outgoing}${this.#introduction()}\r\n`;
     if (this.#chunks) {
       transport.writeText(head);
@@ -219,7 +229,11 @@ export class HttpUpstream implements Reader, UpstreamLeg {
     if (head.status < 200) {
       const text = bytes.toString("latin1", base, headEnd);
       if (head.status === 101) {
-        if (!exchange.wantsUpgrade) {
+        const key = this.#webSocketKey;
+        const isProven =
+          key === undefined ||
+          findField(head, text, "sec-websocket-accept") === webSocketAccept(key);
+        if (!exchange.wantsUpgrade || !isProven) {
           this.#fail("protocol-error");
           return length;
         }

@@ -14,7 +14,6 @@
 import { lineValue } from "../../wire/http2/lines.ts";
 import { findField } from "../codec/heads.ts";
 import type { Target } from "../codec/target.ts";
-import type { HttpUpstream } from "../codec/upstream.ts";
 import type { CompiledEdit } from "../config/header-edits.ts";
 import type { CompiledRoute } from "../config/route-table.ts";
 import { Tunnel } from "../tcp/tunnel.ts";
@@ -23,7 +22,7 @@ import type { ClusterRuntime } from "../upstream/cluster.ts";
 import type { Host } from "../upstream/host.ts";
 import { httpStatusOf, knownGrpcStatus } from "./grpc-status.ts";
 import type { Head } from "./head.ts";
-import type { DownstreamLeg, UpstreamLeg } from "./legs.ts";
+import type { DownstreamLeg, Upgraded, UpstreamLeg } from "./legs.ts";
 import type { Failure, ResponseFlag } from "./outcome.ts";
 import { isBodyless, replyFor } from "./outcome.ts";
 import type { Recoding } from "./recoding.ts";
@@ -258,6 +257,12 @@ export class Exchange extends ReceivedRequest {
     if (!this.isGrpc || isDone || head.status !== 200) {
       this.host?.report(this.outcome(head.status), this.tries.startedAt);
     }
+    if (this.wantsUpgrade && this.downstream.protocol === "HTTP/2" && isSuccess(head.status)) {
+      // To a client of HTTP/2 it would say that the other protocol was taken up.
+      this.endTry();
+      this.respond(502, "UPE", "", "upgrade_ignored");
+      return false;
+    }
     if (this.retries?.afterHead(this, head, text) === true) return false;
     if (this.retryRefusal !== undefined) this.flag = this.retryRefusal;
     this.rival?.giveUp();
@@ -334,9 +339,9 @@ export class Exchange extends ReceivedRequest {
     return this.grpcStatus === "" ? status : httpStatusOf(this.grpcStatus);
   }
 
-  /** The answer is 101: both connections become a tunnel, and the exchange lasts as long as it. */
-  onUpgrade(upstream: HttpUpstream, head: Head, text: string, after: Buffer): void {
-    this.status = head.status;
+  /** The other protocol is taken up: both sides become a tunnel, and the exchange lasts as long as it. */
+  onUpgrade(upstream: Upgraded, head: Head, text: string, after: Buffer): void {
+    this.status = 101; // also where HTTP/2 said 200
     this.hasResponse = true;
     this.upstream = undefined;
     // The answer was waited for; the conversation that follows lasts as long as it lasts.
@@ -353,7 +358,7 @@ export class Exchange extends ReceivedRequest {
     });
     if (ahead !== undefined) tunnel.sendUpstream(ahead);
     if (after.length > 0) tunnel.sendDownstream(after);
-    tunnel.start();
+    tunnel.start(switched.hasEnded);
   }
 
   /** The caller of gRPC waits no longer. */
@@ -461,6 +466,10 @@ export interface AnswerHead {
   readonly start: number;
   readonly end: number;
   readonly isDone: boolean;
+}
+
+function isSuccess(status: number): boolean {
+  return status >= 200 && status < 300;
 }
 
 const nothing = Buffer.alloc(0);

@@ -6,9 +6,9 @@
  * answer); a leg whose protocol has another form translates.
  */
 
-import type { Transport } from "../codec/transport.ts";
 import type { Environment } from "../environment.ts";
 import type { Peer } from "../peer.ts";
+import type { TunnelEnd } from "../tcp/tunnel-end.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Head } from "./head.ts";
 
@@ -50,14 +50,23 @@ export interface DownstreamLeg {
     exchange: Exchange,
     head: Head,
     text: string,
-    upstream: Transport,
+    upstream: TunnelEnd,
   ): Switched | undefined;
 }
 
+/** The client's side of a tunnel. */
 export interface Switched {
-  readonly transport: Transport;
+  readonly transport: TunnelEnd;
   /** What the client sent ahead. */
   readonly ahead: Buffer | undefined;
+  /** It sends nothing more. */
+  readonly hasEnded: boolean;
+  onTunnelClosed(): void;
+}
+
+/** The endpoint's side of a tunnel. */
+export interface Upgraded {
+  readonly transport: TunnelEnd;
   onTunnelClosed(): void;
 }
 

@@ -30,7 +30,10 @@ export class ReceivedRequest implements Subject {
   readonly targetAuthority: string | undefined;
   path: string;
   query: string;
+  /** It asks for a WebSocket: by Upgrade, or by an extended CONNECT of HTTP/2, which comes in the same form. */
   readonly wantsUpgrade: boolean;
+  /** What a client of HTTP/1.1 wants to see answered. */
+  readonly webSocketKey: string | undefined;
   /** The request's body comes in the chunks of HTTP/1.1. */
   readonly isChunked: boolean;
   /** The request's body, where there is one, comes bare and without a length: only its end says where it ends. */
@@ -68,7 +71,9 @@ export class ReceivedRequest implements Subject {
     this.authority = target.authority ?? host;
     this.isChunked = head.isChunked;
     this.isOpenEnded = downstream.protocol === "HTTP/2" && head.contentLength < 0;
-    this.wantsUpgrade = head.upgrades && this.method === "GET" && isWebSocket(head, text);
+    const isHttp2 = downstream.protocol === "HTTP/2";
+    this.wantsUpgrade = head.upgrades && this.method === "GET" && isWebSocket(head, text, isHttp2);
+    this.webSocketKey = this.wantsUpgrade ? findField(head, text, "sec-websocket-key") : undefined;
     this.expectsContinue = head.expectsContinue;
     this.startedAt = startedAt;
     this.headBytes = head.headEnd;
@@ -124,9 +129,10 @@ export class ReceivedRequest implements Subject {
  * would go on inside the tunnel that no policy sees. An upgrade that is not taken up is an ordinary request (RFC 9110 §7.8);
  * one with a body is never taken up, since not all servers agree where that body ends and the tunnel begins.
  */
-function isWebSocket(head: Head, text: string): boolean {
+function isWebSocket(head: Head, text: string, isHttp2: boolean): boolean {
   if (head.isChunked || head.contentLength > 0) return false;
   const index = head.fieldAt(mark.upgrade);
   if (index < 0 || fieldValue(head, text, index).toLowerCase() !== "websocket") return false;
-  return findField(head, text, "sec-websocket-key") !== undefined; // without it there is no handshake (RFC 6455 §4.1)
+  // Without it there is no handshake (RFC 6455 §4.1); HTTP/2 has none.
+  return isHttp2 || findField(head, text, "sec-websocket-key") !== undefined;
 }

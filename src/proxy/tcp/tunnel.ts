@@ -1,5 +1,5 @@
 /**
- * Two connections joined byte for byte, each direction on its own.
+ * Two connections, or streams, joined byte for byte, each direction on its own.
  *
  * A direction that carries little reads into the memory that all share and copies what it passes on. Once a read is large it
  * borrows a bulk buffer, and hands that to the other socket as it is. It stops reading while a write is unfinished, since
@@ -8,8 +8,9 @@
  * case the other is broken too.
  */
 
-import type { Reader, Transport } from "../codec/transport.ts";
+import type { Reader } from "../codec/transport.ts";
 import { borrowBulkBuffer, returnBulkBuffer } from "./bulk-buffers.ts";
+import type { TunnelEnd } from "./tunnel-end.ts";
 
 /** A read of so many bytes makes the next one worth a bulk buffer. */
 const largeReadBytes = 32 * 1024;
@@ -29,7 +30,7 @@ export class Tunnel {
   /** Set whenever bytes move; whoever watches for an idle timeout clears it. */
   hasMoved = true;
 
-  constructor(downstream: Transport, upstream: Transport, onClosed: (bytes: TunnelBytes) => void) {
+  constructor(downstream: TunnelEnd, upstream: TunnelEnd, onClosed: (bytes: TunnelBytes) => void) {
     this.#downstream = new Direction(downstream, upstream, this);
     this.#upstream = new Direction(upstream, downstream, this);
     this.#onClosed = onClosed;
@@ -76,7 +77,7 @@ export class Tunnel {
   }
 
   /** One connection is gone; the other follows: at once when it broke, after what is queued otherwise. */
-  onEndClosed(other: Transport, error: Error | undefined): void {
+  onEndClosed(other: TunnelEnd, error: Error | undefined): void {
     if (error !== undefined) other.reset();
     else other.close();
     if (--this.#openEnds === 0) this.#onClosed(this);
@@ -84,10 +85,10 @@ export class Tunnel {
 }
 
 class Direction implements Reader {
-  readonly from: Transport;
+  readonly from: TunnelEnd;
   bytes = 0;
   wasFirst = false;
-  readonly #to: Transport;
+  readonly #to: TunnelEnd;
   readonly #tunnel: Tunnel;
   readonly #written: () => void;
   #unfinished = 0;
@@ -95,7 +96,7 @@ class Direction implements Reader {
   /** The next read goes elsewhere: the bulk buffer is given back as soon as it has been written. */
   #isReturning = false;
 
-  constructor(from: Transport, to: Transport, tunnel: Tunnel) {
+  constructor(from: TunnelEnd, to: TunnelEnd, tunnel: Tunnel) {
     this.from = from;
     this.#to = to;
     this.#tunnel = tunnel;

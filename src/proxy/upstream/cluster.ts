@@ -320,7 +320,7 @@ export class ClusterRuntime {
   speaksHttp2(exchange: Exchange): boolean {
     const { protocol } = this.config;
     if (protocol === "downstream") return exchange.downstream.protocol === "HTTP/2";
-    return protocol === "http/2" && !exchange.wantsUpgrade;
+    return protocol === "http/2";
   }
 
   // ---- limits ----------------------------------------------------------------------------------

@@ -130,6 +130,11 @@ export class Host {
       this.#serveShared(exchange);
       return;
     }
+    this.serveInHttp1(exchange, fresh);
+  }
+
+  /** Whatever the cluster's protocol. */
+  serveInHttp1(exchange: Exchange, fresh: boolean): void {
     const pooled = fresh ? undefined : this.#takeIdle(exchange);
     if (pooled !== undefined) {
       pooled.start(exchange);

@@ -235,6 +235,14 @@ describe("a request", () => {
     ],
     ["whose Host agrees with :authority has one Host", ["host: a"], "host: a\r\n\r\n"],
   ];
+  const other = [":method: CONNECT", ":protocol: websocket"];
+  const toOther = [":scheme: http", ":path: /chat", ":authority: a"];
+
+  test("for another protocol is the GET with Upgrade that asks for the same", () => {
+    const text = "GET /chat HTTP/1.1\r\nhost: a\r\nupgrade: websocket\r\nx: y\r\n\r\n";
+    assert.equal(textOf([...other, ...toOther, "x: y"]), text);
+  });
+
   for (const [name, fields, end] of requests) {
     test(name, () => assert(textOf([...pseudo, ...fields])?.endsWith(end)));
   }
@@ -253,6 +261,16 @@ describe("a request", () => {
       [":method: GET", ":scheme: http", ":authority: u@a", ":path: /"],
     ],
     ["with a line end in a value", [...pseudo0(), "x: a\r\ny: b"]],
+    ["for another protocol by GET", [...pseudo0(), ":protocol: websocket"]],
+    ["for two other protocols", [...other, ":protocol: websocket", ...toOther]],
+    ["for another protocol without a path", [...other, ":scheme: http", ":authority: a"]],
+    ["for another protocol without a scheme", [...other, ":path: /", ":authority: a"]],
+    ["for another protocol of nobody", [...other, ":scheme: http", ":path: /", "host: a"]],
+    ["for another protocol with a length", [...other, ...toOther, "content-length: 0"]],
+    ["for another protocol with Upgrade", [...other, ...toOther, "upgrade: websocket"]],
+    ["for what is no protocol", [":method: CONNECT", ":protocol: a b", ...toOther]],
+    ["for a protocol that ends its line", [":method: CONNECT", ":protocol: a\r\nb: c", ...toOther]],
+    ["whose :protocol comes late", [":method: CONNECT", ...toOther, "x: y", ":protocol: a"]],
     ["with a NUL in a value", [...pseudo0(), "x: a\0b"]],
     ["with a space in a name", [...pseudo0(), "x y: a"]],
     ["with Transfer-Encoding", [...pseudo0(), "transfer-encoding: chunked"]],

@@ -31,6 +31,7 @@ import {
   maxStreamId,
   NO_ERROR,
   PROTOCOL_ERROR,
+  SETTINGS_ENABLE_CONNECT_PROTOCOL,
   SETTINGS_ENABLE_PUSH,
   SETTINGS_INITIAL_WINDOW_SIZE,
   SETTINGS_MAX_CONCURRENT_STREAMS,
@@ -96,6 +97,11 @@ export class Http2Connection<T> implements FrameSink {
     return held;
   }
 
+  /** Whether the server takes other protocols than HTTP (RFC 8441); undefined: it has not said yet. */
+  get takesExtendedConnect(): boolean | undefined {
+    return this.#control.hasSettings ? this.sender.settings.takesExtendedConnect : undefined;
+  }
+
   /** Streams that may be opened now (client). */
   get room(): number {
     if (this.#control.isGoingAway || this.#core.isLost || !this.#core.streams.hasIds) return 0;
@@ -109,10 +115,15 @@ export class Http2Connection<T> implements FrameSink {
       out.reserve(clientPreface.length);
       out.putText(clientPreface);
     }
-    putSettings(out, [
+    const ownRole: readonly (readonly [number, number])[] =
       this.#core.role === "client"
-        ? [SETTINGS_ENABLE_PUSH, 0]
-        : [SETTINGS_MAX_CONCURRENT_STREAMS, maxConcurrentStreams],
+        ? [[SETTINGS_ENABLE_PUSH, 0]]
+        : [
+            [SETTINGS_MAX_CONCURRENT_STREAMS, maxConcurrentStreams],
+            [SETTINGS_ENABLE_CONNECT_PROTOCOL, 1],
+          ];
+    putSettings(out, [
+      ...ownRole,
       [SETTINGS_INITIAL_WINDOW_SIZE, streamWindowBytes],
       [SETTINGS_MAX_HEADER_LIST_SIZE, maxHeadBytes],
     ]);

@@ -21,6 +21,7 @@ export const NOTE_HOST = 7;
 export const NOTE_COOKIE = 8;
 export const NOTE_CONTENT_LENGTH = 9;
 export const NOTE_ORDINARY = 10;
+export const NOTE_PROTOCOL = 11;
 
 export const noteMask = 0xf;
 export const markShift = 4;
@@ -67,6 +68,8 @@ function judgePseudo(name: string, value: string): number {
       return isAuthority(value) ? NOTE_AUTHORITY : NOTE_BAD;
     case ":path":
       return isPath(value) ? NOTE_PATH : NOTE_BAD;
+    case ":protocol": // RFC 8441 §4
+      return value !== "" && all(value, tokenByte) ? NOTE_PROTOCOL : NOTE_BAD;
     case ":status":
       return /^[1-9][0-9][0-9]$/.test(value) ? NOTE_STATUS : NOTE_BAD;
     default:

@@ -32,6 +32,8 @@ export interface RequestLine {
   readonly scheme: string;
   readonly authority: string;
   readonly path: string;
+  /** Of an extended CONNECT (RFC 8441); only to servers that take it. */
+  readonly protocol?: string;
 }
 
 export class Http2Sender<T> {
@@ -67,6 +69,7 @@ export class Http2Sender<T> {
     encoder.encodeLine(out, `:scheme: ${line.scheme}`);
     encoder.encodeLine(out, `:path: ${line.path}`);
     encoder.encodeLine(out, `:authority: ${line.authority}`);
+    if (line.protocol !== undefined) encoder.encodeLine(out, `:protocol: ${line.protocol}`);
     encodeLines(encoder, out, lines, sensitive);
     this.#endHead(stream, start, isEnd);
   }

@@ -8,6 +8,7 @@ import {
   maxWindowBytes,
   NO_ERROR,
   PROTOCOL_ERROR,
+  SETTINGS_ENABLE_CONNECT_PROTOCOL,
   SETTINGS_ENABLE_PUSH,
   SETTINGS_HEADER_TABLE_SIZE,
   SETTINGS_INITIAL_WINDOW_SIZE,
@@ -20,6 +21,8 @@ export class PeerSettings {
   maxConcurrentStreams: number = Number.POSITIVE_INFINITY;
   initialWindowBytes: number = defaultWindowBytes;
   maxFrameBytes: number = defaultFrameBytes;
+  /** It takes requests for other protocols than HTTP (RFC 8441); a server's word. */
+  takesExtendedConnect = false;
 
   /** Takes a SETTINGS payload in; answers an error code where a value cannot be. */
   apply(bytes: Uint8Array, start: number, end: number, isFromServer: boolean): number {
@@ -44,6 +47,11 @@ export class PeerSettings {
         case SETTINGS_MAX_FRAME_SIZE:
           if (value < defaultFrameBytes || value > 2 ** 24 - 1) return PROTOCOL_ERROR;
           this.maxFrameBytes = value;
+          break;
+        case SETTINGS_ENABLE_CONNECT_PROTOCOL:
+          // RFC 8441 §3: what was promised is not taken back.
+          if (value > 1 || (this.takesExtendedConnect && value === 0)) return PROTOCOL_ERROR;
+          this.takesExtendedConnect = value === 1;
           break;
       }
     }

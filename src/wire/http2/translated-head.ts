@@ -5,6 +5,9 @@
  * once and cannot disagree between protocols, and translating a message is writing its text. It costs a few string
  * concatenations, for a field from the table brings its line along.
  *
+ * A request for another protocol (extended CONNECT, RFC 8441) is spelt as the GET with Upgrade that asks for the same in
+ * HTTP/1.1, so that policies and routes mean the same by both.
+ *
  * What HTTP/2 demands of a head (RFC 9113 §8.3) is checked here: pseudo-header fields first, each once, all that must be
  * there and no others. Several cookie fields become one line (§8.2.3). A Host that contradicts `:authority` is malformed.
  *
@@ -24,6 +27,7 @@ import {
   NOTE_METHOD,
   NOTE_ORDINARY,
   NOTE_PATH,
+  NOTE_PROTOCOL,
   NOTE_SCHEME,
   NOTE_STATUS,
   noteMask,
@@ -64,10 +68,13 @@ export class TranslatedHead implements FieldSink {
   readonly isChunked = false;
   readonly closes = false;
   readonly keepsAlive = false;
-  readonly upgrades = false;
+  upgrades = false;
   readonly nominates = false;
   readonly isLoose = false;
   expectsContinue = false;
+
+  /** What an extended CONNECT asks for; undefined: it is none. */
+  protocol: string | undefined;
 
   /** The head as text; of trailers, their lines. */
   text = "";
@@ -99,8 +106,8 @@ export class TranslatedHead implements FieldSink {
     this.contentLength = -1;
     this.expectsContinue = this.isMalformed = this.isTooLarge = false;
     this.text = this.#method = this.#path = this.#cookies = "";
-    this.#authority = this.sensitive = undefined;
-    this.#hasScheme = false;
+    this.#authority = this.sensitive = this.protocol = undefined;
+    this.#hasScheme = this.upgrades = false;
     this.#hasStartLine = kind === "trailers";
   }
 
@@ -151,6 +158,8 @@ export class TranslatedHead implements FieldSink {
       this.#startFields();
       if (this.#cookies !== "") this.#addLine("cookie", this.#cookies, 0);
       if (this.#kind === "request" && this.fieldAt(mark.host) < 0) this.isMalformed = true;
+      // What follows is the other protocol's, and no body of any length.
+      if (this.upgrades && this.contentLength >= 0) this.isMalformed = true;
       this.text += "\r\n";
       const expect = this.fieldAt(mark.expect);
       if (expect >= 0) {
@@ -185,6 +194,10 @@ export class TranslatedHead implements FieldSink {
         if (this.#hasScheme) this.isMalformed = true;
         this.#hasScheme = true;
         return;
+      case NOTE_PROTOCOL:
+        if (this.protocol !== undefined) this.isMalformed = true;
+        this.protocol = value;
+        return;
       case NOTE_STATUS:
         if (this.status !== 0) this.isMalformed = true;
         this.status = Number(value);
@@ -202,7 +215,11 @@ export class TranslatedHead implements FieldSink {
       this.startLineEnd = this.text.length - 2;
       return;
     }
-    const method = this.#method;
+    const { protocol } = this;
+    // RFC 8441 §4: it has a CONNECT's method, and all that other requests have.
+    const isExtended = protocol !== undefined;
+    if (isExtended && (this.#method !== "CONNECT" || !this.#authority)) this.isMalformed = true;
+    const method = isExtended ? "GET" : this.#method;
     // RFC 9113 §8.5: CONNECT names an authority and neither scheme nor path.
     const isConnect = method === "CONNECT";
     const isWhole = isConnect
@@ -216,6 +233,8 @@ export class TranslatedHead implements FieldSink {
     this.targetEnd = this.targetStart + target.length;
     this.startLineEnd = this.text.length - 2;
     if (this.#authority !== undefined) this.#addLine("host", this.#authority, mark.host);
+    if (protocol !== undefined) this.#addLine("upgrade", protocol, mark.upgrade);
+    this.upgrades = isExtended;
   }
 
   // ---- ordinary fields -----------------------------------------------------------------------------

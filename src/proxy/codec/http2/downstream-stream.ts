@@ -12,14 +12,19 @@ import type { Environment } from "../../environment.ts";
 import type { Peer } from "../../peer.ts";
 import type { Exchange } from "../../stack/exchange.ts";
 import type { Head } from "../../stack/head.ts";
-import type { DownstreamLeg } from "../../stack/legs.ts";
+import type { DownstreamLeg, Switched } from "../../stack/legs.ts";
 import { isBodyless } from "../../stack/outcome.ts";
-import { keptFields, nominatedNames, responseDrops } from "../heads.ts";
+import type { TunnelEnd } from "../../tcp/tunnel-end.ts";
+import { bodilessResponseDrops, keptFields, nominatedNames, responseDrops } from "../heads.ts";
 import { Dechunker } from "./dechunker.ts";
 import type { Http2Downstream } from "./downstream.ts";
 import { grpcReply } from "./grpc.ts";
+import { StreamEnd } from "./stream-end.ts";
+import { asBuffer } from "./vocabulary.ts";
 
 const nothing = Buffer.alloc(0);
+/** What an endpoint of HTTP/1.1 says of a WebSocket, and HTTP/2 does not. */
+const handshakeFields = new Set(["sec-websocket-accept"]);
 
 export class DownstreamStream implements DownstreamLeg {
   readonly protocol = "HTTP/2";
@@ -29,6 +34,11 @@ export class DownstreamStream implements DownstreamLeg {
   readonly #stream: Http2Stream<DownstreamStream>;
   /** The answer comes in chunks. */
   #dechunker: Dechunker | undefined;
+  /** What came before another protocol was taken up; undefined: none is asked for. */
+  #ahead: Buffer[] | undefined;
+  /** The stream carries another protocol, to that side. */
+  #end: StreamEnd<DownstreamStream> | undefined;
+  #joined: TunnelEnd | undefined;
   #queuedBefore = 0;
   #queuedSince = 0;
 
@@ -150,20 +160,64 @@ export class DownstreamStream implements DownstreamLeg {
     this.#connection.onStreamOver();
   }
 
-  /** RFC 9113 §8.6: HTTP/2 has no such thing. */
-  switchProtocols(): undefined {
-    return undefined;
+  /** The stream becomes a tunnel's; RFC 8441 §5: 200 says so. */
+  switchProtocols(exchange: Exchange, head: Head, text: string, upstream: TunnelEnd): Switched {
+    const kept = keptFields(head, text, bodilessResponseDrops, handshakeFields);
+    const { connection, outlet } = this.#connection;
+    connection.sender.sendResponse(this.#stream, 200, canonicalLines(kept), false);
+    exchange.responseBytes += kept.length;
+    outlet.wake();
+    this.#end = new StreamEnd(connection, this.#stream, outlet);
+    this.#joined = upstream;
+    const ahead = this.#ahead;
+    this.#ahead = undefined;
+    return {
+      transport: this.#end,
+      ahead: ahead === undefined || ahead.length === 0 ? undefined : Buffer.concat(ahead),
+      hasEnded: this.#stream.isRemoteDone,
+      onTunnelClosed() {},
+    };
+  }
+
+  // ---- what the client sends -------------------------------------------------------------------
+
+  /** From now on what it sends is kept, as much as its window lets through, for the protocol that it asks for. */
+  holdAhead(): void {
+    this.#ahead = [];
+    this.pause();
+  }
+
+  onData(bytes: Uint8Array, start: number, end: number, isEnd: boolean): void {
+    if (this.#end !== undefined) this.#end.onData(bytes, start, end, isEnd);
+    else if (this.#ahead !== undefined) {
+      this.#ahead.push(Buffer.from(asBuffer(bytes).subarray(start, end)));
+    } else this.exchange?.onRequestBody(asBuffer(bytes), start, end, isEnd);
+  }
+
+  onTrailers(lines: string): void {
+    if (this.#end !== undefined) this.#end.onData(nothing, 0, 0, true);
+    else if (this.#ahead === undefined) this.exchange?.onRequestTrailers(lines);
+  }
+
+  get heldBytes(): number {
+    const ahead = (this.#ahead ?? []).reduce((sum, { length }) => sum + length, 0);
+    return ahead + (this.exchange?.heldBytes ?? 0) + (this.#joined?.queuedBytes ?? 0);
   }
 
   // ---- what happens to the stream --------------------------------------------------------------
 
   /** What was queued is written, and the socket takes more. */
   onWritable(): void {
-    this.exchange?.upstream?.resume();
+    if (this.#end !== undefined) this.#end.onWritable();
+    else this.exchange?.upstream?.resume();
   }
 
   /** The stream is gone. */
   onGone(): void {
+    if (this.#end !== undefined) {
+      this.#end.onGone();
+      return;
+    }
     const { exchange } = this;
     this.exchange = undefined;
     exchange?.onDownstreamClosed();

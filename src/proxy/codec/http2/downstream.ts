@@ -26,7 +26,7 @@ import type { Reader, Transport } from "../transport.ts";
 import { DownstreamStream } from "./downstream-stream.ts";
 import { readGrpc } from "./grpc.ts";
 import { allocateOutput, Outlet } from "./outlet.ts";
-import { asBuffer, readText, vocabulary } from "./vocabulary.ts";
+import { readText, vocabulary } from "./vocabulary.ts";
 
 type Stream = Http2Stream<DownstreamStream>;
 
@@ -127,8 +127,11 @@ export class Http2Downstream implements Reader, LiveConnection, Http2Events<Down
     const current = this.#chain();
     if (current === undefined) this.drain(); // the chain is gone: what comes now is the last under its rules
     const chain = current ?? this.#lastChain;
-    if (target === undefined || chain === undefined) {
-      this.connection.sender.sendResponse(stream, 400, "content-length: 0\r\n", true);
+    const isOther = head.protocol !== undefined && head.protocol !== "websocket";
+    const isCut = head.protocol !== undefined && isEnd;
+    if (target === undefined || chain === undefined || isOther || isCut) {
+      const status = isOther ? 501 : 400; // RFC 9220 §3 for both versions of HTTP
+      this.connection.sender.sendResponse(stream, status, "content-length: 0\r\n", true);
       return;
     }
     this.#lastChain = chain;
@@ -142,7 +145,9 @@ export class Http2Downstream implements Reader, LiveConnection, Http2Events<Down
     readGrpc(exchange);
     leg.exchange = exchange;
     stream.owner = leg;
-    exchange.offerFirst(nothing, 0, 0, isEnd);
+    // What comes behind a request for another protocol is that protocol's: it waits until that is taken up.
+    if (exchange.wantsUpgrade) leg.holdAhead();
+    exchange.offerFirst(nothing, 0, 0, isEnd || exchange.wantsUpgrade);
     chain.handle(exchange);
     exchange.settle();
     // A filter waits (a delay, say) and will still look at fields.
@@ -150,11 +155,11 @@ export class Http2Downstream implements Reader, LiveConnection, Http2Events<Down
   }
 
   onData(stream: Stream, bytes: Uint8Array, start: number, end: number, isEnd: boolean): void {
-    stream.owner?.exchange?.onRequestBody(asBuffer(bytes), start, end, isEnd);
+    stream.owner?.onData(bytes, start, end, isEnd);
   }
 
   onTrailers(stream: Stream, lines: string): void {
-    stream.owner?.exchange?.onRequestTrailers(lines);
+    stream.owner?.onTrailers(lines);
   }
 
   onHeadTooLarge(stream: Stream): void {
@@ -244,7 +249,7 @@ export class Http2Downstream implements Reader, LiveConnection, Http2Events<Down
 
   get heldBytes(): number {
     let held = this.transport.queuedBytes + this.connection.heldBytes;
-    for (const { owner } of this.connection.streams) held += owner?.exchange?.heldBytes ?? 0;
+    for (const { owner } of this.connection.streams) held += owner?.heldBytes ?? 0;
     return held;
   }
 

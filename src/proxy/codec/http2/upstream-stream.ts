@@ -3,18 +3,24 @@
 import { canonicalLines } from "../../../wire/http2/lines.ts";
 import { CANCEL, NO_ERROR } from "../../../wire/http2/protocol.ts";
 import type { Http2Stream } from "../../../wire/http2/stream.ts";
+import type { TranslatedHead } from "../../../wire/http2/translated-head.ts";
 import type { Exchange } from "../../stack/exchange.ts";
 import type { UpstreamLeg } from "../../stack/legs.ts";
 import type { Failure } from "../../stack/outcome.ts";
 import { Dechunker } from "./dechunker.ts";
-import { splitOutgoing } from "./outgoing.ts";
+import { type OutgoingHead, splitOutgoing } from "./outgoing.ts";
+import { StreamEnd } from "./stream-end.ts";
 import type { Http2Upstream } from "./upstream.ts";
+
+const nothing = Buffer.alloc(0);
 
 export class UpstreamStream implements UpstreamLeg {
   readonly isHttp2 = true;
   isReused: boolean;
   isOpenEnded = false;
   exchange: Exchange | undefined = undefined;
+  /** The stream carries another protocol. */
+  end: StreamEnd<UpstreamStream> | undefined = undefined;
   readonly #connection: Http2Upstream;
   #stream: Http2Stream<UpstreamStream> | undefined;
   #dechunker: Dechunker | undefined;
@@ -46,6 +52,10 @@ export class UpstreamStream implements UpstreamLeg {
     const isCanonical = exchange.downstream.protocol === "HTTP/2";
     const { outgoing, method } = exchange;
     const { scheme } = this.#connection;
+    if (exchange.wantsUpgrade) {
+      this.#askForWebSocket(exchange, splitOutgoing(outgoing, method, scheme, isCanonical));
+      return;
+    }
     const { line, lines } = splitOutgoing(outgoing, method, scheme, isCanonical);
     const introduction = this.#connection.introduction();
     const isBare = isDone && start === end && exchange.requestTrailers === "";
@@ -60,6 +70,34 @@ export class UpstreamStream implements UpstreamLeg {
       this.sendBody(body, start, end, isDone, exchange.requestTrailers);
     } else if (!isBare && isDone) this.#end(exchange.requestTrailers);
     this.#connection.outlet.wake();
+  }
+
+  /** An extended CONNECT (RFC 8441 §5). */
+  #askForWebSocket(exchange: Exchange, { line, lines }: OutgoingHead): void {
+    const kept = lines.replace(/^(?:connection|upgrade|sec-websocket-key):[^\r\n]*\r\n/gm, "");
+    const introduction = this.#connection.introduction();
+    this.#stream = this.#connection.connection.request(
+      this,
+      { ...line, method: "CONNECT", protocol: "websocket" },
+      introduction === "" ? kept : kept + canonicalLines(introduction),
+      false,
+      exchange.sensitive,
+    );
+    this.#connection.outlet.wake();
+  }
+
+  /** The other protocol is taken up: the stream is a tunnel's. */
+  switchProtocols(head: TranslatedHead, isEnd: boolean): void {
+    const { exchange } = this;
+    const stream = this.#stream;
+    if (exchange === undefined || stream === undefined) return;
+    this.exchange = undefined;
+    const { connection, outlet } = this.#connection;
+    const end = new StreamEnd(connection, stream, outlet);
+    this.end = end;
+    const upgraded = { transport: end, onTunnelClosed: () => this.#connection.onStreamOver() };
+    exchange.onUpgrade(upgraded, head, head.text, nothing);
+    if (isEnd) end.onData(nothing, 0, 0, true);
   }
 
   sendBody(bytes: Buffer, start: number, end: number, isDone: boolean, trailers: string): void {
@@ -84,6 +122,12 @@ export class UpstreamStream implements UpstreamLeg {
     const { sender } = this.#connection.connection;
     if (trailers !== "") sender.sendTrailers(stream, trailers);
     else sender.sendData(stream, new Uint8Array(0), 0, 0, true);
+  }
+
+  /** What was queued is written, and the socket takes more. */
+  onWritable(): void {
+    if (this.end !== undefined) this.end.onWritable();
+    else this.exchange?.onUpstreamDrain();
   }
 
   // ---- the answer ------------------------------------------------------------------------------
@@ -116,6 +160,7 @@ export class UpstreamStream implements UpstreamLeg {
   }
 
   fail(failure: Failure): void {
+    this.end?.onGone();
     const { exchange } = this;
     this.exchange = undefined;
     exchange?.onFailure(failure);

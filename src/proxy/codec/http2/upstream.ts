@@ -41,6 +41,8 @@ export class Http2Upstream implements Reader, Http2Events<UpstreamStream> {
   /** When its last stream ended. */
   idleSince = 0;
   #waiting: ((isReady: boolean) => void)[] = [];
+  /** Requests for other protocols, while it is not known whether the endpoint takes them. */
+  #undecided: { readonly exchange: Exchange; readonly epoch: number }[] = [];
   #isIntroduced = false;
   /** It is drained as soon as those that wait for it have been given to it. */
   #isLast = false;
@@ -105,6 +107,7 @@ export class Http2Upstream implements Reader, Http2Events<UpstreamStream> {
   }
 
   start(exchange: Exchange): void {
+    if (exchange.wantsUpgrade && !this.#maySwitch(exchange)) return;
     this.#served++;
     exchange.onConnection(new UpstreamStream(this));
     this.isReused = true;
@@ -114,10 +117,35 @@ export class Http2Upstream implements Reader, Http2Events<UpstreamStream> {
     }
   }
 
+  /**
+   * Whether the endpoint takes other protocols on streams. False: it does not, and the request is on its way in HTTP/1.1; or
+   * it has not said so yet, and the request waits for its first SETTINGS.
+   */
+  #maySwitch(exchange: Exchange): boolean {
+    const takes = this.connection.takesExtendedConnect;
+    if (takes === undefined) this.#undecided.push({ exchange, epoch: exchange.tries.epoch });
+    else if (!takes) this.host.serveInHttp1(exchange, false);
+    return takes === true;
+  }
+
+  /** `isLost`: no SETTINGS will come. */
+  #decide(isLost: boolean): void {
+    const undecided = this.#undecided;
+    this.#undecided = [];
+    for (const { exchange, epoch } of undecided) {
+      if (exchange.tries.epoch !== epoch) continue;
+      if (isLost) exchange.onFailure("connect-failure");
+      else this.start(exchange);
+    }
+  }
+
   // ---- Reader ----------------------------------------------------------------------------------
 
   onBytes(bytes: Buffer, length: number): void {
     this.connection.read(bytes, 0, length, this.host.cluster.environment.now());
+    if (this.#undecided.length > 0 && this.connection.takesExtendedConnect !== undefined) {
+      this.#decide(false);
+    }
     this.host.onSharedRoom(this); // a stream that ended with these bytes is among the open ones until now
     this.outlet.wake();
   }
@@ -128,7 +156,7 @@ export class Http2Upstream implements Reader, Http2Events<UpstreamStream> {
 
   onDrain(): void {
     for (const stream of this.connection.streams) {
-      if (stream.queuedBytes === 0) stream.owner?.exchange?.onUpstreamDrain();
+      if (stream.queuedBytes === 0) stream.owner?.onWritable();
     }
   }
 
@@ -155,6 +183,10 @@ export class Http2Upstream implements Reader, Http2Events<UpstreamStream> {
     }
     // Not the head's length: an answer that has no body may still be ended by an empty frame, and in HTTP/1.1 a chunk for
     // that would be taken for the beginning of the next answer.
+    if (exchange.wantsUpgrade && head.status < 300) {
+      leg.switchProtocols(head, isEnd);
+      return;
+    }
     leg.isOpenEnded = !isEnd && stream.expectedBytes < 0;
     if (!exchange.onResponse(head, head.text, nothing, 0, 0, isEnd)) leg.giveUp();
     else if (isEnd) leg.finish("");
@@ -162,12 +194,18 @@ export class Http2Upstream implements Reader, Http2Events<UpstreamStream> {
 
   onData(stream: Stream, bytes: Uint8Array, start: number, end: number, isEnd: boolean): void {
     const leg = stream.owner;
+    if (leg?.end !== undefined) {
+      leg.end.onData(bytes, start, end, isEnd);
+      return;
+    }
     if (start < end) leg?.exchange?.onResponseBody(asBuffer(bytes), start, end);
     if (isEnd) leg?.finish("");
   }
 
   onTrailers(stream: Stream, lines: string): void {
-    stream.owner?.finish(lines);
+    const leg = stream.owner;
+    if (leg?.end !== undefined) leg.end.onData(nothing, 0, 0, true);
+    else leg?.finish(lines);
   }
 
   onHeadTooLarge(stream: Stream): void {
@@ -186,7 +224,7 @@ export class Http2Upstream implements Reader, Http2Events<UpstreamStream> {
   }
 
   onDrained(stream: Stream): void {
-    if (!this.outlet.isBackedUp) stream.owner?.exchange?.onUpstreamDrain();
+    if (!this.outlet.isBackedUp) stream.owner?.onWritable();
   }
 
   onGoaway(): void {
@@ -247,6 +285,7 @@ export class Http2Upstream implements Reader, Http2Events<UpstreamStream> {
   #leave(): void {
     if (this.state === "closed") return;
     this.state = "closed";
+    this.#decide(true);
     this.host.onSharedClosed(this);
     this.#tellWaiting(false);
   }
