@@ -38,6 +38,8 @@ export interface AgentStatus {
   readonly lastPlan?: PlanReport;
   /** `on`, or why packets of established connections take the plain path as well. */
   readonly fastPath: string;
+  /** What the kernel has of it. */
+  readonly wireguard: string;
   readonly diagnostics: readonly string[];
 }
 
@@ -110,6 +112,8 @@ export function agentStatus(parts: NodeParts, identity: Identity): AgentStatus {
     inSync: parts.dataplane.inSync,
     ...(lastPlan === undefined ? {} : { lastPlan }),
     fastPath: parts.driver.missing.get("fastPath") ?? "on",
+    wireguard:
+      parts.driver.missing.get("wireguard") ?? "in the kernel, and not used by this release",
     diagnostics: parts.dataplane.diagnostics.map(
       ({ code, where, message }) => `${code} ${where}: ${message}`,
     ),

@@ -1,7 +1,8 @@
 /**
  * What the running kernel can do, found out by asking it for the thing itself and remembered.
  *
- * No probe changes anything: VXLAN is asked for without the attributes it needs, nftables only checks a transaction.
+ * No probe changes anything: VXLAN is asked for without the attributes it needs, WireGuard in a namespace that nobody is in,
+ * nftables only checks a transaction.
  */
 
 import { existsSync } from "node:fs";
@@ -12,7 +13,8 @@ import { probeKind } from "../wire/netlink/link.ts";
 import { attachedTo } from "./bpf/attach.ts";
 import { libbpf } from "./bpf/libbpf.ts";
 import { EOPNOTSUPP, SystemCallError } from "./ffi.ts";
-import type { NetlinkSocket } from "./netlink-socket.ts";
+import { NETLINK_ROUTE, NetlinkSocket } from "./netlink-socket.ts";
+import { inFreshNetns } from "./netns.ts";
 import type { NftContext } from "./nftables.ts";
 
 /** One of everything that our rulesets are made of. */
@@ -49,8 +51,10 @@ export function probeFeatures(socket: NetlinkSocket, nft: NftContext): Probe {
   if (vxlan !== undefined) missing.set("vxlan", vxlan);
   const nftables = probeNftables(nft);
   if (nftables !== undefined) missing.set("nftables", nftables);
+  const wireguard = probeLinkKind("wireguard");
+  if (wireguard !== "available") missing.set("wireguard", wireguardMissing[wireguard]);
   return {
-    features: { vxlan: vxlan === undefined, nftables: nftables === undefined },
+    features: { vxlan: vxlan === undefined, nftables: nftables === undefined, wireguard },
     missing,
   };
 }
@@ -73,6 +77,30 @@ function probeVxlan(socket: NetlinkSocket): string | undefined {
     }
   }
   return undefined;
+}
+
+const wireguardMissing = {
+  absent: "the kernel has no WireGuard devices (CONFIG_WIREGUARD, module wireguard)",
+  denied: "the agent may not make a WireGuard device to see whether the kernel has them",
+} as const;
+
+/**
+ * Whether the kernel makes links of a kind that needs no attributes, where asking is making one: in a namespace that goes
+ * with the socket, and takes it along.
+ */
+export function probeLinkKind(kind: string): NonNullable<KernelFeatures["wireguard"]> {
+  try {
+    const socket = inFreshNetns(() => new NetlinkSocket(NETLINK_ROUTE));
+    try {
+      socket.request(probeKind(kind, `${linkPrefix}probe`));
+      return "available";
+    } finally {
+      socket.close();
+    }
+  } catch (error) {
+    if (!(error instanceof SystemCallError)) throw error;
+    return error.errno === EOPNOTSUPP ? "absent" : "denied";
+  }
 }
 
 function probeNftables(nft: NftContext): string | undefined {

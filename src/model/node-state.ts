@@ -205,4 +205,6 @@ export interface KernelFeatures {
   readonly nftables: boolean;
   /** Packets of established connections may pass beside netfilter: an accelerator, and never needed. */
   readonly fastPath?: boolean;
+  /** What became of a link of that kind; undefined: nobody asked. */
+  readonly wireguard?: "available" | "absent" | "denied";
 }

@@ -1,8 +1,10 @@
 /** Probes ask the kernel for the thing itself, and leave nothing behind. */
 
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { join } from "node:path";
 import { describe, test } from "node:test";
-import { probeFeatures, requireFeature } from "../../src/kernel/features.ts";
+import { probeFeatures, probeLinkKind, requireFeature } from "../../src/kernel/features.ts";
 import { EINVAL, EOPNOTSUPP } from "../../src/kernel/ffi.ts";
 import { NETLINK_ROUTE, NetlinkSocket } from "../../src/kernel/netlink-socket.ts";
 import { inNetns } from "../../src/kernel/netns.ts";
@@ -19,7 +21,9 @@ describe("a probe", { skip: needsRoot }, () => {
     const nft = inNetns(netns, () => new NftContext());
     scratch.defer(() => nft.close());
     const probe = probeFeatures(socket, nft);
-    assert.deepEqual(probe.features, { vxlan: true, nftables: true });
+    const wireguard = canMake(netns, "wireguard") ? "available" : "absent";
+    assert.deepEqual(probe.features, { vxlan: true, nftables: true, wireguard });
+    assert.equal(probe.missing.has("wireguard"), wireguard === "absent");
     requireFeature(probe, "vxlan");
     assert.equal(linksJson(netns).length, 1);
     assert.equal(output(netns, "nft", "list", "ruleset"), "");
@@ -31,6 +35,16 @@ describe("a probe", { skip: needsRoot }, () => {
     scratch.defer(() => socket.close());
     assert.throws(() => socket.request(probeKind("vxlan", "hdprobe")), { errno: EINVAL });
     assert.throws(() => socket.request(probeKind("telepathy", "hdprobe")), { errno: EOPNOTSUPP });
+  });
+
+  test("of a kind without attributes tells what the kernel has, has not, and may not be asked", () => {
+    assert.equal(probeLinkKind("bridge"), "available");
+    assert.equal(probeLinkKind("telepathy"), "absent");
+    const script =
+      'import("./src/kernel/features.ts").then((m) => console.log(m.probeLinkKind("bridge")))';
+    const bare = ["--clear-groups", "--reuid=65534", "--bounding-set=-all", process.execPath];
+    const options = { encoding: "utf8", cwd: join(import.meta.dirname, "../..") } as const;
+    assert.equal(execFileSync("setpriv", [...bare, "-e", script], options).trim(), "denied");
   });
 
   test("says what is missing when something needs it", () => {
@@ -45,3 +59,14 @@ describe("a probe", { skip: needsRoot }, () => {
     });
   });
 });
+
+/** As `ip` finds it. */
+function canMake(netns: string, kind: string): boolean {
+  try {
+    output(netns, "ip", "link", "add", "hdother", "type", kind);
+    output(netns, "ip", "link", "delete", "hdother");
+    return true;
+  } catch {
+    return false;
+  }
+}

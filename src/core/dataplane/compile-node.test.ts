@@ -102,6 +102,21 @@ describe("compiling a node", () => {
     );
     assert.ok(value.links.every((link) => link.kind === "veth"));
   });
+
+  test("refuses WireGuard with what the kernel said of it, and leads no way to other nodes", () => {
+    const { view, attachments } = load("pods-without-policy");
+    const settings = { ...view.settings, encap: { kind: "wireguard" } } as const;
+    for (const [wireguard, words] of [
+      ["available", /this kernel has it/],
+      ["absent", /does not have it/],
+      ["denied", /may not find out/],
+    ] as const) {
+      const wanted = compileNode({ ...view, settings }, attachments, { ...features, wireguard });
+      const refusal = wanted.diagnostics.find(({ code }) => code === "HEDDLE0305");
+      assert.match(refusal?.message ?? "", words);
+      assert.ok(wanted.value.links.every((link) => link.kind === "veth"));
+    }
+  });
 });
 
 const policy: Resource & { spec: unknown } = {

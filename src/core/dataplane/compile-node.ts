@@ -6,7 +6,7 @@
  * lists pays for what changed.
  */
 
-import type { Compiled } from "../../base/compiled.ts";
+import type { Compiled, Diagnostic } from "../../base/compiled.ts";
 import { familyOf, hostCidr } from "../../base/ip.ts";
 import { nameServers, podGateway, podGateways } from "../../model/names.ts";
 import type {
@@ -84,6 +84,9 @@ function hasNodePorts({ services }: NodeView): boolean {
 
 /** Without VXLAN in the kernel, nodes must share a link; saying so beats failing at the first device. */
 function withinFeatures(view: NodeView, features: KernelFeatures): Compiled<NodeView> {
+  if (view.settings.encap.kind === "wireguard") {
+    return { value: view, diagnostics: [wireguardRefused(features)] };
+  }
   if (features.vxlan || !hasOverlay(view.settings.encap)) {
     return { value: view, diagnostics: [] };
   }
@@ -97,6 +100,24 @@ function withinFeatures(view: NodeView, features: KernelFeatures): Compiled<Node
         message: "this kernel has no VXLAN; pods of other nodes are routed by way of their nodes",
       },
     ],
+  };
+}
+
+/** Nobody sets WireGuard up yet; what is to be encrypted is not sent in the clear instead. */
+function wireguardRefused({ wireguard }: KernelFeatures): Diagnostic {
+  const found =
+    wireguard === undefined
+      ? "whether this kernel has it was not asked"
+      : {
+          available: "this kernel has it",
+          absent: "this kernel does not have it either",
+          denied: "whether this kernel has it the agent may not find out",
+        }[wireguard];
+  return {
+    severity: "error",
+    code: "HEDDLE0305",
+    where: "Network default spec.encap",
+    message: `wireguard is not set up by this release, and ${found}: pods of other nodes cannot be reached, and nothing is sent to them in the clear`,
   };
 }
 
