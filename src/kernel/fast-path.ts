@@ -37,8 +37,12 @@ type QueueKinds = ReadonlyMap<number, readonly string[]>;
 type Origin = FastPathSpec["from"];
 
 const programs: Readonly<Record<Origin, string>> = { pod: "hd_from_pod", nodes: "hd_from_node" };
-const establishedTimeout = "net/netfilter/nf_conntrack_tcp_timeout_established";
-const usualTimeoutSeconds = 432_000; // the kernel's: five days
+/** In the order of the program's `struct timeouts`; with what the kernel has where nobody has changed it. */
+const timeouts = [
+  { of: "established", usualSeconds: 432_000 },
+  { of: "syn_sent", usualSeconds: 120 },
+  { of: "time_wait", usualSeconds: 120 },
+] as const;
 const longestMs = 0x7fff_ffff;
 
 interface Put {
@@ -169,14 +173,17 @@ class LoadedFastPath implements FastPath {
     );
   }
 
-  /** The timeout is the machine's setting, which its administrator may change at any time. */
+  /** Timeouts are the machine's settings, which its administrator may change at any time. */
   #writeSettings(): void {
     const overlay = [...this.#put.values()].find(({ spec }) => spec.from === "nodes");
-    const seconds = Number(readSysctl(establishedTimeout) ?? usualTimeoutSeconds);
-    const milliseconds = Math.min(seconds * 1000, longestMs);
-    const value = Uint32Array.of(overlay?.hook.linkIndex ?? 0, milliseconds);
+    const value = Uint32Array.of(overlay?.hook.linkIndex ?? 0, ...timeouts.map(timeoutMs));
     this.#object?.map("settings").set(new Uint8Array(4), new Uint8Array(value.buffer));
   }
+}
+
+function timeoutMs({ of, usualSeconds }: (typeof timeouts)[number]): number {
+  const set = readSysctl(`net/netfilter/nf_conntrack_tcp_timeout_${of}`);
+  return Math.min(Number(set ?? usualSeconds) * 1000, longestMs);
 }
 
 function ingressOf({ index: linkIndex }: Link): LinkHook {

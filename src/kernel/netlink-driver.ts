@@ -67,7 +67,7 @@ export function openKernelDriver({
   if (fastPath.missing !== undefined) missing.set("fastPath", fastPath.missing);
   const made = new Map<string, VethSpec>();
   const settings = new Set<string>();
-  const table = new OwnTable(nft, netfilter);
+  const table = new OwnTable(nft, netfilter, fastPath.missing === undefined);
 
   const remover = new LinkRemover(route, () => atHome(() => new NetlinkSocket(NETLINK_ROUTE)));
 

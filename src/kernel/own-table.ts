@@ -3,10 +3,14 @@
  *
  * The kernel numbers the transactions of a namespace, everybody's together. While the number is the one that our last
  * transaction led to, the table is what that transaction made it, and nothing has to be read.
+ *
+ * The same number is what the table stamps new connections with, for the fast path: each transaction brings the number that
+ * it will have. Where somebody comes in between, or has changed nftables since, the stamp is nobody's number, no verdict is
+ * remembered, and the next look renews it (bpf/verdicts.h).
  */
 
 import { atOnce, type InParts } from "../base/parts.ts";
-import { nftTable } from "../model/names.ts";
+import { nftTable, rulesStamp, stampRule } from "../model/names.ts";
 import type { Ruleset, Step } from "../model/node-state.ts";
 import { decodeRulesGeneration, getRulesGeneration } from "../wire/netlink/nftables.ts";
 import type { NetlinkSocket } from "./netlink-socket.ts";
@@ -16,9 +20,12 @@ import { observeRuleset } from "./ruleset-observe.ts";
 export class OwnTable {
   readonly #nft: NftContext;
   readonly #netfilter: NetlinkSocket;
+  readonly #isStamped: boolean;
   #known: { readonly ruleset: Ruleset; readonly generation: number } | undefined;
 
-  constructor(nft: NftContext, netfilter: NetlinkSocket) {
+  /** `isStamped`: new connections are to carry the number of the rules. */
+  constructor(nft: NftContext, netfilter: NetlinkSocket, isStamped: boolean) {
+    this.#isStamped = isStamped;
     this.#nft = nft;
     this.#netfilter = netfilter;
   }
@@ -28,7 +35,7 @@ export class OwnTable {
     const before = this.#generation();
     const isBased = isWhole === true || this.#known?.generation === before;
     this.#known = undefined;
-    this.#nft.run(text);
+    this.#nft.run(`${text}${this.#stampAfter(before, leadsTo)}`);
     const after = this.#generation();
     // Anything but one step on is somebody who came in between.
     if (isBased && leadsTo !== undefined && before !== undefined && after === before + 1) {
@@ -63,7 +70,23 @@ export class OwnTable {
     // Dumps are no snapshot: what changed meanwhile is looked at again next time.
     const isStill = generation !== undefined && generation === this.#generation();
     this.#known = ruleset !== undefined && isStill ? { ruleset, generation } : undefined;
+    if (ruleset !== undefined && isStill) this.#renewStamp(ruleset, generation);
     return ruleset;
+  }
+
+  /** Nothing is committed where the stamp is right: an agent that starts anew changes nothing. */
+  #renewStamp(ruleset: Ruleset, generation: number): void {
+    const stamp = this.#stampAfter(generation, ruleset);
+    if (stamp === "" || this.#nft.list(ruleset.table)?.includes(stampRule(generation))) return;
+    this.change({ kind: "nft", text: "", leadsTo: ruleset });
+  }
+
+  /** What a transaction that follows `before` writes into the chain of the stamp; nothing where it has none. */
+  #stampAfter(before: number | undefined, leadsTo: Ruleset | undefined): string {
+    const hasChain = leadsTo?.chains.some(({ name }) => name === rulesStamp.chain);
+    if (!this.#isStamped || before === undefined || hasChain !== true) return "";
+    const chain = `inet ${leadsTo?.table} ${rulesStamp.chain}`;
+    return `flush chain ${chain}\nadd rule ${chain} ${stampRule(before + 1)}\n`;
   }
 
   #generation(): number | undefined {

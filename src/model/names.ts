@@ -93,6 +93,18 @@ export const mtuAnnotation = "heddle.dev/underlay-mtu";
 export const nftTable = "heddle";
 
 /**
+ * What chain `forward` writes on a connection that it lets be made: this mark, plus the number of the rules. The driver
+ * keeps the number in the chain's one rule; 0 is no number that rules have. kernel/bpf/connections.h has the rest of a
+ * connection's mark, kernel/bpf/verdicts.h what it is for.
+ */
+export const rulesStamp = { chain: "stamp", mark: 0x8000_0000 } as const;
+
+/** The rule of that chain, with the number's lower 31 bits. */
+export function stampRule(number: number): string {
+  return `ct mark set 0x${((rulesStamp.mark | number) >>> 0).toString(16)}`;
+}
+
+/**
  * Bits of the connection label (0 to 127) that the node's rules set: a Service was asked for; the source becomes a
  * node's address. The last two, since others who use labels count from 0.
  */

@@ -18,11 +18,17 @@ import { addressesOf } from "../../src/core/registry/workloads.ts";
 import { objectsOf, type World } from "../../src/core/registry/world.ts";
 import { openFastPath } from "../../src/kernel/fast-path.ts";
 import { once as onFirstUse } from "../../src/kernel/ffi.ts";
-import { NETLINK_ROUTE, NetlinkSocket } from "../../src/kernel/netlink-socket.ts";
+import {
+  NETLINK_NETFILTER,
+  NETLINK_ROUTE,
+  NetlinkSocket,
+} from "../../src/kernel/netlink-socket.ts";
 import { createNetns, deleteNetns, inNetns } from "../../src/kernel/netns.ts";
+import { NftContext } from "../../src/kernel/nftables.ts";
+import { OwnTable } from "../../src/kernel/own-table.ts";
 import { findLink } from "../../src/kernel/pod-interface.ts";
 import { podGateways } from "../../src/model/names.ts";
-import type { FastPathSpec, NodeState } from "../../src/model/node-state.ts";
+import type { NodeState, Ruleset } from "../../src/model/node-state.ts";
 import type { Attachment } from "../../src/model/node-view.ts";
 import { renderRuleset } from "../../src/model/ruleset-text.ts";
 
@@ -63,6 +69,16 @@ export class TestNetwork implements AsyncDisposable {
       server.listen(port);
     });
     if (!server.listening) await once(server, "listening");
+  }
+
+  /** Ends the servers at a port. */
+  async stopServing(port: number): Promise<void> {
+    for (const server of this.#servers) {
+      const address = server.address();
+      if (address === null || typeof address === "string" || address.port !== port) continue;
+      server.close();
+      await once(server, "close");
+    }
   }
 
   /** The same for UDP, in a process of its own: Node binds UDP sockets too late to borrow a namespace. */
@@ -235,11 +251,11 @@ export class TestNode {
     for (const { key, value } of state.sysctls) {
       inNetns(this.host.path, () => writeFileSync(`/proc/sys/${key}`, value));
     }
-    this.#accelerate(state.fastPath ?? []);
+    this.#accelerate(state);
   }
 
   /** Ours alone knows how; nothing may depend on whether it did. */
-  #accelerate(specs: readonly FastPathSpec[]): void {
+  #accelerate({ fastPath: specs = [], ruleset }: NodeState): void {
     if (specs.length === 0) return;
     inNetns(this.host.path, () => {
       const socket = new NetlinkSocket(NETLINK_ROUTE);
@@ -251,6 +267,19 @@ export class TestNode {
       } finally {
         socket.close();
       }
+      if (ruleset !== undefined) stampRules(ruleset);
     });
+  }
+}
+
+/** Has the present namespace's table carry the number of its rules. */
+function stampRules(ruleset: Ruleset): void {
+  const netfilter = new NetlinkSocket(NETLINK_NETFILTER);
+  const context = new NftContext();
+  try {
+    new OwnTable(context, netfilter, true).observe(ruleset);
+  } finally {
+    context.close();
+    netfilter.close();
   }
 }

@@ -30,14 +30,14 @@ export const at: Readonly<Record<PodName, readonly [string, string]>> = {
   server: ["10.244.0.65", "fd00:244::41"],
 };
 
-/** The server answers the client alone. */
+/** The server answers the client alone, at that port and the next nine. */
 export const isolated: string = `
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata: { namespace: shop, name: server }
 spec:
   podSelector: { matchLabels: { app: server } }
-  ingress: [{ from: [{ podSelector: { matchLabels: { app: client } } }], ports: [{ port: ${port} }] }]
+  ingress: [{ from: [{ podSelector: { matchLabels: { app: client } } }], ports: [{ port: ${port}, endPort: ${port + 9} }] }]
 `;
 /** Nobody may open a connection. */
 export const closed: string = `

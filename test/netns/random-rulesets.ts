@@ -8,6 +8,7 @@ import { parseCidr } from "../../src/base/ip.ts";
 import { compileNode } from "../../src/core/dataplane/compile-node.ts";
 import { viewFor } from "../../src/core/registry/view.ts";
 import { objectsOf, type World } from "../../src/core/registry/world.ts";
+import { rulesStamp } from "../../src/model/names.ts";
 import type { Ruleset } from "../../src/model/node-state.ts";
 import type { ServiceView } from "../../src/model/node-view.ts";
 import { arbitraryWorld } from "../worlds/policy.ts";
@@ -90,7 +91,7 @@ function rulesetOf(
   return present(value.ruleset, "ruleset");
 }
 
-/** What the kernel has, without handles and without the order in which it was made. */
+/** What the kernel has, without handles, without the order in which it was made, and without the number of its rules. */
 export function contents(where: Netns): unknown {
   const json = execFileSync(
     "ip",
@@ -104,7 +105,7 @@ export function contents(where: Netns): unknown {
   }) as { readonly nftables: readonly { readonly rule?: { readonly chain: string } }[] };
   const objects = sorted(nftables.filter(({ rule }) => rule === undefined));
   const rules = Object.groupBy(nftables, ({ rule }) => rule?.chain ?? "");
-  return { objects, rules: { ...rules, "": [] } };
+  return { objects, rules: { ...rules, [rulesStamp.chain]: [], "": [] } };
 }
 
 function byName(a: ServiceView, b: ServiceView): number {

@@ -1,10 +1,9 @@
 /**
  * Which links' packets may pass beside routing and netfilter: those of attached pods, and the overlay's.
  *
- * Only packets of connections that chain `forward` would accept as established take that way, whoever the pods are and
- * whatever policies they have: policy decides about new connections, and those stay on the plain path with their first and
- * their last packets (kernel/bpf/fast-path.bpf.c). So nothing of a policy is compiled twice, and a change of policy
- * changes nothing here.
+ * Only packets of connections that chain `forward` would accept take that way, as established or as like one that it let be
+ * made under the same rules, whoever the pods are and whatever policies they have (kernel/bpf/fast-path.bpf.c). So nothing of
+ * a policy is compiled twice, and a change of policy changes nothing here.
  *
  * Not here: what is sent straight to nodes on the same link (`encap: none`). It is not ours alone, and takes the plain path.
  */

@@ -8,8 +8,9 @@
  *   services-*          prerouting and output, dstnat: a Service's address becomes an endpoint's, or is refused
  *   host-ports-*        after that: a port of the node becomes a pod's
  *   name-server         output: while no name server listens, its port is silent
- *   forward, input      established connections pass; else the source's egress chain, then the destination's
- *                       ingress chain, both in one pass where both pods are here
+ *   forward, input      established connections pass, but for what opens one; else the source's egress chain, then the destination's
+ *                       ingress chain, both in one pass where both pods are here; what that lets be made is stamped
+ *                       with the number of the rules, for the fast path (kernel/bpf/verdicts.h)
  *   postrouting         masquerade for hairpin connections, for clients from outside that reached a Service, for the
  *                       node's loopback, which a pod could not answer, and for what leaves the pods' range
  *
@@ -29,6 +30,8 @@ import {
   nftTable,
   podGateway,
   podGateways,
+  rulesStamp,
+  stampRule,
   vxlanLink,
 } from "../../model/names.ts";
 import type { NftChain, NftSet, Ruleset } from "../../model/node-state.ts";
@@ -165,7 +168,7 @@ function policyHooks(settings: NetworkSettings): readonly NftChain[] {
         `iifname != ${ours} oifname != ${ours} accept`,
         // Both ends agree on segments that the way between them takes, also where ICMP does not come through.
         "tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu",
-        "ct state vmap { established : accept, related : accept, invalid : drop }",
+        passKnown,
         // A pod that reaches itself through a Service: nothing may keep a pod from itself.
         ...ofBoth(
           ({ keyword, suffix }) => `${keyword} saddr . ${keyword} daddr @hairpin${suffix} accept`,
@@ -174,15 +177,18 @@ function policyHooks(settings: NetworkSettings): readonly NftChain[] {
         "jump from-pod",
         "jump to-pod",
         "meta mark set 0x0",
+        `ct status & confirmed == 0 jump ${rulesStamp.chain}`,
       ],
     },
+    { name: "established", rules: [`${opensTcp} return`, "accept"] },
+    { name: rulesStamp.chain, rules: [stampRule(0)] },
     {
       name: "input",
       hook: "type filter hook input priority filter; policy accept;",
       rules: [
         `iifname != ${ours} accept`,
         `${neighbourDiscovery} accept`, // not tracked; without it a pod finds no gateway
-        "ct state vmap { established : accept, related : accept, invalid : drop }",
+        passKnown,
         ...markIdentities,
         "jump from-pod",
         "meta mark set 0x0",
@@ -209,6 +215,14 @@ function policyHooks(settings: NetworkSettings): readonly NftChain[] {
     },
   ];
 }
+
+/**
+ * A SYN opens a connection, whatever is remembered of an earlier one with its addresses and ports, so it is asked about like
+ * any: connection tracking lets it pass as part of a connection that ended out of its sight.
+ */
+const passKnown =
+  "ct state vmap { established : jump established, related : accept, invalid : drop }";
+const opensTcp = "tcp flags & (fin | syn | rst | ack) == syn";
 
 const markIdentities: readonly string[] = ofBoth(({ keyword, suffix }) => [
   `meta mark set ${keyword} saddr map @identity${suffix}`,

@@ -137,6 +137,12 @@ const simple: readonly (readonly [string, (packet: Packet) => string | undefined
   ["iifname", (packet) => `"${packet.inLink ?? ""}"`],
   ["oifname", (packet) => `"${packet.outLink ?? ""}"`],
   ["ct state", (packet) => packet.connection.state],
+  ["ct status & confirmed", () => "0"],
+  // What is walked opens a connection, and is not in the kernel's table yet.
+  [
+    "tcp flags & (fin | syn | rst | ack)",
+    ({ protocol }) => (protocol === "tcp" ? "syn" : undefined),
+  ],
   ["ct status", (packet) => (packet.connection.dnat ? "dnat" : "")],
   ["ct original ip daddr", (packet) => ofFamily(packet.connection.original.destination, "IPv4")],
   ["ct original proto-dst", (packet) => String(packet.connection.original.destinationPort)],

@@ -258,7 +258,9 @@ class Walker {
         if (reader.take(",")) continue;
         const key = reader.next();
         reader.expect(":");
-        const value = reader.next();
+        const words: string[] = []; // a jump has two
+        while (reader.peek() !== "," && reader.peek() !== "}") words.push(reader.next());
+        const value = words.join(" ");
         if (parts !== undefined && covers(key, parts)) verdict = value;
       }
     } else {

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
+/*
+ * Who may open a connection: what nftables has said, for as long as it would say it again.
+ *
+ * Chain `forward` decides about a SYN by the link that it comes from, its addresses, protocol and destination's port, and
+ * by nothing else. So what it let through once it would let through again while the rules are the same. The kernel numbers
+ * its sets of rules: every transaction, whoever commits it, makes the next number of all tables of the namespace. The
+ * last rule that a new connection meets writes the number of its own transaction on it (chain `stamp`). A verdict is
+ * remembered when the opener's first packet on the fast path finds an established, untranslated connection whose stamp is
+ * the present number, and counts while that number stays: it was judged by the rules that are in force now, all of them.
+ *
+ * A connection that outlives its rules has an older stamp and teaches nothing; nor can it get a newer one, since only what is
+ * not in the table yet is stamped. There is no message from the agent to wait for, and none to lose: a commit ends all
+ * verdicts at once (docs/adr/0012).
+ */
+
+#pragma once
+
+#include <linux/bpf.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include "connections.h"
+
+struct netns_nftables {
+	unsigned int base_seq;
+} OF_KERNEL;
+struct net {
+	struct netns_nftables nft;
+} OF_KERNEL;
+typedef struct {
+	struct net *net;
+} OF_KERNEL possible_net_t;
+struct net_device {
+	possible_net_t nd_net;
+} OF_KERNEL;
+struct sk_buff {
+	struct net_device *dev;
+} OF_KERNEL;
+
+extern void *bpf_cast_to_kern_ctx(void *context) __ksym;
+
+struct opening {
+	struct address source, destination;
+	__u32 link;
+	__be16 port;
+	__u16 unused;
+};
+
+/* Value: the number of the rules. The one that was used least lately makes room. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct opening);
+	__type(value, __u32);
+} allowed SEC(".maps");
+
+/* 0, which no rules have, where the kernel keeps it elsewhere, as older ones do: then no verdict is remembered. */
+static __always_inline __u32 rules_number(struct __sk_buff *skb)
+{
+	struct sk_buff *packet = bpf_cast_to_kern_ctx(skb);
+	if (!bpf_core_field_exists(((struct netns_nftables *)0)->base_seq))
+		return 0;
+	return packet->dev->nd_net.net->nft.base_seq;
+}
+
+static __always_inline struct opening opening_of(struct __sk_buff *skb, const struct segment *segment)
+{
+	return (struct opening){
+		.source = segment->source,
+		.destination = segment->destination,
+		.link = skb->ifindex,
+		.port = segment->family == AF_INET ? segment->tuple.ipv4.dport : segment->tuple.ipv6.dport,
+	};
+}
+
+static __always_inline bool is_allowed(struct __sk_buff *skb, const struct segment *segment)
+{
+	struct opening opening = opening_of(skb, segment);
+	__u32 *number = bpf_map_lookup_elem(&allowed, &opening);
+	return number && *number && *number == rules_number(skb);
+}
+
+/* Once for each connection that the plain path made. */
+static __always_inline void learn_from(struct __sk_buff *skb, const struct segment *segment, struct nf_conn *connection,
+				       __u32 mark)
+{
+	__u32 number = rules_number(skb);
+	if (number && mark == (number | STAMPED)) {
+		struct opening opening = opening_of(skb, segment);
+		bpf_map_update_elem(&allowed, &opening, &number, BPF_ANY);
+	}
+	if (connection->mark & STAMPED) /* else it has ended with this very packet */
+		connection->mark = KNOWN;
+}
