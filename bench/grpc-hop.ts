@@ -93,7 +93,8 @@ async function start(
 async function measure(path: Path, seconds: number, body: string): Promise<Sample> {
   const { port } = path;
   const before = cpuOf(path);
-  const report = await h2load({ port, core: endsCore, seconds, connections, streams, host, body });
+  const load = { port, core: endsCore, seconds, connections, streams, host, body };
+  const report = await h2load({ ...load, answerBytes: 5 + messageBytes });
   const cpu = cpuOf(path) - before;
   return {
     cpuUs: cpu / report.calls,

@@ -24,6 +24,7 @@ const context =
       })
     : undefined;
 const first = kind === "tcp" ? "x" : `GET / HTTP/1.1\r\nhost: ${host}\r\n\r\n`;
+const ok = "HTTP/1.1 200 ";
 const kept: Socket[] = [];
 
 while (kept.length < Number(count)) {
@@ -41,6 +42,8 @@ function used(): Promise<Socket> {
         : connectTls({ ...options, secureContext: context, checkServerIdentity: () => undefined });
     let answered = 0;
     socket.on("data", (bytes: Buffer) => {
+      const isWrong = answered === 0 && kind !== "tcp" && !bytes.toString().startsWith(ok);
+      if (isWrong) reject(new Error(`answered with ${bytes.toString()}`));
       answered += bytes.length;
       if (answered >= (kind === "tcp" ? 1 : 1024)) resolve(socket);
     });

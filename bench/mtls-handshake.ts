@@ -7,7 +7,7 @@
 
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
-import { createSecureContext, type SecureContext } from "node:tls";
+import { createSecureContext, type SecureContext, TLSSocket } from "node:tls";
 import { acceptTls, adopt, connectPlain, connectWithTls } from "../src/proxy/codec/sockets.ts";
 import { type Reader, Transport } from "../src/proxy/codec/transport.ts";
 import { createMeshCa, type ProxySecrets } from "../src/proxy/testing/mesh-ca.ts";
@@ -47,7 +47,7 @@ export async function run(): Promise<BenchResult> {
 }
 
 interface Ends extends AsyncDisposable {
-  /** Opens a connection, waits for the other end's first byte, and closes it. */
+  /** Opens a connection, waits for the other end's first byte, and closes it. Throws when it is not of that kind. */
   connect(kind: "plain" | "full" | "resumed"): Promise<void>;
 }
 
@@ -71,20 +71,28 @@ async function openEnds(client: SecureContext, server: SecureContext): Promise<E
   const tls = { context: client, alpn: ["h2"], sni: "cart", isVerified: true };
   return {
     connect: (kind) =>
-      new Promise((resolve) => {
-        const transport = new Transport(
-          { ...reader(() => {}), onBytes: () => transport.close(), onClose: () => resolve() },
-          (onread) => {
-            if (kind === "plain") return connectPlain("127.0.0.1", plain.port, onread);
-            const kept = kind === "resumed" && session !== undefined ? { session } : {};
-            const options = { ...tls, ...kept, verifyPeer: () => undefined };
-            const socket = connectWithTls("127.0.0.1", secure.port, options, onread);
-            socket.on("session", (ticket: Buffer) => {
-              session = ticket;
-            });
-            return socket;
-          },
-        );
+      new Promise((resolve, reject) => {
+        let isReady = false;
+        const onBytes = () => {
+          const { socket } = transport;
+          const isResumed = socket instanceof TLSSocket && socket.isSessionReused();
+          isReady = isResumed === (kind === "resumed");
+          transport.close();
+        };
+        const onClose = () => {
+          if (isReady) resolve();
+          else reject(new Error(`bench mtls-handshake: a connection was not ${kind}`));
+        };
+        const transport = new Transport({ ...reader(() => {}), onBytes, onClose }, (onread) => {
+          if (kind === "plain") return connectPlain("127.0.0.1", plain.port, onread);
+          const kept = kind === "resumed" && session !== undefined ? { session } : {};
+          const options = { ...tls, ...kept, verifyPeer: () => undefined };
+          const socket = connectWithTls("127.0.0.1", secure.port, options, onread);
+          socket.on("session", (ticket: Buffer) => {
+            session = ticket;
+          });
+          return socket;
+        });
       }),
     async [Symbol.asyncDispose]() {
       for (const { close } of [plain, secure]) close();

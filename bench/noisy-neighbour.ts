@@ -111,6 +111,7 @@ frontend application
 
 async function load({ outside }: WorkerPod, connections: number): Promise<Latency> {
   const text = await startLoad(outside, `http://${podAddress}:8080/`, seconds, connections);
+  if (/Non-2xx|Socket errors/.test(text)) throw new Error(`bench noisy-neighbour: ${text}`);
   return {
     p50Ms: milliseconds(/50%\s+(\S+)/.exec(text)?.[1]),
     p99Ms: milliseconds(/99%\s+(\S+)/.exec(text)?.[1]),

@@ -13,7 +13,7 @@ import { graphOf } from "../src/core/traffic/graph.ts";
 import { TrafficHistory } from "../src/core/traffic/history.ts";
 import { Readings } from "../src/core/traffic/increase.ts";
 import { sumEdges, sumServing } from "../src/core/traffic/sum.ts";
-import type { SidecarObservation } from "../src/model/observation.ts";
+import type { NodeReport, SidecarObservation } from "../src/model/observation.ts";
 import { Edges } from "../src/proxy/observe/edges.ts";
 import { ServingTally } from "../src/proxy/observe/serving.ts";
 import { renderText } from "../src/telemetry/exposition.ts";
@@ -107,15 +107,17 @@ function pathOf(pods: number): { readonly microseconds: number; readonly bytes: 
         const text = JSON.stringify(sidecar.observe(second * 1000));
         return readings.advance(sidecar.name, parseObservation(JSON.parse(text)));
       });
-      const report = {
+      const report: NodeReport = {
         node: "node-1",
         from: (second - 1) * 1000,
         to: second * 1000,
         edges: sumEdges(moved.flatMap(({ edges }) => edges)),
         serving: sumServing(moved.flatMap(({ serving }) => serving)),
         drops: [],
+        losses: [],
         sidecars: [],
         taps: [],
+        checks: [],
       };
       const text = JSON.stringify(report);
       bytes = text.length;

@@ -2,7 +2,7 @@
  * What does a Service cost a connection, with 10 000 other Services on the node?
  *
  * A client and a server as pods of one node, in namespaces, with the node's whole table in between. The client calls the
- * server's own address (the floor) and a Service's address in turns: connections that carry one byte and are closed, one
+ * server's own address (the floor) and a Service's address in turns: connections that carry one line and are closed, one
  * after the other, and round trips on a connection that stays. The ratio that counts is the worse of both; the floor has
  * the same table, so what is compared is the Service and not the firewall.
  */
@@ -66,7 +66,7 @@ export async function run(): Promise<BenchResult> {
   const trip = round(quiet(direct.trip) / quiet(through.trip));
   return {
     bench: "service-path",
-    unit: `microseconds for a connection with one byte, through a Service beside ${others} others`,
+    unit: `microseconds for a connection with one line, through a Service beside ${others} others`,
     ours: round(quiet(through.connect)),
     floor: round(quiet(direct.connect)),
     rivals: {},
@@ -168,9 +168,10 @@ const clientProgram = `
 const net = require("node:net");
 const once = (address, port) => new Promise((resolve, reject) => {
   const socket = net.connect(port, address);
+  let line = "";
   socket.on("error", reject);
-  socket.on("data", () => undefined);
-  socket.on("close", resolve);
+  socket.on("data", (bytes) => (line += bytes));
+  socket.on("close", () => (line.startsWith("x ") ? resolve() : reject(new Error("got " + line))));
 });
 const trips = (address, port, count) => new Promise((resolve, reject) => {
   const socket = net.connect(port, address, () => { socket.setNoDelay(true); start = process.hrtime.bigint(); socket.write("x"); });

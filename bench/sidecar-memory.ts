@@ -64,14 +64,17 @@ async function inLab(): Promise<{ readonly started: Memory[]; readonly used: Mem
   const started = await memories(lab);
   const web = present((await lab.pods("web-"))[0], "pod of web");
   const load = ["--rps", String(requestsPerSecond), "--for", `${seconds}s`];
-  await lab.must("load", web.name, "http://cart/", ...load);
+  const report = await lab.must("load", web.name, "http://cart/", ...load);
+  if (report.includes(" failed: ")) throw new Error(`bench sidecar-memory: ${report}`);
   await delay(3_000); // as long as a collector may take to give back what the load has left
   return { started, used: await memories(lab) };
 }
 
 async function memories(lab: TestLab): Promise<Memory[]> {
   const { pods } = await lab.status();
-  return pods.flatMap(({ sidecar }) => (sidecar === undefined ? [] : [memoryOf(sidecar)]));
+  const sidecars = pods.flatMap(({ sidecar }) => sidecar ?? []);
+  if (sidecars.length === 0) throw new Error("bench sidecar-memory: no pod has a sidecar");
+  return sidecars.map(memoryOf);
 }
 
 async function envoyMemory(): Promise<Memory> {

@@ -17,6 +17,10 @@ for (let i = 0; i < Number(connections); i++) {
     while (socket.write(chunk));
   };
   socket.on("connect", send).on("drain", send);
+  // Bytes that nobody takes any more would count as carried.
+  socket.on("close", () => {
+    throw new Error(`port ${port}: a connection was closed`);
+  });
 }
 const startedAt = performance.now();
 setTimeout(() => {

@@ -13,6 +13,8 @@ export interface H2loadOptions {
   readonly host: string;
   /** File with the message, its prefix of five bytes included. */
   readonly body: string;
+  /** Of each answer, with its prefix. */
+  readonly answerBytes: number;
 }
 
 export interface H2loadReport {
@@ -20,9 +22,9 @@ export interface H2loadReport {
   readonly meanUs: number;
 }
 
-/** Throws when a call failed. */
+/** Throws when a call failed. HTTP says nothing of that: a refused call has status 200, too, but no message. */
 export async function h2load(options: H2loadOptions): Promise<H2loadReport> {
-  const { port, core, seconds, connections, streams, host, body } = options;
+  const { port, core, seconds, connections, streams, host, body, answerBytes } = options;
   const text = await output("taskset", [
     ...["-c", String(core), "h2load", "--duration", String(seconds), "--warm-up-time", "0"],
     ...["-c", String(connections), "-m", String(streams), "-d", body],
@@ -33,6 +35,9 @@ export async function h2load(options: H2loadOptions): Promise<H2loadReport> {
   const [done = 0, succeeded = 0, failed = 0] = (total?.slice(2) ?? []).map(Number);
   // Calls under way when the time is over are neither; anything else is a failure.
   if (succeeded === 0 || failed > 0) throw new Error(`port ${port}: calls failed:\n${text}`);
+  const data = Number(/traffic: .* \((\d+)\) data/.exec(text)?.[1] ?? 0);
+  if (data < done * answerBytes)
+    throw new Error(`port ${port}: ${data} bytes of messages in ${done} answers:\n${text}`);
   const mean = /time for request:\s+\S+\s+\S+\s+([\d.]+)(us|ms|s)/.exec(text);
   const unit = { us: 1, ms: 1_000, s: 1_000_000 }[mean?.[2] ?? "us"] ?? 1;
   return { calls: done, meanUs: Number(mean?.[1] ?? 0) * unit };
