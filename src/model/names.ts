@@ -38,6 +38,18 @@ export const ports = {
 export const proxyUid = 1337;
 
 /**
+ * What a sidecar offers when it speaks TLS to another: in the ClientHello, so that the other can tell it from an
+ * application's. Of the two for HTTP it offers the one that it will speak; `any` for bytes that it does not read.
+ */
+export const meshAlpn = { http: "istio-http/1.1", http2: "istio-h2", any: "istio" } as const;
+
+/**
+ * Says of a request that it is a sidecar's own health check. No application can say it: sidecars take it out of what
+ * passes through them.
+ */
+export const healthCheckField = "x-heddle-health-check";
+
+/**
  * The source address of the sidecar's connections to its own pod's Service address: a pod that calls a Service and is
  * given itself. Known by it they are captured like connections from outside; Istio's number for the same knot. The
  * rare case carries the mark, because a connection whose source is bound reserves a port for a minute after its end.

@@ -9,6 +9,8 @@ export interface Peer {
   readonly destinationPort: number;
   /** SPIFFE id without its scheme, from a verified certificate. */
   readonly principal: string | undefined;
+  /** It is a sidecar that speaks HTTP here: what it carries for applications has gone through its routes. */
+  readonly isHttpSidecar: boolean;
   /** What the peer's sidecar says of its workload, believed only beside a verified certificate. */
   labels: WorkloadLabels | undefined;
   /** Metric series already bound for this peer, by the one who binds them. */

@@ -30,6 +30,7 @@ import { namespaceOf } from "../registry/workloads.ts";
 import { objectsOf, type World } from "../registry/world.ts";
 import { endpointSlicesFor } from "../services/endpoint-slices.ts";
 import { authorizationOf, type WorkloadAuthorization } from "./authorization.ts";
+import { admittingChecks } from "./check-admission.ts";
 import type { ProxyContext } from "./context.ts";
 import { everyRequest } from "./http-match.ts";
 import {
@@ -60,9 +61,11 @@ export interface Inbound {
 export function inbound(context: ProxyContext, pod: Pod, proxy: ProxyNode): Inbound {
   const { world, namespace, labels } = context;
   const modes = modesOf(world, namespace, labels);
-  const authorization = authorizationOf(world, namespace, labels);
-  for (const note of authorization.notes) context.note(note);
-  const known = servedPorts(context, pod, proxy);
+  const policies = authorizationOf(world, namespace, labels);
+  for (const note of policies.notes) context.note(note);
+  const behind = portsBehindServices(world, pod, proxy.address);
+  const authorization = { ...policies, http: admittingChecks(world, behind, policies.http) };
+  const known = servedPorts(context, behind);
   for (const port of modes.ports.keys()) {
     if (!known.has(port)) known.set(port, { protocol: "detect" });
   }
@@ -117,9 +120,12 @@ interface ServedPort {
 }
 
 /** Ports of the pod behind some Service, with the protocol that the Service says. */
-function servedPorts(context: ProxyContext, pod: Pod, proxy: ProxyNode): Map<number, ServedPort> {
+function servedPorts(
+  context: ProxyContext,
+  behind: ReturnType<typeof portsBehindServices>,
+): Map<number, ServedPort> {
   const served = new Map<number, ServedPort>();
-  for (const { service, port, number } of portsBehindServices(context.world, pod, proxy.address)) {
+  for (const { service, port, number } of behind) {
     const protocol = protocolOf(port);
     const before = served.get(number);
     const { name } = service.metadata;

@@ -9,11 +9,7 @@ export const inboundPassthroughCluster = "InboundPassthroughCluster";
 export const certificateSecret = "default";
 export const validationSecret = "ROOTCA";
 
-/**
- * What a sidecar offers when it speaks TLS to another: in the ClientHello, so that the other can tell it from an
- * application's. Of the two for HTTP it offers the one that it will speak.
- */
-export const meshAlpn = { http: "istio-http/1.1", http2: "istio-h2", any: "istio" } as const;
+export { meshAlpn } from "../../model/names.ts";
 
 /** Everything that Istio's sidecars, old and new, offer each other. */
 export const allMeshAlpn: readonly string[] = [

@@ -8,6 +8,7 @@
  * Not here: what to add for whom (filter/router.ts), and what a configuration wants edited (config/header-edits.ts).
  */
 
+import { healthCheckField } from "../../model/names.ts";
 import { FieldNames, firstOwnMark, mark } from "../../wire/http1/field-names.ts";
 import { HeadParser } from "../../wire/http1/head.ts";
 import type { Peer } from "../peer.ts";
@@ -22,6 +23,7 @@ export const watched: readonly string[] = [
   "x-heddle-peer",
   "content-type",
   "grpc-timeout",
+  healthCheckField,
   // Instructions and notes of proxies, which a client cannot give: Envoy's.
   "x-envoy-attempt-count",
   "x-envoy-expected-rq-timeout-ms",
@@ -46,6 +48,7 @@ export const ownMark: {
   readonly peer: number;
   readonly contentType: number;
   readonly grpcTimeout: number;
+  readonly healthCheck: number;
 } = {
   requestId: firstOwnMark,
   forwardedProto: firstOwnMark + 1,
@@ -53,6 +56,7 @@ export const ownMark: {
   peer: firstOwnMark + 3,
   contentType: firstOwnMark + 4,
   grpcTimeout: firstOwnMark + 5,
+  healthCheck: firstOwnMark + 6,
 };
 
 const proxyNotes = watched.flatMap((name, index) =>
@@ -94,6 +98,7 @@ export const requestDrops: DropTable = dropTable([
   mark.disguised,
   mark.upgrade,
   ownMark.peer,
+  ownMark.healthCheck,
   ownMark.clientCertificate,
   ...proxyNotes,
 ]);
@@ -102,6 +107,7 @@ export const upgradeRequestDrops: DropTable = dropTable([
   ...hopByHop,
   mark.disguised,
   ownMark.peer,
+  ownMark.healthCheck,
   ownMark.clientCertificate,
   ...proxyNotes,
 ]);

@@ -1,9 +1,11 @@
 /**
  * Header edits compiled for the codec: names to take out, lines to put in. Set is "take out, then put in".
  *
- * Framing is the codec's: an edit that names a field of it does nothing there, whoever wrote it.
+ * Framing is the codec's: an edit that names a field of it does nothing there, whoever wrote it. Nor can one pass a request
+ * off as a health check.
  */
 
+import { healthCheckField } from "../../model/names.ts";
 import type { HeaderEdit } from "../../model/proxy-config.ts";
 
 export interface CompiledEdit {
@@ -21,7 +23,8 @@ export function compileEdits(edits: readonly (HeaderEdit | undefined)[]): Compil
   let lines: { readonly name: string; readonly value: string }[] = [];
   let authority: string | undefined;
   const put = (name: string, value: string) => {
-    if (!ofFraming.has(name.toLowerCase())) lines.push({ name, value });
+    const lower = name.toLowerCase();
+    if (!ofFraming.has(lower) && lower !== healthCheckField) lines.push({ name, value });
   };
   const take = (name: string) => {
     dropped.add(name.toLowerCase());

@@ -15,6 +15,7 @@
 
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
+import { meshAlpn } from "../../model/names.ts";
 import { readProxyHeader } from "../../wire/proxy-protocol/header.ts";
 import { acceptTls, adopt, descriptorOf } from "../codec/sockets.ts";
 import { type Reader, Transport } from "../codec/transport.ts";
@@ -71,6 +72,8 @@ export class Incoming implements Reader, LiveConnection {
   #first: Buffer | undefined;
   #candidates: Chains = [];
   #principal: string | undefined;
+  /** The client's sidecar has said so: in its ClientHello, where no application has a say. */
+  #speaksHttp = false;
   #isHeaderOptional = false;
   #hasTimedOut = false;
   #hasEnded = false;
@@ -293,6 +296,7 @@ export class Incoming implements Reader, LiveConnection {
     this.#principal = judgement.principal;
     const alpn = socket.alpnProtocol;
     const negotiated = typeof alpn === "string" && alpn !== "" ? alpn : undefined;
+    this.#speaksHttp = negotiated === meshAlpn.http || negotiated === meshAlpn.http2;
     const named = forProtocol(this.#candidates, negotiated);
     const isNamed =
       negotiated !== undefined && named?.match.applicationProtocols?.includes(negotiated) === true;
@@ -332,6 +336,7 @@ export class Incoming implements Reader, LiveConnection {
       destinationAddress: this.#destination.address,
       destinationPort: this.#destination.port,
       principal: this.#principal,
+      isHttpSidecar: this.#principal !== undefined && this.#speaksHttp,
       labels: undefined,
       series: new Map(),
     };

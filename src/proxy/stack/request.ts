@@ -8,6 +8,7 @@
  * Not here: the body (request-body.ts), and what becomes of the request.
  */
 
+import { healthCheckField } from "../../model/names.ts";
 import { mark } from "../../wire/http1/field-names.ts";
 import { anyFieldIs, fieldValue, findField } from "../codec/heads.ts";
 import type { Target } from "../codec/target.ts";
@@ -99,11 +100,12 @@ export class ReceivedRequest implements Subject {
       if (name === ":scheme") return this.scheme;
     }
     if (name === "host") return this.authority;
+    if (name === healthCheckField && !this.peer.isHttpSidecar) return undefined;
     return findField(this.head, this.text, name);
   }
 
   anyField(name: string, takes: (value: string) => boolean): boolean {
-    if (name.charCodeAt(0) !== 58 && name !== "host") {
+    if (name.charCodeAt(0) !== 58 && name !== "host" && name !== healthCheckField) {
       return anyFieldIs(this.head, this.text, name, takes);
     }
     const value = this.field(name);
