@@ -72,9 +72,9 @@ describe("under steady load", { skip: skipWithoutRoot }, () => {
     await everythingWorks();
   });
 
-  test("agents replaced as an upgrade does it cost no request and no call through sidecars", async () => {
+  test("agents replaced as an upgrade does it cost no request, no call and no byte of a kept connection through sidecars", async () => {
     await lab.apply(echo);
-    for (const pod of ["echo", "asker"]) {
+    for (const pod of ["echo", "lines", "asker"]) {
       await lab.until(`${pod} is ready`, async () => (await lab.pods(pod))[0]?.ready);
     }
     const loads = [
@@ -88,6 +88,7 @@ describe("under steady load", { skip: skipWithoutRoot }, () => {
         "--seconds",
         "12",
       ),
+      startLoad(lab, "asker", "tcp://lines.default.svc.cluster.local:9000", "4", "--seconds", "12"),
     ];
     await Promise.all(loads.map(({ ready }) => ready));
     for (const index of [0, 1, 0, 1]) {
@@ -170,6 +171,20 @@ metadata: { name: echo }
 spec:
   selector: { app: echo }
   ports: [{ name: grpc, port: 17070 }]
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: lines, labels: { app: lines } }
+spec:
+  terminationGracePeriodSeconds: 1
+  containers: [{ name: lines, image: "istio/tcp-echo-server:1.3", args: ["9000", hello] }]
+---
+apiVersion: v1
+kind: Service
+metadata: { name: lines }
+spec:
+  selector: { app: lines }
+  ports: [{ name: tcp, port: 9000 }]
 `;
 
 const extra = `

@@ -2,11 +2,15 @@
  * A load client that runs inside a pod: `load.ts URL CONCURRENCY (--requests N | --seconds S) [--fresh]`.
  *
  * Each of CONCURRENCY workers asks one request after the other (`--fresh`: on a new connection each) and remembers who
- * answered. With `grpc://host:port` they are unary calls on one channel. Prints one line of JSON, a `LoadReport`, when
- * done. `ready` is printed first, when every worker has had its first answer: a test disturbs the system only then.
+ * answered. With `grpc://host:port` they are unary calls on one channel; with `tcp://host:port` each worker has one connection
+ * to a server that answers each line with `hello` and the line, of which not a byte may be missing. Prints one line of
+ * JSON, a `LoadReport`, when done. `ready` is printed first, when every worker has had its first answer: a test disturbs the system only then.
  */
 
+import { once } from "node:events";
 import http from "node:http";
+import { connect } from "node:net";
+import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import { Client, credentials } from "@grpc/grpc-js";
 import type { LoadReport } from "../load-report.ts";
@@ -52,7 +56,34 @@ async function worker(): Promise<void> {
 
 /** How one worker asks. */
 function asker(): () => Promise<void> {
+  if (target.protocol === "tcp:") return converse();
   return channel === undefined ? request : () => call(channel);
+}
+
+/** Lines of all lengths up to some segments; once the connection is cut off, each fails. */
+function converse(): () => Promise<void> {
+  const socket = connect(Number(target.port), target.hostname);
+  let end = "no answer within 10 s";
+  socket.on("error", (error) => {
+    end = `cut off: ${error.message}`;
+  });
+  const answers = createInterface({ input: socket, crlfDelay: 0 });
+  answers.on("error", () => {}); // the socket says what is wrong
+  let number = 0;
+  return async () => {
+    const at = Date.now();
+    const line = `${++number} ${"abcdefghij".repeat(number % 700)}`;
+    socket.write(`${line}\n`);
+    const answer: unknown[] = await once(answers, "line", {
+      signal: AbortSignal.timeout(10_000),
+    }).catch(() => []);
+    if (answer[0] === `hello ${line}`) report.requests++;
+    else
+      report.failures.push({
+        at,
+        what: `line ${number}: ${String(answer[0] ?? end).slice(0, 80)}`,
+      });
+  };
 }
 
 async function call(client: Client): Promise<void> {
