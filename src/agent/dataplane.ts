@@ -12,8 +12,7 @@
  * released (cni-server/dead-pods.ts), and nothing else waits for it. Nor does anything wait for a link that cannot be made
  * because of what is in its pod: a pod with the right to do so can put anything in its interface's place.
  *
- * A new pod gets the fast path with the first look after its ADD: until then plugins that are chained behind us may put
- * queues and filters on its link, which the fast path would pass by.
+ * A new pod gets the fast path soon after its ADD (fresh-paths.ts).
  *
  * Not here: when (reconcile.ts, cni-server), and what the state is (core/dataplane).
  */
@@ -28,6 +27,7 @@ import { planNode } from "../core/dataplane/plan-node.ts";
 import type { KernelDriver } from "../kernel/driver.ts";
 import type { NodeState, Plan, PodInterface, Step } from "../model/node-state.ts";
 import type { Attachment, NodeView } from "../model/node-view.ts";
+import { FreshPaths } from "./fresh-paths.ts";
 import { GonePods } from "./gone-pods.ts";
 import { growingViews } from "./growing-view.ts";
 import { Latest } from "./latest.ts";
@@ -56,6 +56,8 @@ export class Dataplane {
   readonly views: Latest<NodeView> = new Latest();
   /** The state that was brought into the kernel last. */
   readonly inForce: Latest<NodeState> = new Latest();
+  /** Links of new pods, which have no fast path yet. */
+  readonly freshPaths: FreshPaths = new FreshPaths();
   readonly #driver: KernelDriver;
   readonly #isGone: DataplaneParts["isGone"];
   readonly #clock: Clock;
@@ -170,6 +172,7 @@ export class Dataplane {
       // Without a view nothing can be compiled; links go all the same, and the rest with the first view.
       if (view !== undefined) this.#reconcile(view, attaching);
       else this.#driver.apply(links("detach").map((name) => ({ kind: "link-delete", name })));
+      this.freshPaths.add(attaching);
     } catch (error) {
       const [only, ...others] = changes;
       if (others.length > 0 || only?.kind === "attach") this.#attachments = before;
@@ -179,6 +182,17 @@ export class Dataplane {
         throw error;
       }
       this.#notRemoved(only?.attachment, error);
+    }
+  }
+
+  /** Puts the fast path on a pod's link, where both are still wanted. */
+  accelerate(link: string): void {
+    const fastPath = this.#applied?.fastPath?.find((each) => each.link === link);
+    if (fastPath === undefined || this.#isGone(link)) return;
+    try {
+      this.#driver.apply([{ kind: "fast-path-put", fastPath }]);
+    } catch (error) {
+      this.#log.debug("pod has no fast path yet", { link, error: renderError(error) });
     }
   }
 

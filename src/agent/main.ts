@@ -90,6 +90,7 @@ export async function runAgent(
     joinCluster(options, deps, parts, life).then(joining.resolve, joining.reject),
     followViews(views, parts, deps.random, life),
     resyncNowAndThen(parts, life),
+    parts.dataplane.freshPaths.follow((link) => parts.dataplane.accelerate(link), deps.clock, life),
     serveNames(options, deps, parts, life),
     answerHealthChecks(parts, life),
     reportTraffic(parts, deps.reporter, checkOptions(options, statusSocket), life),

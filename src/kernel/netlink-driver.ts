@@ -16,6 +16,7 @@ import { renderError } from "../base/error.ts";
 import { inTurns, type Turns } from "../base/parts.ts";
 import type {
   FastPathSpec,
+  KernelFeatures,
   NodeState,
   Ruleset,
   Step,
@@ -63,8 +64,8 @@ export function openKernelDriver({
   const probe = probeFeatures(route, nft);
   // After nftables was asked: that loads connection tracking, whose functions the program calls.
   const fastPath = openFastPath(wantsFastPath);
-  const missing = new Map(probe.missing);
-  if (fastPath.missing !== undefined) missing.set("fastPath", fastPath.missing);
+  /** Why the kernel did not take it, by link. */
+  const refused = new Map<string, string>();
   const made = new Map<string, VethSpec>();
   const settings = new Set<string>();
   const table = new OwnTable(nft, netfilter, fastPath.missing === undefined);
@@ -75,13 +76,22 @@ export function openKernelDriver({
 
   return {
     features: { ...probe.features, fastPath: fastPath.missing === undefined },
-    missing,
+    get missing() {
+      const [refusal] = refused.values();
+      const why = fastPath.missing ?? refusal;
+      return why === undefined
+        ? probe.missing
+        : new Map<keyof KernelFeatures, string>([...probe.missing, ["fastPath", why]]);
+    },
 
     observe(expected): NodeState {
       const isAsked = expected !== undefined && probe.features.nftables;
       const ruleset = isAsked ? table.observe(expected) : undefined;
       const { ours, ...observed } = observeOurs(route, made);
       const paths = atHome(() => fastPath.observe(ours, listQueueKinds(route)));
+      for (const link of [...refused.keys()]) {
+        if (!ours.some(({ name }) => name === link)) refused.delete(link);
+      }
       return {
         sysctls: atHome(() => observeSysctls(settings)),
         ...observed,
@@ -229,6 +239,7 @@ export function openKernelDriver({
         break;
       case "fast-path-delete": {
         const { fastPath: gone } = step;
+        refused.delete(gone.link);
         const stays = links.going.has(gone.link) ? undefined : findLink(route, gone.link);
         atHome(() => fastPath.delete(gone, stays));
         break;
@@ -248,9 +259,9 @@ export function openKernelDriver({
       const isOn = atHome(() => fastPath.put(spec, link, links.queues().get(link.index) ?? []));
       // Those that others hold are asked about at every look, and take nobody's turn.
       if (isFresh && isOn) links.freshPathsLeft -= 1;
-      if (fastPath.missing === undefined) missing.delete("fastPath");
+      refused.delete(spec.link);
     } catch (error) {
-      missing.set("fastPath", renderError(error));
+      refused.set(spec.link, renderError(error));
       // What an earlier agent left there would go by a map that nobody keeps.
       atHome(() => fastPath.delete(spec, link));
     }

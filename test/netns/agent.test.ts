@@ -19,6 +19,7 @@ import { controlSocket } from "../../src/agent/dns/keeper.ts";
 import { until } from "../../src/agent/fake/calls.ts";
 import { type FakeNode, startFakeNode } from "../../src/agent/fake/node.ts";
 import { present } from "../../src/base/error.ts";
+import { programsOn } from "../../src/kernel/bpf/attach.ts";
 import { missingBpf } from "../../src/kernel/features.ts";
 import { openKernelDriver } from "../../src/kernel/netlink-driver.ts";
 import { NETLINK_NETFILTER, NetlinkSocket } from "../../src/kernel/netlink-socket.ts";
@@ -30,6 +31,8 @@ import { decodeMessage } from "../../src/wire/dns/decode.ts";
 import { encodeMessage } from "../../src/wire/dns/encode.ts";
 import type { DnsMessage } from "../../src/wire/dns/message.ts";
 import { decodeRulesGeneration, getRulesGeneration } from "../../src/wire/netlink/nftables.ts";
+
+import { type LinkJson, linksJson } from "./kernel-scratch.ts";
 
 const root = process.getuid?.() === 0;
 const executable = join(import.meta.dirname, "../../build/heddle-cni");
@@ -75,6 +78,23 @@ describe("an agent on the running kernel", { skip }, () => {
     assert.deepEqual((await cni("CHECK", "c-web", "web", web, address)).exitCode, 0);
     for (const id of ["c-web", "c-cart"]) assert.equal((await cni("DEL", id)).exitCode, 0);
     assert.deepEqual(ours(), { links: [], routes: [] });
+  });
+
+  const withPath = missingBpf() ?? false;
+  test("puts new pods on the fast path long before it looks again", {
+    skip: withPath,
+  }, async () => {
+    const names = Array.from({ length: 10 }, (_, i) => `fresh-${i}`);
+    node.showPods(names.map((name) => ({ name })));
+    const start = performance.now();
+    await Promise.all(names.map((name) => cni("ADD", `c-${name}`, name, freshNetns())));
+    const links = () =>
+      linksJson(made[0] ?? "").filter(({ ifname }) => /^hd[0-9a-f]{10}$/.test(ifname));
+    const isOn = ({ ifindex: linkIndex }: LinkJson) =>
+      programsOn({ linkIndex, direction: "ingress" }).length > 0;
+    await until(async () => links().length === 10 && links().every(isOn));
+    assert.ok(performance.now() - start < 20_000, "a look comes after 30 s");
+    await Promise.all(names.map((name) => cni("DEL", `c-${name}`)));
   });
 
   test("puts capture into a meshed pod's namespace when its sidecar is ready", async () => {
