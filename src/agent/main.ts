@@ -9,38 +9,22 @@
 
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { backoffMs } from "../base/backoff.ts";
-import { renderError } from "../base/error.ts";
 import { Scope } from "../base/scope.ts";
-import { Attachments } from "./attachments.ts";
 import type { CheckOptions } from "./check/network-checks.ts";
-import { ContainerPods } from "./cni-server/container-pods.ts";
-import { DeadPods, isDead } from "./cni-server/dead-pods.ts";
 import { release } from "./cni-server/delete.ts";
 import { answer } from "./cni-server/dispatch.ts";
 import { inTurn } from "./cni-server/in-turn.ts";
 import { listenForCni } from "./cni-server/listen.ts";
-import { Dataplane } from "./dataplane.ts";
 import type { AgentDeps, ViewSource } from "./deps.ts";
 import { keepNameServer } from "./dns/keeper.ts";
 import { HealthPorts } from "./health-ports.ts";
-import { Ipam } from "./ipam.ts";
-import { registerNode, reportReady } from "./node-object.ts";
+import { joinCluster } from "./join-cluster.ts";
 import type { NodeParts } from "./node-parts.ts";
 import { reportTraffic } from "./observe/reporter.ts";
+import { openParts } from "./open-parts.ts";
 import type { AgentOptions } from "./options.ts";
-import { PodAddresses } from "./pod-addresses.ts";
 import { followViews, releaseDead, releaseOrWarn, resyncNowAndThen } from "./reconcile.ts";
-import { Sidecars } from "./sidecars/supervisor.ts";
-import { AttachmentStore } from "./state/attachment-store.ts";
-import { Cooling } from "./state/cooling.ts";
-import { readBootId } from "./state/host.ts";
 import { agentStatus, serveStatus } from "./status.ts";
-import { Turns } from "./turns.ts";
-import { renderPlace, Underlay, type UnderlayPlace } from "./underlay.ts";
-
-const joinRetry = { baseMs: 100, maxMs: 2_000 };
-const placeLookMs = 2_000;
 
 /** Runs until `signal` aborts, then leaves everything that pods use in place. */
 export async function runAgent(
@@ -102,71 +86,6 @@ export async function runAgent(
   deps.log.info("agent stopped", { node: options.node });
 }
 
-function openParts(options: AgentOptions, deps: AgentDeps, joined: Promise<void>): NodeParts {
-  const { clock, log, driver, objects, mesh, random } = deps;
-  const bootId = readBootId();
-  const store = new AttachmentStore(options.stateDir, log);
-  const records = store.load();
-  const attachments = new Attachments(store, records, log);
-  const pods = records.map((each) => each.attachment);
-  const cooling = new Cooling(options.stateDir, bootId, clock);
-  const addresses = pods.flatMap((each) => each.addresses);
-  const isGone = (hostLink: string) =>
-    attachments
-      .all()
-      .some((each) => each.attachment.hostLink === hostLink && isDead(each, { bootId, driver }));
-  const underlay = new Underlay(options.addresses, () => driver.hostLinks());
-  return {
-    node: options.node,
-    bootId,
-    clock,
-    log,
-    driver,
-    objects,
-    attachments,
-    joined,
-    underlay,
-    dataplane: new Dataplane({ driver, attachments: pods, isGone, clock, log }),
-    ipam: new Ipam({
-      node: options.node,
-      objects,
-      cooling,
-      used: addresses,
-      connected: (each) => driver.connected(each),
-      log,
-    }),
-    containerPods: new ContainerPods(options.node, objects, options.runtimeRoots, log),
-    deadPods: new DeadPods(),
-    turns: new Turns(),
-    addresses: new PodAddresses(objects, () => underlay.addresses, clock, log),
-    sidecars: new Sidecars(
-      {
-        runDir: options.runDir,
-        trustDomain: options.trustDomain,
-        command: options.sidecarCommand,
-        spares: options.spareSidecars,
-        mode: options.sidecarMode,
-        workers: options.sidecarWorkers,
-        patienceMs: options.sidecarPatienceMs,
-      },
-      {
-        mesh,
-        clock,
-        random,
-        log,
-        remember: (pod, sidecar) => attachments.note(pod, { sidecar }),
-        isGone: (containerId) =>
-          attachments
-            .all()
-            .every(
-              (each) =>
-                each.attachment.containerId !== containerId || isDead(each, { bootId, driver }),
-            ),
-      },
-    ),
-  };
-}
-
 /** What an earlier agent left: finished pods are adopted, dead ones and half an ADD are released. */
 async function takeOver(parts: NodeParts, signal: AbortSignal): Promise<void> {
   for (const record of parts.attachments.all()) {
@@ -192,53 +111,6 @@ async function releaseLink(link: string, parts: NodeParts, signal: AbortSignal):
     if (record !== undefined) await release(record, parts);
     return record !== undefined;
   });
-}
-
-/** The Node object, the blocks, and, when the first view is in the kernel, readiness. */
-async function joinCluster(
-  options: AgentOptions,
-  deps: AgentDeps,
-  parts: NodeParts,
-  signal: AbortSignal,
-): Promise<void> {
-  const { objects } = deps;
-  const insist = (what: string, call: () => Promise<void>) => untilDone(what, call, deps, signal);
-  const insistOnPlace = (place: UnderlayPlace) =>
-    insist("register node", () => registerNode(objects, options.node, place));
-  const place = parts.underlay.look();
-  await insistOnPlace(place);
-  void watchPlace(place, insistOnPlace, parts, signal);
-  await insist("confirm address blocks", () => parts.ipam.confirm());
-  void insist("delete pods of gone containers", () =>
-    parts.containerPods.sweep(() => attachedContainers(parts)),
-  ).catch(() => undefined);
-  void parts.dataplane.inForce
-    .wait((state) => state, signal)
-    .then(() => insist("report ready", () => reportReady(objects, options.node, deps.clock)))
-    .catch(() => undefined);
-}
-
-function attachedContainers({ attachments }: NodeParts): ReadonlySet<string> {
-  return new Set(attachments.all().map((each) => each.attachment.containerId));
-}
-
-/** Tells the others when the node's addresses, prefixes or MTU change; checked often, because nothing works till then. */
-async function watchPlace(
-  known: UnderlayPlace,
-  tell: (place: UnderlayPlace) => Promise<void>,
-  parts: NodeParts,
-  signal: AbortSignal,
-): Promise<void> {
-  let told = renderPlace(known);
-  while (!signal.aborted) {
-    await parts.clock.sleep(placeLookMs, signal).catch(() => undefined);
-    if (signal.aborted) return;
-    const place = parts.underlay.look();
-    if (renderPlace(place) === told) continue;
-    parts.log.info("node's place on the underlay changed", { from: told, to: renderPlace(place) });
-    await tell(place).catch(() => undefined);
-    told = renderPlace(place);
-  }
 }
 
 function checkOptions({ nameServerCommand }: AgentOptions, agentSocket: string): CheckOptions {
@@ -271,23 +143,6 @@ async function serveNames(
 ): Promise<void> {
   if (command.length === 0) return aborted(signal);
   await keepNameServer({ command, release, runDir }, { views, clock, random, log }, signal);
-}
-
-async function untilDone(
-  what: string,
-  call: () => Promise<void>,
-  deps: AgentDeps,
-  signal: AbortSignal,
-): Promise<void> {
-  for (let attempt = 0; ; attempt++) {
-    signal.throwIfAborted();
-    try {
-      return await call();
-    } catch (error) {
-      deps.log.warn(`${what}: will try again`, { error: renderError(error) });
-      await deps.clock.sleep(backoffMs(attempt, joinRetry, deps.random), signal);
-    }
-  }
 }
 
 /** The same views, with each accepted version told. */
