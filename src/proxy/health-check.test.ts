@@ -143,7 +143,7 @@ describe("a health check over HTTP", () => {
     assert.deepEqual([answer.status, answer.body], [503, "no healthy upstream"]);
   });
 
-  test("comes rarely to a cluster that nobody uses", async () => {
+  test("comes rarely to a cluster that nobody uses, and often once somebody does", async () => {
     await using harness = new Harness();
     const app = await moody(harness);
     const check = checking(overHttp, { noTrafficIntervalMs: 3_600_000 });
@@ -152,7 +152,7 @@ describe("a health check over HTTP", () => {
     await new Promise((resolve) => setTimeout(resolve, 100)); // five intervals
     assert.equal(app.mood.checks, 1);
     await request(port);
-    assert.equal(app.mood.checks, 1, "the interval that has begun is waited for");
+    while (app.mood.checks < 3) await new Promise((resolve) => setTimeout(resolve, 2));
   });
 
   test("ends with its endpoint and with its cluster", async () => {

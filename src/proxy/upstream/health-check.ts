@@ -2,8 +2,8 @@
  * Active health checks of a cluster: each endpoint is asked in turn, and taken out of the picker while it is unwell.
  *
  * An endpoint has at most one check under way, so checks cost it no more than one request each interval from each
- * sidecar, however slow it is; a cluster that nobody has used is checked once a minute. Until its first result an endpoint
- * is used: with Envoy it is not, and every new sidecar answers 503 for a moment.
+ * sidecar, however slow it is; a cluster that nobody has used is checked once a minute, and as often as others from its
+ * first use on. Until its first result an endpoint is used: with Envoy it is not, and every new sidecar answers 503 for a moment.
  *
  * Not here: what a check sends (health-probe.ts), what results amount to (health-state.ts).
  */
@@ -57,10 +57,26 @@ export class HealthChecker {
     return this.#cluster.environment.random();
   }
 
-  #wait(host: Host, ms: number): void {
-    const timer = setTimeout(() => this.#ask(host), ms);
+  #wait(host: Host, ms: number, then = () => this.#ask(host)): void {
+    const timer = setTimeout(then, ms);
     timer.unref();
     this.#pending.set(host, () => clearTimeout(timer));
+  }
+
+  #waitForNext(host: Host): void {
+    const { noTrafficIntervalMs = defaultNoTrafficMs } = this.#check;
+    if (this.#cluster.hasBeenUsed) this.#wait(host, this.#intervalMs(host));
+    else this.#waitForUse(host, this.#cluster.environment.now() + noTrafficIntervalMs);
+  }
+
+  /** Looks at every interval whether the cluster is used by now; asks then, or when it is time. */
+  #waitForUse(host: Host, until: number): void {
+    const left = until - this.#cluster.environment.now();
+    this.#wait(host, Math.min(left, this.#intervalMs(host)), () => {
+      const isTime = this.#cluster.environment.now() >= until;
+      if (isTime || this.#cluster.hasBeenUsed) this.#ask(host);
+      else this.#waitForUse(host, until);
+    });
   }
 
   #ask(host: Host): void {
@@ -68,7 +84,7 @@ export class HealthChecker {
     const end = this.#probe(host, this.#check.timeoutMs, (result) => {
       if (this.#pending.get(host) !== end) return; // it is not ours any more
       this.#onResult(host, result);
-      this.#wait(host, this.#intervalMs(host));
+      this.#waitForNext(host);
     });
     this.#pending.set(host, end);
   }
@@ -87,10 +103,8 @@ export class HealthChecker {
   }
 
   #intervalMs(host: Host): number {
-    const { intervalMs, jitterMs = 0, jitterPercent = 0 } = this.#check;
-    const { noTrafficIntervalMs = defaultNoTrafficMs, unhealthyIntervalMs } = this.#check;
-    const unwellMs = host.checked.isUnwell ? unhealthyIntervalMs : undefined;
-    const base = this.#cluster.hasBeenUsed ? (unwellMs ?? intervalMs) : noTrafficIntervalMs;
+    const { intervalMs, unhealthyIntervalMs, jitterMs = 0, jitterPercent = 0 } = this.#check;
+    const base = (host.checked.isUnwell ? unhealthyIntervalMs : undefined) ?? intervalMs;
     return base + this.#random() * (jitterMs + (base * jitterPercent) / 100);
   }
 }
