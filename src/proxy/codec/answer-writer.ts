@@ -16,6 +16,7 @@ import { isBodyless } from "../stack/outcome.ts";
 import {
   bodilessResponseDrops,
   chunkedLine,
+  interimFields,
   keptFields,
   nominatedNames,
   responseDrops,
@@ -52,8 +53,8 @@ export class AnswerWriter {
 
   /** An interim answer (1xx but 101). An endless row of them must not pile up before a client that does not read. */
   interim(head: Head, text: string, upstream: UpstreamLeg | undefined): void {
-    const line = text.slice(head.lineStart, head.startLineEnd + 2);
-    this.#transport.writeText(`${line}${keptFields(head, text, bodilessResponseDrops)}\r\n`);
+    const status = text.slice(head.lineStart + "HTTP/1.1".length, head.startLineEnd + 2);
+    this.#transport.writeText(`HTTP/1.1${status}${interimFields(head, text)}\r\n`);
     if (this.#transport.isBackedUp) upstream?.pause();
   }
 

@@ -173,6 +173,12 @@ export function nominatedNames(head: Head, text: string): DroppedNames {
   return names;
 }
 
+/** The lines of an interim answer that go on. */
+export function interimFields(head: Head, text: string): string {
+  const names = head.nominates ? nominatedNames(head, text) : undefined;
+  return keptFields(head, text, bodilessResponseDrops, names);
+}
+
 export function fieldValue(head: Head, text: string, index: number): string {
   return text.slice(head.slots[index * 4 + 2], head.slots[index * 4 + 3]);
 }

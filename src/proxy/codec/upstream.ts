@@ -96,7 +96,8 @@ export class HttpUpstream implements Reader, UpstreamLeg {
     isDone: boolean,
   ): void {
     const { transport } = this;
-    this.#chunks = exchange.isOpenEnded && !(isDone && start === end);
+    const isBare = isDone && start === end && exchange.requestTrailers === "";
+    this.#chunks = exchange.isOpenEnded && !isBare;
     let { outgoing } = exchange;
     // It came in HTTP/2, where TE is about the message; here it would be about our connection.
     if (exchange.downstream.protocol === "HTTP/2")

@@ -2,8 +2,8 @@
  * Which fields may not stand in a trailer section (RFC 9110 §6.5.1).
  *
  * A server that merges trailers into the head would take them for fields that routing, authorization or framing was
- * decided by, after the decision. `_` counts as `-`, as it does for such servers. Names are gathered byte by byte, since
- * a trailer may be cut anywhere; longer ones than the longest forbidden name are not remembered.
+ * decided by, after the decision. `_` counts as `-`, as it does for such servers. In HTTP/1.1 names are gathered byte by
+ * byte, since a trailer may be cut anywhere; longer ones than the longest forbidden name are not remembered.
  */
 
 const forbidden: ReadonlySet<string> = new Set([
@@ -51,4 +51,9 @@ export class TrailerName {
   get isForbidden(): boolean {
     return forbidden.has(this.#text.toLowerCase());
   }
+}
+
+/** The same of a whole name, in lower case. */
+export function isForbiddenTrailer(name: string): boolean {
+  return forbidden.has(name.includes("_") ? name.replaceAll("_", "-") : name);
 }

@@ -8,6 +8,7 @@
 
 import type { Field } from "../hpack/static-table.ts";
 import { targetByte, tokenByte, valueByte } from "../http1/chars.ts";
+import { mark } from "../http1/field-names.ts";
 
 // The lower four bits of a note. Pseudo-header fields first, then what must be known of ordinary ones; 0 is "not judged
 // yet". Above them stands the mark that the reader's vocabulary gives the name.
@@ -29,9 +30,16 @@ export const markShift = 4;
 /** `marks`: numbers that a reader of heads knows some names by. */
 export function noteOf(field: Field, marks: ReadonlyMap<string, number>): number {
   if (field.note === 0) {
-    field.note = judge(field.name, field.value) | ((marks.get(field.name) ?? 0) << markShift);
+    field.note = judge(field.name, field.value) | (markOf(field.name, marks) << markShift);
   }
   return field.note;
+}
+
+/** As in HTTP/1.1 a watched name with `_` for `-` is a disguise (http1/field-names.ts). */
+function markOf(name: string, marks: ReadonlyMap<string, number>): number {
+  const known = marks.get(name);
+  if (known !== undefined || !name.includes("_")) return known ?? mark.none;
+  return marks.has(name.replaceAll("_", "-")) ? mark.disguised : mark.none;
 }
 
 function judge(name: string, value: string): number {

@@ -10,6 +10,7 @@
  *
  * What HTTP/2 demands of a head (RFC 9113 §8.3) is checked here: pseudo-header fields first, each once, all that must be
  * there and no others. Several cookie fields become one line (§8.2.3). A Host that contradicts `:authority` is malformed.
+ * Trailers lose the fields that may not be there (http1/trailers.ts).
  *
  * Not here: whether a single field may be (field-rules.ts), and what a head means for its stream (connection.ts).
  */
@@ -17,6 +18,7 @@
 import type { FieldSink } from "../hpack/decoder.ts";
 import type { Field } from "../hpack/static-table.ts";
 import { mark } from "../http1/field-names.ts";
+import { isForbiddenTrailer } from "../http1/trailers.ts";
 import {
   markShift,
   NOTE_AUTHORITY,
@@ -128,6 +130,7 @@ export class TranslatedHead implements FieldSink {
     }
     switch (note & noteMask) {
       case NOTE_ORDINARY:
+        if (this.#kind === "trailers" && isForbiddenTrailer(field.name)) return;
         this.#addField(field, note >> markShift);
         return;
       case NOTE_BAD:

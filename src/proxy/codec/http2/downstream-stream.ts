@@ -15,7 +15,13 @@ import type { Head } from "../../stack/head.ts";
 import type { DownstreamLeg, Switched } from "../../stack/legs.ts";
 import { isBodyless } from "../../stack/outcome.ts";
 import type { TunnelEnd } from "../../tcp/tunnel-end.ts";
-import { bodilessResponseDrops, keptFields, nominatedNames, responseDrops } from "../heads.ts";
+import {
+  bodilessResponseDrops,
+  interimFields,
+  keptFields,
+  nominatedNames,
+  responseDrops,
+} from "../heads.ts";
 import { Dechunker } from "./dechunker.ts";
 import type { Http2Downstream } from "./downstream.ts";
 import { grpcReply } from "./grpc.ts";
@@ -91,7 +97,7 @@ export class DownstreamStream implements DownstreamLeg {
   }
 
   writeInterim(head: Head, text: string): void {
-    const lines = canonicalLines(keptFields(head, text, responseDrops));
+    const lines = canonicalLines(interimFields(head, text));
     const { connection, outlet } = this.#connection;
     connection.sender.sendResponse(this.#stream, head.status, lines, false);
     outlet.wake();
@@ -111,7 +117,8 @@ export class DownstreamStream implements DownstreamLeg {
     const edit = exchange.responseEdit;
     let dropped = edit?.dropped;
     if (head.nominates) dropped = new Set([...(dropped ?? []), ...nominatedNames(head, text)]);
-    let lines = keptFields(head, text, responseDrops, dropped);
+    const drops = head.status === 204 ? bodilessResponseDrops : responseDrops;
+    let lines = keptFields(head, text, drops, dropped);
     if (exchange.upstream?.isHttp2 !== true) lines = canonicalLines(lines);
     if (edit !== undefined) lines += edit.lines;
     if (head.isChunked && exchange.recoding === undefined) this.#dechunker = new Dechunker();
