@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import type { Step } from "../model/node-state.ts";
 import { add, addressOf, del, nothingLeft, refuse, until } from "./fake/calls.ts";
-import { startFakeNode } from "./fake/node.ts";
+import { readText, startFakeNode } from "./fake/node.ts";
 
 describe("an address", () => {
   test("is not given again while it cools down, unless nothing else is free", async () => {
@@ -130,6 +130,9 @@ test("a pod whose link cannot be made holds up no view and no other pod, and has
   assert.equal(links().length, 1);
   const faults = async () => (await node.status()).attachments.map(({ fault }) => fault);
   assert.deepEqual(await faults(), ["refused by the test", undefined]);
+  const metrics = await readText(join(node.options.runDir, "agent.sock"), "/metrics");
+  assert.match(metrics, /^heddle_agent_broken_links 1$/m);
+  assert.match(metrics, /^heddle_agent_attachments 2$/m);
   node.kernel.failOn(undefined);
   await node.restart();
   await until(() => links().includes(link));

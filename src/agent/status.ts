@@ -1,6 +1,6 @@
 /**
- * What the agent says of itself: `GET /status` on RUN/agent.sock, for people, the lab and tests; and what it does when
- * asked there: `POST /release?link=NAME` takes back what an attachment has whose pod is gone for good,
+ * What the agent says of itself: `GET /status` on RUN/agent.sock, for people, the lab and tests, and `GET /metrics`; and what
+ * it does when asked there: `POST /release?link=NAME` takes back what an attachment has whose pod is gone for good,
  * `POST /resync` compares the kernel with
  * what is wanted, `POST /upgrade-sidecars` has new processes take over from all sidecars.
  *
@@ -11,7 +11,9 @@ import { chmodSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import { renderError } from "../base/error.ts";
 import { renderCidr } from "../base/ip.ts";
+import { textContentType } from "../telemetry/exposition.ts";
 import type { PlanReport } from "./dataplane.ts";
+import { renderMetrics } from "./metrics.ts";
 import type { NodeParts } from "./node-parts.ts";
 import type { SidecarState } from "./sidecars/sidecar.ts";
 import type { WorkerStatus } from "./sidecars/workers.ts";
@@ -154,6 +156,11 @@ export async function serveStatus(path: string, inside: Inside): Promise<AsyncDi
     const url = new URL(request.url ?? "/", "http://agent");
     const wanted = `${request.method} ${url.pathname}`;
     if (wanted === "GET /status") return answerStatus();
+    if (wanted === "GET /metrics") {
+      response.writeHead(200, { "content-type": textContentType });
+      response.end(renderMetrics(inside.status()));
+      return;
+    }
     if (wanted === "POST /resync") return void resync();
     if (wanted === "POST /upgrade-sidecars") {
       void inside.upgradeSidecars().then((failed) => {
@@ -166,7 +173,7 @@ export async function serveStatus(path: string, inside: Inside): Promise<AsyncDi
     if (wanted !== "POST /release") {
       return refuse(
         404,
-        `no such path: ${request.url}; there are GET /status, POST /resync, POST /upgrade-sidecars and POST /release?link=NAME`,
+        `no such path: ${request.url}; there are GET /status, GET /metrics, POST /resync, POST /upgrade-sidecars and POST /release?link=NAME`,
       );
     }
     const link = url.searchParams.get("link") ?? "";

@@ -244,12 +244,16 @@ function callAgent(
   });
 }
 
-export function readStatus(socketPath: string): Promise<AgentStatus> {
+export async function readStatus(socketPath: string): Promise<AgentStatus> {
+  return JSON.parse(await readText(socketPath, "/status"));
+}
+
+export function readText(socketPath: string, path: string): Promise<string> {
   return new Promise((resolve, reject) => {
-    const request = get({ socketPath, path: "/status", agent: false }, (response) => {
+    const request = get({ socketPath, path, agent: false }, (response) => {
       let text = "";
       response.setEncoding("utf8").on("data", (chunk) => (text += chunk));
-      response.once("end", () => resolve(JSON.parse(text)));
+      response.once("end", () => resolve(text));
     });
     request.once("error", reject);
   });
