@@ -61,9 +61,9 @@ describe("a connection like one before", { skip: needsRoot || (missingBpf() ?? f
   const answered = /^(server|neighbour) /;
 
   /** Packets of one more connection that netfilter sees on both nodes together. */
-  const seenOf = async (address: string) => {
+  const seenOf = async (address: string, options?: Parameters<typeof ask>[3]) => {
     const before = one.forwarded() + two.forwarded();
-    assert.match(await ask(pods.client, address, answering), answered);
+    assert.match(await ask(pods.client, address, answering, options), answered);
     return one.forwarded() + two.forwarded() - before;
   };
 
@@ -80,7 +80,7 @@ describe("a connection like one before", { skip: needsRoot || (missingBpf() ?? f
   test("is forgotten when it has ended, and its port can be used again", async () => {
     await askServer();
     const fromPort = 41_001;
-    for (let i = 0; i < 3; i++) assert.match(await askServer({ fromPort }), answered);
+    for (let i = 0; i < 3; i++) assert.equal(await seenOf(at.server[0], { fromPort }), 2);
     for (const { netns } of [one, two]) assert.equal(tracked(netns, fromPort).length, 1);
   });
 
@@ -95,7 +95,20 @@ describe("a connection like one before", { skip: needsRoot || (missingBpf() ?? f
     assert.match(await askServer(), answered);
   });
 
+  test("is refused from the port of one that has ended, also where nothing is on the fast path any more", async () => {
+    const fromPort = 41_008;
+    for (let i = 0; i < 2; i++) assert.match(await askServer({ fromPort }), answered);
+    show(closed);
+    for (const place of places()) takeOff(place);
+    assert.equal(await askServer({ fromPort }), "timeout");
+    show(isolated);
+    assert.match(await askServer({ fromPort, patienceMs: secondTryMs }), answered);
+    show(isolated, true);
+  });
+
   test("is not let through by one that outlives its policy, whenever that one speaks", async () => {
+    show(closed);
+    show(isolated); // so that the plain path makes these two
     const [old, spoken] = [
       await opened(pods.client, at.server[0]),
       await opened(pods.client, at.server[0]),
@@ -197,17 +210,11 @@ describe("a connection like one before", { skip: needsRoot || (missingBpf() ?? f
   });
 
   test("is opened when programs are missing at any of the places that it passes", async () => {
-    const places = [
-      [one, "client", "hd_from_pod"],
-      [one, "overlay", "hd_from_node"],
-      [two, "overlay", "hd_from_node"],
-      [two, "server", "hd_from_pod"],
-    ] as const;
     for (const missing of [0b0001, 0b0010, 0b0100, 0b1000, 0b1010, 0b1111]) {
       show(isolated, true);
       assert.match(await askServer(), answered);
-      for (const [index, [node, place, program]] of places.entries()) {
-        if ((missing & (2 ** index)) !== 0) takeOff(node, place, program);
+      for (const [index, place] of places().entries()) {
+        if ((missing & (2 ** index)) !== 0) takeOff(place);
       }
       const answer = await askServer({ patienceMs: secondTryMs });
       assert.match(answer, answered, `without those of ${missing.toString(2)}`);
@@ -263,10 +270,24 @@ describe("a connection like one before", { skip: needsRoot || (missingBpf() ?? f
     return connection;
   };
 
-  const takeOff = (node: DrivenNode, place: PodName | "overlay", program: string) => {
+  /** Where programs are, on the way there and back. */
+  const places = (): readonly Place[] => [
+    { node: one, at: "client", program: "hd_from_pod" },
+    { node: one, at: "overlay", program: "hd_from_node" },
+    { node: two, at: "overlay", program: "hd_from_node" },
+    { node: two, at: "server", program: "hd_from_pod" },
+  ];
+
+  const takeOff = ({ node, at: place, program }: Place) => {
     const name = place === "overlay" ? "hdvxlan" : node.linkOf(place);
-    const linkIndex =
-      linksJson(node.netns.path).find(({ ifname }) => ifname === name)?.ifindex ?? 0;
+    const link = linksJson(node.netns.path).find(({ ifname }) => ifname === name);
+    const linkIndex = link?.ifindex ?? 0;
     inNetns(node.netns.path, () => detachFromLink({ linkIndex, direction: "ingress" }, program));
   };
 });
+
+interface Place {
+  readonly node: DrivenNode;
+  readonly at: PodName | "overlay";
+  readonly program: string;
+}

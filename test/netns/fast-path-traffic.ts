@@ -96,7 +96,9 @@ const asker = `
   const from = localPort === "any" ? {} : { localPort: Number(localPort) };
   const socket = require("node:net").connect({ host, port: Number(port), ...from });
   const say = (word) => { console.log(word); process.exit(0); };
-  setTimeout(() => say("timeout"), Number(patienceMs));
+  let silence = "timeout";
+  socket.on("connect", () => { silence = "connected"; });
+  setTimeout(() => say(silence), Number(patienceMs));
   let answer = "";
   socket.on("data", (chunk) => { answer += chunk; });
   socket.on("error", ({ code }) => say(code));
@@ -108,7 +110,7 @@ export interface Asking {
   readonly patienceMs?: number;
 }
 
-/** What a server says that ends each connection itself; else the error's code, or `timeout`. */
+/** What a server says that ends each connection itself; else the error's code, `connected`, or `timeout` if it never was. */
 export async function ask(
   from: Netns,
   host: string,
