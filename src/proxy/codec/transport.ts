@@ -21,6 +21,8 @@
  *   HTTP/2 connection, received   16 MiB not consumed        its window is not opened      the opposite side
  *   HTTP/2 data beyond a window   what was read before       the opposite reader           the window opens
  *                                   the source paused
+ *   data ahead of a WebSocket's   256 KiB, the stream's      its window is not opened      the answer
+ *     answer (HTTP/2)               window
  *   HTTP/2 output of one turn     64 KiB, then it is sent    -                             -
  *   tunnel's copy of a read       64 KiB per direction       tunnel, while a write of it   write completed
  *                                                              is unfinished

@@ -59,8 +59,8 @@ export class StreamEnd<T> implements TunnelEnd {
   writeOwned(bytes: Buffer, written: () => void): void {
     this.#connection.sender.sendData(this.#stream, bytes, 0, bytes.length, false);
     this.#outlet.wake();
-    this.#waiting.push(written);
-    if (this.#isThrough) queueMicrotask(() => this.onWritable());
+    if (this.#isThrough) queueMicrotask(written);
+    else this.#waiting.push(written);
   }
 
   get #isThrough(): boolean {
