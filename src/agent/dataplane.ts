@@ -2,19 +2,13 @@
  * The node's kernel state as a function of two inputs, the newest view and the attachments: compile, plan, apply.
  *
  * Every change, a new view as well as one more pod, takes this one path, and takes it in one go: compiling, planning
- * and the driver are synchronous, so no two changes can interleave and no packet sees half of one. The state applied
- * last is remembered, so that a change costs its difference; after a failure it is forgotten and the kernel is asked
- * what it has. A failed `attach` is taken back before it rejects.
- *
- * A pod's link outlives its namespace's path where a process, such as its sidecar, keeps the namespace alive; else it goes
- * at a moment that the kernel chooses, on a busy machine seconds later. Nobody can look into such a namespace any more, and
- * at the path may be another's by now: whether it is there or not, nothing is done to the link until the attachment is
- * released (cni-server/dead-pods.ts), and nothing else waits for it. Nor does anything wait for a link that cannot be made
- * because of what is in its pod: a pod with the right to do so can put anything in its interface's place.
+ * and the driver are synchronous, so no two changes can interleave and no packet sees half of one. A failed `attach` is
+ * taken back before it rejects.
  *
  * A new pod gets the fast path soon after its ADD (fresh-paths.ts).
  *
- * Not here: when (reconcile.ts, cni-server), and what the state is (core/dataplane).
+ * Not here: when (reconcile.ts, cni-server), what the state is (core/dataplane), and how the kernel is brought to it
+ * (kernel-state.ts).
  */
 
 import { setImmediate as nextTurn } from "node:timers/promises";
@@ -23,13 +17,13 @@ import type { Diagnostic } from "../base/compiled.ts";
 import { MeshError, renderError } from "../base/error.ts";
 import type { Log } from "../base/log.ts";
 import { compileNode } from "../core/dataplane/compile-node.ts";
-import { planNode } from "../core/dataplane/plan-node.ts";
 import type { KernelDriver } from "../kernel/driver.ts";
-import type { NodeState, Plan, PodInterface, Step } from "../model/node-state.ts";
+import type { NodeState, PodInterface } from "../model/node-state.ts";
 import type { Attachment, NodeView } from "../model/node-view.ts";
 import { FreshPaths } from "./fresh-paths.ts";
 import { GonePods } from "./gone-pods.ts";
 import { growingViews } from "./growing-view.ts";
+import { KernelState } from "./kernel-state.ts";
 import { Latest } from "./latest.ts";
 import { type PodChange, PodChanges } from "./pod-changes.ts";
 import { StaleConnections } from "./stale-connections.ts";
@@ -55,20 +49,18 @@ export class Dataplane {
   /** The newest view, for readers that wait for something to appear in it. */
   readonly views: Latest<NodeView> = new Latest();
   /** The state that was brought into the kernel last. */
-  readonly inForce: Latest<NodeState> = new Latest();
+  readonly inForce: Latest<NodeState>;
   /** Links of new pods, which have no fast path yet. */
   readonly freshPaths: FreshPaths = new FreshPaths();
   readonly #driver: KernelDriver;
   readonly #isGone: DataplaneParts["isGone"];
+  readonly #kernel: KernelState;
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #stale: StaleConnections;
   readonly #gonePods: GonePods;
   readonly #changes = new PodChanges((changes) => this.#change(changes));
   #attachments: ReadonlyMap<string, Attachment>;
-  /** Undefined when what the kernel has is not known. */
-  #applied: NodeState | undefined;
-  #broken: Broken = none;
   #diagnostics: readonly Diagnostic[] = [];
   #lastPlan: PlanReport | undefined;
 
@@ -77,6 +69,8 @@ export class Dataplane {
     this.#isGone = isGone;
     this.#clock = clock;
     this.#log = log;
+    this.#kernel = new KernelState({ driver, isGone, log });
+    this.inForce = this.#kernel.inForce;
     this.#stale = new StaleConnections(driver, log);
     this.#gonePods = new GonePods(driver, clock, log);
     this.#attachments = new Map(attachments.map((each) => [each.hostLink, each]));
@@ -92,12 +86,12 @@ export class Dataplane {
 
   /** True while the kernel is known to have what is wanted. */
   get inSync(): boolean {
-    return this.#applied !== undefined && this.views.get() !== undefined;
+    return this.#kernel.applied !== undefined && this.views.get() !== undefined;
   }
 
   /** Links of pods that could not be made when the kernel was last asked what it has, and why. */
   get brokenLinks(): ReadonlyMap<string, string> {
-    return this.#broken;
+    return this.#kernel.broken;
   }
 
   /**
@@ -114,7 +108,7 @@ export class Dataplane {
       const isTableThere = this.#driver.hasTable();
       for (const part of growingViews(view, this.#clock)) {
         const wanted = compile(part); // remembers what it made of each Service
-        if (!isTableThere) this.#lead(wanted, this.#applied ?? this.#observe(wanted), all);
+        if (!isTableThere) this.#kernel.bringPart(wanted);
         await nextTurn();
         if (signal.aborted) return;
       }
@@ -136,7 +130,7 @@ export class Dataplane {
   resync(): void {
     const view = this.views.get();
     if (view === undefined) return; // nothing is deleted before the first complete picture
-    this.#applied = undefined;
+    this.#kernel.doubt();
     this.#reconcile(view);
   }
 
@@ -187,7 +181,7 @@ export class Dataplane {
 
   /** Puts the fast path on a pod's link, where both are still wanted. */
   accelerate(link: string): void {
-    const fastPath = this.#applied?.fastPath?.find((each) => each.link === link);
+    const fastPath = this.#kernel.applied?.fastPath?.find((each) => each.link === link);
     if (fastPath === undefined || this.#isGone(link)) return;
     try {
       this.#driver.apply([{ kind: "fast-path-put", fastPath }]);
@@ -214,109 +208,28 @@ export class Dataplane {
 
   /** What the pod's side of the link is to be; undefined where the pod is not attached. */
   podInterface(hostLink: string): PodInterface | undefined {
-    const link = this.#applied?.links.find((each) => each.name === hostLink);
+    const link = this.#kernel.applied?.links.find((each) => each.name === hostLink);
     return link?.kind === "veth" ? link.peer : undefined;
   }
 
   /** Largest packet of a pod; undefined before anything was applied. */
   mtu(hostLink: string): number | undefined {
-    return this.#applied?.links.find((each) => each.name === hostLink)?.mtu;
+    return this.#kernel.applied?.links.find((each) => each.name === hostLink)?.mtu;
   }
 
-  #reconcile(view: NodeView, attaching: ReadonlySet<string> = nobody): void {
+  #reconcile(view: NodeView, attaching: ReadonlySet<string> = new Set()): void {
     const start = this.#clock.now();
     const wanted = compileNode(view, [...this.#attachments.values()], this.#driver.features);
     this.#diagnostics = wanted.diagnostics;
     let steps = 0;
     try {
-      try {
-        const broken = this.#applied === undefined ? none : this.#broken;
-        const observed = this.#applied ?? this.#observe(wanted.value);
-        steps = this.#bring(wanted.value, observed, { attaching, broken });
-      } catch (error) {
-        // Somebody changed what is ours, or a pod its interface: look, and try again from there.
-        this.#log.warn("kernel refused a plan, asking what it has", { error: renderError(error) });
-        steps = this.#bringAround(wanted.value, attaching);
-      }
+      steps = this.#kernel.bring(wanted.value, attaching);
       this.#stale.forget(view);
       this.#report(start, steps);
     } catch (error) {
       this.#report(start, steps, renderError(error));
       throw error;
     }
-  }
-
-  #observe(wanted: NodeState): NodeState {
-    return this.#driver.observe(wanted.ruleset);
-  }
-
-  /** Number of steps that it took. */
-  #lead(wanted: NodeState, observed: NodeState, links: Links): number {
-    this.#applied = undefined;
-    const plan = this.#planFor(wanted, observed, links);
-    this.#log.debug("plan", { steps: plan.map((step) => step.kind) });
-    this.#driver.apply(plan);
-    this.#applied = wanted;
-    return plan.length;
-  }
-
-  #bring(wanted: NodeState, observed: NodeState, links: Links): number {
-    const steps = this.#lead(wanted, observed, links);
-    const names = links.broken.size === 0 ? [] : wanted.links.map(({ name }) => name);
-    this.#broken = new Map(
-      [...links.broken].filter(([name]) => !links.attaching.has(name) && names.includes(name)),
-    );
-    this.inForce.set(wanted);
-    return steps;
-  }
-
-  /**
-   * From what is there, past the links of other pods that cannot be made; the next resync tries those again. More may
-   * break while that is found out: it goes on for as long as each failure finds another.
-   */
-  #bringAround(wanted: NodeState, attaching: ReadonlySet<string>): number {
-    let broken = none;
-    for (;;) {
-      try {
-        return this.#bring(wanted, this.#observe(wanted), { attaching, broken });
-      } catch (cause) {
-        const found = this.#brokenLinks(wanted, { attaching, broken });
-        if (found.size === 0) throw cause;
-        broken = new Map([...broken, ...found]);
-      }
-    }
-  }
-
-  /** Those beyond the known ones, and why. */
-  #brokenLinks(wanted: NodeState, links: Links): Broken {
-    const plan = this.#planFor(wanted, this.#observe(wanted), links);
-    // No link without its policy, here as everywhere.
-    this.#driver.apply(plan.filter(({ kind }) => kind === "sysctl" || kind === "nft"));
-    const found = new Map<string, string>();
-    for (const step of plan) {
-      if (step.kind !== "link-add" || step.link.kind !== "veth") continue;
-      const { name } = step.link;
-      if (links.attaching.has(name)) continue;
-      try {
-        this.#driver.apply([step]);
-      } catch (error) {
-        found.set(name, renderError(error));
-        this.#log.warn("pod's link is not as wanted", { link: name, error: renderError(error) });
-      }
-    }
-    return found;
-  }
-
-  #planFor(wanted: NodeState, observed: NodeState, { attaching, broken }: Links): Plan {
-    const there = new Set(observed.links.map(({ name }) => name));
-    const isLeftAlone = (link: string) =>
-      !attaching.has(link) && (broken.has(link) || this.#isGone(link));
-    return planNode(wanted, observed).filter((step) => {
-      if (step.kind === "link-add") return !isLeftAlone(step.link.name);
-      if (step.kind === "fast-path-put" && attaching.has(step.fastPath.link)) return false;
-      const link = linkUnder(step);
-      return link === undefined || there.has(link) || !isLeftAlone(link);
-    });
   }
 
   #report(start: number, steps: number, error?: string): void {
@@ -330,20 +243,6 @@ export class Dataplane {
   }
 }
 
-/** Links that are not as wanted, and why. */
-type Broken = ReadonlyMap<string, string>;
-
-/** Which links of a plan are not like all others. */
-interface Links {
-  /** Somebody waits for them, so they must not fail. */
-  readonly attaching: ReadonlySet<string>;
-  /** Not touched. */
-  readonly broken: Broken;
-}
-
-const none: Broken = new Map();
-const nobody: ReadonlySet<string> = new Set();
-const all: Links = { attaching: nobody, broken: none };
 /** Fewer are there within a tenth of a second. */
 const manyServices = 250;
 
@@ -360,18 +259,4 @@ function changedBy(
     } else after.set(hostLink, attachment);
   }
   return after;
-}
-
-/** The link that what a step puts would stand on. */
-function linkUnder(step: Step): string | undefined {
-  switch (step.kind) {
-    case "address-add":
-      return step.address.link;
-    case "route-replace":
-      return step.route.link;
-    case "fast-path-put":
-      return step.fastPath.link;
-    default:
-      return undefined; // neighbours and forwarding entries are the overlay's
-  }
 }
