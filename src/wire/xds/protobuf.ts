@@ -206,7 +206,10 @@ function readInto(
     return;
   }
   if (rule === "plain" || rule === "optional") {
-    values[name] = readValue(reader, field, wireType, depth);
+    const value = readValue(reader, field, wireType, depth);
+    // Implicit presence: a default that is written all the same is as good as none, also behind another value.
+    if (rule === "plain" && isDefault(value)) delete values[name];
+    else values[name] = value;
     return;
   }
   const items = (values[name] ?? []) as unknown[];
