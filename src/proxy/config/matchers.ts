@@ -72,7 +72,7 @@ function compilePath(match: PathMatch, ignoreCase: boolean): TextMatcher | undef
   }
 }
 
-export function compileHeader(header: HeaderMatch): Matcher {
+function compileHeader(header: HeaderMatch): Matcher {
   const name = header.name.toLowerCase();
   if (header.match.kind === "present") {
     return header.invert

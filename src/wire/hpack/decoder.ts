@@ -18,7 +18,7 @@ export interface FieldSink {
 /** Bytes as text, one character each. Shells hand in something faster than the default. */
 export type ReadText = (bytes: Uint8Array, start: number, end: number) => string;
 
-export function latin1Text(bytes: Uint8Array, start: number, end: number): string {
+function latin1Text(bytes: Uint8Array, start: number, end: number): string {
   let text = "";
   for (let at = start; at < end; at++) text += String.fromCharCode(bytes[at] ?? 0);
   return text;

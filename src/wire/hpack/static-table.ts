@@ -51,7 +51,7 @@ const values: Readonly<Record<number, string>> = {
 };
 
 /** Index 0 is nobody's. */
-export const staticNames: readonly string[] = ["", ...names.split(",")];
+const staticNames: readonly string[] = ["", ...names.split(",")];
 export const staticCount: number = staticNames.length - 1;
 
 /** The static entries as fields of the caller's own, since readers put notes on them. */

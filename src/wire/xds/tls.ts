@@ -24,7 +24,7 @@ import {
   UpstreamTlsContext,
 } from "./gen/messages.ts";
 
-export const tlsSocketName = "envoy.transport_sockets.tls";
+const tlsSocketName = "envoy.transport_sockets.tls";
 
 const meshPrefix = `spiffe://${trustDomain}/`;
 /** Where Debian, and Envoy's image, keep the public authorities. */
