@@ -82,6 +82,7 @@ async function runProxyProcess(words: readonly string[]): Promise<void> {
     openLowPorts: () => writeSysctl({ key: "net.ipv4.ip_unprivileged_port_start", value: "0" }),
     originalDestination,
     isHungUp,
+    meshTls: process.env["HEDDLE_MESH_TLS"] === "node" ? "node" : "openssl",
     giveBack: programPagesDropper(),
     source: ({ proxy, xdsSocket }) =>
       createXdsSource({ ...shared, node: proxy, socket: xdsSocket }),

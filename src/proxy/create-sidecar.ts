@@ -9,7 +9,12 @@ import type { NameServerAddress } from "../rpc/dns-query.ts";
 import { MetricRegistry } from "../telemetry/registry.ts";
 import type { ProxyBootstrap } from "./assignment.ts";
 import { CompressorPool } from "./compressor-pool.ts";
-import { defaultProxyLimits, type Environment, type ProxyLimits } from "./environment.ts";
+import {
+  defaultProxyLimits,
+  type Environment,
+  type MeshTls,
+  type ProxyLimits,
+} from "./environment.ts";
 import type { OriginalDestination } from "./listen/runtime.ts";
 import { Losses } from "./observe/losses.ts";
 import { Overload } from "./overload.ts";
@@ -31,6 +36,8 @@ export interface SidecarParts {
   readonly compressors?: CompressorPool;
   /** Asked for names of endpoints; absent: the node's. */
   readonly nameServer?: NameServerAddress;
+  /** OpenSSL unless given. */
+  readonly meshTls?: MeshTls;
   /** Where access log lines go; undefined: none are written. */
   readonly accessLog?: (line: string) => void;
 }
@@ -67,6 +74,7 @@ export function createSidecar(
     isHungUp: deps.isHungUp,
     node: bootstrap.proxy,
     trustDomain: bootstrap.trustDomain,
+    meshTls: deps.meshTls ?? "openssl",
     sockets,
     limits,
     isDraining: false,

@@ -12,6 +12,9 @@ import type { TimerWheel } from "./timer-wheel.ts";
 import type { TokenBuckets } from "./token-buckets.ts";
 import type { Names } from "./upstream/names/names.ts";
 
+/** Who speaks TLS inside the mesh: OpenSSL on plain sockets (docs/adr/0014), or Node, as outside. */
+export type MeshTls = "openssl" | "node";
+
 export interface Environment {
   /** Monotonic milliseconds, for durations and timeouts. */
   readonly now: () => number;
@@ -35,6 +38,7 @@ export interface Environment {
   readonly isHungUp: (descriptor: number) => boolean;
   readonly node: ProxyNode;
   readonly trustDomain: string;
+  readonly meshTls: MeshTls;
   readonly sockets: PodSockets;
   readonly limits: ProxyLimits;
   /** True once the sidecar is being stopped: every answer closes its connection. */

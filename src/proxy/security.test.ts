@@ -3,6 +3,7 @@ import { connect as connectTcp } from "node:net";
 import { describe, test } from "node:test";
 import { connect } from "node:tls";
 import type { Rbac } from "../model/proxy-config.ts";
+import type { MeshTls } from "./environment.ts";
 import type { Sidecar } from "./sidecar.ts";
 import { Harness, request, snapshot } from "./testing/harness.ts";
 import {
@@ -29,9 +30,14 @@ async function server(
   app: number,
   options: Parameters<typeof inbound>[1],
   name = "cart",
+  meshTls: MeshTls = "openssl",
 ): Promise<number> {
   const sidecar = await harness.sidecar(
-    { workload: labels("shop", name), destination: () => ({ address: "127.0.0.1", port: app }) },
+    {
+      workload: labels("shop", name),
+      destination: () => ({ address: "127.0.0.1", port: app }),
+      meshTls,
+    },
     inbound(app, options),
     { secrets: await ca.secrets(identity(name)) },
   );
@@ -46,9 +52,14 @@ async function client(
   name = "web",
   expected: readonly string[] = [identity("cart")],
   domain = "cluster.local",
+  meshTls: MeshTls = "openssl",
 ): Promise<{ readonly port: number; readonly sidecar: Sidecar }> {
   const sidecar = await harness.sidecar(
-    { workload: labels("shop", name), destination: () => ({ address: "10.96.0.1", port: 80 }) },
+    {
+      workload: labels("shop", name),
+      destination: () => ({ address: "10.96.0.1", port: 80 }),
+      meshTls,
+    },
     {
       ...outbound([virtualHost(["*"], [route(forward("cart"))])]),
       clusters: [cluster("cart", { tls: upstreamTls(...expected) }), passthrough],
@@ -166,6 +177,27 @@ describe("mutual TLS", () => {
 
     const plain = await harness.raw(port);
     assert.equal(await plain.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").untilEnd(), "");
+  });
+
+  test("is spoken between sidecars of which one leaves it to Node, and between two that do", async () => {
+    await using harness = new Harness();
+    const ca = await createMeshCa();
+    const app = await harness.app(async (req, res) => {
+      let length = 0;
+      for await (const bytes of req) length += bytes.length;
+      res.end("x".repeat(length));
+    });
+    const kinds = ["node", "openssl"] as const;
+    for (const of of kinds) {
+      const port = await server(harness, ca, app, { isStrict: true }, "cart", of);
+      for (const by of kinds) {
+        const web = await client(harness, ca, port, "web", undefined, undefined, by);
+        for (const length of [0, 1_000, 300_000]) {
+          const answer = await request(web.port, { method: "POST" }, "y".repeat(length));
+          assert.equal(answer.body.length, length, `${by} to ${of}`);
+        }
+      }
+    }
   });
 
   test("is refused by the client when the server is somebody else than it should be", async () => {

@@ -47,7 +47,7 @@ export class Sidecar {
       connections: new Connections(environment.limits.maxConnections),
       serverFirst: new ServerFirst(),
       originalDestination: options.originalDestination,
-      tables: noTables(environment.trustDomain),
+      tables: noTables(environment),
     };
     this.#build = {
       environment,
@@ -183,14 +183,14 @@ export class Sidecar {
 }
 
 /** Before the first snapshot: nothing is listened on, so nothing is looked up. */
-function noTables(trustDomain: string): Tables {
+function noTables(environment: Environment): Tables {
   return {
     version: "",
     config: { listeners: [], routes: [], clusters: [], endpoints: [] },
     secrets: [],
     listeners: [],
     clusters: new Map(),
-    contexts: new TlsContexts([], trustDomain),
+    contexts: new TlsContexts([], environment),
     virtualListener: () => undefined,
     chain: () => undefined,
   };

@@ -12,6 +12,7 @@ import { createSecureContext } from "node:tls";
 import type { ProxySnapshot } from "./config/source.ts";
 import { listen, metricsServer } from "./observe/admin.ts";
 import type { Sidecar } from "./sidecar.ts";
+import { TlsContext } from "./tls/context.ts";
 
 const address = "127.0.0.1";
 const patienceMs = 1_000;
@@ -20,6 +21,7 @@ export async function warmUp(sidecar: Sidecar): Promise<void> {
   let server: Server | undefined;
   try {
     createSecureContext({ minVersion: "TLSv1.3" }); // loads OpenSSL's configuration and providers
+    new TlsContext({ own: undefined, roots: undefined, sessionName: "", sessionSeconds: 0 }); // finds its functions
     await sidecar.apply(snapshot);
     server = metricsServer(sidecar);
     await listen(server, { host: address, port: 0 });

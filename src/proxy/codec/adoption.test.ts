@@ -6,7 +6,7 @@ import { type AddressInfo, createServer, type Server, type Socket } from "node:n
 import { describe, test } from "node:test";
 import { createSecureContext } from "node:tls";
 import { createMeshCa, type ProxySecrets } from "../testing/mesh-ca.ts";
-import { acceptTls, adopt, connectPlain, connectWithTls, verifyErrorOf } from "./sockets.ts";
+import { acceptTls, adopt, connectPlain, connectWithTls, negotiatedOf } from "./sockets.ts";
 import { type Reader, Transport } from "./transport.ts";
 
 interface Deferred<T> {
@@ -111,9 +111,10 @@ describe("an adopted connection", () => {
         secured.once("secure", () => {
           assert("getPeerX509Certificate" in secured);
           const tlsSocket = secured as import("node:tls").TLSSocket;
-          assert.equal(verifyErrorOf(tlsSocket), undefined);
-          assert.equal(tlsSocket.alpnProtocol, "http/1.1");
-          seen.resolve(tlsSocket.getPeerX509Certificate()?.subjectAltName);
+          const { verifyProblem, protocol, peerCertificate } = negotiatedOf(tlsSocket);
+          assert.equal(verifyProblem, undefined);
+          assert.equal(protocol, "http/1.1");
+          seen.resolve(peerCertificate?.subjectAltName);
         });
         inside.onText = (body) => tls.writeText(`tls ${body}`);
         void inside.ended.promise.then(() => tls.end());

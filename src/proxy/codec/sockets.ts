@@ -7,6 +7,7 @@
  * that Node keeps stable for its own subclasses; `adoption.test.ts` fails should that ever change.
  */
 
+import type { X509Certificate } from "node:crypto";
 import { connect, type NetConnectOpts, Socket, type SocketConstructorOpts } from "node:net";
 import {
   type ConnectionOptions,
@@ -70,15 +71,37 @@ export function acceptTls(
   return socket;
 }
 
-/** Why the peer's certificate was not accepted; undefined when it was. Call it once the handshake is over. */
-export function verifyErrorOf(socket: TLSSocket): Error | undefined {
-  return tlsHandleOf(socket).verifyError() ?? undefined;
+/** What a handshake has settled. */
+export interface Negotiated {
+  /** By ALPN. */
+  readonly protocol: string | undefined;
+  readonly peerCertificate: X509Certificate | undefined;
+  /** Why the peer's certificate was not accepted. */
+  readonly verifyProblem: string | undefined;
+}
+
+/** Call it once the handshake is over. */
+export function negotiatedOf(socket: TLSSocket): Negotiated {
+  const { alpnProtocol } = socket;
+  const isNamed = typeof alpnProtocol === "string" && alpnProtocol !== "";
+  return {
+    protocol: isNamed ? alpnProtocol : undefined,
+    peerCertificate: socket.getPeerX509Certificate(),
+    verifyProblem: tlsHandleOf(socket).verifyError()?.message,
+  };
 }
 
 /** `from`: the address to connect from; undefined: whichever the route has. */
-export function connectPlain(address: string, port: number, onread: OnRead): Socket {
+export function connectPlain(address: string, port: number, onread: OnRead, from?: string): Socket {
   // Node takes "no other buffer" for an answer of `onread.buffer`; its types do not.
-  const options: unknown = { host: address, port, onread, noDelay: true, allowHalfOpen: true };
+  const options: unknown = {
+    host: address,
+    port,
+    onread,
+    noDelay: true,
+    allowHalfOpen: true,
+    ...(from === undefined ? {} : { localAddress: from }),
+  };
   return connect(options as NetConnectOpts);
 }
 

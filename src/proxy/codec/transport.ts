@@ -1,5 +1,6 @@
 /**
- * A byte stream with one reader: a socket, plain or TLS, accepted or connected.
+ * A byte stream with one reader: a socket, plain or TLS, accepted or connected. TLS is Node's, as the socket itself, or our
+ * own between the socket and everybody else (`secure`), which costs a third less (docs/adr/0014).
  *
  * Sockets read into one shared buffer (Node's `onread`), which the reader must be done with when its callback returns;
  * that saves a 64 KiB allocation and a copy per read, and was worth 28 % of the CPU per request. Whoever keeps bytes
@@ -12,6 +13,7 @@
  *   ----------------------------  -------------------------  ----------------------------  ---------------------------
  *   kernel receive                kernel                     reader.pause() (readStop)     reader.resume()
  *   shared read buffer            64 KiB, one per process    -                             free when the callback ends
+ *   shared opened bytes           84 KiB, one per process    -                             free when the callback ends
  *   partial head (downstream)     60 KiB + fields limit      431 beyond it                 -
  *   bytes after a request         one read                   downstream, until the answer  exchange's end
  *   body before there is a        one read; 64 KiB when it   downstream                    connection ready
@@ -36,7 +38,11 @@
 
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
+import type { MeshError } from "../../base/error.ts";
 import type { Output } from "../../wire/hpack/output.ts";
+import { maxWireBytes, type TlsConnection } from "../tls/connection.ts";
+import { Secured, sharedPlain } from "./secured.ts";
+import { type Negotiated, negotiatedOf } from "./sockets.ts";
 
 /** What a transport does with what it reads. Replaced when the connection changes its nature. */
 export interface Reader {
@@ -56,7 +62,6 @@ export interface OnRead {
   readonly callback: (length: number) => boolean;
 }
 
-const readBufferBytes = 64 * 1024;
 /** Above this many unsent bytes the opposite direction stops reading. */
 const highWaterBytes = 64 * 1024;
 /** Up to here a body rides with its head in one string: one copy, one write (libuv writes 16 KiB without allocating). */
@@ -66,13 +71,15 @@ export const joinedBodyBytes: number = 14 * 1024;
 const maxReusedBytes = 128 * 1024;
 
 // Touched by every read of every HTTP connection; slow allocation, since it must not share memory with other buffers.
-const sharedBuffer = Buffer.allocUnsafeSlow(readBufferBytes);
+const sharedBuffer = Buffer.allocUnsafeSlow(maxWireBytes);
 
 export class Transport {
   readonly socket: Socket;
-  readonly isTls: boolean;
+  isTls: boolean;
   reader: Reader;
   isPaused = false;
+  /** Called once TLS of our own has found its peer to be the right one; whoever waits for that sets it. */
+  onReady: (() => void) | undefined;
   /** By the opener's clock, where age matters. */
   openedAt = 0;
   bytesRead = 0;
@@ -80,6 +87,11 @@ export class Transport {
   #inUse: Buffer = sharedBuffer;
   #buffer: Buffer = sharedBuffer;
   #error: Error | undefined;
+  #secured: Secured | undefined;
+  /** The same for what is opened, inside TLS of our own. */
+  #plainInUse: Buffer = sharedPlain;
+  #plain: Buffer = sharedPlain;
+  #onSecure: (() => void) | undefined;
 
   /** `open` makes the socket; it must pass `onread` on to it, and half-open connections must be allowed. */
   constructor(reader: Reader, open: (onread: OnRead) => Socket) {
@@ -94,27 +106,119 @@ export class Transport {
       },
       callback: (length) => {
         this.bytesRead += length;
-        this.reader.onBytes(this.#inUse, length);
+        if (this.#secured === undefined) this.reader.onBytes(this.#inUse, length);
+        else this.#onRecords(this.#secured, length);
         return true; // pausing is pause()'s business
       },
     });
     this.isTls = this.socket instanceof TLSSocket;
-    this.socket.on("end", () => this.reader.onEnd());
+    this.socket.on("end", () => this.#onSocketEnd());
     this.socket.on("drain", () => this.reader.onDrain());
     this.socket.on("error", (error) => {
       this.#error = error;
     });
-    this.socket.on("close", () => this.reader.onClose(this.#error));
+    this.socket.on("close", () => {
+      this.#secured?.connection.close();
+      this.reader.onClose(this.#error);
+    });
   }
 
-  /** Called in `onBytes`: reads go into this buffer from the next one on; undefined: into the one that all share. */
+  // ---- TLS of our own --------------------------------------------------------------------------
+
+  /**
+   * Speaks TLS from here on. `first`: what was read of it already. `onSecure` is called once the handshake is over, before
+   * the reader gets what was said in one breath with its end; nothing may be written before.
+   */
+  secure(connection: TlsConnection, onSecure: () => void, first?: Buffer): void {
+    this.isTls = true;
+    this.#onSecure = onSecure;
+    this.#secured = new Secured(connection, this.socket);
+    this.#goOn(this.#secured, first, first?.length ?? 0);
+  }
+
+  /** What was settled with the peer when TLS began; undefined in the clear. */
+  get negotiated(): Negotiated | undefined {
+    const connection = this.#secured?.connection;
+    if (connection !== undefined) return connection;
+    return this.socket instanceof TLSSocket ? negotiatedOf(this.socket) : undefined;
+  }
+
+  #onRecords(secured: Secured, length: number): void {
+    if (!secured.isReady) this.#goOn(secured, this.#inUse, length);
+    else if (!secured.hasEnded) this.#open(secured, this.#inUse, length);
+  }
+
+  #goOn(secured: Secured, bytes: Buffer | undefined, length: number): void {
+    const step = secured.connection.handshake(bytes, length);
+    secured.send(step.output);
+    if (step.kind === "broken") this.#break(secured, step.error);
+    if (step.kind !== "done") return;
+    secured.isReady = true;
+    this.#open(secured, undefined, 0);
+  }
+
+  #open(secured: Secured, bytes: Buffer | undefined, length: number): void {
+    const { connection } = secured;
+    const into = this.#plain;
+    const opened = connection.open(bytes, length, into);
+    secured.send(connection.takeReply());
+    const onSecure = this.#onSecure;
+    this.#onSecure = undefined;
+    onSecure?.();
+    if (opened > 0 && !this.socket.destroyed) {
+      this.#plainInUse = into;
+      this.reader.onBytes(into, opened);
+    }
+    if (connection.error !== undefined) this.#break(secured, connection.error);
+    else if (connection.hasEnded) this.#endOnce(secured);
+  }
+
+  #break(secured: Secured, error: MeshError): void {
+    secured.hasEnded = true;
+    this.socket.destroy(error);
+  }
+
+  #onSocketEnd(): void {
+    if (this.#secured === undefined) this.reader.onEnd();
+    else this.#endOnce(this.#secured);
+  }
+
+  /** By the peer's word in TLS, or by its FIN where that comes without one. */
+  #endOnce(secured: Secured): void {
+    if (secured.hasEnded) return;
+    secured.hasEnded = true;
+    if (this.socket.destroyed) return;
+    // Some peers wait for our FIN before they send theirs; there is nothing to wait for when both have said their last word.
+    if (this.socket.writableEnded) this.socket.destroySoon();
+    this.reader.onEnd();
+  }
+
+  // ---- reading ---------------------------------------------------------------------------------
+
+  /**
+   * Called in `onBytes`: reads go into this buffer from the next one on; undefined: into the one that all share. It has
+   * room for 256 KiB, or for a record where `readsByRecord`.
+   */
   readInto(buffer: Buffer | undefined): void {
-    this.#buffer = buffer ?? sharedBuffer;
+    if (this.#secured === undefined) this.#buffer = buffer ?? sharedBuffer;
+    else this.#plain = buffer ?? sharedPlain;
   }
 
   /** The bytes of the present read are not in the memory that all share. */
   get ownsBuffer(): boolean {
-    return this.#inUse !== sharedBuffer;
+    return this.#secured === undefined
+      ? this.#inUse !== sharedBuffer
+      : this.#plainInUse !== sharedPlain;
+  }
+
+  /** Node's TLS goes on while it is paused, record by record, with what it had read by then. */
+  get readsByRecord(): boolean {
+    return this.isTls && this.#secured === undefined;
+  }
+
+  /** What is written is done with when the call returns: TLS has encrypted it. Node's does not while others wait before it. */
+  get consumesAtOnce(): boolean {
+    return this.#secured !== undefined || (this.isTls && this.socket.writableLength === 0);
   }
 
   pause(): void {
@@ -144,26 +248,33 @@ export class Transport {
 
   /** Writes latin1 text: heads, and bodies that were read as latin1. */
   writeText(text: string): void {
-    this.socket.write(text, "latin1");
+    if (this.#secured !== undefined) this.#secured.writeText(text);
+    else this.socket.write(text, "latin1");
   }
 
   /** Writes bytes of the shared buffer, which stay the caller's. */
   writeBytes(bytes: Buffer, start: number, end: number): void {
     if (start === end) return;
-    if (end - start <= joinedBodyBytes) {
+    if (this.#secured !== undefined) this.#secured.write(bytes, start, end);
+    else if (end - start <= joinedBodyBytes) {
       this.socket.write(bytes.toString("latin1", start, end), "latin1");
-      return;
+    } else {
+      this.socket.write(
+        this.consumesAtOnce ? bytes.subarray(start, end) : copyOf(bytes, start, end),
+      );
     }
-    // TLS encrypts at once when nothing is queued before it; a plain socket may keep the memory past this call.
-    const isConsumed = this.isTls && this.socket.writableLength === 0;
-    this.socket.write(isConsumed ? bytes.subarray(start, end) : copyOf(bytes, start, end));
   }
 
   /** Writes bytes as one chunk of HTTP/1.1's. */
   writeChunk(bytes: Buffer, start: number, end: number): void {
     if (start === end) return;
+    const head = `${(end - start).toString(16)}\r\n`;
+    if (this.#secured !== undefined) {
+      this.#secured.writeAround(head, bytes, start, end, "\r\n");
+      return;
+    }
     this.socket.cork();
-    this.writeText(`${(end - start).toString(16)}\r\n`);
+    this.writeText(head);
     this.writeBytes(bytes, start, end);
     this.writeText("\r\n");
     this.socket.uncork();
@@ -172,6 +283,7 @@ export class Transport {
   /** Writes a head and the bytes that follow it with as few system calls as can be. */
   writeMessage(head: string, bytes: Buffer, start: number, end: number): void {
     if (start === end) this.writeText(head);
+    else if (this.#secured !== undefined) this.#secured.writeAround(head, bytes, start, end, "");
     else if (end - start <= joinedBodyBytes) {
       this.socket.write(head + bytes.toString("latin1", start, end), "latin1");
     } else {
@@ -184,27 +296,32 @@ export class Transport {
 
   /** Writes bytes that the caller leaves alone until `written` is called. */
   writeOwned(bytes: Buffer, written: () => void): void {
-    this.socket.write(bytes, written);
+    if (this.#secured !== undefined) this.#secured.write(bytes, 0, bytes.length, written);
+    else this.socket.write(bytes, written);
   }
 
   /** Writes all of an output, whose array is written over again as soon as nobody reads it any more. */
   writeOutput(out: Output): void {
     const whole = out.bytes;
     const bytes = out.take();
-    const wasIdle = this.socket.writableLength === 0;
-    this.socket.write(bytes);
-    // TLS has encrypted the bytes when the call returns, unless others wait before them.
-    const isConsumed = this.isTls ? wasIdle : this.socket.writableLength === 0;
-    if (isConsumed && whole.length <= maxReusedBytes) out.reuse(bytes, whole);
+    // Asked before: what a plain socket, or Node's TLS, does with it shows only afterwards.
+    const isConsumed = this.consumesAtOnce;
+    if (this.#secured !== undefined) this.#secured.write(bytes, 0, bytes.length);
+    else this.socket.write(bytes);
+    const isFree = isConsumed || (!this.isTls && this.socket.writableLength === 0);
+    if (isFree && whole.length <= maxReusedBytes) out.reuse(bytes, whole);
   }
 
   /** Sends what is queued, then FIN. Reading goes on. */
   end(): void {
-    this.socket.end();
+    this.#secured?.end();
+    if (this.#secured?.hasEnded === true) this.socket.destroySoon();
+    else this.socket.end();
   }
 
   /** Sends what is queued, then closes both ways. */
   close(): void {
+    this.#secured?.end();
     this.socket.destroySoon();
   }
 
@@ -218,7 +335,7 @@ export class Transport {
    * is nothing to cut, and libuv refuses to reset: Node would lose the handle, and never end.
    */
   reset(): void {
-    if (this.isTls || this.socket.writableEnded) this.socket.destroy();
+    if (this.readsByRecord || this.socket.writableEnded) this.socket.destroy();
     else this.socket.resetAndDestroy();
   }
 }

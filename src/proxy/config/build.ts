@@ -57,7 +57,7 @@ export function prepare(
   const { config } = snapshot;
   const { environment } = options;
   const secrets = [...(config.secrets ?? []), ...snapshot.secrets];
-  const contexts = new TlsContexts(secrets, environment.trustDomain, before?.contexts);
+  const contexts = new TlsContexts(secrets, environment, before?.contexts);
   const introduction = introduce(environment.node.workload);
   environment.buckets.prepare();
 

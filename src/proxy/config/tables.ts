@@ -16,6 +16,7 @@ import type {
   Secret,
 } from "../../model/proxy-config.ts";
 import type { Handler } from "../stack/handler.ts";
+import type { TlsContext } from "../tls/context.ts";
 import type { ClusterRuntime } from "../upstream/cluster.ts";
 import type { CompiledRbac } from "./matchers.ts";
 import type { Destination } from "./route-table.ts";
@@ -50,7 +51,7 @@ export interface ListenerTable {
 
 export interface ChainTls {
   /** Undefined: what users keep for it is missing or broken; the chain closes its connections. */
-  readonly context: SecureContext | undefined;
+  readonly context: TlsContext | SecureContext | undefined;
   readonly alpn: readonly string[];
   readonly requireClientCertificate: boolean;
   readonly asksForCertificate: boolean;

@@ -1,7 +1,7 @@
 /**
  * Certificates and trusted roots as TLS settings, for both ends of connections.
  *
- * Mesh TLS is 1.3 only. A peer must have exactly one URI among its subject alternative names, a SPIFFE id of our trust
+ * Mesh TLS is 1.3 only, and spoken by `proxy/tls`; what is not the mesh's by Node. A peer must have exactly one URI among its subject alternative names, a SPIFFE id of our trust
  * domain (SPIFFE X.509-SVID §2); upstream it must be one of those that the cluster names. TLS to servers outside, and
  * from clients outside, is judged by names. Contexts are made once per distinct pair of secrets and kept over snapshots,
  * so that a snapshot without new secrets costs no key parsing; a connection keeps the context that it began with.
@@ -22,32 +22,45 @@ import type {
   TlsVersion,
   UpstreamTls,
 } from "../../model/proxy-config.ts";
+import type { Environment, MeshTls } from "../environment.ts";
+import { TlsContext } from "../tls/context.ts";
 import type { ClusterTls } from "../upstream/cluster.ts";
+import { Kept } from "./kept.ts";
 
 /** How long a ticket spares a handshake's signatures; a new certificate or root makes a new context, and ends it. */
 const sessionSeconds = 3_600;
+/** Tickets of one name are of no use under another; without a name OpenSSL resumes none that shows a certificate. */
+const sessionName = "heddle";
+
+type Certificate = Extract<Secret, { kind: "certificate" }>;
 
 export class TlsContexts {
   readonly #secrets: ReadonlyMap<string, Secret>;
   readonly #trustDomain: string;
-  readonly #contexts: Map<string, SecureContext>;
-  readonly #used = new Map<string, SecureContext>();
+  readonly #ours: Kept<TlsContext>;
+  readonly #nodes: Kept<SecureContext>;
+
+  readonly #meshTls: MeshTls;
 
   /** `before`: the contexts of the snapshot before, to take over what has not changed. */
-  constructor(secrets: readonly Secret[], trustDomain: string, before?: TlsContexts) {
+  constructor(
+    secrets: readonly Secret[],
+    { trustDomain, meshTls }: Pick<Environment, "trustDomain" | "meshTls">,
+    before?: TlsContexts,
+  ) {
+    this.#meshTls = meshTls;
     this.#secrets = new Map(secrets.map((secret) => [`${secret.kind}/${secret.name}`, secret]));
     this.#trustDomain = trustDomain;
-    this.#contexts = new Map(before === undefined ? [] : before.#used);
+    this.#ours = new Kept(before === undefined ? undefined : before.#ours);
+    this.#nodes = new Kept(before === undefined ? undefined : before.#nodes);
   }
 
   /** For a chain that terminates TLS. */
-  forChain({ certificate, validation, clients }: DownstreamTls): SecureContext {
+  forChain({ certificate, validation, clients }: DownstreamTls): TlsContext | SecureContext {
     const roots = validation === undefined ? undefined : this.#roots(validation);
-    return this.#context(
-      certificate,
-      roots,
-      clients.kind === "mesh" ? "TLSv1.3" : clients.leastVersion,
-    );
+    return clients.kind === "mesh"
+      ? this.#meshContext(certificate, roots)
+      : this.#nodeContext(certificate, roots, clients.leastVersion);
   }
 
   /** TLS of the mesh towards a cluster. */
@@ -55,7 +68,7 @@ export class TlsContexts {
     const wanted = new Set(tls.subjectAltNames);
     const roots = this.#roots(tls.validation);
     return {
-      context: this.#context(tls.certificate, roots, "TLSv1.3"),
+      context: this.#meshContext(tls.certificate, roots),
       alpn: tls.alpn,
       sni: tls.sni,
       isVerified: true,
@@ -79,7 +92,7 @@ export class TlsContexts {
     const { trust, names, sni = "", alpn } = tls;
     const roots = trust.kind === "secret" ? this.#roots(trust.name) : undefined; // Node's own are public
     return {
-      context: this.#context(tls.certificate, roots, "TLSv1.2"),
+      context: this.#nodeContext(tls.certificate, roots, "TLSv1.2"),
       alpn,
       sni,
       isVerified: trust.kind !== "none",
@@ -101,21 +114,54 @@ export class TlsContexts {
     return trust.roots;
   }
 
-  #context(
+  #meshContext(
     certificate: string | undefined,
     roots: string | undefined,
-    leastVersion: TlsVersion,
+  ): TlsContext | SecureContext {
+    if (this.#meshTls === "node") return this.#nodeContext(certificate, roots, "TLSv1.3");
+    const own = this.#own(certificate);
+    return this.#ours.get(keyOf(own, roots), () =>
+      loading(own, () => new TlsContext({ own, roots, sessionName, sessionSeconds })),
+    );
+  }
+
+  #nodeContext(
+    certificate: string | undefined,
+    roots: string | undefined,
+    minVersion: TlsVersion,
   ): SecureContext {
+    const own = this.#own(certificate);
+    return this.#nodes.get(`${minVersion} ${keyOf(own, roots)}`, () =>
+      loading(own, () =>
+        createSecureContext({
+          ...(own === undefined ? {} : { cert: own.chain, key: own.key }),
+          ...(roots === undefined ? {} : { ca: roots }),
+          minVersion,
+          sessionIdContext: sessionName,
+          sessionTimeout: sessionSeconds,
+        }),
+      ),
+    );
+  }
+
+  #own(certificate: string | undefined): Certificate | undefined {
+    if (certificate === undefined) return undefined;
     const own = this.#secrets.get(`certificate/${certificate}`);
-    if (certificate !== undefined && own?.kind !== "certificate") {
-      throw missing("certificate", certificate);
-    }
-    const shown = own?.kind === "certificate" ? own : undefined;
-    const key = [shown?.chain, shown?.key, roots, leastVersion].join("\u0000");
-    const known = this.#used.get(key) ?? this.#contexts.get(key);
-    const context = known ?? makeContext(shown, roots, leastVersion);
-    this.#used.set(key, context);
-    return context;
+    if (own?.kind !== "certificate") throw missing("certificate", certificate);
+    return own;
+  }
+}
+
+function keyOf(own: Certificate | undefined, roots: string | undefined): string {
+  return [own?.chain, own?.key, roots].join("\u0000");
+}
+
+function loading<C>(own: Certificate | undefined, make: () => C): C {
+  try {
+    return make();
+  } catch (cause) {
+    const name = own === undefined ? "trusted roots" : `certificate ${own.name}`;
+    throw new MeshError("proxy.config.secret", `load ${name}`, { cause });
   }
 }
 
@@ -148,26 +194,6 @@ export function spiffeIdentity(
   if (uri === undefined || uris.length !== 1 || !uri.startsWith(prefix)) return undefined;
   const identity = uri.slice("URI:spiffe://".length);
   return /^[A-Za-z0-9._/-]+$/.test(identity) ? identity : undefined;
-}
-
-function makeContext(
-  own: Extract<Secret, { kind: "certificate" }> | undefined,
-  roots: string | undefined,
-  minVersion: TlsVersion,
-): SecureContext {
-  try {
-    return createSecureContext({
-      ...(own === undefined ? {} : { cert: own.chain, key: own.key }),
-      ...(roots === undefined ? {} : { ca: roots }),
-      minVersion,
-      // Tickets of one context are of no use to another; without a name OpenSSL resumes none that shows a certificate.
-      sessionIdContext: "heddle",
-      sessionTimeout: sessionSeconds,
-    });
-  } catch (cause) {
-    const name = own === undefined ? "trusted roots" : `certificate ${own.name}`;
-    throw new MeshError("proxy.config.secret", `load ${name}`, { cause });
-  }
 }
 
 function missing(kind: string, name: string): MeshError {

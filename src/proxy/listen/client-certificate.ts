@@ -5,8 +5,7 @@
  * of the mesh: other clients stay nameless, whatever their certificates say.
  */
 
-import type { TLSSocket } from "node:tls";
-import { verifyErrorOf } from "../codec/sockets.ts";
+import type { Negotiated } from "../codec/sockets.ts";
 import type { ChainTls } from "../config/tables.ts";
 import { carriesName, spiffeIdentity } from "../config/tls-contexts.ts";
 
@@ -16,13 +15,15 @@ export type Judgement =
 
 const nameless: Judgement = { kind: "welcome", principal: undefined };
 
-export function judgeClient(socket: TLSSocket, tls: ChainTls, trustDomain: string): Judgement {
+export function judgeClient(
+  { peerCertificate: certificate, verifyProblem }: Negotiated,
+  tls: ChainTls,
+  trustDomain: string,
+): Judgement {
   if (!tls.asksForCertificate) return nameless;
-  const certificate = socket.getPeerX509Certificate();
   const isMissing = certificate === undefined;
   if (isMissing && !tls.requireClientCertificate) return nameless;
-  const error = verifyErrorOf(socket);
-  if (error !== undefined || isMissing) return refused(error?.message ?? "there is none");
+  if (verifyProblem !== undefined || isMissing) return refused(verifyProblem ?? "there is none");
   const names = certificate.subjectAltName;
   const { clients } = tls;
   if (clients.kind === "mesh") {

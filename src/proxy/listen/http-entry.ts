@@ -3,7 +3,6 @@
  * (RFC 9113 §3.4), whatever ports and names have said before. Only where ALPN settled HTTP/2 there is nothing to tell.
  */
 
-import { TLSSocket } from "node:tls";
 import type { Reader, Transport } from "../codec/transport.ts";
 import type { LiveConnection } from "./connections.ts";
 
@@ -24,8 +23,7 @@ export function httpVersion(bytes: Buffer, length: number): HttpVersion | undefi
 
 /** What ALPN settled, where it settled HTTP/2: whatever comes then must be that. */
 export function negotiatedVersion(transport: Transport): HttpVersion | undefined {
-  const { socket } = transport;
-  const alpn = socket instanceof TLSSocket ? socket.alpnProtocol : undefined;
+  const alpn = transport.negotiated?.protocol;
   return alpn === "h2" || alpn === "istio-h2" ? "http/2" : undefined;
 }
 

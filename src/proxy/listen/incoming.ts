@@ -14,14 +14,15 @@
  */
 
 import type { Socket } from "node:net";
-import type { TLSSocket } from "node:tls";
 import { meshAlpn } from "../../model/names.ts";
 import { readProxyHeader } from "../../wire/proxy-protocol/header.ts";
-import { acceptTls, adopt, descriptorOf } from "../codec/sockets.ts";
+import { acceptTls, adopt, descriptorOf, type Negotiated, negotiatedOf } from "../codec/sockets.ts";
 import { type Reader, Transport } from "../codec/transport.ts";
 import type { ChainTls, CompiledChain, ListenerTable } from "../config/tables.ts";
 import type { Peer } from "../peer.ts";
 import { Timeout } from "../timer-wheel.ts";
+import { TlsConnection } from "../tls/connection.ts";
+import { TlsContext } from "../tls/context.ts";
 import {
   type Chains,
   forDestination,
@@ -268,25 +269,30 @@ export class Incoming implements Reader, LiveConnection {
     environment.wheel.arm(this.#timeout, environment.limits.headerTimeoutMs);
     const firstBytes = this.#first;
     this.#first = undefined;
-    const raw = this.#transport;
-    if (raw !== undefined) raw.reader = nobody; // its handle is the TLS socket's from here on
     const options = {
-      context,
       alpn: alpnOf(chains),
       asksForCertificate: tls.asksForCertificate,
       requireClientCertificate: tls.requireClientCertificate,
     };
-    const transport = new Transport(this, (onread) => {
-      const socket = acceptTls(raw?.socket ?? this.#accepted, firstBytes, options, onread);
-      socket.once("secure", () => this.#onSecure(socket, tls));
+    if (context instanceof TlsContext) {
+      this.#transport ??= new Transport(this, (onread) => adopt(this.#accepted, onread));
+      const connection = TlsConnection.accept(context, options);
+      this.#transport.secure(connection, () => this.#onSecure(connection, tls), firstBytes);
+      return;
+    }
+    const raw = this.#transport;
+    if (raw !== undefined) raw.reader = nobody; // its handle is the TLS socket's from here on
+    this.#transport = new Transport(this, (onread) => {
+      const from = raw?.socket ?? this.#accepted;
+      const socket = acceptTls(from, firstBytes, { ...options, context }, onread);
+      socket.once("secure", () => this.#onSecure(negotiatedOf(socket), tls));
       return socket;
     });
-    this.#transport = transport;
   }
 
-  #onSecure(socket: TLSSocket, tls: ChainTls): void {
+  #onSecure(negotiated: Negotiated, tls: ChainTls): void {
     const { environment } = this.#runtime;
-    const judgement = judgeClient(socket, tls, environment.trustDomain);
+    const judgement = judgeClient(negotiated, tls, environment.trustDomain);
     if (judgement.kind === "refused") {
       const { reason } = judgement;
       environment.log.debug("refuse peer certificate", { source: this.#sourceAddress, reason });
@@ -294,12 +300,11 @@ export class Incoming implements Reader, LiveConnection {
       return;
     }
     this.#principal = judgement.principal;
-    const alpn = socket.alpnProtocol;
-    const negotiated = typeof alpn === "string" && alpn !== "" ? alpn : undefined;
-    this.#speaksHttp = negotiated === meshAlpn.http || negotiated === meshAlpn.http2;
-    const named = forProtocol(this.#candidates, negotiated);
+    const { protocol } = negotiated;
+    this.#speaksHttp = protocol === meshAlpn.http || protocol === meshAlpn.http2;
+    const named = forProtocol(this.#candidates, protocol);
     const isNamed =
-      negotiated !== undefined && named?.match.applicationProtocols?.includes(negotiated) === true;
+      protocol !== undefined && named?.match.applicationProtocols?.includes(protocol) === true;
     if (isNamed || !needsProtocol(this.#candidates)) {
       this.#take(named);
       return;

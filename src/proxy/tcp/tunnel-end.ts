@@ -5,6 +5,10 @@ import type { Reader } from "../codec/transport.ts";
 export interface TunnelEnd {
   reader: Reader;
   readonly isTls: boolean;
+  /** It goes on while it is paused, record by record, with what it had read by then. */
+  readonly readsByRecord: boolean;
+  /** What is written is done with when the call returns. */
+  readonly consumesAtOnce: boolean;
   /** The bytes that the reader is given are not overwritten by other reads. */
   readonly ownsBuffer: boolean;
   readonly queuedBytes: number;

@@ -109,7 +109,7 @@ class Direction implements Reader {
 
   start(): void {
     this.from.reader = this;
-    if (this.from.isTls) this.from.readInto(Buffer.allocUnsafeSlow(tlsRecordBytes));
+    if (this.from.readsByRecord) this.from.readInto(Buffer.allocUnsafeSlow(tlsRecordBytes));
     if (this.#unfinished === 0) this.from.resume();
   }
 
@@ -123,7 +123,7 @@ class Direction implements Reader {
     this.bytes += length;
     this.#tunnel.hasMoved = true;
     const read = bytes.subarray(0, length);
-    if (this.from.isTls) this.#passOnRecord(read);
+    if (this.from.readsByRecord) this.#passOnRecord(read);
     else {
       this.#write(this.from.ownsBuffer ? read : Buffer.from(read));
       this.#chooseBuffer(length);
@@ -159,7 +159,7 @@ class Direction implements Reader {
 
   #write(bytes: Buffer): void {
     // TLS has encrypted the bytes when the call returns, unless others wait before them; then only the mark counts.
-    const isConsumed = this.#to.isTls && this.#to.queuedBytes === 0;
+    const isConsumed = this.#to.consumesAtOnce;
     this.#unfinished++;
     this.#to.writeOwned(bytes, this.#written);
     // A plain write that the kernel took at once leaves nothing queued; the callback still comes a little later.

@@ -20,7 +20,7 @@ import type {
 } from "../../model/proxy-config.ts";
 import type { NameServerAddress } from "../../rpc/dns-query.ts";
 import { createSidecar } from "../create-sidecar.ts";
-import type { ProxyLimits } from "../environment.ts";
+import type { MeshTls, ProxyLimits } from "../environment.ts";
 import type { Destination } from "../listen/runtime.ts";
 import type { Sidecar } from "../sidecar.ts";
 
@@ -67,10 +67,11 @@ export interface TestSidecarOptions {
   /** Asked for names of endpoints. */
   readonly nameServer?: NameServerAddress;
   readonly isHungUp?: (descriptor: number) => boolean;
+  readonly meshTls?: MeshTls;
 }
 
 export function testSidecar(options: TestSidecarOptions): Sidecar {
-  const { limits, accessLog, nameServer } = options;
+  const { limits, accessLog, nameServer, meshTls } = options;
   return createSidecar(
     {
       originalDestination: options.destination,
@@ -81,6 +82,7 @@ export function testSidecar(options: TestSidecarOptions): Sidecar {
       limits: { drainMs: 100, ...limits },
       ...(accessLog === undefined ? {} : { accessLog }),
       ...(nameServer === undefined ? {} : { nameServer }),
+      ...(meshTls === undefined ? {} : { meshTls }),
     },
     {
       proxy: node(options.workload ?? labels("shop", "web"), options.address),

@@ -8,10 +8,12 @@
  * for connections that exist.
  */
 
+import type { SecureContext } from "node:tls";
 import type { Cluster, ClusterEndpoints, Endpoint } from "../../model/proxy-config.ts";
 import type { ConnectTlsOptions } from "../codec/sockets.ts";
 import type { Environment } from "../environment.ts";
 import type { Exchange } from "../stack/exchange.ts";
+import type { TlsContext } from "../tls/context.ts";
 import { mix } from "./balancer/hash.ts";
 import { levelPicker } from "./balancer/levels.ts";
 import { createPicker, type Picker } from "./balancer/picker.ts";
@@ -34,7 +36,9 @@ export interface ClusterSecurity {
 const plain: ClusterSecurity = { mesh: undefined, outside: undefined };
 
 /** TLS towards a cluster's endpoints. `identity` changes when old connections must not be used any more. */
-export interface ClusterTls extends ConnectTlsOptions {
+export interface ClusterTls extends Omit<ConnectTlsOptions, "context"> {
+  /** Of our own TLS, or of Node's. */
+  readonly context: TlsContext | SecureContext;
   readonly identity: string;
 }
 

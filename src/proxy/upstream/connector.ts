@@ -5,7 +5,8 @@
  */
 
 import type { Socket } from "node:net";
-import type { TLSSocket } from "node:tls";
+import type { SecureContext, TLSSocket } from "node:tls";
+import { MeshError } from "../../base/error.ts";
 import { selfSource } from "../../model/names.ts";
 import type { KeepAlive } from "../../model/proxy-config.ts";
 import { proxyHeader } from "../../wire/proxy-protocol/header.ts";
@@ -13,6 +14,8 @@ import { connectPlain, connectWithTls } from "../codec/sockets.ts";
 import { type OnRead, type Reader, Transport } from "../codec/transport.ts";
 import type { Peer } from "../peer.ts";
 import { Timeout } from "../timer-wheel.ts";
+import { TlsConnection } from "../tls/connection.ts";
+import { TlsContext } from "../tls/context.ts";
 import type { ClusterTls } from "./cluster.ts";
 import type { Host } from "./host.ts";
 import { TlsSession } from "./tls-session.ts";
@@ -35,13 +38,15 @@ export class Connector {
     const tls = endpoint.tls ? security.mesh : security.outside;
     const isOwnPod = address === environment.node.address;
     const from = isOwnPod ? selfSource : undefined;
+    const alpn = tls === undefined ? [] : offeredFor(protocol, tls.alpn);
     const transport = new Transport(reader, (onread) =>
       environment.sockets.connecting(() =>
-        tls === undefined
-          ? connectPlain(address, port, onread)
-          : this.#openTls(tls, offeredFor(protocol, tls.alpn), onread, from),
+        tls === undefined || tls.context instanceof TlsContext
+          ? connectPlain(address, port, onread, tls === undefined ? undefined : from)
+          : this.#openTls(tls, tls.context, alpn, onread, from),
       ),
     );
+    if (tls?.context instanceof TlsContext) this.#secure(transport, tls, tls.context, alpn);
     if (config.maxConnectionDurationMs !== undefined) transport.openedAt = environment.now();
     if (config.proxyProtocol !== undefined && tls === undefined) {
       transport.socket.write(proxyHeader(config.proxyProtocol, peer && endsOf(peer)));
@@ -50,16 +55,39 @@ export class Connector {
     return transport;
   }
 
+  #secure(
+    transport: Transport,
+    tls: ClusterTls,
+    context: TlsContext,
+    alpn: readonly string[],
+  ): void {
+    const { sni, isVerified } = tls;
+    const connection = TlsConnection.connect(context, {
+      alpn,
+      sni,
+      isVerified,
+      ...this.#session.for(tls),
+      onSession: (session) => this.#session.keep(session, tls),
+    });
+    transport.secure(connection, () => {
+      const refusal = isVerified ? refuse(connection, tls) : undefined;
+      if (refusal === undefined) transport.onReady?.();
+      else transport.destroy(refusal);
+    });
+  }
+
   #openTls(
     tls: ClusterTls,
+    context: SecureContext,
     alpn: readonly string[],
     onread: OnRead,
     from: string | undefined,
   ): TLSSocket {
     const { address, port } = this.#host;
-    const options = { ...tls, alpn, ...this.#session.for(tls) };
+    const options = { ...tls, context, alpn, ...this.#session.for(tls) };
     const socket = connectWithTls(address, port, options, onread, from);
-    this.#session.keepFrom(socket, tls);
+    // Node tells of tickets only once the peer is verified.
+    socket.on("session", (session) => this.#session.keep(session, tls));
     return socket;
   }
 
@@ -67,10 +95,11 @@ export class Connector {
   whenReady(transport: Transport, onReady: () => void, onFailure: () => void): void {
     const { environment, config } = this.#host.cluster;
     const { wheel } = environment;
-    const socket: Socket | TLSSocket = transport.socket;
+    const { socket } = transport;
     const event = transport.isTls ? "secureConnect" : "connect";
     const settle = () => {
       wheel.cancel(timeout);
+      transport.onReady = undefined;
       socket.off(event, ready);
       socket.off("close", failed);
     };
@@ -84,9 +113,18 @@ export class Connector {
     };
     const timeout = new Timeout(failed);
     wheel.arm(timeout, config.connectTimeoutMs);
-    socket.once(event, ready);
+    if (transport.isTls && !transport.readsByRecord) transport.onReady = ready;
+    else socket.once(event, ready);
     socket.once("close", failed);
   }
+}
+
+/** Its chain has been verified; whether it is the one that is wanted is another matter. */
+function refuse({ peerCertificate }: TlsConnection, tls: ClusterTls): Error | undefined {
+  if (peerCertificate !== undefined) return tls.verifyPeer(peerCertificate.toLegacyObject());
+  return new MeshError("proxy.tls.identity", "verify a peer: it showed no certificate", {
+    fault: "peer",
+  });
 }
 
 function endsOf(peer: Peer): NonNullable<Parameters<typeof proxyHeader>[1]> {

@@ -5,11 +5,10 @@
  * the peer was verified to be then, it is the same who holds the key to the ticket now. Bench: bench/mtls-handshake.ts.
  */
 
-import type { SecureContext, TLSSocket } from "node:tls";
 import type { ClusterTls } from "./cluster.ts";
 
 export class TlsSession {
-  #context: SecureContext | undefined;
+  #context: ClusterTls["context"] | undefined;
   #identity = "";
   #ticket: Buffer | undefined;
 
@@ -19,12 +18,10 @@ export class TlsSession {
     return isSame && this.#ticket !== undefined ? { session: this.#ticket } : {};
   }
 
-  /** Node tells of tickets only once the peer is verified. The newest counts: each is best used once (RFC 8446 §C.4). */
-  keepFrom(socket: TLSSocket, { context, identity }: ClusterTls): void {
-    socket.on("session", (ticket: Buffer) => {
-      this.#context = context;
-      this.#identity = identity;
-      this.#ticket = ticket;
-    });
+  /** The newest counts: each is best used once (RFC 8446 §C.4). */
+  keep(ticket: Buffer, { context, identity }: ClusterTls): void {
+    this.#context = context;
+    this.#identity = identity;
+    this.#ticket = ticket;
   }
 }

@@ -20,6 +20,8 @@ const nobody: Reader = { onBytes() {}, onEnd() {}, onDrain() {}, onClose() {} };
 export class StreamEnd<T> implements TunnelEnd {
   reader: Reader = nobody;
   readonly isTls = false;
+  readonly readsByRecord = false;
+  readonly consumesAtOnce = false;
   readonly ownsBuffer = false;
   readonly #connection: Http2Connection<T>;
   readonly #stream: Http2Stream<T>;

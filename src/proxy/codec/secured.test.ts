@@ -1,0 +1,215 @@
+import assert from "node:assert/strict";
+import { createHash, randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { type AddressInfo, connect as connectTcp, createServer, type Server } from "node:net";
+import { before, describe, test } from "node:test";
+import { connect as connectTls } from "node:tls";
+import { createMeshCa, type ProxySecrets } from "../testing/mesh-ca.ts";
+import { TlsConnection } from "../tls/connection.ts";
+import { TlsContext } from "../tls/context.ts";
+import { adopt, connectPlain, descriptorOf } from "./sockets.ts";
+import { type Reader, Transport } from "./transport.ts";
+
+let server: ProxySecrets;
+let client: ProxySecrets;
+before(async () => {
+  const ca = await createMeshCa();
+  server = await ca.secrets("spiffe://cluster.local/ns/a/sa/server");
+  client = await ca.secrets("spiffe://cluster.local/ns/a/sa/client");
+});
+
+function contextOf([own, { roots }]: ProxySecrets): TlsContext {
+  return new TlsContext({ own, roots, sessionName: "test", sessionSeconds: 60 });
+}
+
+/** What it reads, and that it is told of one end and one close. */
+class Recorder implements Reader {
+  readonly hash = createHash("sha256");
+  text = "";
+  bytes = 0;
+  ends = 0;
+  readonly closed: Promise<Error | undefined>;
+  onRead: () => void = () => {};
+  onPeerEnd: () => void = () => {};
+  #close: (error: Error | undefined) => void = () => {};
+
+  constructor() {
+    this.closed = new Promise((resolve) => {
+      this.#close = resolve;
+    });
+  }
+
+  onBytes(bytes: Buffer, length: number): void {
+    this.hash.update(bytes.subarray(0, length));
+    if (this.bytes < 1_000) this.text += bytes.toString("latin1", 0, length);
+    this.bytes += length;
+    this.onRead();
+  }
+  onEnd(): void {
+    this.ends++;
+    this.onPeerEnd();
+  }
+  onDrain(): void {}
+  onClose(error: Error | undefined): void {
+    this.#close(error);
+  }
+}
+
+/** Accepts TLS of ours for each connection; `ready` is called with it after the handshake. */
+async function listening(
+  reader: () => Reader,
+  ready: (transport: Transport) => void = () => {},
+): Promise<{ readonly listener: Server; readonly port: number }> {
+  const context = contextOf(server);
+  const options = { alpn: ["x"], asksForCertificate: true, requireClientCertificate: true };
+  const listener = createServer({ pauseOnConnect: true, allowHalfOpen: true }, (socket) => {
+    const transport = new Transport(reader(), (onread) => adopt(socket, onread));
+    transport.secure(TlsConnection.accept(context, options), () => ready(transport));
+  });
+  await once(listener.listen(0, "127.0.0.1"), "listening");
+  return { listener, port: (listener.address() as AddressInfo).port };
+}
+
+function dial(port: number, reader: Reader): Promise<Transport> {
+  return new Promise((resolve) => {
+    const transport = new Transport(reader, (onread) => connectPlain("127.0.0.1", port, onread));
+    const options = { alpn: ["x"], sni: "", isVerified: true, onSession: () => {} };
+    const connection = TlsConnection.connect(contextOf(client), options);
+    transport.secure(connection, () => resolve(transport));
+  });
+}
+
+describe("a transport with TLS of our own", () => {
+  test("carries all that is written in whatever way to a reader that often pauses", async () => {
+    const inside = new Recorder();
+    const { listener, port } = await listening(
+      () => inside,
+      (transport) => {
+        inside.onRead = () => {
+          transport.pause();
+          setImmediate(() => transport.resume());
+        };
+      },
+    );
+    const own = new Recorder();
+    const out = await dial(port, own);
+    const blob = randomBytes(300_000);
+    const expected = createHash("sha256");
+    for (let i = 0; i < 20; i++) {
+      out.writeText(blob.toString("latin1", 0, 100_000));
+      expected.update(blob.subarray(0, 100_000));
+      out.writeBytes(blob, 5, 60_000);
+      expected.update(blob.subarray(5, 60_000));
+      out.writeMessage("head", blob, 1, 30_000);
+      expected.update("head").update(blob.subarray(1, 30_000));
+      out.writeChunk(blob, 0, 70_000);
+      expected.update("11170\r\n").update(blob.subarray(0, 70_000)).update("\r\n");
+      await new Promise<void>((resolve) => out.writeOwned(blob, resolve));
+      expected.update(blob);
+    }
+    out.end();
+    await new Promise<void>((resolve) => {
+      inside.onPeerEnd = resolve;
+    });
+    assert.equal(inside.hash.digest("hex"), expected.digest("hex"));
+    out.destroy();
+    await own.closed;
+    listener.close();
+  });
+
+  test("closes each direction on its own, and gives its socket back", async () => {
+    const inside = new Recorder();
+    const { listener, port } = await listening(
+      () => inside,
+      (transport) => {
+        inside.onPeerEnd = () => {
+          transport.writeText(`you said ${inside.text}`);
+          transport.end();
+        };
+      },
+    );
+    const own = new Recorder();
+    const out = await dial(port, own);
+    out.writeText("hello");
+    out.end();
+    assert.equal(await own.closed, undefined);
+    assert.equal(await inside.closed, undefined);
+    assert.equal(own.text, "you said hello");
+    assert.deepEqual([own.ends, inside.ends], [1, 1]);
+    assert.equal(descriptorOf(out.socket), undefined);
+    listener.close();
+  });
+
+  test("is told of an end also by a peer that goes without a word of TLS", async () => {
+    const inside = new Recorder();
+    const { listener, port } = await listening(
+      () => inside,
+      (transport) => {
+        inside.onPeerEnd = () => transport.close();
+      },
+    );
+    const own = new Recorder();
+    const out = await dial(port, own);
+    out.socket.end();
+    assert.equal(await inside.closed, undefined);
+    assert.equal(inside.ends, 1);
+    out.destroy();
+    await own.closed;
+    listener.close();
+  });
+
+  test("closes with the error of whatever is no TLS, and harms nobody else", async () => {
+    const readers: Recorder[] = [];
+    const { listener, port } = await listening(() => {
+      const reader = new Recorder();
+      readers.push(reader);
+      return reader;
+    });
+    const own = new Recorder();
+    const out = await dial(port, own);
+    const stranger = connectTcp(port, "127.0.0.1");
+    stranger.on("error", () => {});
+    stranger.write("GET / HTTP/1.1\r\n\r\n");
+    while (readers.length < 2) await new Promise(setImmediate);
+    assert.match(String(await readers[1]?.closed), /speak TLS with a peer: http request/);
+    const [first] = readers;
+    assert.ok(first);
+    out.writeText("still here");
+    while (first.bytes === 0) await new Promise(setImmediate);
+    assert.equal(first.text, "still here");
+    // Records that were changed on the way, past the transport.
+    out.socket.write(Buffer.concat([Buffer.of(23, 3, 3, 0, 40), randomBytes(40)]));
+    assert.match(String(await first.closed), /bad record mac|decryption failed/);
+    assert.match(String(await own.closed), /alert bad record mac/); // no end: a break
+    assert.equal(own.ends, 0);
+    listener.close();
+  });
+
+  test("loses nothing that Node's TLS says in one breath with its end of the handshake", async () => {
+    const inside = new Recorder();
+    const { listener, port } = await listening(
+      () => inside,
+      (transport) => {
+        inside.onPeerEnd = () => {
+          transport.writeText(inside.text.toUpperCase());
+          transport.close();
+        };
+      },
+    );
+    const [own, trust] = client;
+    const socket = connectTls({
+      port,
+      host: "127.0.0.1",
+      key: own.key,
+      cert: own.chain,
+      ca: trust.roots,
+      ALPNProtocols: ["x"],
+      checkServerIdentity: () => undefined,
+    });
+    socket.end("hello"); // goes with its Finished, and its farewell too
+    let text = "";
+    for await (const bytes of socket) text += bytes;
+    assert.equal(text, "HELLO");
+    listener.close();
+  });
+});

@@ -1,0 +1,316 @@
+import assert from "node:assert/strict";
+import { createHash, randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { type AddressInfo, connect as connectTcp } from "node:net";
+import { before, describe, test } from "node:test";
+import { connect, createServer, type TLSSocket } from "node:tls";
+import { seededRandom } from "../../base/random.ts";
+import { createMeshCa, type MeshCa, type ProxySecrets } from "../testing/mesh-ca.ts";
+import { type ClientOptions, maxPlainBytes, maxSealedBytes, TlsConnection } from "./connection.ts";
+import { TlsContext } from "./context.ts";
+
+const serverId = "spiffe://cluster.local/ns/shop/sa/cart";
+const clientId = "spiffe://cluster.local/ns/shop/sa/web";
+
+let ca: MeshCa;
+let serverSecrets: ProxySecrets;
+let clientSecrets: ProxySecrets;
+let serverContext: TlsContext;
+let clientContext: TlsContext;
+before(async () => {
+  ca = await createMeshCa();
+  serverSecrets = await ca.secrets(serverId);
+  clientSecrets = await ca.secrets(clientId);
+  serverContext = contextOf(serverSecrets);
+  clientContext = contextOf(clientSecrets);
+});
+
+function contextOf([own, trust]: ProxySecrets, roots = trust.roots): TlsContext {
+  return new TlsContext({ own, roots, sessionName: "test", sessionSeconds: 60 });
+}
+
+const mutual = {
+  alpn: ["h2", "http/1.1"],
+  asksForCertificate: true,
+  requireClientCertificate: true,
+};
+
+/** Both ends in memory; `wire` may change what goes from one to the other. */
+class Pair {
+  readonly client: TlsConnection;
+  readonly server: TlsConnection;
+  readonly sessions: Buffer[] = [];
+
+  constructor(client: Partial<ClientOptions> = {}, keyLife?: number, server = serverContext) {
+    this.server = TlsConnection.accept(server, mutual, keyLife);
+    this.client = TlsConnection.connect(
+      clientContext,
+      {
+        alpn: ["http/1.1"],
+        sni: "cart",
+        isVerified: true,
+        onSession: (session) => this.sessions.push(session),
+        ...client,
+      },
+      keyLife,
+    );
+  }
+
+  /** Until both are done; the error of whoever breaks. */
+  shake(): Error | undefined {
+    let toClient: Buffer = Buffer.alloc(0);
+    for (let i = 0; i < 6; i++) {
+      const one = this.client.handshake(toClient, toClient.length);
+      if (one.kind === "broken") return one.error;
+      const other = this.server.handshake(one.output, one.output.length);
+      if (other.kind === "broken") return other.error;
+      toClient = other.output;
+      if (one.kind === "done" && other.kind === "done") break;
+    }
+    read(this.client, toClient); // tickets
+    return undefined;
+  }
+
+  close(): void {
+    this.client.close();
+    this.server.close();
+  }
+}
+
+const records = Buffer.alloc(maxSealedBytes);
+
+function sealed(by: TlsConnection, bytes: Buffer | string): Buffer {
+  const all = Buffer.from(bytes as string);
+  return Buffer.from(records.subarray(0, by.seal(all, 0, all.length, records)));
+}
+
+const plain = Buffer.alloc(maxPlainBytes);
+
+function read(by: TlsConnection, bytes: Buffer): string {
+  return plain.toString("latin1", 0, by.open(bytes, bytes.length, plain));
+}
+
+describe("TLS between two ends of ours", () => {
+  test("knows both peers, the protocol, and carries bytes both ways", () => {
+    const pair = new Pair();
+    assert.equal(pair.shake(), undefined);
+    assert.equal(pair.server.protocol, "http/1.1");
+    assert.equal(pair.client.protocol, "http/1.1");
+    assert.equal(pair.server.peerCertificate?.subjectAltName, `URI:${clientId}`);
+    assert.equal(pair.client.peerCertificate?.subjectAltName, `URI:${serverId}`);
+    assert.equal(pair.server.verifyProblem, undefined);
+    assert.equal(read(pair.server, sealed(pair.client, "hello")), "hello");
+    assert.equal(read(pair.client, sealed(pair.server, "world")), "world");
+    pair.close();
+  });
+
+  test("takes what arrives byte by byte, and many records at once", () => {
+    const pair = new Pair();
+    pair.shake();
+    const wire = Buffer.concat([sealed(pair.client, "one"), sealed(pair.client, "two")]);
+    let text = "";
+    for (const byte of wire) text += read(pair.server, Buffer.of(byte));
+    assert.equal(text, "onetwo");
+    const many = Array.from({ length: 100 }, (_, i) => sealed(pair.client, `${i},`));
+    assert.equal(read(pair.server, Buffer.concat(many)).split(",").length, 101);
+    pair.close();
+  });
+
+  test("goes on from a session, and is as sure of its peer", () => {
+    const first = new Pair();
+    first.shake();
+    const [session] = first.sessions;
+    assert.ok(session);
+    const second = new Pair({ session });
+    const hello = second.client.handshake().output;
+    // The certificates alone, which go with a full handshake, are more than a kilobyte.
+    const flight = second.server.handshake(hello, hello.length).output;
+    assert.ok(flight.length < 1_600, `the server's flight has ${flight.length} bytes`);
+    const { kind, output } = second.client.handshake(flight, flight.length);
+    assert.equal(kind, "done");
+    assert.equal(second.server.handshake(output, output.length).kind, "done");
+    assert.equal(second.server.peerCertificate?.subjectAltName, `URI:${clientId}`);
+    assert.equal(second.client.peerCertificate?.subjectAltName, `URI:${serverId}`);
+    assert.equal(second.client.verifyProblem, undefined);
+    first.close();
+    second.close();
+  });
+
+  test("changes keys once one has protected its share, in both directions", () => {
+    const pair = new Pair({}, 10);
+    pair.shake();
+    for (let i = 0; i < 40; i++) {
+      assert.equal(read(pair.server, sealed(pair.client, `request ${i}`)), `request ${i}`);
+      assert.equal(read(pair.client, sealed(pair.server, `answer ${i}`)), `answer ${i}`);
+    }
+    pair.close();
+  });
+
+  test("tells an end from a break, and reads on after its own end", () => {
+    const pair = new Pair();
+    pair.shake();
+    assert.equal(read(pair.server, pair.client.end()), "");
+    assert.equal(pair.server.hasEnded, true);
+    assert.equal(pair.server.error, undefined);
+    assert.equal(read(pair.client, sealed(pair.server, "still here")), "still here");
+    pair.close();
+  });
+
+  test("refuses one who has no common protocol, or is of another authority", async () => {
+    const stranger = new Pair({ alpn: ["gopher"] });
+    assert.match(String(stranger.shake()), /proxy\.tls\.broken|no.application.protocol/i);
+    stranger.close();
+    const other = await createMeshCa();
+    const secrets = await other.secrets(serverId);
+    const impostor = new Pair({}, undefined, contextOf(secrets, ca.roots));
+    assert.match(String(impostor.shake()), /self.signed certificate|unable to get local issuer/);
+    impostor.close();
+  });
+});
+
+describe("bytes that were tampered with", () => {
+  test("break their own connection and no other one", () => {
+    const random = seededRandom(26);
+    const neighbour = new Pair();
+    neighbour.shake();
+    for (let i = 0; i < 150; i++) {
+      const pair = new Pair({ alpn: [] });
+      pair.shake();
+      const wire = sealed(pair.client, randomBytes(1 + Math.floor(random() * 3_000)));
+      const at = Math.floor(random() * wire.length);
+      wire[at] = (wire[at] ?? 0) ^ (1 << Math.floor(random() * 8));
+      const text = read(pair.server, wire);
+      assert.equal(text, "");
+      // A longer length waits for what never comes; everything else is found out at once.
+      if (at !== 3 && at !== 4) assert.ok(pair.server.error, `byte ${at} of ${wire.length}`);
+      assert.equal(read(neighbour.server, sealed(neighbour.client, `${i}`)), `${i}`);
+      pair.close();
+    }
+    neighbour.close();
+  });
+
+  test("and bytes that are no TLS at all end a handshake with an alert", () => {
+    const random = seededRandom(7);
+    for (let i = 0; i < 150; i++) {
+      const server = TlsConnection.accept(serverContext, mutual);
+      const noise = randomBytes(1 + Math.floor(random() * 600));
+      if (i % 2 === 0) Buffer.from([22, 3, 1]).copy(noise);
+      const step = server.handshake(noise, noise.length);
+      if (step.kind === "broken") assert.equal(step.error.code, "proxy.tls.broken");
+      else assert.equal(step.kind, "going-on");
+      server.close();
+    }
+  });
+
+  test("of a ClientHello never make a session", () => {
+    const random = seededRandom(11);
+    for (let i = 0; i < 150; i++) {
+      const pair = new Pair();
+      const hello = pair.client.handshake().output;
+      hello[Math.floor(random() * hello.length)] = Math.floor(random() * 256);
+      const step = pair.server.handshake(hello, hello.length);
+      assert.notEqual(step.kind, "done");
+      pair.close();
+    }
+  });
+});
+
+test("connections that come and go give their memory back", () => {
+  const round = () => {
+    for (let i = 0; i < 40; i++) {
+      const pair = new Pair();
+      pair.shake();
+      pair.close();
+    }
+  };
+  round();
+  round();
+  const before = process.memoryUsage().rss;
+  for (let i = 0; i < 4; i++) round();
+  const grownBytes = process.memoryUsage().rss - before;
+  assert.ok(grownBytes < 4_000_000, `grew by ${grownBytes} bytes in 160 pairs`);
+});
+
+describe("TLS with Node's at the other end", () => {
+  const blob = randomBytes(1_000_000);
+  const digest = (bytes: Buffer) => createHash("sha256").update(bytes).digest("hex");
+
+  /** Runs `connection` over a plain socket to `port` until the peer has sent as much as `expected`. */
+  async function exchange(
+    connection: TlsConnection,
+    port: number,
+    sends: Buffer,
+    expected: number,
+  ): Promise<Buffer> {
+    const socket = connectTcp(port, "127.0.0.1");
+    await once(socket, "connect");
+    const received: Buffer[] = [];
+    let total = 0;
+    let isDone = false;
+    const take = (bytes: Buffer | undefined): void => {
+      if (!isDone) {
+        const step = connection.handshake(bytes, bytes?.length ?? 0);
+        socket.write(step.output);
+        if (step.kind === "broken") throw step.error;
+        if (step.kind === "going-on") return;
+        isDone = true;
+        for (let at = 0; at < sends.length; at += 50_000) {
+          socket.write(sealed(connection, sends.subarray(at, at + 50_000)));
+        }
+        bytes = undefined;
+      }
+      const length = connection.open(bytes, bytes?.length ?? 0, plain);
+      received.push(Buffer.from(plain.subarray(0, length)));
+      total += length;
+    };
+    take(undefined);
+    for await (const bytes of socket as AsyncIterable<Buffer>) {
+      for (let at = 0; at < bytes.length; at += 65_536) take(bytes.subarray(at, at + 65_536));
+      if (total >= expected) break;
+    }
+    return Buffer.concat(received);
+  }
+
+  test("carries a megabyte each way over twenty changes of keys", async () => {
+    const [own, trust] = serverSecrets;
+    const options = { key: own.key, cert: own.chain, ca: trust.roots, requestCert: true };
+    const server = createServer(options, (socket: TLSSocket) => {
+      let seen = 0;
+      const hash = createHash("sha256");
+      socket.on("error", () => {});
+      socket.on("data", (bytes: Buffer) => {
+        hash.update(bytes);
+        seen += bytes.length;
+        if (seen === blob.length) socket.write(Buffer.concat([blob, hash.digest()]));
+      });
+    });
+    await once(server.listen(0, "127.0.0.1"), "listening");
+    const { port } = server.address() as AddressInfo;
+    const settings = { alpn: [], sni: "", isVerified: true, onSession: () => {} };
+    const connection = TlsConnection.connect(clientContext, settings, 3);
+    const answer = await exchange(connection, port, blob, blob.length + 32);
+    assert.equal(digest(answer.subarray(0, blob.length)), digest(blob));
+    assert.equal(answer.subarray(blob.length).toString("hex"), digest(blob));
+    connection.close();
+    server.close();
+  });
+
+  test("takes nothing older than TLS 1.3", async () => {
+    const connection = TlsConnection.accept(serverContext, mutual);
+    const { createServer: listen } = await import("node:net");
+    const server = listen((socket) => {
+      socket.on("data", (bytes: Buffer) => {
+        const step = connection.handshake(bytes, bytes.length);
+        socket.end(step.output);
+        assert.equal(step.kind, "broken");
+      });
+    });
+    await once(server.listen(0, "127.0.0.1"), "listening");
+    const { port } = server.address() as AddressInfo;
+    const client = connect({ port, host: "127.0.0.1", maxVersion: "TLSv1.2", ca: ca.roots });
+    const [error] = await once(client, "error");
+    assert.match(String(error), /protocol version/);
+    connection.close();
+    server.close();
+  });
+});
