@@ -3,9 +3,9 @@
  * killed, and then replaced like any that died.
  *
  * A process counts as alive for whatever it answers: what is asked for is a sign of its event loop, which a sidecar gives
- * within 0.13 s under twenty times the load that it can bear (test/netns/overload.test.ts). Where
- * nobody listens it is not this that is wrong, and where this agent itself stood still nothing is known: the time is
- * counted in parts, and what came in during a long one is read before the next.
+ * within 0.13 s under twenty times the load that it can bear (test/netns/overload.test.ts). Where nobody listens it is not
+ * this that is wrong, and where this agent itself stood still nothing is known: the time is counted in parts, and what came
+ * in during a long one is read before the next.
  *
  * A process that is stopped by hand, as debuggers do, hangs as well.
  */
@@ -98,7 +98,7 @@ function ask({ socketPath, path }: Desk, signal: AbortSignal): Promise<void> {
       resolve();
     });
     sent.on("error", (error: NodeJS.ErrnoException) => {
-      if (error.code !== "EAGAIN") resolve(); // its queue is full: it takes no connection
+      if (error.code !== "EAGAIN") resolve(); // that one says that its queue is full: it takes no connections
     });
     sent.on("socket", (socket) => socket.unref());
   });
