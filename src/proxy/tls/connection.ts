@@ -207,6 +207,11 @@ export class TlsConnection {
     return this.#calls.protocolOf(this.#ssl);
   }
 
+  /** It went on from a session. */
+  get isResumed(): boolean {
+    return this.#calls.isResumed(this.#ssl);
+  }
+
   get peerCertificate(): X509Certificate | undefined {
     const der = this.#calls.peerCertificate(this.#ssl);
     return der === undefined ? undefined : new X509Certificate(der);

@@ -27,7 +27,7 @@ export interface ContextCalls {
   newContext(): Pointer;
   freeContext(context: Pointer): void;
   setTls13(context: Pointer): void;
-  /** Records' buffers are given back while a connection idles; of chains only what was given is sent. */
+  /** Records' buffers are given back while a connection idles; of chains only what was given is sent, as it is. */
   setModes(context: Pointer): void;
   /** No session is kept here: clients keep theirs as bytes, and servers' are in the tickets. */
   setSessions(context: Pointer, name: string, seconds: number): boolean;
@@ -65,6 +65,7 @@ export interface ConnectionCalls {
   /** In DER. */
   peerCertificate(connection: Pointer): Buffer | undefined;
   protocolOf(connection: Pointer): string | undefined;
+  isResumed(connection: Pointer): boolean;
   /** Undefined: the certificate was accepted, or there was none. */
   verifyProblem(connection: Pointer): string | undefined;
   /** In PEM; undefined: it has none that another connection could go on from. */
@@ -152,6 +153,7 @@ function bindContexts(library: Library): ContextCalls {
   const make = library.func("uintptr_t SSL_CTX_new(uintptr_t)");
   const free = library.func("void SSL_CTX_free(uintptr_t)");
   const control = library.func("long SSL_CTX_ctrl(uintptr_t, int, long, uintptr_t)");
+  const setOptions = library.func("uint64_t SSL_CTX_set_options(uintptr_t, uint64_t)");
   const setName = library.func("int SSL_CTX_set_session_id_context(uintptr_t, const char *, int)");
   const setTimeout = library.func("long SSL_CTX_set_timeout(uintptr_t, long)");
   const setCertificate = library.func("int SSL_CTX_use_certificate(uintptr_t, uintptr_t)");
@@ -172,8 +174,14 @@ function bindContexts(library: Library): ContextCalls {
     newContext: () => owned(make(method())),
     freeContext: (context) => void free(context),
     setTls13: (context) => void control(context, SSL_CTRL_SET_MIN_PROTO_VERSION, TLS1_3_VERSION, 0),
-    setModes: (context) =>
-      void control(context, SSL_CTRL_MODE, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN, 0),
+    setModes(context) {
+      control(context, SSL_CTRL_MODE, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN, 0);
+      // A certificate of a few hundred bytes took milliseconds to compress (bench/mtls-handshake.ts).
+      setOptions(
+        context,
+        SSL_OP_NO_TX_CERTIFICATE_COMPRESSION | SSL_OP_NO_RX_CERTIFICATE_COMPRESSION,
+      );
+    },
     setSessions(context, name, seconds) {
       control(context, SSL_CTRL_SET_SESS_CACHE_MODE, SSL_SESS_CACHE_OFF, 0);
       setTimeout(context, seconds);
@@ -265,13 +273,14 @@ function bindPeer(
   bio: BioCalls,
 ): Pick<
   ConnectionCalls,
-  "peerCertificate" | "protocolOf" | "verifyProblem" | "sessionOf" | "goOnFrom"
+  "peerCertificate" | "protocolOf" | "isResumed" | "verifyProblem" | "sessionOf" | "goOnFrom"
 > {
   const certificateOf = library.func("uintptr_t SSL_get1_peer_certificate(uintptr_t)");
   const freeCertificate = library.func("void X509_free(uintptr_t)");
   const writeDer = library.func("int i2d_X509_bio(uintptr_t, uintptr_t)");
   const protocol = library.func("void SSL_get0_alpn_selected(uintptr_t, void *, void *)");
   const writeFrom = library.func("int BIO_write(uintptr_t, uintptr_t, int)");
+  const isReused = library.func("int SSL_session_reused(uintptr_t)");
   const verdict = library.func("long SSL_get_verify_result(uintptr_t)");
   const problem = library.func("const char *X509_verify_cert_error_string(long)");
   const session = library.func("uintptr_t SSL_get_session(uintptr_t)");
@@ -300,6 +309,7 @@ function bindPeer(
       writeFrom(scratch, Number(pointer.readBigUInt64LE()), bytes);
       return takeAll(bio, scratch).toString("latin1");
     },
+    isResumed: (connection) => isReused(connection) === 1,
     verifyProblem(connection) {
       const code: number = verdict(connection);
       return code === X509_V_OK ? undefined : String(problem(code));
@@ -353,6 +363,8 @@ const SSL_CTRL_CHAIN_CERT = 89;
 const SSL_CTRL_SET_MIN_PROTO_VERSION = 123;
 const SSL_MODE_NO_AUTO_CHAIN = 0x08;
 const SSL_MODE_RELEASE_BUFFERS = 0x10;
+const SSL_OP_NO_TX_CERTIFICATE_COMPRESSION = 1n << 32n;
+const SSL_OP_NO_RX_CERTIFICATE_COMPRESSION = 1n << 33n;
 const SSL_SESS_CACHE_OFF = 0;
 const SSL_TLSEXT_ERR_OK = 0;
 const SSL_TLSEXT_ERR_ALERT_FATAL = 2;
