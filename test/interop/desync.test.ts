@@ -12,6 +12,8 @@ import { once } from "node:events";
 import { describe, test } from "node:test";
 import { Harness } from "../../src/proxy/testing/harness.ts";
 import { Http2Client } from "../../src/proxy/testing/http2.ts";
+import { malformed, oddRequests } from "../../src/proxy/testing/odd-requests.ts";
+import { RawHttp2Client } from "../../src/proxy/testing/raw-http2.ts";
 import {
   apacheBackend,
   type Backend,
@@ -66,6 +68,7 @@ describe("a server behind the sidecar", {
       });
       await sendAll(harness, port);
       await askForTunnels(harness, port);
+      await askOddly(harness, port);
       const last = await harness.raw(port);
       await last.send("GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").untilEnd();
       const seen = await backend.seen("/last");
@@ -101,6 +104,15 @@ async function askForTunnels(harness: Harness, port: number): Promise<void> {
     if (id % 3 === 0) stream.end();
     stream.resume();
     await once(stream, "close");
+  }
+}
+
+/** What a client of HTTP/2 may get wrong. */
+async function askOddly(harness: Harness, port: number): Promise<void> {
+  const client = await RawHttp2Client.connect(harness, port);
+  for (const [why, sent, outcome] of oddRequests) {
+    const said = await client.request(sent);
+    assert.equal(said === malformed, outcome === malformed, `${why}: ${said}`);
   }
 }
 
