@@ -27,7 +27,7 @@ import {
   programId,
   programsOn,
 } from "./bpf/attach.ts";
-import type { MapEntry } from "./bpf/map.ts";
+import type { MapEntry, MapShape } from "./bpf/map.ts";
 import { type BpfObject, loadCompiled } from "./bpf/object.ts";
 import { missingBpf } from "./features.ts";
 import { readSysctl } from "./sysctl.ts";
@@ -44,6 +44,11 @@ const timeouts = [
   { of: "time_wait", usualSeconds: 120 },
 ] as const;
 const longestMs = 0x7fff_ffff;
+const podBytes = 20;
+const maps: readonly MapShape[] = [
+  { name: "pods", keyBytes: 16, valueBytes: podBytes },
+  { name: "settings", keyBytes: 4, valueBytes: 4 + 4 * timeouts.length },
+];
 
 interface Put {
   readonly spec: FastPathSpec;
@@ -69,7 +74,7 @@ export function openFastPath(wanted: boolean): FastPath {
   if (impossible !== undefined) return noFastPath(impossible);
   if (!wanted) return new LoadedFastPath("it is turned off", undefined);
   try {
-    return new LoadedFastPath(undefined, loadCompiled("fast-path"));
+    return new LoadedFastPath(undefined, loadCompiled("fast-path", { maps }));
   } catch (error) {
     return new LoadedFastPath(renderError(error), undefined);
   }
@@ -215,7 +220,7 @@ function unknownPod(link: string): FastPathSpec {
 
 /** `struct address` and `struct pod` of the program. */
 function podEntries(spec: FastPathSpec & { readonly from: "pod" }, link: Link): MapEntry[] {
-  const value = Buffer.alloc(20);
+  const value = Buffer.alloc(podBytes);
   value.writeUInt32LE(link.index, 0);
   value.writeUInt16LE(spec.mtu, 4);
   value.writeUInt8(spec.isPaced ? 1 : 0, 6);

@@ -137,6 +137,20 @@ describe("an eBPF program", { skip: whyNot }, () => {
     assert.throws(() => map.setAll(tooMany), { code: "kernel.bpf.map" });
   });
 
+  test("that another release's set-up left is not given bytes that it would read as others", () => {
+    const counts = { name: "counts", keyBytes: 4, valueBytes: 8 };
+    loadBpfObject("loader", bytes, { maps: [counts] })[Symbol.dispose]();
+    for (const wanted of [
+      { ...counts, valueBytes: 16 },
+      { ...counts, name: "verdicts" },
+    ]) {
+      assert.throws(() => loadBpfObject("loader", bytes, { maps: [wanted] }), {
+        code: "kernel.bpf.outdated",
+        message: /of map (counts|verdicts) want 4 bytes of key and/,
+      });
+    }
+  });
+
   test("that was never compiled is told from one that the kernel refuses", () => {
     assert.throws(() => loadCompiled("nobody-wrote-this"), { code: "kernel.bpf.uncompiled" });
     assert.throws(() => loadBpfObject("text", Buffer.from("no program")), {
