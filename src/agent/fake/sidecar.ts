@@ -3,8 +3,9 @@
  *
  * It listens on its admin socket and says ready. A pod named `refuse…` is refused with an error, one named `die…` makes
  * it end without an answer; that of one named `slow…` stands still for 300 ms at each question, and then counts it in a file
- * beside its socket. It ends on SIGTERM, and when descriptor 3 closes before it has a pod. Told to be a worker it
- * does the same for each of its pods, as long as it has any.
+ * beside its socket. One that is named `busy…` goes on when it is taken over from, as if it had connections to finish. It
+ * ends on SIGTERM, and when descriptor 3 closes before it has a pod. Told to be a worker it does the same for each of its
+ * pods, as long as it has any.
  */
 
 import { renameSync, writeFileSync } from "node:fs";
@@ -44,6 +45,7 @@ function start(assignment: FakeAssignment): void {
 function serve({ bootstrap }: FakeAssignment, onReady: () => void): string | undefined {
   const { proxy, adminSocket } = bootstrap;
   if (proxy.pod.startsWith("die")) process.exit(1);
+  if (proxy.pod.startsWith("busy")) process.on("SIGUSR2", () => {});
   if (proxy.pod.startsWith("refuse")) return "listen on 15001: in use";
   const path = `${adminSocket}.${process.pid}`; // another may have the path still
   let asked = 0;

@@ -61,6 +61,8 @@ export class Sidecar {
   readonly #sources: PodSources;
   readonly #stop = new AbortController();
   #running: Serving | undefined;
+  /** Resolves with the next take-over: from then on it is another process whose end counts. */
+  #takenOver = Promise.withResolvers<void>();
   /** Processes that were taken over from, and have connections still. */
   readonly #retired = new Set<Serving>();
   #state: SidecarState = { kind: "starting" };
@@ -146,15 +148,19 @@ export class Sidecar {
     const alone = new AbortController();
     const over = new MeshError("agent.sidecar.died", "the sidecar that it takes over from ended");
     void before.ended.then(() => alone.abort(over));
+    let successor: Serving;
     try {
       const until = AbortSignal.any([signal, this.#stop.signal, alone.signal]);
-      this.#running = await this.#launch(until, before.process.pid);
+      successor = await this.#launch(until, before.process.pid);
     } catch (error) {
       this.#deps.remember(before);
       throw error;
     }
+    this.#running = successor;
+    this.#takenOver.resolve();
+    this.#takenOver = Promise.withResolvers();
     // A worker that died meanwhile is a new process already.
-    if (this.#running.process.pid === before.process.pid) return;
+    if (successor.process.pid === before.process.pid) return;
     this.#retired.add(before);
     void before.ended.then(() => this.#retired.delete(before));
     before.retire();
@@ -172,7 +178,8 @@ export class Sidecar {
       const running = this.#running;
       if (running !== undefined) {
         const since = this.#deps.clock.now();
-        await running.ended;
+        // The one before may finish connections for minutes after the one that serves now has ended.
+        await Promise.race([running.ended, this.#takenOver.promise]);
         await this.#upgrades; // two that started at once would be two processes of one pod
         if (this.#running !== running) continue; // another has taken over from it
         this.#running = undefined;

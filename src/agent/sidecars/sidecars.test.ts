@@ -96,6 +96,23 @@ describe("a sidecar", () => {
     assert.ok(existsSync(socket));
   });
 
+  test("that took over and dies is replaced while the one before it finishes its connections", async () => {
+    await using node = await startFakeNode();
+    node.showPods([{ name: "busy", meshed: true }]);
+    await add(node, "c1", "busy", node.makeNetns());
+    const first = await sidecarPid(node);
+    await node.upgrade();
+    const successor = await sidecarPid(node);
+    assert.notEqual(successor, first);
+    process.kill(successor, "SIGKILL");
+    await until(async () => ![0, successor].includes(await sidecarPid(node)));
+    assert.ok(children().includes(first), "it still has connections");
+    assert.notEqual(await sidecarPid(node), first);
+    await del(node, "c1");
+    await nothingLeft(node);
+    await until(() => !children().includes(first));
+  });
+
   test("that is killed while another takes over from it leaves one process, and not two", async () => {
     const others = children(); // of tests before, which end as they like
     await using node = await startFakeNode({ spareSidecars: 1 });
