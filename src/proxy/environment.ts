@@ -52,11 +52,13 @@ export interface ProxyLimits {
   readonly maxRequests: number;
   /** TLS handshakes that clients have begun; each costs more than a request. */
   readonly maxHandshakes: number;
+  /** How long a handshake keeps its place where others wait for one. */
+  readonly handshakeMs: number;
   /** Bytes held for peers that do not take them, by all connections together. */
   readonly maxHeldBytes: number;
   /** How long that many are borne before the connections that hold the most are closed. */
   readonly shedAfterMs: number;
-  /** A request head, or a TLS handshake, that takes longer is cut off: slow senders must not hold memory. */
+  /** A request head, or a TLS handshake (whose place nobody wants), that takes longer is cut off: slow senders must not hold memory. */
   readonly headerTimeoutMs: number;
   /** A downstream connection without a request is closed after this long. Envoy's default. */
   readonly downstreamIdleMs: number;
@@ -74,6 +76,7 @@ export const defaultProxyLimits: ProxyLimits = {
   maxConnections: 16_384,
   maxRequests: 16_384, // one for each connection of HTTP/1.1
   maxHandshakes: 512, // half a second's worth
+  handshakeMs: 1_000, // ten round trips to the other side of the world
   maxHeldBytes: 256 * 2 ** 20, // with the 100 MiB that a sidecar has anyway, well below Istio's limit of 1 GiB
   shedAfterMs: 2_000,
   headerTimeoutMs: 30_000,

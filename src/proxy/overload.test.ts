@@ -6,11 +6,12 @@ import { Agent, request as httpRequest, type IncomingMessage } from "node:http";
 import { connect, type Socket } from "node:net";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { defaultProxyLimits } from "./environment.ts";
+import { connect as connectTls } from "node:tls";
+import { defaultProxyLimits, type ProxyLimits } from "./environment.ts";
 import { Harness, metric, request } from "./testing/harness.ts";
 import { Http2Client } from "./testing/http2.ts";
 import { cluster, forward, inbound, route, virtualHost } from "./testing/mesh.ts";
-import { createMeshCa } from "./testing/mesh-ca.ts";
+import { createMeshCa, type MeshCa } from "./testing/mesh-ca.ts";
 
 /** Resolves with the answer's head; its body is not read. */
 function unread(port: number, path = "/"): Promise<IncomingMessage> {
@@ -102,14 +103,18 @@ describe("the limits of a sidecar", () => {
 });
 
 describe("TLS handshakes", () => {
-  test("are limited in number: the next connection is closed, and one that ends makes room", async () => {
-    await using harness = new Harness();
+  const identity = (name: string) => `spiffe://cluster.local/ns/shop/sa/${name}`;
+
+  /** A sidecar with places for two, and clients that begin a handshake and say no more. */
+  async function twoPlaces(harness: Harness, ca: MeshCa, limits: Partial<ProxyLimits> = {}) {
     const app = await harness.app((_, res) => res.end("ok"));
-    const ca = await createMeshCa();
     const sidecar = await harness.sidecar(
-      { destination: () => ({ address: "127.0.0.1", port: app }), limits: { maxHandshakes: 2 } },
+      {
+        destination: () => ({ address: "127.0.0.1", port: app }),
+        limits: { maxHandshakes: 2, ...limits },
+      },
       inbound(app),
-      { secrets: await ca.secrets("spiffe://cluster.local/ns/shop/sa/cart") },
+      { secrets: await ca.secrets(identity("cart")) },
     );
     const port = sidecar.portOf("virtualInbound") ?? 0;
     const begin = async (): Promise<Socket> => {
@@ -120,6 +125,14 @@ describe("TLS handshakes", () => {
       socket.write(Buffer.from([0x16, 3, 1]));
       return socket;
     };
+    return { port, begin, sidecar };
+  }
+
+  test("are limited in number: the next connection is closed, and one that ends makes room", async () => {
+    await using harness = new Harness();
+    const { port, begin } = await twoPlaces(harness, await createMeshCa(), {
+      handshakeMs: 60_000,
+    });
     const [first] = [await begin(), await begin()];
     const refused = await begin();
     await once(refused, "close");
@@ -128,6 +141,31 @@ describe("TLS handshakes", () => {
     await once(first, "close");
     const next = await begin();
     assert.equal(await Promise.race([once(next, "close"), sleep(100, "open")]), "open");
+  });
+
+  test("of clients that fall silent keep a good client out for no longer than a second", async () => {
+    await using harness = new Harness();
+    const ca = await createMeshCa();
+    const { port, begin, sidecar } = await twoPlaces(harness, ca);
+    const silent = [await begin(), await begin()];
+    const { overload } = sidecar.runtime.environment;
+    await until(() => overload.handshakes === 2);
+    const [own, { roots }] = await ca.secrets(identity("web"));
+    const settings = { port, host: "127.0.0.1", key: own.key, cert: own.chain, ca: roots };
+    const startedAt = performance.now();
+    let isIn = false;
+    while (!isIn && performance.now() - startedAt < 10_000) {
+      const good = connectTls({ ...settings, checkServerIdentity: () => undefined });
+      good.on("error", () => {});
+      harness.atEnd(() => good.destroy());
+      isIn = await Promise.race([
+        once(good, "secureConnect").then(() => true),
+        once(good, "close").then(() => false),
+      ]).catch(() => false);
+    }
+    assert.ok(isIn, "refused for ten seconds");
+    await Promise.race(silent.map((socket) => once(socket, "close")));
+    await until(() => overload.handshakes === 1); // of the silent two one is left
   });
 });
 

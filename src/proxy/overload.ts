@@ -36,6 +36,12 @@ export interface Closable extends Holder {
   destroy(): void;
 }
 
+/** A client whose handshake can be given up. */
+export interface HandshakingClient {
+  /** Ends its connection, and its handshake with it (`endHandshake`). */
+  destroy(): void;
+}
+
 export class Overload {
   /** Requests and upgraded connections under way. */
   activeRequests = 0;
@@ -52,7 +58,8 @@ export class Overload {
   readonly #now: () => number;
   readonly #timer: Timeout;
   #connections: () => Iterable<Closable> = () => [];
-  #handshakes = 0;
+  /** When each began; the oldest first. */
+  readonly #handshakes = new Map<HandshakingClient, number>();
   /** When the next client that is refused is listened to again. */
   #nextTurn = 0;
   #fullSince: number | undefined;
@@ -108,18 +115,31 @@ export class Overload {
     return !this.isFull;
   }
 
-  /** Whether one more handshake may begin; it is then under way until `endHandshake`. */
-  beginHandshake(): boolean {
-    if (this.#handshakes >= this.#limits.maxHandshakes) {
+  /**
+   * Whether this client's handshake may begin; it is then under way until `endHandshake`. Where there is no place, it gets that
+   * of the oldest, should that one have had it for longer than `handshakeMs`: who says nothing must not keep out who would.
+   */
+  beginHandshake(client: HandshakingClient): boolean {
+    const now = this.#now();
+    if (this.#handshakes.size >= this.#limits.maxHandshakes) {
       this.refusedConnectionsTotal++;
-      return false;
+      const [oldest] = this.#handshakes;
+      if (oldest === undefined || now - oldest[1] <= this.#limits.handshakeMs) return false;
+      this.endHandshake(oldest[0]);
+      oldest[0].destroy();
     }
-    this.#handshakes++;
+    this.#handshakes.set(client, now);
     return true;
   }
 
-  endHandshake(): void {
-    this.#handshakes--;
+  /** Under way. */
+  get handshakes(): number {
+    return this.#handshakes.size;
+  }
+
+  /** Nothing where it is not under way. */
+  endHandshake(client: HandshakingClient): void {
+    this.#handshakes.delete(client);
   }
 
   // ---- bytes -----------------------------------------------------------------------------------

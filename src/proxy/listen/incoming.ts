@@ -260,7 +260,7 @@ export class Incoming implements Reader, LiveConnection {
   #terminate(tls: ChainTls, chains: Chains): void {
     const { environment } = this.#runtime;
     const { context } = tls;
-    if (context === undefined || !environment.overload.beginHandshake()) {
+    if (context === undefined || !environment.overload.beginHandshake(this)) {
       this.destroy();
       return;
     }
@@ -309,7 +309,7 @@ export class Incoming implements Reader, LiveConnection {
       this.#take(named);
       return;
     }
-    this.#endHandshake();
+    environment.overload.endHandshake(this);
     this.#step = "sniffing-inside";
     this.#waitForClient();
   }
@@ -388,14 +388,11 @@ export class Incoming implements Reader, LiveConnection {
 
   sweep(): void {}
 
-  #endHandshake(): void {
-    if (this.#step === "handshake") this.#runtime.environment.overload.endHandshake();
-  }
-
   #leave(): void {
-    this.#endHandshake();
+    const { overload, wheel } = this.#runtime.environment;
+    overload.endHandshake(this);
     this.#step = "done";
-    this.#runtime.environment.wheel.cancel(this.#timeout);
+    wheel.cancel(this.#timeout);
     this.#runtime.connections.delete(this);
   }
 }
