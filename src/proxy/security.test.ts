@@ -3,15 +3,11 @@ import { connect as connectTcp } from "node:net";
 import { describe, test } from "node:test";
 import { connect } from "node:tls";
 import type { Rbac } from "../model/proxy-config.ts";
-import type { MeshTls } from "./environment.ts";
-import type { Sidecar } from "./sidecar.ts";
 import { Harness, request, snapshot } from "./testing/harness.ts";
 import {
   cluster,
   endpoint,
   forward,
-  inbound,
-  labels,
   outbound,
   passthrough,
   route,
@@ -19,81 +15,7 @@ import {
   virtualHost,
 } from "./testing/mesh.ts";
 import { createMeshCa, type MeshCa } from "./testing/mesh-ca.ts";
-
-const identity = (name: string, domain = "cluster.local") =>
-  `spiffe://${domain}/ns/shop/sa/${name}`;
-
-/** An inbound sidecar in front of an application; answers the port that stands for the pod's. */
-async function server(
-  harness: Harness,
-  ca: MeshCa,
-  app: number,
-  options: Parameters<typeof inbound>[1],
-  name = "cart",
-  meshTls: MeshTls = "openssl",
-): Promise<number> {
-  const sidecar = await harness.sidecar(
-    {
-      workload: labels("shop", name),
-      destination: () => ({ address: "127.0.0.1", port: app }),
-      meshTls,
-    },
-    inbound(app, options),
-    { secrets: await ca.secrets(identity(name)) },
-  );
-  return sidecar.portOf("virtualInbound") ?? 0;
-}
-
-/** An outbound sidecar that sends everything to one mutual TLS endpoint. */
-async function client(
-  harness: Harness,
-  ca: MeshCa,
-  port: number,
-  name = "web",
-  expected: readonly string[] = [identity("cart")],
-  domain = "cluster.local",
-  meshTls: MeshTls = "openssl",
-): Promise<{ readonly port: number; readonly sidecar: Sidecar }> {
-  const sidecar = await harness.sidecar(
-    {
-      workload: labels("shop", name),
-      destination: () => ({ address: "10.96.0.1", port: 80 }),
-      meshTls,
-    },
-    {
-      ...outbound([virtualHost(["*"], [route(forward("cart"))])]),
-      clusters: [cluster("cart", { tls: upstreamTls(...expected) }), passthrough],
-      endpoints: [{ cluster: "cart", endpoints: [endpoint(port, { tls: true })] }],
-    },
-    { secrets: await ca.secrets(identity(name, domain)) },
-  );
-  return { port: sidecar.portOf("virtualOutbound") ?? 0, sidecar };
-}
-
-/** Relays to the port, and reads in each ClientHello whether it offers to go on from a session (RFC 8446 §4.2.11). */
-async function resumptions(
-  harness: Harness,
-  to: number,
-): Promise<{ readonly port: number; readonly offers: readonly boolean[] }> {
-  const offers: boolean[] = [];
-  const port = await harness.tcpApp((socket) => {
-    const upstream = connectTcp({ port: to, host: "127.0.0.1" });
-    upstream.on("error", () => socket.destroy());
-    socket.on("close", () => upstream.destroy());
-    socket.once("data", (hello: Buffer) => offers.push(offersSession(hello)));
-    socket.pipe(upstream).pipe(socket);
-  });
-  return { port, offers };
-}
-
-/** `pre_shared_key` is the last extension, and nothing else has its number before a length that ends the hello. */
-function offersSession(hello: Buffer): boolean {
-  for (let at = 0; at + 4 <= hello.length; at++) {
-    const isLast = at + 4 + hello.readUInt16BE(at + 2) === hello.length;
-    if (hello.readUInt16BE(at) === 41 && isLast) return true;
-  }
-  return false;
-}
+import { client, identity, server } from "./testing/mutual-tls.ts";
 
 const denyAdmin: Rbac = {
   action: "deny",
@@ -146,7 +68,7 @@ describe("mutual TLS", () => {
     await using harness = new Harness();
     const ca = await createMeshCa();
     const app = await harness.app((_, res) => res.end("ok"));
-    const port = await server(harness, ca, app, { isStrict: true });
+    const port = await server(harness, ca, app);
 
     const good = await client(harness, ca, port);
     assert.equal((await request(good.port)).status, 200);
@@ -160,14 +82,7 @@ describe("mutual TLS", () => {
     const forger = await client(harness, forged, port);
     assert.equal((await request(forger.port)).status, 503);
 
-    const foreigner = await client(
-      harness,
-      ca,
-      port,
-      "web",
-      [identity("cart")],
-      "elsewhere.example",
-    );
+    const foreigner = await client(harness, ca, port, { domain: "elsewhere.example" });
     assert.equal((await request(foreigner.port)).status, 503);
 
     const socket = connect({ port, host: "127.0.0.1", rejectUnauthorized: false });
@@ -189,9 +104,9 @@ describe("mutual TLS", () => {
     });
     const kinds = ["node", "openssl"] as const;
     for (const of of kinds) {
-      const port = await server(harness, ca, app, { isStrict: true }, "cart", of);
+      const port = await server(harness, ca, app, { meshTls: of });
       for (const by of kinds) {
-        const web = await client(harness, ca, port, "web", undefined, undefined, by);
+        const web = await client(harness, ca, port, { meshTls: by });
         for (const length of [0, 1_000, 300_000]) {
           const answer = await request(web.port, { method: "POST" }, "y".repeat(length));
           assert.equal(answer.body.length, length, `${by} to ${of}`);
@@ -204,43 +119,21 @@ describe("mutual TLS", () => {
     await using harness = new Harness();
     const ca = await createMeshCa();
     const app = await harness.app((_, res) => res.end("ok"));
-    const port = await server(harness, ca, app, { isStrict: true }, "impostor");
+    const port = await server(harness, ca, app, { name: "impostor" });
     const { port: outboundPort } = await client(harness, ca, port);
     const answer = await request(outboundPort);
     assert.deepEqual([answer.status, /connection failure/.test(answer.body)], [503, true]);
-    const other = await client(harness, ca, port, "web", [identity("cart"), identity("impostor")]);
-    assert.equal((await request(other.port)).status, 200);
-  });
-
-  test("goes on from an earlier session, and begins anew with a new certificate", async () => {
-    await using harness = new Harness();
-    const ca = await createMeshCa();
-    const app = await harness.app((req, res) => {
-      res.setHeader("connection", "close");
-      res.end(String(req.headers["x-forwarded-client-cert"]));
+    const other = await client(harness, ca, port, {
+      expected: [identity("cart"), identity("impostor")],
     });
-    const port = await server(harness, ca, app, { isStrict: true, rbac: [allowWeb] });
-    const resumed = await resumptions(harness, port);
-    const web = await client(harness, ca, resumed.port);
-    const caller = `URI=${identity("web")}`;
-    const ask = async () => {
-      for (const host of web.sidecar.tables.clusters.get("cart")?.hosts ?? []) host.closeIdle();
-      assert.equal((await request(web.port)).body, caller);
-    };
-    for (let i = 0; i < 3; i++) await ask();
-    assert.deepEqual(resumed.offers, [false, true, true]);
-    const { version, config } = web.sidecar.tables;
-    await web.sidecar.apply({ version, config, secrets: await ca.secrets(identity("web")) });
-    await ask();
-    await ask();
-    assert.deepEqual(resumed.offers.slice(3), [false, true]);
+    assert.equal((await request(other.port)).status, 200);
   });
 
   test("that is still being agreed when its endpoint goes serves the requests that wait for it", async () => {
     await using harness = new Harness();
     const ca = await createMeshCa();
     const app = await harness.app((_, res) => res.end("ok"));
-    const port = await server(harness, ca, app, { isStrict: true });
+    const port = await server(harness, ca, app);
     const arrived = Promise.withResolvers<void>();
     const gate = Promise.withResolvers<void>();
     const slow = await harness.tcpApp((socket) => {
@@ -275,7 +168,7 @@ describe("mutual TLS", () => {
     const app = await harness.app((req, res) =>
       res.end(String(req.headers["x-forwarded-client-cert"])),
     );
-    const port = await server(harness, ca, app, {});
+    const port = await server(harness, ca, app, { inbound: {} });
     assert.equal(
       (await request((await client(harness, ca, port)).port)).body,
       `URI=${identity("web")}`,
@@ -290,9 +183,9 @@ describe("authorization", () => {
     await using harness = new Harness();
     const ca = await createMeshCa();
     const app = await harness.app((req, res) => res.end(req.url));
-    const port = await server(harness, ca, app, { rbac: [denyAdmin, allowWeb] });
-    const web = await client(harness, ca, port, "web");
-    const other = await client(harness, ca, port, "other");
+    const port = await server(harness, ca, app, { inbound: { rbac: [denyAdmin, allowWeb] } });
+    const web = await client(harness, ca, port);
+    const other = await client(harness, ca, port, { name: "other" });
     const ask = async (at: number, path: string) => {
       const { status, body } = await request(at, { path });
       return `${status} ${body}`;
@@ -317,7 +210,7 @@ describe("authorization", () => {
       connections++;
       socket.end("secret");
     });
-    const port = await server(harness, ca, app, { isTcp: true, rbac: [allowWeb] });
+    const port = await server(harness, ca, app, { inbound: { isTcp: true, rbac: [allowWeb] } });
     const plain = await harness.raw(port);
     assert.equal(await plain.send("x").untilEnd(), "");
     assert.equal(connections, 0);

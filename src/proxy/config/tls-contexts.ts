@@ -1,12 +1,14 @@
 /**
  * Certificates and trusted roots as TLS settings, for both ends of connections.
  *
- * Mesh TLS is 1.3 only, and spoken by `proxy/tls`; what is not the mesh's by Node. A peer must have exactly one URI among its subject alternative names, a SPIFFE id of our trust
- * domain (SPIFFE X.509-SVID §2); upstream it must be one of those that the cluster names. TLS to servers outside, and
- * from clients outside, is judged by names. Contexts are made once per distinct pair of secrets and kept over snapshots,
- * so that a snapshot without new secrets costs no key parsing; a connection keeps the context that it began with.
+ * Mesh TLS is 1.3 only, and spoken by `proxy/tls`; what is not the mesh's by Node. A peer must have exactly one URI among
+ * its subject alternative names, a SPIFFE id of our trust domain (SPIFFE X.509-SVID §2); upstream it must be one of those
+ * that the cluster names. TLS to servers outside, and from clients outside, is judged by names. Contexts are made once per
+ * distinct pair of secrets and kept over snapshots, so that a snapshot without new secrets costs no key parsing; a
+ * connection keeps the context that it began with.
  */
 
+import type { X509Certificate } from "node:crypto";
 import {
   checkServerIdentity,
   createSecureContext,
@@ -179,6 +181,14 @@ export function carriesName(
       ? uris.includes(name)
       : checkServerIdentity(name, certificate as PeerCertificate) === undefined,
   );
+}
+
+/**
+ * OpenSSL compares a certificate with the clock in a full handshake only; who goes on from a session would live for ever, since
+ * each use of one brings another.
+ */
+export function hasExpired(certificate: X509Certificate, nowMs: number): boolean {
+  return certificate.validToDate.getTime() < nowMs;
 }
 
 /** The peer's SPIFFE id without its scheme; undefined unless it has exactly one URI name, of our trust domain. */

@@ -292,7 +292,7 @@ export class Incoming implements Reader, LiveConnection {
 
   #onSecure(negotiated: Negotiated, tls: ChainTls): void {
     const { environment } = this.#runtime;
-    const judgement = judgeClient(negotiated, tls, environment.trustDomain);
+    const judgement = judgeClient(negotiated, tls, environment.trustDomain, environment.epochMs());
     if (judgement.kind === "refused") {
       const { reason } = judgement;
       environment.log.debug("refuse peer certificate", { source: this.#sourceAddress, reason });

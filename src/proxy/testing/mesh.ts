@@ -68,6 +68,8 @@ export interface TestSidecarOptions {
   readonly nameServer?: NameServerAddress;
   readonly isHungUp?: (descriptor: number) => boolean;
   readonly meshTls?: MeshTls;
+  /** Since the epoch; the machine's unless given. */
+  readonly epochMs?: () => number;
 }
 
 export function testSidecar(options: TestSidecarOptions): Sidecar {
@@ -77,7 +79,7 @@ export function testSidecar(options: TestSidecarOptions): Sidecar {
       originalDestination: options.destination,
       isHungUp: options.isHungUp ?? (() => false),
       log: options.log ?? silentLog,
-      clock: { now: Date.now, sleep: () => Promise.resolve() },
+      clock: { now: options.epochMs ?? Date.now, sleep: () => Promise.resolve() },
       random: options.random ?? Math.random,
       limits: { drainMs: 100, ...limits },
       ...(accessLog === undefined ? {} : { accessLog }),

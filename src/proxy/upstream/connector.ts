@@ -4,6 +4,7 @@
  * Not here: what becomes of them (host.ts), and how many there may be (cluster.ts).
  */
 
+import type { X509Certificate } from "node:crypto";
 import type { Socket } from "node:net";
 import type { SecureContext, TLSSocket } from "node:tls";
 import { MeshError } from "../../base/error.ts";
@@ -66,11 +67,16 @@ export class Connector {
       alpn,
       sni,
       isVerified,
-      ...this.#session.for(tls),
-      onSession: (session) => this.#session.keep(session, tls),
+      ...this.#session.for(tls, this.#host.cluster.environment.epochMs()),
+      onSession: (session) => this.#session.keep(session, tls, peer()),
     });
+    let certificate: X509Certificate | undefined;
+    const peer = () => {
+      certificate ??= connection.peerCertificate; // read once for both
+      return certificate;
+    };
     transport.secure(connection, () => {
-      const refusal = isVerified ? refuse(connection, tls) : undefined;
+      const refusal = isVerified ? refuse(peer(), tls) : undefined;
       if (refusal === undefined) transport.onReady?.();
       else transport.destroy(refusal);
     });
@@ -84,10 +90,13 @@ export class Connector {
     from: string | undefined,
   ): TLSSocket {
     const { address, port } = this.#host;
-    const options = { ...tls, context, alpn, ...this.#session.for(tls) };
+    const session = this.#session.for(tls, this.#host.cluster.environment.epochMs());
+    const options = { ...tls, context, alpn, ...session };
     const socket = connectWithTls(address, port, options, onread, from);
     // Node tells of tickets only once the peer is verified.
-    socket.on("session", (session) => this.#session.keep(session, tls));
+    socket.on("session", (ticket) =>
+      this.#session.keep(ticket, tls, socket.getPeerX509Certificate()),
+    );
     return socket;
   }
 
@@ -120,8 +129,8 @@ export class Connector {
 }
 
 /** Its chain has been verified; whether it is the one that is wanted is another matter. */
-function refuse({ peerCertificate }: TlsConnection, tls: ClusterTls): Error | undefined {
-  if (peerCertificate !== undefined) return tls.verifyPeer(peerCertificate.toLegacyObject());
+function refuse(certificate: X509Certificate | undefined, tls: ClusterTls): Error | undefined {
+  if (certificate !== undefined) return tls.verifyPeer(certificate.toLegacyObject());
   return new MeshError("proxy.tls.identity", "verify a peer: it showed no certificate", {
     fault: "peer",
   });
