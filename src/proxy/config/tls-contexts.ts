@@ -4,7 +4,7 @@
  * Mesh TLS is 1.3 only, and spoken by `proxy/tls`; what is not the mesh's by Node. A peer must have exactly one URI among
  * its subject alternative names, a SPIFFE id of our trust domain (SPIFFE X.509-SVID §2); upstream it must be one of those
  * that the cluster names. TLS to servers outside, and from clients outside, is judged by names. Contexts are made once per
- * distinct pair of secrets and kept over snapshots, so that a snapshot without new secrets costs no key parsing; a
+ * pair of secrets and demands, and kept over snapshots, so that a snapshot without new secrets costs no key parsing; a
  * connection keeps the context that it began with.
  */
 
@@ -31,8 +31,12 @@ import { Kept } from "./kept.ts";
 
 /** How long a ticket spares a handshake's signatures; a new certificate or root makes a new context, and ends it. */
 const sessionSeconds = 3_600;
-/** Tickets of one name are of no use under another; without a name OpenSSL resumes none that shows a certificate. */
-const sessionName = "heddle";
+
+/**
+ * What is demanded of the peer, and with it the name of sessions: what was agreed under lesser demands is of no use under
+ * greater ones, which OpenSSL makes in a full handshake only. (Without a name it resumes nothing that shows a certificate.)
+ */
+type Demands = "client certificate required" | "client certificate asked" | "nothing" | "server";
 
 type Certificate = Extract<Secret, { kind: "certificate" }>;
 
@@ -58,11 +62,13 @@ export class TlsContexts {
   }
 
   /** For a chain that terminates TLS. */
-  forChain({ certificate, validation, clients }: DownstreamTls): TlsContext | SecureContext {
+  forChain(tls: DownstreamTls): TlsContext | SecureContext {
+    const { certificate, validation, clients } = tls;
     const roots = validation === undefined ? undefined : this.#roots(validation);
+    const demands = demandsOn(tls);
     return clients.kind === "mesh"
-      ? this.#meshContext(certificate, roots)
-      : this.#nodeContext(certificate, roots, clients.leastVersion);
+      ? this.#meshContext(certificate, roots, demands)
+      : this.#nodeContext(certificate, roots, demands, clients.leastVersion);
   }
 
   /** TLS of the mesh towards a cluster. */
@@ -70,7 +76,7 @@ export class TlsContexts {
     const wanted = new Set(tls.subjectAltNames);
     const roots = this.#roots(tls.validation);
     return {
-      context: this.#meshContext(tls.certificate, roots),
+      context: this.#meshContext(tls.certificate, roots, "server"),
       alpn: tls.alpn,
       sni: tls.sni,
       isVerified: true,
@@ -94,7 +100,7 @@ export class TlsContexts {
     const { trust, names, sni = "", alpn } = tls;
     const roots = trust.kind === "secret" ? this.#roots(trust.name) : undefined; // Node's own are public
     return {
-      context: this.#nodeContext(tls.certificate, roots, "TLSv1.2"),
+      context: this.#nodeContext(tls.certificate, roots, "server", "TLSv1.2"),
       alpn,
       sni,
       isVerified: trust.kind !== "none",
@@ -119,27 +125,29 @@ export class TlsContexts {
   #meshContext(
     certificate: string | undefined,
     roots: string | undefined,
+    demands: Demands,
   ): TlsContext | SecureContext {
-    if (this.#meshTls === "node") return this.#nodeContext(certificate, roots, "TLSv1.3");
+    if (this.#meshTls === "node") return this.#nodeContext(certificate, roots, demands, "TLSv1.3");
     const own = this.#own(certificate);
-    return this.#ours.get(keyOf(own, roots), () =>
-      loading(own, () => new TlsContext({ own, roots, sessionName, sessionSeconds })),
+    return this.#ours.get(keyOf(own, roots, demands), () =>
+      loading(own, () => new TlsContext({ own, roots, sessionName: demands, sessionSeconds })),
     );
   }
 
   #nodeContext(
     certificate: string | undefined,
     roots: string | undefined,
+    demands: Demands,
     minVersion: TlsVersion,
   ): SecureContext {
     const own = this.#own(certificate);
-    return this.#nodes.get(`${minVersion} ${keyOf(own, roots)}`, () =>
+    return this.#nodes.get(`${minVersion} ${keyOf(own, roots, demands)}`, () =>
       loading(own, () =>
         createSecureContext({
           ...(own === undefined ? {} : { cert: own.chain, key: own.key }),
           ...(roots === undefined ? {} : { ca: roots }),
           minVersion,
-          sessionIdContext: sessionName,
+          sessionIdContext: demands,
           sessionTimeout: sessionSeconds,
         }),
       ),
@@ -154,8 +162,13 @@ export class TlsContexts {
   }
 }
 
-function keyOf(own: Certificate | undefined, roots: string | undefined): string {
-  return [own?.chain, own?.key, roots].join("\u0000");
+function keyOf(own: Certificate | undefined, roots: string | undefined, demands: Demands): string {
+  return [own?.chain, own?.key, roots, demands].join("\u0000");
+}
+
+function demandsOn({ validation, requireClientCertificate }: DownstreamTls): Demands {
+  if (validation === undefined) return "nothing";
+  return requireClientCertificate ? "client certificate required" : "client certificate asked";
 }
 
 function loading<C>(own: Certificate | undefined, make: () => C): C {
