@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
-import { connect as connectTcp } from "node:net";
+import { once } from "node:events";
+import { type AddressInfo, connect as connectTcp } from "node:net";
 import { describe, test } from "node:test";
-import { connect } from "node:tls";
+import { connect, createServer } from "node:tls";
 import type { Rbac } from "../model/proxy-config.ts";
 import { Harness, request, snapshot } from "./testing/harness.ts";
 import {
@@ -160,6 +161,26 @@ describe("mutual TLS", () => {
     await web.apply(snapshot(config(port), { version: "2", secrets }));
     gate.resolve();
     assert.equal((await waiting).status, 200);
+  });
+
+  test("tells a cut answer without length from a whole one", async () => {
+    await using harness = new Harness();
+    const ca = await createMeshCa();
+    const [{ key, chain }] = await ca.secrets(identity("cart"));
+    const settings = { key, cert: chain, ca: ca.roots, requestCert: true };
+    const app = createServer({ ...settings, ALPNProtocols: ["http/1.1"] }, (socket) => {
+      socket.on("error", () => {});
+      socket.once("data", (request: Buffer) => {
+        const answer = "HTTP/1.1 200 OK\r\n\r\nso far";
+        if (request.includes("/whole")) socket.end(answer);
+        else socket.write(answer, () => socket.destroy()); // a FIN alone
+      });
+    });
+    harness.atEnd(() => app.close());
+    await once(app.listen(0, "127.0.0.1"), "listening");
+    const web = await client(harness, ca, (app.address() as AddressInfo).port);
+    assert.equal((await request(web.port, { path: "/whole" })).body, "so far");
+    await assert.rejects(request(web.port, { path: "/cut" }), /aborted|ECONNRESET/);
   });
 
   test("and plain text are both taken where it is permissive, and told apart", async () => {

@@ -140,22 +140,24 @@ describe("a transport with TLS of our own", () => {
     listener.close();
   });
 
-  test("is told of an end also by a peer that goes without a word of TLS", async () => {
-    const inside = new Recorder();
-    const { listener, port } = await listening(
-      () => inside,
-      (transport) => {
-        inside.onPeerEnd = () => transport.close();
-      },
-    );
-    const own = new Recorder();
-    const out = await dial(port, own);
-    out.socket.end();
-    assert.equal(await inside.closed, undefined);
-    assert.equal(inside.ends, 1);
-    out.destroy();
-    await own.closed;
-    listener.close();
+  test("takes the FIN of a peer that goes without a word of TLS for a break, and for no end", async () => {
+    for (const cut of [0, 40]) {
+      const inside = new Recorder();
+      const { listener, port } = await listening(() => inside);
+      const own = new Recorder();
+      const out = await dial(port, own);
+      out.writeText("an answer without length");
+      // A record's beginning, or nothing at all.
+      out.socket.end(
+        Buffer.concat([Buffer.of(23, 3, 3, 0, 100), randomBytes(40)]).subarray(0, cut),
+      );
+      assert.match(String(await inside.closed), /the connection ended without close_notify/);
+      assert.equal(inside.text, "an answer without length");
+      assert.equal(inside.ends, 0);
+      out.destroy();
+      await own.closed;
+      listener.close();
+    }
   });
 
   test("closes with the error of whatever is no TLS, and harms nobody else", async () => {

@@ -48,7 +48,7 @@ import { type Negotiated, negotiatedOf } from "./sockets.ts";
 export interface Reader {
   /** `bytes[0, length)` arrived. They are overwritten by the next read of any socket, unless the buffer is its own. */
   onBytes(bytes: Buffer, length: number): void;
-  /** The peer sent its FIN (or close_notify): it sends no more, but may still read. */
+  /** The peer sent its FIN (inside TLS of our own: its close_notify): it sends no more, but may still read. */
   onEnd(): void;
   /** What was written has left, after the queue had been above its mark. */
   onDrain(): void;
@@ -170,7 +170,7 @@ export class Transport {
       this.reader.onBytes(into, opened);
     }
     if (connection.error !== undefined) this.#break(secured, connection.error);
-    else if (connection.hasEnded) this.#endOnce(secured);
+    else if (connection.hasEnded && !secured.hasEnded) this.#endOnce(secured);
   }
 
   #break(secured: Secured, error: MeshError): void {
@@ -179,13 +179,13 @@ export class Transport {
   }
 
   #onSocketEnd(): void {
-    if (this.#secured === undefined) this.reader.onEnd();
-    else this.#endOnce(this.#secured);
+    const secured = this.#secured;
+    if (secured === undefined) this.reader.onEnd();
+    else if (!secured.hasEnded) this.#break(secured, secured.connection.breakOff());
   }
 
-  /** By the peer's word in TLS, or by its FIN where that comes without one. */
+  /** By the peer's word in TLS. Its FIN alone may be anybody's on the way (docs/adr/0014). */
   #endOnce(secured: Secured): void {
-    if (secured.hasEnded) return;
     secured.hasEnded = true;
     if (this.socket.destroyed) return;
     // Some peers wait for our FIN before they send theirs; there is nothing to wait for when both have said their last word.

@@ -193,6 +193,11 @@ export class TlsConnection {
     return this.#takeOut();
   }
 
+  /** The wire has ended without the peer's word that it would: what has come so far may be part of what was sent. */
+  breakOff(): MeshError {
+    return this.#break("the connection ended without close_notify");
+  }
+
   /** Gives its memory back. */
   close(): void {
     if (this.#isClosed) return;
