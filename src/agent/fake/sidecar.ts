@@ -1,16 +1,17 @@
 /**
  * A sidecar that only follows the assignment protocol: for tests of whatever starts sidecars.
  *
- * It listens on its admin socket and says ready. A pod named `refuse…` is refused with an error, one named `die…` makes
- * it end without an answer; that of one named `slow…` stands still for 300 ms at each question, and then counts it in a file
- * beside its socket. One that is named `busy…` goes on when it is taken over from, as if it had connections to finish. It
- * ends on SIGTERM, and when descriptor 3 closes before it has a pod. Told to be a worker it does the same for each of its
- * pods, as long as it has any.
+ * It listens on its admin socket and says ready. A pod named `refuse…`, and one in whose directory is a file `refuse`, is
+ * refused with an error, one named `die…` makes it end without an answer; that of one named `slow…` stands still for 300 ms
+ * at each question, and then counts it in a file beside its socket. One that is named `busy…` goes on when it is taken over
+ * from, as if it had connections to finish. It ends on SIGTERM, and when descriptor 3 closes before it has a pod. Told to
+ * be a worker it does the same for each of its pods, as long as it has any.
  */
 
-import { renameSync, writeFileSync } from "node:fs";
+import { existsSync, renameSync, writeFileSync } from "node:fs";
 import { createServer, type ServerResponse } from "node:http";
 import { Socket } from "node:net";
+import { dirname, join } from "node:path";
 
 const channel = new Socket({ fd: 3 });
 let text = "";
@@ -46,7 +47,8 @@ function serve({ bootstrap }: FakeAssignment, onReady: () => void): string | und
   const { proxy, adminSocket } = bootstrap;
   if (proxy.pod.startsWith("die")) process.exit(1);
   if (proxy.pod.startsWith("busy")) process.on("SIGUSR2", () => {});
-  if (proxy.pod.startsWith("refuse")) return "listen on 15001: in use";
+  const isRefused = existsSync(join(dirname(adminSocket), "refuse"));
+  if (isRefused || proxy.pod.startsWith("refuse")) return "listen on 15001: in use";
   const path = `${adminSocket}.${process.pid}`; // another may have the path still
   let asked = 0;
   createServer((_, response) => {

@@ -64,6 +64,25 @@ describe("sidecars that share workers", () => {
     }
   });
 
+  test("are watched in both processes of a name that an unfinished upgrade left to the next agent", async () => {
+    for (const hanging of ["a", "b"]) {
+      await using node = await sharedNode({ sidecarWorkers: 1, sidecarPatienceMs: 200 });
+      await addAll(node, ["a", "b"]);
+      const flag = join(node.options.runDir, "pods/b/refuse");
+      writeFileSync(flag, "");
+      await assert.rejects(node.upgrade());
+      await node.restart();
+      rmSync(flag);
+      const before = await placesOf(node);
+      assert.equal(new Set(before.values()).size, 2, "one moved, and one did not");
+      const pid = before.get(`shop/${hanging}`) ?? 0;
+      process.kill(pid, "SIGSTOP");
+      await until(
+        async () => ![0, pid].includes((await placesOf(node)).get(`shop/${hanging}`) ?? 0),
+      );
+    }
+  });
+
   test("survive the agent and are adopted by the next", async () => {
     await using node = await sharedNode();
     await addAll(node, ["a", "b", "c"]);

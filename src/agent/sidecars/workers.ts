@@ -71,6 +71,8 @@ const startWithinMs = 20_000;
 export class Workers implements SidecarHost {
   readonly #options: WorkersOptions;
   readonly #slots: readonly Slot[];
+  /** Processes that an earlier agent started, each watched once; all are met at start, when no number is used again. */
+  readonly #adopted = new Set<number>();
 
   constructor(options: WorkersOptions) {
     this.#options = options;
@@ -153,16 +155,24 @@ export class Workers implements SidecarHost {
     const worker = { process, socket: this.#socketOf(process) };
     const served = await findPod(worker.socket, id);
     if (served === undefined) return undefined;
-    if (slot.worker === undefined) {
-      const known = Promise.resolve(worker);
-      slot.worker = known;
-      slot.pid = process.pid;
-      this.#options.liveness.watch(process, { socketPath: worker.socket, path: "/status" });
-      void served.ended.then(() => {
-        if (!isAlive(process)) this.#lose(slot, known);
-      });
-    }
+    this.#adoptWorker(slot, worker, served);
     return this.#serving(slot, worker, id, served);
+  }
+
+  /** An upgrade that the agent before did not finish left two processes of one name: the first that is met keeps it. */
+  #adoptWorker(slot: Slot, worker: Worker, { ended }: ServedPod): void {
+    const { process, socket } = worker;
+    if (!this.#adopted.has(process.pid)) {
+      this.#adopted.add(process.pid);
+      this.#options.liveness.watch(process, { socketPath: socket, path: "/status" });
+    }
+    if (slot.worker !== undefined) return;
+    const known = Promise.resolve(worker);
+    slot.worker = known;
+    slot.pid = process.pid;
+    void ended.then(() => {
+      if (!isAlive(process)) this.#lose(slot, known);
+    });
   }
 
   /** Pods that are launched from now on get new processes; those that are served stay where they are. */
