@@ -38,7 +38,7 @@ export interface AgentStatus {
   /** The kernel has what the newest view and the attachments say. */
   readonly inSync: boolean;
   readonly lastPlan?: PlanReport;
-  /** `on`, or why packets of established connections take the plain path as well. */
+  /** `on`, or what takes the plain path although it could take the fast one, and why. */
   readonly fastPath: string;
   /** What the kernel has of it. */
   readonly wireguard: string;
@@ -113,7 +113,7 @@ export function agentStatus(parts: NodeParts, identity: Identity): AgentStatus {
     ...(viewVersion === undefined ? {} : { viewVersion }),
     inSync: parts.dataplane.inSync,
     ...(lastPlan === undefined ? {} : { lastPlan }),
-    fastPath: parts.driver.missing.get("fastPath") ?? "on",
+    fastPath: parts.driver.fastPathStatus(),
     wireguard:
       parts.driver.missing.get("wireguard") ?? "in the kernel, and not used by this release",
     diagnostics: parts.dataplane.diagnostics.map(

@@ -28,6 +28,8 @@ export interface KernelDriver {
   readonly features: KernelFeatures;
   /** For each missing feature, what is missing and what would bring it. */
   readonly missing: ReadonlyMap<keyof KernelFeatures, string>;
+  /** `on`, or what takes the plain path although it could take the fast one, and why. As it is now. */
+  fastPathStatus(): string;
   /**
    * Links `hd*`, addresses and routes of ours, VXLAN neighbours and forwarding entries; settings that this driver
    * wrote. Of the ruleset, how far the table is `expected`: absent where there is no table or nothing is expected;

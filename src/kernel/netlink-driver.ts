@@ -43,6 +43,7 @@ import { NETLINK_NETFILTER, NETLINK_ROUTE, NetlinkSocket } from "./netlink-socke
 import { inNetns, inNetnsOf, netnsCookie, netnsInode, openNetns, openOwnNetns } from "./netns.ts";
 import { NftContext } from "./nftables.ts";
 import { observeOurs } from "./observe.ts";
+import { whyLegacyAsks } from "./others-rules.ts";
 import { OwnTable } from "./own-table.ts";
 import { differencesOf, findLink, withSocketIn } from "./pod-interface.ts";
 import { missingOf } from "./ruleset-check.ts";
@@ -68,11 +69,12 @@ export function openKernelDriver({
   const refused = new Map<string, string>();
   const made = new Map<string, VethSpec>();
   const settings = new Set<string>();
-  const table = new OwnTable(nft, netfilter, fastPath.missing === undefined);
-
   const remover = new LinkRemover(route, () => atHome(() => new NetlinkSocket(NETLINK_ROUTE)));
 
   const atHome = <T>(fn: () => T): T => inNetnsOf(netns, "of the kernel driver", fn);
+
+  const stamping = { legacy: () => atHome(whyLegacyAsks) };
+  const table = new OwnTable(nft, netfilter, fastPath.missing === undefined ? stamping : undefined);
 
   return {
     features: { ...probe.features, fastPath: fastPath.missing === undefined },
@@ -82,6 +84,14 @@ export function openKernelDriver({
       return why === undefined
         ? probe.missing
         : new Map<keyof KernelFeatures, string>([...probe.missing, ["fastPath", why]]);
+    },
+
+    fastPathStatus() {
+      const [refusal] = refused.values();
+      const off = fastPath.missing ?? refusal;
+      if (off !== undefined) return off;
+      const asked = table.whyAsked;
+      return asked === undefined ? "on" : `on, but connections open on the plain path: ${asked}`;
     },
 
     observe(expected): NodeState {

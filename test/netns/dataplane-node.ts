@@ -25,6 +25,7 @@ import {
 } from "../../src/kernel/netlink-socket.ts";
 import { createNetns, deleteNetns, inNetns } from "../../src/kernel/netns.ts";
 import { NftContext } from "../../src/kernel/nftables.ts";
+import { whyLegacyAsks } from "../../src/kernel/others-rules.ts";
 import { OwnTable } from "../../src/kernel/own-table.ts";
 import { findLink } from "../../src/kernel/pod-interface.ts";
 import { podGateways } from "../../src/model/names.ts";
@@ -277,7 +278,7 @@ function stampRules(ruleset: Ruleset): void {
   const netfilter = new NetlinkSocket(NETLINK_NETFILTER);
   const context = new NftContext();
   try {
-    new OwnTable(context, netfilter, true).observe(ruleset);
+    new OwnTable(context, netfilter, { legacy: whyLegacyAsks }).observe(ruleset);
   } finally {
     context.close();
     netfilter.close();

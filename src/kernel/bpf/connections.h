@@ -29,6 +29,7 @@
 #define OF_KERNEL __attribute__((preserve_access_index))
 
 /* enum ip_conntrack_status */
+#define IPS_EXPECTED (1 << 0)
 #define IPS_SEEN_REPLY (1 << 1)
 #define IPS_ASSURED (1 << 2)
 #define IPS_CONFIRMED (1 << 3)

@@ -2,15 +2,18 @@
 /*
  * Who may open a connection: what nftables has said, for as long as it would say it again.
  *
- * Chain `forward` decides about a SYN by the link that it comes from, its addresses, protocol and destination's port, and
- * by nothing else. So what it let through once it would let through again while the rules are the same. The kernel numbers
+ * Our chain `forward` decides about a SYN by the link that it comes from, its addresses, protocol and destination's port, and
+ * by nothing else. While others' rules on its way may ask for more (a rate, the time, a set that packets fill), the agent
+ * has no connection stamped with a number that counts (kernel/steady-rules.ts). So what they all let through once they
+ * would let through again while the rules are the same. The kernel numbers
  * its sets of rules: every transaction, whoever commits it, makes the next number of all tables of the namespace. The
  * last rule that a new connection meets writes the number of its own transaction on it (chain `stamp`). A verdict is
  * remembered when the opener's first packet on the fast path finds an established, untranslated connection whose stamp is
  * the present number, and counts while that number stays: it was judged by the rules that are in force now, all of them.
  *
  * A connection that outlives its rules has an older stamp and teaches nothing; nor can it get a newer one, since only what is
- * not in the table yet is stamped. There is no message from the agent to wait for, and none to lose: a commit ends all
+ * not in the table yet is stamped. One that another announced (a helper's) teaches nothing either: it was expected, and the
+ * next like it is not. There is no message from the agent to wait for, and none to lose: a commit ends all
  * verdicts at once (docs/adr/0012).
  */
 
@@ -85,7 +88,7 @@ static __always_inline void learn_from(struct __sk_buff *skb, const struct segme
 				       __u32 mark)
 {
 	__u32 number = rules_number(skb);
-	if (number && mark == (number | STAMPED)) {
+	if (number && mark == (number | STAMPED) && !(connection->status & IPS_EXPECTED)) {
 		struct opening opening = opening_of(skb, segment);
 		bpf_map_update_elem(&allowed, &opening, &number, BPF_ANY);
 	}

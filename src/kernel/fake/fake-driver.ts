@@ -80,6 +80,7 @@ export function createFakeKernel(): FakeKernel {
   return {
     features: { vxlan: true, nftables: true, fastPath: true },
     missing: new Map(),
+    fastPathStatus: () => "on",
     transactions,
     rulesetsIn,
     forgotten,

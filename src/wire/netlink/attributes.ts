@@ -76,23 +76,38 @@ export function concat(...parts: readonly Uint8Array[]): Uint8Array {
   return bytes;
 }
 
+/** The attributes of a list in which types come again, in order. Throws MeshError where lengths do not add up. */
+export function attributeList(
+  bytes: Uint8Array,
+): readonly { readonly type: number; readonly value: Uint8Array }[] {
+  const list: { type: number; value: Uint8Array }[] = [];
+  eachAttribute(bytes, 0, (type, value) => list.push({ type, value }));
+  return list;
+}
+
+function eachAttribute(
+  bytes: Uint8Array,
+  offset: number,
+  visit: (type: number, value: Uint8Array) => void,
+): void {
+  const view = viewOf(bytes);
+  for (let at = offset; at + 4 <= bytes.length; ) {
+    const length = view.getUint16(at, true);
+    if (length < 4 || at + length > bytes.length) {
+      throw malformed(`attribute of ${length} bytes at ${at} of ${bytes.length}`);
+    }
+    visit(view.getUint16(at + 2, true) & NLA_TYPE_MASK, bytes.subarray(at + 4, at + length));
+    at += align4(length);
+  }
+}
+
 /** One level of attributes, by type. The last one of a type counts. */
 export class Attributes {
   readonly #values = new Map<number, Uint8Array>();
 
   /** Reads the attributes that stand at `offset` of `bytes`; throws MeshError where lengths do not add up. */
   constructor(bytes: Uint8Array, offset = 0) {
-    const view = viewOf(bytes);
-    let at = offset;
-    while (at + 4 <= bytes.length) {
-      const length = view.getUint16(at, true);
-      if (length < 4 || at + length > bytes.length) {
-        throw malformed(`attribute of ${length} bytes at ${at} of ${bytes.length}`);
-      }
-      const type = view.getUint16(at + 2, true) & NLA_TYPE_MASK;
-      this.#values.set(type, bytes.subarray(at + 4, at + length));
-      at += align4(length);
-    }
+    eachAttribute(bytes, offset, (type, value) => this.#values.set(type, value));
   }
 
   raw(type: number): Uint8Array | undefined {

@@ -6,8 +6,8 @@
  * that begins what is no longer in it.
  */
 
-import { Attributes, concat, text } from "./attributes.ts";
-import { align4, latin1, malformed, type NetlinkRequest, NLM_F_DUMP, viewOf } from "./message.ts";
+import { Attributes, attributeList, concat, text } from "./attributes.ts";
+import { latin1, malformed, type NetlinkRequest, NLM_F_DUMP } from "./message.ts";
 import { type ElementShape, renderFieldRanges, renderFields } from "./nft-elements.ts";
 
 const NFNL_SUBSYS_NFTABLES = 10;
@@ -75,15 +75,7 @@ export function decodeElements(
   if (type !== NFT_MSG_NEWSETELEM) return undefined;
   const list = new Attributes(payload, headBytes).raw(NFTA_SET_ELEM_LIST_ELEMENTS);
   if (list === undefined) return [];
-  const elements: DumpedElement[] = [];
-  const view = viewOf(list);
-  for (let at = 0; at + 4 <= list.length; ) {
-    const length = view.getUint16(at, true);
-    if (length < 4 || at + length > list.length) throw malformed(`element of ${length} bytes`);
-    elements.push(decodeElement(new Attributes(list.subarray(at + 4, at + length)), shape));
-    at += align4(length);
-  }
-  return elements;
+  return attributeList(list).map(({ value }) => decodeElement(new Attributes(value), shape));
 }
 
 function decodeElement(element: Attributes, shape: ElementShape): DumpedElement {
