@@ -145,6 +145,18 @@ describe("TLS between two ends of ours", () => {
     pair.close();
   });
 
+  test("is broken by a read full of changes of keys with data between or not", () => {
+    for (const data of ["", "x"]) {
+      const pair = new Pair({}, -1); // each seal changes keys
+      pair.shake();
+      const changes: Buffer[] = [];
+      for (let i = 0; i < 1_000; i++) changes.push(sealed(pair.client, data));
+      assert.equal(read(pair.server, Buffer.concat(changes)), data.repeat(32));
+      assert.match(String(pair.server.error), /too many records without data/);
+      pair.close();
+    }
+  });
+
   test("tells an end from a break, and reads on after its own end", () => {
     const pair = new Pair();
     pair.shake();

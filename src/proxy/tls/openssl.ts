@@ -27,7 +27,10 @@ export interface ContextCalls {
   newContext(): Pointer;
   freeContext(context: Pointer): void;
   setTls13(context: Pointer): void;
-  /** Records' buffers are given back while a connection idles; of chains only what was given is sent, as it is. */
+  /**
+   * Records' buffers are given back while a connection idles; of chains only what was given is sent, as it is; `read` returns
+   * after each record, also one without data.
+   */
   setModes(context: Pointer): void;
   /** No session is kept here: clients keep theirs as bytes, and servers' are in the tickets. */
   setSessions(context: Pointer, name: string, seconds: number): boolean;
@@ -176,6 +179,7 @@ function bindContexts(library: Library): ContextCalls {
     setTls13: (context) => void control(context, SSL_CTRL_SET_MIN_PROTO_VERSION, TLS1_3_VERSION, 0),
     setModes(context) {
       control(context, SSL_CTRL_MODE, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN, 0);
+      control(context, SSL_CTRL_CLEAR_MODE, SSL_MODE_AUTO_RETRY, 0);
       // A certificate of a few hundred bytes took milliseconds to compress (bench/mtls-handshake.ts).
       setOptions(
         context,
@@ -357,10 +361,12 @@ function owned(made: Pointer): Pointer {
 // From openssl/ssl.h, tls1.h, bio.h and x509_vfy.h of OpenSSL 3.
 const TLS1_3_VERSION = 0x0304;
 const SSL_CTRL_MODE = 33;
+const SSL_CTRL_CLEAR_MODE = 78;
 const SSL_CTRL_SET_SESS_CACHE_MODE = 44;
 const SSL_CTRL_SET_TLSEXT_HOSTNAME = 55;
 const SSL_CTRL_CHAIN_CERT = 89;
 const SSL_CTRL_SET_MIN_PROTO_VERSION = 123;
+const SSL_MODE_AUTO_RETRY = 0x04;
 const SSL_MODE_NO_AUTO_CHAIN = 0x08;
 const SSL_MODE_RELEASE_BUFFERS = 0x10;
 const SSL_OP_NO_TX_CERTIFICATE_COMPRESSION = 1n << 32n;
