@@ -2,7 +2,7 @@
  * How much a peer may ask of us that leads to nothing: the bound on floods.
  *
  * HTTP/2 has many frames that cost the receiver work and the sender nothing: PING, SETTINGS, PRIORITY, empty DATA, streams
- * that are reset as soon as they are opened (CVE-2019-9511 … 9518, CVE-2023-44487). Each takes from an allowance; useful
+ * that are reset as soon as they are opened, or made to be reset (CVE-2019-9511 … 9518, CVE-2023-44487, CVE-2025-8671). Each takes from an allowance; useful
  * work (requests answered, data moved) and time give back. A peer that is out of it loses its connection, with
  * ENHANCE_YOUR_CALM, and nobody else notices.
  *
@@ -14,7 +14,7 @@ const capacity = 2_000;
 const perSecond = 100;
 
 export const costOfFrame = 1;
-/** A stream for nothing: refused, malformed, or reset at once. */
+/** A stream for nothing: refused, broken by its peer, or reset at once. */
 export const costOfStream = 10;
 export const gainOfAnswer = 10;
 export const gainOfDataSent = 4;

@@ -52,10 +52,11 @@ export class ConnectionCore<T> implements SenderEvents<T> {
     this.writeReset(stream.id, code);
   }
 
-  /** The peer broke a rule on it. */
+  /** The peer broke a rule on it. What was begun is for nothing, as where the peer resets it itself (CVE-2025-8671). */
   streamError(stream: Http2Stream<T>, code: number): void {
     this.reset(stream, code);
     this.events.onReset(stream, code);
+    this.spend(costOfStream, "broken streams");
   }
 
   /** Resets a stream that need not have been opened. */
@@ -95,7 +96,7 @@ export class ConnectionCore<T> implements SenderEvents<T> {
 
   /** A message that must not be understood (RFC 9113 §8.1.1). */
   malformed(stream: Http2Stream<T>): void {
-    if (this.spend(costOfStream, "malformed messages")) this.streamError(stream, PROTOCOL_ERROR);
+    this.streamError(stream, PROTOCOL_ERROR);
   }
 
   /** Work that leads to nothing. False: there was too much of it, and the connection is lost. */

@@ -107,6 +107,7 @@ export class ControlFrames<T> {
 
   #onGoaway(lastStreamId: number, code: number): void {
     const core = this.#core;
+    if (!core.spend(costOfFrame, "announcements of an end")) return;
     this.isGoingAway = true;
     if (core.role === "client") {
       for (const stream of [...core.streams.all]) {

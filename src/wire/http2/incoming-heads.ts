@@ -150,6 +150,10 @@ export class IncomingHeads<T> {
       // Such a length is that of another answer (RFC 9113 §8.1.1): an empty frame may still end this one.
       const isBodyless = stream.asksForHead || head.status === 204 || head.status === 304;
       stream.expectedBytes = isBodyless ? 0 : head.contentLength;
+      if (isEnd && !stream.isComplete) {
+        core.malformed(stream); // its length in HTTP/1.1 would have the next answer taken for its body
+        return;
+      }
     } else if (!core.spend(costOfFrame, "interim answers")) return;
     core.events.onHead(stream, head, isEnd);
     if (isEnd) core.closeIfDone(stream);

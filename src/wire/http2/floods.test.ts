@@ -1,0 +1,87 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { HpackEncoder } from "../hpack/encoder.ts";
+import { Output } from "../hpack/output.ts";
+import { beginHeaders, endHeaders } from "./frame-writer.ts";
+import { ENHANCE_YOUR_CALM } from "./protocol.ts";
+import { frame, headers, pair, pseudo } from "./testing.ts";
+
+describe("a flood of", () => {
+  const empty = frame(0, 0, 1, []);
+  const floods: readonly (readonly [string, (i: number) => Uint8Array])[] = [
+    ["pings", () => frame(6, 0, 0, new Array(8).fill(0))],
+    ["settings", () => frame(4, 0, 0, [])],
+    ["priorities", () => frame(2, 0, 3, [0, 0, 0, 0, 1])],
+    ["empty data", () => empty],
+    ["window updates", () => frame(8, 0, 0, [0, 0, 0, 1])],
+    ["unknown frames", () => frame(99, 0, 0, [])],
+    [
+      "streams reset at once",
+      (i) => Buffer.concat([headers(2 * i + 3, pseudo, 0x5), frame(3, 0, 2 * i + 3, [0, 0, 0, 8])]),
+    ],
+    ["malformed requests", (i) => headers(2 * i + 3, ["x: y"], 0x5)],
+    ["announcements of an end", () => frame(7, 0, 0, [0, 0, 0, 0, 0, 0, 0, 0])],
+    ["requests whose stream's window is opened by nothing", provoked(8, [0, 0, 0, 0])],
+    ["requests whose stream's window is opened too far", provoked(8, [0x7f, 0xff, 0xff, 0xff])],
+    ["requests with data behind their end", provoked(0, [1])],
+    ["requests with trailers behind their end", provoked(1, [0x84], 0x5)],
+    ["resets of a closed stream", () => Buffer.concat([frame(3, 0, 1, [0, 0, 0, 8])])],
+    ["parts of a header block", (i) => (i === 0 ? headers(3, pseudo, 0x0) : frame(9, 0, 3, []))],
+  ];
+  for (const [name, make] of floods) {
+    test(`${name} ends the connection, and soon`, () => {
+      const { server } = pair();
+      server.read(headers(1, pseudo, 0x4));
+      let count = 0;
+      while (!server.connection.isLost && count < 10_000) server.read(make(count++));
+      assert.equal(server.last, `fatal ${ENHANCE_YOUR_CALM}`);
+      assert(count <= 2_001, `${count} frames were taken`);
+      assert(server.connection.sender.out.length < 64 * 1024);
+    });
+  }
+
+  test("pings slower than a flood may go on for ever", () => {
+    const { server } = pair();
+    for (let i = 0; i < 20_000; i++) {
+      server.now += 20;
+      server.read(frame(6, 0, 0, new Array(8).fill(0)));
+      server.connection.sender.out.take();
+    }
+    assert.equal(server.connection.isLost, false);
+  });
+
+  test("requests given up at once may be half of all", () => {
+    const { server } = pair();
+    for (let i = 0; i < 5_000; i++) {
+      server.read(headers(4 * i + 1, pseudo, 0x5));
+      server.read(headers(4 * i + 3, pseudo, 0x5));
+      server.read(frame(3, 0, 4 * i + 1, [0, 0, 0, 8]));
+      const stream = server.streams.at(-1);
+      if (stream !== undefined) server.connection.sender.sendResponse(stream, 200, "", true);
+      server.connection.sender.out.take();
+    }
+    assert.equal(server.connection.isLost, false);
+  });
+
+  test("references to one long field is too large a head, and costs no memory", () => {
+    const { server } = pair();
+    const out = new Output();
+    const start = beginHeaders(out);
+    const encoder = new HpackEncoder();
+    for (const line of [...pseudo, `x: ${"v".repeat(1_900)}`]) encoder.encodeLine(out, line);
+    out.reserve(8_000);
+    for (let i = 0; i < 8_000; i++) out.put(0xbe);
+    endHeaders(out, start, 1, true, 16_384);
+    server.read(out.take());
+    assert.equal(server.last, "1 too large");
+  });
+});
+
+/**
+ * A request, and a frame that its stream cannot have: the server is made to reset what it has begun to serve, and the
+ * client may open another (CVE-2025-8671).
+ */
+function provoked(type: number, payload: readonly number[], flags = 0): (i: number) => Uint8Array {
+  return (i) =>
+    Buffer.concat([headers(2 * i + 3, pseudo, 0x5), frame(type, flags, 2 * i + 3, payload)]);
+}
