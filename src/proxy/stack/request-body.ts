@@ -8,6 +8,8 @@
  * Not here: who passes bytes that need not be kept (`Exchange.onRequestBody`), and who is slowed down.
  */
 
+import { ByteQueue } from "../../base/byte-queue.ts";
+import { asBuffer } from "../codec/http2/vocabulary.ts";
 import type { Exchange } from "./exchange.ts";
 import type { UpstreamLeg } from "./legs.ts";
 
@@ -19,7 +21,7 @@ export class RequestBody {
   isForRetry = false;
   /** Some of it has gone out. */
   hasLeft = false;
-  #kept: Buffer[] | undefined = undefined;
+  #kept: ByteQueue | undefined = undefined;
   #keptBytes = 0;
   /** What came with the head and is still in place: `#inPlace[#start … #end]`. */
   #inPlace: Buffer | undefined = undefined;
@@ -59,10 +61,8 @@ export class RequestBody {
       this.#kept = undefined; // too long to send again
       return;
     }
-    const copy = Buffer.allocUnsafe(end - start);
-    bytes.copy(copy, 0, start, end);
-    this.#kept ??= [];
-    this.#kept.push(copy);
+    this.#kept ??= new ByteQueue();
+    this.#kept.push(bytes, start, end);
   }
 
   /** Sends the request with all that is here of its body, in one write. */
@@ -72,9 +72,9 @@ export class RequestBody {
     const kept = this.#kept;
     this.hasLeft ||= kept !== undefined || first !== undefined;
     if (kept !== undefined) {
-      const body = kept.length === 1 ? kept[0] : Buffer.concat(kept);
+      const body = asBuffer(kept.bytes());
       if (!this.isForRetry) this.#kept = undefined;
-      upstream.sendRequest(exchange, body, 0, body?.length ?? 0, isDone);
+      upstream.sendRequest(exchange, body, 0, body.length, isDone);
     } else if (first !== undefined) {
       upstream.sendRequest(exchange, first, this.#start, this.#end, isDone);
       // It may have failed already, and wait for another connection.
@@ -89,7 +89,7 @@ export class RequestBody {
     other.#inPlace = this.#inPlace;
     other.#start = this.#start;
     other.#end = this.#end;
-    other.#kept = this.#kept?.slice();
+    other.#kept = this.#kept?.copy();
     other.#keptBytes = this.#keptBytes;
   }
 

@@ -138,12 +138,7 @@ export class Http2Sender<T> {
   }
 
   #enqueue(stream: Http2Stream<T>, bytes: Uint8Array, start: number, end: number): void {
-    if (start === end) return;
-    // A copy by hand: `slice` of a Buffer, which is what shells pass, would be a view.
-    const copy = new Uint8Array(end - start);
-    copy.set(bytes.subarray(start, end));
-    stream.queue.push(copy);
-    stream.queuedBytes += end - start;
+    stream.queue.push(bytes, start, end);
   }
 
   /** Writes as many frames as the windows let through; answers where they end. END_STREAM goes with the last byte. */
@@ -215,16 +210,14 @@ export class Http2Sender<T> {
   /** Sends one frame of what is queued. True: there is more, and the stream's own window is open. */
   #pumpFrame(stream: Http2Stream<T>): boolean {
     const { queue } = stream;
-    const [first] = queue;
-    if (first === undefined || stream.isClosed) return false;
-    const room = Math.min(stream.sendWindow, this.#window, maxFrameBytes, first.length);
+    if (queue.length === 0 || stream.isClosed) return false;
+    const room = Math.min(stream.sendWindow, this.#window, maxFrameBytes);
     if (room <= 0) return stream.sendWindow > 0;
-    stream.queuedBytes -= room;
-    if (room === first.length) queue.shift();
-    else queue[0] = first.subarray(room);
-    const isDrained = stream.queuedBytes === 0;
+    const first = queue.first(room);
+    queue.drop(first.length);
+    const isDrained = queue.length === 0;
     const endsHere = isDrained && stream.isLocalDone && stream.queuedTrailers === undefined;
-    this.#writeFrame(stream, first, 0, room, endsHere);
+    this.#writeFrame(stream, first, 0, first.length, endsHere);
     if (!isDrained) return stream.sendWindow > 0;
     const trailers = stream.queuedTrailers;
     if (trailers !== undefined) this.#writeTrailers(stream, trailers);
@@ -245,8 +238,7 @@ export class Http2Sender<T> {
 
   /** The stream is gone: nothing of it is sent any more. */
   forget(stream: Http2Stream<T>): void {
-    stream.queue.length = 0;
-    stream.queuedBytes = 0;
+    stream.queue.clear();
     stream.queuedTrailers = undefined;
     this.#waiting.delete(stream);
   }

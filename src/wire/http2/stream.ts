@@ -5,6 +5,8 @@
  * from their connection's table.
  */
 
+import { ByteQueue } from "../../base/byte-queue.ts";
+
 export class Http2Stream<Owner> {
   readonly id: number;
   readonly startedAt: number;
@@ -37,8 +39,7 @@ export class Http2Stream<Owner> {
   receivedBytes = 0;
 
   /** Data that waits for a window, in order. */
-  readonly queue: Uint8Array[] = [];
-  queuedBytes = 0;
+  readonly queue: ByteQueue = new ByteQueue();
   /** Lines of trailers that follow the queue; undefined: END_STREAM rides on the last data. */
   queuedTrailers: string | undefined = undefined;
 
@@ -47,6 +48,10 @@ export class Http2Stream<Owner> {
     this.sendWindow = sendWindow;
     this.receiveWindow = receiveWindow;
     this.startedAt = startedAt;
+  }
+
+  get queuedBytes(): number {
+    return this.queue.length;
   }
 
   /** All of the body has come that its head named. */

@@ -5,6 +5,7 @@
  * gRPC call is an answer of gRPC: status 200 and trailers that say what happened (grpc.ts).
  */
 
+import { ByteQueue } from "../../../base/byte-queue.ts";
 import { canonicalLines } from "../../../wire/http2/lines.ts";
 import { CANCEL, INTERNAL_ERROR } from "../../../wire/http2/protocol.ts";
 import type { Http2Stream } from "../../../wire/http2/stream.ts";
@@ -41,7 +42,7 @@ export class DownstreamStream implements DownstreamLeg {
   /** The answer comes in chunks. */
   #dechunker: Dechunker | undefined;
   /** What came before another protocol was taken up; undefined: none is asked for. */
-  #ahead: Buffer[] | undefined;
+  #ahead: ByteQueue | undefined;
   /** The stream carries another protocol, to that side. */
   #end: StreamEnd<DownstreamStream> | undefined;
   #joined: TunnelEnd | undefined;
@@ -180,7 +181,7 @@ export class DownstreamStream implements DownstreamLeg {
     this.#ahead = undefined;
     return {
       transport: this.#end,
-      ahead: ahead === undefined || ahead.length === 0 ? undefined : Buffer.concat(ahead),
+      ahead: ahead === undefined || ahead.length === 0 ? undefined : asBuffer(ahead.bytes()),
       hasEnded: this.#stream.isRemoteDone,
       onTunnelClosed() {},
     };
@@ -190,15 +191,14 @@ export class DownstreamStream implements DownstreamLeg {
 
   /** From now on what it sends is kept, as much as its window lets through, for the protocol that it asks for. */
   holdAhead(): void {
-    this.#ahead = [];
+    this.#ahead = new ByteQueue();
     this.pause();
   }
 
   onData(bytes: Uint8Array, start: number, end: number, isEnd: boolean): void {
     if (this.#end !== undefined) this.#end.onData(bytes, start, end, isEnd);
-    else if (this.#ahead !== undefined) {
-      this.#ahead.push(Buffer.from(asBuffer(bytes).subarray(start, end)));
-    } else this.exchange?.onRequestBody(asBuffer(bytes), start, end, isEnd);
+    else if (this.#ahead !== undefined) this.#ahead.push(bytes, start, end);
+    else this.exchange?.onRequestBody(asBuffer(bytes), start, end, isEnd);
   }
 
   onTrailers(lines: string): void {
@@ -207,8 +207,11 @@ export class DownstreamStream implements DownstreamLeg {
   }
 
   get heldBytes(): number {
-    const ahead = (this.#ahead ?? []).reduce((sum, { length }) => sum + length, 0);
-    return ahead + (this.exchange?.heldBytes ?? 0) + (this.#joined?.queuedBytes ?? 0);
+    return (
+      (this.#ahead?.length ?? 0) +
+      (this.exchange?.heldBytes ?? 0) +
+      (this.#joined?.queuedBytes ?? 0)
+    );
   }
 
   // ---- what happens to the stream --------------------------------------------------------------
