@@ -18,7 +18,6 @@ import {
   chunkedLine,
   interimFields,
   keptFields,
-  nominatedNames,
   responseDrops,
 } from "./heads.ts";
 import type { Transport } from "./transport.ts";
@@ -82,9 +81,7 @@ export class AnswerWriter {
     isDone: boolean,
   ): void {
     const edit = exchange.responseEdit;
-    const names = head.nominates ? nominatedNames(head, text) : undefined;
-    let dropped = edit?.dropped;
-    if (names !== undefined) dropped = new Set([...(dropped ?? []), ...names]);
+    const dropped = edit?.dropped;
     this.#chunks = exchange.upstream?.isOpenEnded === true;
     if (isDone && !exchange.isRequestDone) this.isLast = true;
     if (this.#environment.isDraining) this.isLast = true;

@@ -90,6 +90,7 @@ const hopByHop = [
   mark.proxyConnection,
   mark.te,
   mark.transferEncoding,
+  mark.nominated,
 ];
 export const chunkedLine = "transfer-encoding: chunked\r\n";
 
@@ -118,6 +119,7 @@ export const bodilessResponseDrops: DropTable = dropTable([
   mark.upgrade,
   mark.contentLength,
 ]);
+const nominatedOnly: DropTable = dropTable([mark.nominated]);
 export const upgradeResponseDrops: DropTable = dropTable(hopByHop);
 
 /** Names (lower case) that are taken out besides the marked ones. */
@@ -160,37 +162,32 @@ export function keptFields(
   return kept + text.slice(run, head.headEnd - 2);
 }
 
-/** The field names that Connection declares hop-by-hop beyond the standard ones; only asked when there are any. */
-export function nominatedNames(head: Head, text: string): DroppedNames {
-  const names = new Set<string>();
-  for (let i = 0; i < head.count; i++) {
-    if (head.marks[i] !== mark.connection) continue;
-    for (const option of fieldValue(head, text, i).split(","))
-      names.add(option.trim().toLowerCase());
-  }
-  // A sender cannot take away what the next hop needs to read the message or to know who it is for.
-  for (const needed of ["host", "content-length", "transfer-encoding"]) names.delete(needed);
-  return names;
-}
-
 /** The lines of an interim answer that go on. */
 export function interimFields(head: Head, text: string): string {
-  const names = head.nominates ? nominatedNames(head, text) : undefined;
-  return keptFields(head, text, bodilessResponseDrops, names);
+  return keptFields(head, text, bodilessResponseDrops);
 }
 
 export function fieldValue(head: Head, text: string, index: number): string {
   return text.slice(head.slots[index * 4 + 2], head.slots[index * 4 + 3]);
 }
 
-/** The value of the field `name` (lower case), several joined by commas (RFC 9110 §5.3); undefined when absent. */
-export function findField(head: Head, text: string, name: string): string | undefined {
+/**
+ * The value of the field `name` (lower case), several joined by commas (RFC 9110 §5.3); undefined when absent. Fields of
+ * `unseen` marks count as absent.
+ */
+export function findField(
+  head: Head,
+  text: string,
+  name: string,
+  unseen: DropTable = nominatedOnly,
+): string | undefined {
   let found: string | undefined;
   for (let i = 0; i < head.count; i++) {
     const start = head.slots[i * 4] ?? 0;
     const end = head.slots[i * 4 + 1] ?? 0;
     if (end - start !== name.length) continue;
     if (text.slice(start, end).toLowerCase() !== name) continue;
+    if (unseen[head.marks[i] ?? 0] === 1) continue;
     const value = fieldValue(head, text, i);
     found = found === undefined ? value : `${found},${value}`;
   }
@@ -203,13 +200,14 @@ export function anyFieldIs(
   text: string,
   name: string,
   takes: (value: string) => boolean,
+  unseen: DropTable = nominatedOnly,
 ): boolean {
   for (let i = 0; i < head.count; i++) {
     const start = head.slots[i * 4] ?? 0;
     const end = head.slots[i * 4 + 1] ?? 0;
     if (end - start !== name.length) continue;
     if (text.slice(start, end).toLowerCase() !== name) continue;
-    if (takes(fieldValue(head, text, i))) return true;
+    if (unseen[head.marks[i] ?? 0] !== 1 && takes(fieldValue(head, text, i))) return true;
   }
   return false;
 }

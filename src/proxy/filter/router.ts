@@ -8,14 +8,7 @@
  */
 
 import type { RouteAction, RouteMatch } from "../../model/proxy-config.ts";
-import {
-  chunkedLine,
-  keptFields,
-  nominatedNames,
-  ownMark,
-  requestDrops,
-  upgradeRequestDrops,
-} from "../codec/heads.ts";
+import { chunkedLine, keptFields, ownMark } from "../codec/heads.ts";
 import { compileRewrite } from "../config/path-rewrite.ts";
 import type { Destination } from "../config/route-table.ts";
 import type { Environment } from "../environment.ts";
@@ -141,16 +134,14 @@ function compose(exchange: Exchange, destination: Destination, changes: Changes)
   const authority = edit?.authority ?? hostRewrite ?? exchange.targetAuthority;
   if (authority !== undefined) dropped = new Set([...(dropped ?? []), "host"]);
   if (replaced.length > 0) dropped = new Set([...(dropped ?? []), ...replaced]);
-  if (head.nominates) dropped = new Set([...(dropped ?? []), ...nominatedNames(head, text)]);
   if (exchange.isFromOutside) dropped = new Set([...(dropped ?? []), ...forwarded]);
-  const drops = exchange.wantsUpgrade ? upgradeRequestDrops : requestDrops;
   let out = "";
   if (isUntouched && authority === undefined) {
-    out = keptFields(head, text, drops, dropped, head.lineStart);
+    out = keptFields(head, text, exchange.drops, dropped, head.lineStart);
   } else {
     out = `${exchange.method} ${target} HTTP/1.1\r\n`;
     if (authority !== undefined) out += `host: ${authority}\r\n`;
-    out += keptFields(head, text, drops, dropped);
+    out += keptFields(head, text, exchange.drops, dropped);
   }
   if (head.isChunked) out += chunkedLine;
   if (head.fieldAt(ownMark.requestId) < 0) out += newRequestIdLine();
@@ -172,9 +163,7 @@ const securedProto = "x-forwarded-proto: https\r\n";
 const forwarded = ["x-forwarded-for", "x-forwarded-proto"];
 
 function forwardedLines(exchange: Exchange): string {
-  const before = exchange.field("x-forwarded-for");
-  const clients = before === undefined ? "" : `${before},`;
-  return `x-forwarded-for: ${clients}${exchange.sourceAddress}\r\nx-forwarded-proto: ${exchange.scheme}\r\n`;
+  return `x-forwarded-for: ${exchange.forwardedFor}\r\nx-forwarded-proto: ${exchange.scheme}\r\n`;
 }
 
 function chooser(

@@ -23,7 +23,6 @@ export interface Head {
   readonly contentLength: number;
   readonly isChunked: boolean;
   readonly upgrades: boolean;
-  readonly nominates: boolean;
   readonly expectsContinue: boolean;
   /** Some value has a tab before it or white space behind it. */
   readonly isLoose: boolean;

@@ -10,7 +10,14 @@
 
 import { healthCheckField } from "../../model/names.ts";
 import { mark } from "../../wire/http1/field-names.ts";
-import { anyFieldIs, fieldValue, findField } from "../codec/heads.ts";
+import {
+  anyFieldIs,
+  type DropTable,
+  fieldValue,
+  findField,
+  requestDrops,
+  upgradeRequestDrops,
+} from "../codec/heads.ts";
 import type { Target } from "../codec/target.ts";
 import type { Subject } from "../config/matchers.ts";
 import type { Peer } from "../peer.ts";
@@ -48,6 +55,8 @@ export class ReceivedRequest implements Subject {
   /** Lines of trailers that came in HTTP/2. */
   requestTrailers = "";
   readonly expectsContinue: boolean;
+  /** Which fields end here. Nobody decides by them either: a policy must not go by what its endpoint never sees. */
+  readonly drops: DropTable;
 
   /** How the client came, and whether it is a stranger to the mesh; see filter/edge.ts. */
   scheme: "http" | "https" = "http";
@@ -75,6 +84,7 @@ export class ReceivedRequest implements Subject {
     const isHttp2 = downstream.protocol === "HTTP/2";
     this.wantsUpgrade = head.upgrades && this.method === "GET" && isWebSocket(head, text, isHttp2);
     this.webSocketKey = this.wantsUpgrade ? findField(head, text, "sec-websocket-key") : undefined;
+    this.drops = this.wantsUpgrade ? upgradeRequestDrops : requestDrops;
     this.expectsContinue = head.expectsContinue;
     this.startedAt = startedAt;
     this.headBytes = head.headEnd;
@@ -93,23 +103,47 @@ export class ReceivedRequest implements Subject {
   }
 
   field(name: string): string | undefined {
-    if (name.charCodeAt(0) === 58) {
-      if (name === ":authority") return this.authority;
-      if (name === ":method") return this.method;
-      if (name === ":path") return this.path + this.query;
-      if (name === ":scheme") return this.scheme;
-    }
-    if (name === "host") return this.authority;
-    if (name === healthCheckField && !this.peer.isHttpSidecar) return undefined;
-    return findField(this.head, this.text, name);
+    if (this.#isDerived(name)) return this.#derived(name);
+    return findField(this.head, this.text, name, this.drops);
   }
 
   anyField(name: string, takes: (value: string) => boolean): boolean {
-    if (name.charCodeAt(0) !== 58 && name !== "host" && name !== healthCheckField) {
-      return anyFieldIs(this.head, this.text, name, takes);
-    }
-    const value = this.field(name);
+    if (!this.#isDerived(name)) return anyFieldIs(this.head, this.text, name, takes, this.drops);
+    const value = this.#derived(name);
     return value !== undefined && takes(value);
+  }
+
+  /** It is not simply what the client wrote. */
+  #isDerived(name: string): boolean {
+    if (name.charCodeAt(0) === 58 || name === "host" || name === healthCheckField) return true;
+    return this.isFromOutside && (name === "x-forwarded-for" || name === "x-forwarded-proto");
+  }
+
+  #derived(name: string): string | undefined {
+    switch (name) {
+      case "host":
+      case ":authority":
+        return this.authority;
+      case ":method":
+        return this.method;
+      case ":path":
+        return this.path + this.query;
+      case ":scheme":
+      case "x-forwarded-proto":
+        return this.scheme;
+      case "x-forwarded-for":
+        return this.forwardedFor;
+      case healthCheckField:
+        return this.peer.isHttpSidecar ? findField(this.head, this.text, name) : undefined;
+      default:
+        return undefined;
+    }
+  }
+
+  /** Through whom the request came, as its endpoint is told: whom the client names, and the client. */
+  get forwardedFor(): string {
+    const before = findField(this.head, this.text, "x-forwarded-for");
+    return before === undefined ? this.sourceAddress : `${before},${this.sourceAddress}`;
   }
 
   /** Its method is idempotent (RFC 9110 §9.2.2). */

@@ -20,6 +20,7 @@ export const coreFields: readonly string[] = [
   "keep-alive",
   "proxy-connection",
   "", // no name: its mark is that of disguised ones
+  "", // and of those that Connection names
 ];
 
 /** Marks of `coreFields`; 0 is "not watched". A parser's own names follow from `firstOwnMark`. */
@@ -36,8 +37,10 @@ export const mark = {
   proxyConnection: 9,
   /** A watched name with `_` in the place of `-`. */
   disguised: 10,
+  /** Named by Connection, and so about the connection alone (RFC 9110 §7.6.1), whatever it is called. */
+  nominated: 11,
 } as const;
-export const firstOwnMark: number = mark.disguised + 1;
+export const firstOwnMark: number = mark.nominated + 1;
 
 const HYPHEN = 45;
 const UNDERSCORE = 95;
@@ -92,6 +95,18 @@ function isSpelling(bytes: Uint8Array, start: number, lower: Uint8Array): boolea
     if (byte !== lower[i]) return false;
   }
   return true;
+}
+
+/** Whether two names of `length` bytes are the same, ASCII case ignored. */
+export function namesEqual(bytes: Uint8Array, one: number, other: number, length: number): boolean {
+  for (let i = 0; i < length; i++) {
+    if (lowered(bytes[one + i] ?? 0) !== lowered(bytes[other + i] ?? 0)) return false;
+  }
+  return true;
+}
+
+function lowered(byte: number): number {
+  return byte >= 65 && byte <= 90 ? byte + 32 : byte;
 }
 
 /** Whether the bytes from `start` are `lower`, ASCII case ignored. The range must be known to be long enough. */

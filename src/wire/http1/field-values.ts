@@ -73,11 +73,15 @@ const found: ConnectionOptions = {
   nominates: false,
 };
 
-/** The options of a Connection field. The answer is overwritten by the next call. */
+/**
+ * The options of a Connection field; `onName` is told where each further one stands, which names a field. The answer is
+ * overwritten by the next call.
+ */
 export function connectionOptions(
   bytes: Uint8Array,
   start: number,
   end: number,
+  onName?: (start: number, end: number) => void,
 ): ConnectionOptions {
   found.closes = found.keepsAlive = found.upgrades = found.nominates = false;
   let at = start;
@@ -94,7 +98,10 @@ export function connectionOptions(
       found.keepsAlive = true;
     } else if (length === upgrade.length && equalsFolded(bytes, from, upgrade)) {
       found.upgrades = true;
-    } else if (length > 0) found.nominates = true;
+    } else if (length > 0) {
+      found.nominates = true;
+      onName?.(from, to);
+    }
     at = comma + 1;
   }
   return found;

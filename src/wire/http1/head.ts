@@ -12,7 +12,7 @@
  */
 
 import { COLON, CR, LF, SP, TAB, targetByte, tokenByte, valueByte } from "./chars.ts";
-import { FieldNames, mark } from "./field-names.ts";
+import { FieldNames, mark, namesEqual } from "./field-names.ts";
 import {
   connectionOptions,
   isChunkedOnly,
@@ -82,8 +82,6 @@ export class HeadParser {
   closes = false;
   keepsAlive = false;
   upgrades = false;
-  /** Connection names further fields, which are hop-by-hop then. */
-  nominates = false;
   expectsContinue = false;
   /** Some value has a tab before it or white space behind it: servers differ in what of that belongs to the value. */
   isLoose = false;
@@ -94,6 +92,8 @@ export class HeadParser {
   #at = 0;
   #token = 0;
   #emptyLines = 0;
+  /** Connection names further fields, which are hop-by-hop then. */
+  #nominates = false;
 
   constructor(
     kind: "request" | "response",
@@ -120,7 +120,7 @@ export class HeadParser {
     this.closes = false;
     this.keepsAlive = false;
     this.upgrades = false;
-    this.nominates = false;
+    this.#nominates = false;
     this.expectsContinue = false;
     this.isLoose = false;
     this.#state = START;
@@ -309,7 +309,7 @@ export class HeadParser {
           at++;
           this.#at = at - base;
           this.headEnd = this.#at;
-          return this.#complete();
+          return this.#complete(bytes, base);
       }
     }
     this.#state = state;
@@ -347,7 +347,7 @@ export class HeadParser {
         this.closes ||= options.closes;
         this.keepsAlive ||= options.keepsAlive;
         this.upgrades ||= options.upgrades;
-        this.nominates ||= options.nominates;
+        this.#nominates ||= options.nominates;
         return undefined;
       }
       case mark.expect:
@@ -359,20 +359,50 @@ export class HeadParser {
     }
   }
 
-  #complete(): boolean {
+  #complete(bytes: Uint8Array, base: number): boolean {
     if (this.isChunked && this.contentLength >= 0) return this.#fail("length-and-chunked");
     // RFC 9112 §6.1: Transfer-Encoding in an HTTP/1.0 message is a sign of a broken or hostile sender.
     if (this.isChunked && this.minor === 0) return this.#fail("bad-transfer-encoding");
     if (this.kind === "request" && this.minor === 1 && this.first[mark.host] === -1) {
       return this.#fail("missing-host");
     }
+    if (this.#nominates) this.#markNominated(bytes, base);
     return true;
+  }
+
+  /** Here and nowhere else, so that nobody decides by a field that does not go on. */
+  #markNominated(bytes: Uint8Array, base: number): void {
+    const { slots, marks, first } = this;
+    const fieldStart = (i: number) => base + (slots[i * 4] ?? 0);
+    const nominate = (from: number, to: number) => {
+      for (let i = 0; i < this.count; i++) {
+        const start = fieldStart(i);
+        if (base + (slots[i * 4 + 1] ?? 0) - start !== to - from) continue;
+        const isNamed = !isNeeded(marks[i] ?? 0) && namesEqual(bytes, start, from, to - from);
+        if (isNamed) marks[i] = mark.nominated;
+      }
+    };
+    for (let i = 0; i < this.count; i++) {
+      if (marks[i] !== mark.connection) continue;
+      const slot = i * 4 + 2;
+      connectionOptions(bytes, base + (slots[slot] ?? 0), base + (slots[slot + 1] ?? 0), nominate);
+    }
+    first.fill(-1);
+    for (let i = this.count - 1; i >= 0; i--) {
+      const known = marks[i] ?? 0;
+      if (known !== 0) first[known] = i;
+    }
   }
 
   #fail(problem: HttpProblem): boolean {
     this.problem = problem;
     return false;
   }
+}
+
+/** A sender cannot take away what the next hop needs to read the message or to know whom it is for, nor Connection itself. */
+function isNeeded(known: number): boolean {
+  return known >= mark.host && known <= mark.upgrade;
 }
 
 function isSpace(byte: number | undefined): boolean {

@@ -71,7 +71,6 @@ export class TranslatedHead implements FieldSink {
   readonly closes = false;
   readonly keepsAlive = false;
   upgrades = false;
-  readonly nominates = false;
   readonly isLoose = false;
   expectsContinue = false;
 

@@ -16,13 +16,7 @@ import type { Head } from "../../stack/head.ts";
 import type { DownstreamLeg, Switched } from "../../stack/legs.ts";
 import { isBodyless } from "../../stack/outcome.ts";
 import type { TunnelEnd } from "../../tcp/tunnel-end.ts";
-import {
-  bodilessResponseDrops,
-  interimFields,
-  keptFields,
-  nominatedNames,
-  responseDrops,
-} from "../heads.ts";
+import { bodilessResponseDrops, interimFields, keptFields, responseDrops } from "../heads.ts";
 import { Dechunker } from "./dechunker.ts";
 import type { Http2Downstream } from "./downstream.ts";
 import { grpcReply } from "./grpc.ts";
@@ -116,10 +110,8 @@ export class DownstreamStream implements DownstreamLeg {
     isDone: boolean,
   ): void {
     const edit = exchange.responseEdit;
-    let dropped = edit?.dropped;
-    if (head.nominates) dropped = new Set([...(dropped ?? []), ...nominatedNames(head, text)]);
     const drops = head.status === 204 ? bodilessResponseDrops : responseDrops;
-    let lines = keptFields(head, text, drops, dropped);
+    let lines = keptFields(head, text, drops, edit?.dropped);
     if (exchange.upstream?.isHttp2 !== true) lines = canonicalLines(lines);
     if (edit !== undefined) lines += edit.lines;
     if (head.isChunked && exchange.recoding === undefined) this.#dechunker = new Dechunker();
