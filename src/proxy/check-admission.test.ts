@@ -132,6 +132,17 @@ describe("a health check", { timeout: 60_000 }, () => {
     assert.deepEqual(asked, []);
   });
 
+  test("is its caller's request where the caller's own rule says how to ask, whatever that writes into it", async () => {
+    await using harness = new Harness();
+    const own = checking("front").replace(
+      '"path":"/healthz?full"',
+      '"path":"/healthz?delete=all","host":"other.shop","httpHeaders":[{"name":"X-Heddle-Health-Check","value":"1"}]',
+    );
+    const { client, asked } = await mesh(harness, checking("shop"), own, denyAll);
+    assert.equal(await checked(client), false);
+    assert.deepEqual(asked, []);
+  });
+
   test("cannot be passed off: in the clear, as bytes, or by a header edit", async () => {
     const forged =
       "GET /healthz HTTP/1.1\r\nhost: cart.shop\r\nx-heddle-health-check: 1\r\nconnection: close\r\n\r\n";

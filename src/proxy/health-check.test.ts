@@ -219,7 +219,7 @@ describe("a health check over gRPC", () => {
     const { becomes } = await checked(
       harness,
       [app.port],
-      checking({ kind: "grpc", service: "shop" }),
+      checking({ kind: "grpc", service: "shop", headers: [] }),
       { protocol: "http/2" },
     );
     await becomes(0, false);
@@ -239,7 +239,7 @@ describe("a health check over gRPC", () => {
       const fields = { ":status": 200, "content-type": "application/grpc", "grpc-status": "12" };
       stream.respond(fields, { endStream: true });
     });
-    const probe: HealthProbe = { kind: "grpc", service: "" };
+    const probe: HealthProbe = { kind: "grpc", service: "", headers: [] };
     const { becomes } = await checked(harness, [app.port], checking(probe), { protocol: "http/2" });
     await becomes(0, true);
   });

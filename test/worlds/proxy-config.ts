@@ -419,8 +419,8 @@ const healthProbe: fc.Arbitrary<HealthProbe> = fc.oneof(
     receive: fc.array(hex, { maxLength: 2 }),
   }),
   fc.record(
-    { kind: fc.constant("grpc" as const), service: fc.string(), authority: text },
-    { requiredKeys: ["kind", "service"] },
+    { kind: fc.constant("grpc" as const), service: fc.string(), authority: text, headers: pairs },
+    { requiredKeys: ["kind", "service", "headers"] },
   ),
 );
 const healthCheck: fc.Arbitrary<HealthCheck> = fc.record(

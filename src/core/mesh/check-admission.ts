@@ -2,8 +2,8 @@
  * Lets the health checks of other sidecars past AuthorizationPolicies, and nothing else: of a workload's ports what a
  * DestinationRule of its Service's own namespace, or of the root namespace, asks to be checked there.
  *
- * A check is told by a field that sidecars alone can send each other (model/names.ts), by method and exact path. It must
- * come in mesh TLS, from whomever. Written as authorization rules: DENY rules leave such requests alone, and where ALLOW
+ * A check is told by a field that sidecars alone can send each other (model/names.ts), and send only where such a rule is
+ * the one they check by; by method and exact path. It must come in mesh TLS, from whomever. Written as authorization rules: DENY rules leave such requests alone, and where ALLOW
  * rules hold one more of them takes those.
  *
  * Not here: TCP, where a check is over before policies are asked. Why so: docs/adr/0013.
@@ -51,9 +51,14 @@ const anySidecar = { kind: "authenticated", match: { kind: "present" } } as cons
 /** Those that the Service's own namespace consents to; others' rules are no reason to let anybody in. */
 function probesOf(world: World, namespace: string, host: string): readonly ServiceProbe[] {
   return objectsOf<DestinationRule>(world, "DestinationRule")
-    .filter((rule) => [namespace, rootNamespace].includes(namespaceOf(rule)))
+    .filter((rule) => mayAdmit(rule, namespace))
     .filter((rule) => hostMatches(resolveHost(rule.spec.host, namespaceOf(rule)), host))
     .flatMap((rule) => healthCheckOf(rule) ?? []);
+}
+
+/** Whether a rule may say that checks of a Service pass the policies there: whoever writes it has a say in both. */
+export function mayAdmit(rule: DestinationRule, namespace: string): boolean {
+  return [namespace, rootNamespace].includes(namespaceOf(rule));
 }
 
 function checkOf({ httpGet, grpc }: ServiceProbe, port: number): Permission | undefined {

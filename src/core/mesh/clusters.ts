@@ -112,7 +112,7 @@ function makeAll(world: World, clientNamespace: string, place: ClientPlace): Out
         const idleMs = tcpIdleMs(subset.policy);
         const name = outboundCluster(port.port, subset.name, service.host);
         if (idleMs !== undefined) idle.set(name, idleMs);
-        const healthCheck = healthCheckFor(rule, port.protocol);
+        const healthCheck = healthCheckFor(rule, port.protocol, service.namespace);
         const cluster = clusterOf(service, port, subset, place);
         const header = proxyProtocol(subset.policy);
         if (header !== undefined && !mayBePlain(subset.security) && object !== undefined) {

@@ -6,18 +6,23 @@
  */
 
 import { healthCheckOf, type ServiceProbe } from "../../api/heddle/traffic-annotations.ts";
+import { healthCheckField } from "../../model/names.ts";
 import type { HealthCheck, HealthProbe } from "../../model/proxy-config.ts";
+import { mayAdmit } from "./check-admission.ts";
 import type { ClientRule } from "./destination-rules.ts";
 import type { PortProtocol } from "./protocol.ts";
 
-/** Undefined: nobody asks for one, or it does not fit the port. */
+/** Undefined: nobody asks for one, or it does not fit the port. `namespace`: the Service's. */
 export function healthCheckFor(
   rule: ClientRule | undefined,
   protocol: PortProtocol,
+  namespace: string,
 ): HealthCheck | undefined {
-  const asked = rule?.from.map(healthCheckOf).find((probe) => probe !== undefined);
-  const probe = asked && probeAt(asked, protocol);
-  if (asked === undefined || probe === undefined) return undefined;
+  const asking = rule?.from.find((one) => healthCheckOf(one) !== undefined);
+  const asked = asking && healthCheckOf(asking);
+  if (asking === undefined || asked === undefined) return undefined;
+  const probe = probeAt(asked, protocol, mayAdmit(asking, namespace) ? admitted : []);
+  if (probe === undefined) return undefined;
   const intervalMs = (asked.periodSeconds ?? 10) * 1_000;
   return {
     probe,
@@ -30,9 +35,15 @@ export function healthCheckFor(
   };
 }
 
+type Headers = readonly (readonly [name: string, value: string])[];
+
+/** What has the other side's policies let it pass. A caller's own rule gets none: it says how to ask, for what, as whom. */
+const admitted: Headers = [[healthCheckField, "1"]];
+
 function probeAt(
   { httpGet, grpc, tcpSocket }: ServiceProbe,
   protocol: PortProtocol,
+  admission: Headers,
 ): HealthProbe | undefined {
   if (httpGet !== undefined && protocol !== "tcp") {
     const { path = "/", host, httpHeaders = [] } = httpGet;
@@ -41,7 +52,12 @@ function probeAt(
       path,
       ...(host === undefined ? {} : { host }),
       method: "GET",
-      headers: httpHeaders.map(({ name, value }) => [name, value] as const),
+      headers: [
+        ...admission,
+        ...httpHeaders
+          .filter(({ name }) => name.toLowerCase() !== healthCheckField)
+          .map(({ name, value }) => [name, value] as const),
+      ],
       // Kubernetes': 200 to 399 are well, everything else counts towards the threshold.
       expected: [{ from: 200, to: 399 }],
       retriable: [
@@ -51,7 +67,7 @@ function probeAt(
     };
   }
   if (grpc !== undefined && protocol === "http2") {
-    return { kind: "grpc", service: grpc.service ?? "" };
+    return { kind: "grpc", service: grpc.service ?? "", headers: admission };
   }
   return tcpSocket === undefined ? undefined : { kind: "tcp", send: "", receive: [] };
 }

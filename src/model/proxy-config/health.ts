@@ -34,7 +34,12 @@ export type HealthProbe =
   /** Bytes in hexadecimal. What comes back must have all of `receive` in it, in order. */
   | { readonly kind: "tcp"; readonly send: string; readonly receive: readonly string[] }
   /** grpc.health.v1; the cluster must speak HTTP/2. */
-  | { readonly kind: "grpc"; readonly service: string; readonly authority?: string };
+  | {
+      readonly kind: "grpc";
+      readonly service: string;
+      readonly authority?: string;
+      readonly headers: readonly (readonly [name: string, value: string])[];
+    };
 
 /** Both included. */
 export interface StatusRange {

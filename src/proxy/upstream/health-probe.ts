@@ -5,7 +5,6 @@
  * says what requests would meet. It counts for nothing else: not as traffic, not for outlier detection, not as load.
  */
 
-import { healthCheckField } from "../../model/names.ts";
 import type { Cluster, HealthProbe, StatusRange } from "../../model/proxy-config.ts";
 import { requestParser } from "../codec/heads.ts";
 import { parseTarget } from "../codec/target.ts";
@@ -108,17 +107,15 @@ function grpcMessage(service: string): Buffer {
 
 /** Heads without their last empty line. */
 function httpHead({ method, path, host, headers }: HttpProbe, cluster: Cluster): string {
-  const lines = headers.map(([name, value]) => `${name.toLowerCase()}: ${value}\r\n`);
-  return `${method} ${path} HTTP/1.1\r\nhost: ${host ?? hostOf(cluster)}\r\nuser-agent: heddle-health-check\r\n${checkLine(cluster)}${lines.join("")}`;
+  return `${method} ${path} HTTP/1.1\r\nhost: ${host ?? hostOf(cluster)}\r\nuser-agent: heddle-health-check\r\n${linesOf(headers)}`;
 }
 
-function grpcHead({ authority }: GrpcProbe, cluster: Cluster): string {
-  return `POST /grpc.health.v1.Health/Check HTTP/1.1\r\nhost: ${authority ?? hostOf(cluster)}\r\nuser-agent: heddle-health-check\r\n${checkLine(cluster)}content-type: application/grpc\r\nte: trailers\r\n`;
+function grpcHead({ authority, headers }: GrpcProbe, cluster: Cluster): string {
+  return `POST /grpc.health.v1.Health/Check HTTP/1.1\r\nhost: ${authority ?? hostOf(cluster)}\r\nuser-agent: heddle-health-check\r\n${linesOf(headers)}content-type: application/grpc\r\nte: trailers\r\n`;
 }
 
-/** To other sidecars, which ask their policies about it as about a check (docs/adr/0013). */
-function checkLine({ tls }: Cluster): string {
-  return tls === undefined ? "" : `${healthCheckField}: 1\r\n`;
+function linesOf(headers: HttpProbe["headers"]): string {
+  return headers.map(([name, value]) => `${name.toLowerCase()}: ${value}\r\n`).join("");
 }
 
 function hostOf({ service, name }: Cluster): string {

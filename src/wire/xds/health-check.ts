@@ -74,7 +74,7 @@ function encodeProbe(probe: HealthProbe): wire.HealthCheck {
           ...given("host", probe.host),
           path: probe.path,
           method: methods[probe.method],
-          requestHeadersToAdd: probe.headers.map(([key, value]) => ({ header: { key, value } })),
+          requestHeadersToAdd: encodeHeaders(probe.headers),
           expectedStatuses: probe.expected.map(encodeRange),
           retriableStatuses: probe.retriable.map(encodeRange),
         },
@@ -88,7 +88,11 @@ function encodeProbe(probe: HealthProbe): wire.HealthCheck {
       };
     case "grpc":
       return {
-        grpcHealthCheck: { serviceName: probe.service, ...given("authority", probe.authority) },
+        grpcHealthCheck: {
+          serviceName: probe.service,
+          ...given("authority", probe.authority),
+          initialMetadata: encodeHeaders(probe.headers),
+        },
       };
   }
 }
@@ -101,9 +105,7 @@ function decodeProbe(check: wire.HealthCheck, path: string): HealthProbe {
       path: required(http.path, `${path}.http_health_check.path`),
       ...given("host", http.host || undefined),
       method: methodNamed(http.method ?? 0, `${path}.http_health_check.method`),
-      headers: (http.requestHeadersToAdd ?? []).map(
-        ({ header }) => [header?.key ?? "", header?.value ?? ""] as const,
-      ),
+      headers: decodeHeaders(http.requestHeadersToAdd),
       expected: (http.expectedStatuses ?? []).map(decodeRange),
       retriable: (http.retriableStatuses ?? []).map(decodeRange),
     };
@@ -120,6 +122,7 @@ function decodeProbe(check: wire.HealthCheck, path: string): HealthProbe {
       kind: "grpc",
       service: grpc.serviceName ?? "",
       ...given("authority", grpc.authority || undefined),
+      headers: decodeHeaders(grpc.initialMetadata),
     };
   }
   throw invalid(path, "want http_health_check, tcp_health_check or grpc_health_check");
@@ -143,6 +146,16 @@ function methodNamed(method: number, path: string): keyof typeof methods {
     default:
       throw invalid(path, `want GET, HEAD or OPTIONS, got ${method}`);
   }
+}
+
+type Headers = readonly (readonly [name: string, value: string])[];
+
+function encodeHeaders(headers: Headers): readonly wire.HeaderValueOption[] {
+  return headers.map(([key, value]) => ({ header: { key, value } }));
+}
+
+function decodeHeaders(headers: readonly wire.HeaderValueOption[] = []): Headers {
+  return headers.map(({ header }) => [header?.key ?? "", header?.value ?? ""] as const);
 }
 
 /** Hexadecimal. */

@@ -814,6 +814,7 @@ export interface TcpHealthCheck {
 export interface GrpcHealthCheck {
   readonly serviceName?: string | undefined;
   readonly authority?: string | undefined;
+  readonly initialMetadata?: readonly HeaderValueOption[] | undefined;
 }
 
 /** envoy.config.core.v3.HealthCheck.Payload */

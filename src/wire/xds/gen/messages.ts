@@ -863,6 +863,7 @@ export const TcpHealthCheck: MessageType<t.TcpHealthCheck> = message("envoy.conf
 export const GrpcHealthCheck: MessageType<t.GrpcHealthCheck> = message("envoy.config.core.v3.HealthCheck.GrpcHealthCheck", [
   [1, "serviceName", "string", "plain"],
   [2, "authority", "string", "plain"],
+  [3, "initialMetadata", "message", "many", () => HeaderValueOption],
 ]);
 
 export const HealthPayload: MessageType<t.HealthPayload> = message("envoy.config.core.v3.HealthCheck.Payload", [
