@@ -5,8 +5,8 @@
  * this loading's, the map's entries as they were written. What differs, or another agent put, is reported as a link of which
  * nothing is known, so that it is put again or taken away.
  *
- * A pod whose link has queues, filters or eBPF programs of somebody else's (a chained plugin's, an observer's) is left to
- * the plain path: they would see no packet of it.
+ * A link that has queues, filters, chains of nftables or eBPF programs of somebody else's (a chained plugin's, an observer's)
+ * is left to the plain path: they would see no packet of it.
  *
  * Programs stay on their links when an agent ends, with the map that it filled, which is as old as its rules; the next
  * agent fills a map of its own and replaces the programs. A pod is put into the map before its program is attached, and
@@ -29,11 +29,17 @@ import {
 } from "./bpf/attach.ts";
 import type { MapEntry, MapShape } from "./bpf/map.ts";
 import { type BpfObject, loadCompiled } from "./bpf/object.ts";
-import { missingBpf } from "./features.ts";
+import { canListPrograms, missingBpf } from "./features.ts";
 import { readSysctl } from "./sysctl.ts";
 
-/** By link index. */
-type QueueKinds = ReadonlyMap<number, readonly string[]>;
+/** What others may have on a link, beside eBPF programs. */
+export interface Strangers {
+  /** Kinds of its queues, and of what holds filters. */
+  readonly queues: readonly string[];
+  /** Whether a chain of nftables hangs on it. */
+  readonly hasChain: boolean;
+}
+
 type Origin = FastPathSpec["from"];
 
 const programs: Readonly<Record<Origin, string>> = { pod: "hd_from_pod", nodes: "hd_from_node" };
@@ -60,18 +66,22 @@ export interface FastPath extends Disposable {
   /** Why packets take no fast path; undefined where they can. */
   readonly missing: string | undefined;
   /** False where the link is left to the plain path. */
-  put(spec: FastPathSpec, link: Link, queues: readonly string[]): boolean;
+  put(spec: FastPathSpec, link: Link, strangers: Strangers): boolean;
   /** Whether a program of the fast path is on the link, whoever put it. */
   isOn(link: Link): boolean;
   /** Deleting what is absent is success. Without `link`, which is gone or about to go, nothing is detached. */
   delete(spec: FastPathSpec, link: Link | undefined): void;
-  observe(links: readonly Link[], queues: QueueKinds): readonly FastPathSpec[];
+  observe(links: readonly Link[], strangersOn: (link: Link) => Strangers): readonly FastPathSpec[];
+  /** Links on which it was to be put, and is not at this moment, with why. */
+  plainLinks(): ReadonlyMap<string, string>;
 }
 
-/** `wanted`: false has it do nothing but find and take away what an earlier agent put. */
+/** `wanted`: false has it do nothing but find and take away what an earlier agent put, as where none can be loaded. */
 export function openFastPath(wanted: boolean): FastPath {
   const impossible = missingBpf();
-  if (impossible !== undefined) return noFastPath(impossible);
+  if (impossible !== undefined) {
+    return canListPrograms() ? new LoadedFastPath(impossible, undefined) : noFastPath(impossible);
+  }
   if (!wanted) return new LoadedFastPath("it is turned off", undefined);
   try {
     return new LoadedFastPath(undefined, loadCompiled("fast-path", { maps }));
@@ -80,7 +90,7 @@ export function openFastPath(wanted: boolean): FastPath {
   }
 }
 
-/** Where programs cannot be attached, none are. */
+/** Where programs cannot be asked about, as where links never have any. */
 function noFastPath(missing: string): FastPath {
   return {
     missing,
@@ -88,6 +98,7 @@ function noFastPath(missing: string): FastPath {
     isOn: () => false,
     delete: () => undefined,
     observe: () => [],
+    plainLinks: () => new Map(),
     [Symbol.dispose]: () => undefined,
   };
 }
@@ -96,17 +107,21 @@ class LoadedFastPath implements FastPath {
   readonly missing: string | undefined;
   readonly #object: BpfObject | undefined;
   readonly #put = new Map<string, Put>();
+  /** Links that are left to others, with what these have there. */
+  readonly #left = new Map<string, string>();
 
   constructor(missing: string | undefined, object: BpfObject | undefined) {
     this.missing = missing;
     this.#object = object;
   }
 
-  put(spec: FastPathSpec, link: Link, queues: readonly string[]): boolean {
+  put(spec: FastPathSpec, link: Link, strangers: Strangers): boolean {
     const object = this.#object;
     if (object === undefined) return false;
-    if (isHeldByOthers(spec, link, queues, programsOn(ingressOf(link)))) {
+    const others = heldBy(spec, link, strangers, programsOn(ingressOf(link)));
+    if (others !== undefined) {
       this.delete(spec, link);
+      this.#left.set(spec.link, others);
       return false;
     }
     this.#forget(spec.link);
@@ -131,7 +146,7 @@ class LoadedFastPath implements FastPath {
     for (const name of Object.values(programs)) detachFromLink(ingressOf(link), name);
   }
 
-  observe(links: readonly Link[], queues: QueueKinds): readonly FastPathSpec[] {
+  observe(links: readonly Link[], strangersOn: (link: Link) => Strangers): readonly FastPathSpec[] {
     this.#forgetGone(links);
     this.#writeSettings();
     return links.flatMap((link) => {
@@ -141,9 +156,17 @@ class LoadedFastPath implements FastPath {
       const isRight =
         put !== undefined &&
         this.#isInForce(put, here) &&
-        !isHeldByOthers(put.spec, link, queues.get(link.index) ?? [], here);
+        heldBy(put.spec, link, strangersOn(link), here) === undefined;
       return [isRight ? put.spec : unknownPod(link.name)];
     });
+  }
+
+  plainLinks(): ReadonlyMap<string, string> {
+    const taken = [...this.#put.values()].filter(({ hook }) => !programsOn(hook).some(isOurs));
+    return new Map([
+      ...[...this.#left].map(([link, others]) => [link, `${others} there`] as const),
+      ...taken.map(({ spec }) => [spec.link, "its program was taken away"] as const),
+    ]);
   }
 
   [Symbol.dispose](): void {
@@ -156,6 +179,9 @@ class LoadedFastPath implements FastPath {
     for (const [name, { hook }] of [...this.#put]) {
       if (indexes.get(name) !== hook.linkIndex) this.#forget(name);
     }
+    for (const name of [...this.#left.keys()]) {
+      if (!indexes.has(name)) this.#left.delete(name);
+    }
   }
 
   /** An address that another link has by now stays that one's. */
@@ -165,6 +191,7 @@ class LoadedFastPath implements FastPath {
       if (isEqual(pods?.lookup(key), value)) pods?.delete(key);
     }
     this.#put.delete(link);
+    this.#left.delete(link);
   }
 
   #isInForce({ spec, entries }: Put, here: readonly AttachedProgram[]): boolean {
@@ -200,17 +227,25 @@ function isOurs({ name }: AttachedProgram): boolean {
   return Object.values(programs).includes(name);
 }
 
-/** `here`: the programs on its ingress. Whatever the overlay has at its end is met by what is sent there, but not a pod's. */
-function isHeldByOthers(
+/**
+ * What others have on a link that would be passed by; undefined where nothing. `here`: the programs on its ingress. Whatever the
+ * overlay has at its end is met by what is sent there, but not a pod's.
+ */
+function heldBy(
   spec: FastPathSpec,
   link: Link,
-  queues: readonly string[],
+  { queues, hasChain }: Strangers,
   here: readonly AttachedProgram[],
-): boolean {
-  if (!here.every(isOurs)) return true;
-  if (spec.from === "nodes") return queues.some((kind) => kind === "clsact" || kind === "ingress");
-  if (programsOn({ linkIndex: link.index, direction: "egress" }).length > 0) return true;
-  return queues.some((kind) => !(spec.isPaced && kind === "tbf"));
+): string | undefined {
+  if (hasChain) return "a chain of nftables is";
+  const isPod = spec.from === "pod";
+  const sent = isPod ? programsOn({ linkIndex: link.index, direction: "egress" }) : [];
+  const [program] = [...here.filter((each) => !isOurs(each)), ...sent];
+  if (program !== undefined) return `eBPF program ${program.name} is`;
+  const queue = queues.find((kind) =>
+    isPod ? !(spec.isPaced && kind === "tbf") : kind === "clsact" || kind === "ingress",
+  );
+  return queue === undefined ? undefined : `a queue or filters (${queue}) are`;
 }
 
 /** Differs from all that is wanted. */

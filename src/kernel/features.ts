@@ -128,7 +128,7 @@ export function missingBpf(): string | undefined {
     if (!libbpf().canLoad(BPF_PROG_TYPE_SCHED_CLS)) {
       return "the kernel loads no eBPF programs for this process (CONFIG_NET_CLS_BPF; CAP_BPF outside user namespaces)";
     }
-    attachedTo({ linkIndex: loopback, direction: "ingress" }, "hd_probe");
+    listPrograms();
     return undefined;
   } catch (error) {
     if (error instanceof MeshError && error.code === "kernel.bpf.attach") {
@@ -136,4 +136,18 @@ export function missingBpf(): string | undefined {
     }
     return renderError(error);
   }
+}
+
+/** Whether it can be told what is attached to links, and taken away, even where nothing can be loaded. */
+export function canListPrograms(): boolean {
+  try {
+    listPrograms();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function listPrograms(): void {
+  attachedTo({ linkIndex: loopback, direction: "ingress" }, "hd_probe");
 }

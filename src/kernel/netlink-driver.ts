@@ -24,6 +24,7 @@ import type {
   VethSpec,
 } from "../model/node-state.ts";
 import { renderNewRuleset, renderRuleset, renderRulesetRemoval } from "../model/ruleset-text.ts";
+import type { Link } from "../wire/netlink/link.ts";
 import {
   connectedOf,
   forgetConnectionsOf,
@@ -31,7 +32,7 @@ import {
   forgetUdpConnectionsTo,
 } from "./connections.ts";
 import type { KernelDriver } from "./driver.ts";
-import { openFastPath } from "./fast-path.ts";
+import { openFastPath, type Strangers } from "./fast-path.ts";
 import { probeFeatures, requireFeature } from "./features.ts";
 import { once } from "./ffi.ts";
 import { listHostLinks } from "./host-links.ts";
@@ -43,7 +44,7 @@ import { NETLINK_NETFILTER, NETLINK_ROUTE, NetlinkSocket } from "./netlink-socke
 import { inNetns, inNetnsOf, netnsCookie, netnsInode, openNetns, openOwnNetns } from "./netns.ts";
 import { NftContext } from "./nftables.ts";
 import { observeOurs } from "./observe.ts";
-import { whyLegacyAsks } from "./others-rules.ts";
+import { linksWithChains, whyLegacyAsks } from "./others-rules.ts";
 import { OwnTable } from "./own-table.ts";
 import { differencesOf, findLink, withSocketIn } from "./pod-interface.ts";
 import { missingOf } from "./ruleset-check.ts";
@@ -78,30 +79,34 @@ export function openKernelDriver({
 
   return {
     features: { ...probe.features, fastPath: fastPath.missing === undefined },
-    get missing() {
-      const [refusal] = refused.values();
-      const why = fastPath.missing ?? refusal;
-      return why === undefined
-        ? probe.missing
-        : new Map<keyof KernelFeatures, string>([...probe.missing, ["fastPath", why]]);
-    },
+    missing: new Map<keyof KernelFeatures, string>([
+      ...probe.missing,
+      ...(fastPath.missing === undefined ? [] : [["fastPath", fastPath.missing] as const]),
+    ]),
 
     fastPathStatus() {
-      const [refusal] = refused.values();
-      const off = fastPath.missing ?? refusal;
-      if (off !== undefined) return off;
+      if (fastPath.missing !== undefined) return fastPath.missing;
+      const plain = new Map([...atHome(() => fastPath.plainLinks()), ...refused]);
+      const links = [...plain].map(([link, why]) => `${link} takes the plain path: ${why}`);
       const asked = table.whyAsked;
-      return asked === undefined ? "on" : `on, but connections open on the plain path: ${asked}`;
+      const buts = [
+        ...(asked === undefined ? [] : [`connections open on the plain path: ${asked}`]),
+        ...links.slice(0, mostLinksTold),
+        ...(links.length > mostLinksTold
+          ? [`so do ${links.length - mostLinksTold} links more`]
+          : []),
+      ];
+      return buts.length === 0 ? "on" : `on, but ${buts.join("; ")}`;
     },
 
     observe(expected): NodeState {
       const isAsked = expected !== undefined && probe.features.nftables;
       const ruleset = isAsked ? table.observe(expected) : undefined;
       const { ours, ...observed } = observeOurs(route, made);
-      const paths = atHome(() => fastPath.observe(ours, listQueueKinds(route)));
       for (const link of [...refused.keys()]) {
         if (!ours.some(({ name }) => name === link)) refused.delete(link);
       }
+      const paths = observeFastPath(ours);
       return {
         sysctls: atHome(() => observeSysctls(settings)),
         ...observed,
@@ -126,7 +131,7 @@ export function openKernelDriver({
     apply(plan) {
       const indexes = new Map<string, number>();
       const links: LinksOfPlan = {
-        queues: once(() => listQueueKinds(route)),
+        strangersOn: once(strangersOnLinks),
         going: new Set(plan.flatMap((each) => (each.kind === "link-delete" ? [each.name] : []))),
         freshPathsLeft: mostFreshPaths,
       };
@@ -251,7 +256,7 @@ export function openKernelDriver({
         const { fastPath: gone } = step;
         refused.delete(gone.link);
         const stays = links.going.has(gone.link) ? undefined : findLink(route, gone.link);
-        atHome(() => fastPath.delete(gone, stays));
+        leaveToPlainPath(gone, stays);
         break;
       }
       default:
@@ -259,22 +264,50 @@ export function openKernelDriver({
     }
   }
 
+  /** Of what cannot be told nothing is said: it is put again, or refused there. */
+  function observeFastPath(links: readonly Link[]): readonly FastPathSpec[] {
+    try {
+      const strangersOn = strangersOnLinks();
+      return atHome(() => fastPath.observe(links, strangersOn));
+    } catch (error) {
+      for (const { name } of links) refused.set(name, renderError(error));
+      return [];
+    }
+  }
+
   /** Nothing waits for an accelerator: the packets of a link without take the plain path, and the next look tries again. */
   function putFastPath(spec: FastPathSpec, links: LinksOfPlan): void {
     const link = findLink(route, spec.link);
-    if (link === undefined) return;
-    const isFresh = atHome(() => !fastPath.isOn(link));
-    if (isFresh && links.freshPathsLeft === 0) return;
     try {
-      const isOn = atHome(() => fastPath.put(spec, link, links.queues().get(link.index) ?? []));
+      const isFresh = link === undefined || atHome(() => !fastPath.isOn(link));
+      if (link === undefined || (isFresh && links.freshPathsLeft === 0)) {
+        // A link of the name that it was on before is gone: nothing is to be sent there.
+        fastPath.delete(spec, undefined);
+        return;
+      }
+      const isOn = atHome(() => fastPath.put(spec, link, links.strangersOn()(link)));
       // Those that others hold are asked about at every look, and take nobody's turn.
       if (isFresh && isOn) links.freshPathsLeft -= 1;
       refused.delete(spec.link);
     } catch (error) {
       refused.set(spec.link, renderError(error));
-      // What an earlier agent left there would go by a map that nobody keeps.
-      atHome(() => fastPath.delete(spec, link));
+      leaveToPlainPath(spec, link);
     }
+  }
+
+  /** What an earlier agent left there would go by a map that nobody keeps. */
+  function leaveToPlainPath(spec: FastPathSpec, link: Link | undefined): void {
+    try {
+      atHome(() => fastPath.delete(spec, link));
+    } catch (error) {
+      refused.set(spec.link, renderError(error));
+    }
+  }
+
+  function strangersOnLinks(): (link: Link) => Strangers {
+    const queues = listQueueKinds(route);
+    const hasChain = probe.features.nftables ? linksWithChains(netfilter) : () => false;
+    return ({ index, name }) => ({ queues: queues.get(index) ?? [], hasChain: hasChain(name) });
   }
 }
 
@@ -292,9 +325,12 @@ function turnsEvery(ms: number): Turns {
   };
 }
 
+/** A status is to be read. */
+const mostLinksTold = 3;
+
 /** What steps of one plan have to know of links that other steps are about. */
 interface LinksOfPlan {
-  readonly queues: () => ReadonlyMap<number, readonly string[]>;
+  readonly strangersOn: () => (link: Link) => Strangers;
   /** Deleted by the same plan: what is attached goes with them. */
   readonly going: ReadonlySet<string>;
   freshPathsLeft: number;

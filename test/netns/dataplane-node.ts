@@ -263,7 +263,7 @@ export class TestNode {
       try {
         for (const spec of specs) {
           const link = findLink(socket, spec.link);
-          if (link !== undefined) this.#fastPath().put(spec, link, []);
+          if (link !== undefined) this.#fastPath().put(spec, link, { queues: [], hasChain: false });
         }
       } finally {
         socket.close();

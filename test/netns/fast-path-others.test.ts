@@ -17,12 +17,13 @@ import {
   twoNodes,
   worldWith,
 } from "./fast-path-nodes.ts";
-import { ask, endTraffic } from "./fast-path-traffic.ts";
+import { ask, ended, endTraffic, opened, serveEcho, talk } from "./fast-path-traffic.ts";
 import { needsRoot } from "./kernel-scratch.ts";
 
 const answering = port + 1;
 const knocked = port + 2; // nobody listens there
 const client = at.client[0];
+const rounds = 100;
 
 describe("rules of others", { skip: needsRoot || (missingBpf() ?? false) }, () => {
   let network: TestNetwork;
@@ -34,6 +35,7 @@ describe("rules of others", { skip: needsRoot || (missingBpf() ?? false) }, () =
     network = new TestNetwork();
     ({ one, two, pods } = twoNodes(network));
     await network.serve(pods.server, answering, "server");
+    await serveEcho(pods.server);
     look();
   });
   after(async () => {
@@ -176,6 +178,29 @@ describe("rules of others", { skip: needsRoot || (missingBpf() ?? false) }, () =
         assert.equal(one.driver.fastPathStatus(), "on");
         assert.equal(await seenOfThird(), 1);
       });
+    });
+  }
+
+  for (const place of ["the client's link", "the overlay"] as const) {
+    test(`are asked about each packet where they hang on ${place}`, async () => {
+      const device = place === "the overlay" ? "hdvxlan" : one.linkOf("client");
+      nft(
+        one.netns,
+        `table netdev guard {
+           counter seen { }
+           chain in { type filter hook ingress device "${device}" priority 0; policy accept; counter name seen; }
+         }`,
+      );
+      look();
+      assert.match(one.driver.fastPathStatus(), new RegExp(`${device} .*a chain of nftables`));
+      const connection = await opened(pods.client, at.server[0]);
+      await talk(connection, rounds);
+      await ended(connection);
+      const seen = runIn(one.netns, "nft list counters table netdev guard");
+      assert.ok(Number(/packets (\d+)/.exec(seen)?.[1]) >= rounds, seen);
+      nft(one.netns, "delete table netdev guard");
+      look();
+      assert.equal(one.driver.fastPathStatus(), "on");
     });
   }
 

@@ -5,6 +5,8 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { closeSync, openSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { compileNode } from "../../src/core/dataplane/compile-node.ts";
 import { planNode } from "../../src/core/dataplane/plan-node.ts";
@@ -15,6 +17,7 @@ import { missingBpf } from "../../src/kernel/features.ts";
 import { AF_INET, libc } from "../../src/kernel/ffi.ts";
 import { openKernelDriver } from "../../src/kernel/netlink-driver.ts";
 import { inNetns } from "../../src/kernel/netns.ts";
+import type { Step } from "../../src/model/node-state.ts";
 import type { Attachment } from "../../src/model/node-view.ts";
 import { connect, type Netns, nft, TestNetwork } from "./dataplane-node.ts";
 import {
@@ -147,8 +150,68 @@ describe("the fast path", { skip: needsRoot || (missingBpf() ?? false) }, () => 
     const world = worldWith(isolated);
     assert.equal(one.bringTo(world, true), 0);
     takeOff("client");
+    assert.match(
+      one.driver.fastPathStatus(),
+      new RegExp(
+        `^on, but ${one.linkOf("client")} takes the plain path: its program was taken away`,
+      ),
+    );
     assert.equal(one.bringTo(world, true), 1);
+    assert.equal(one.driver.fastPathStatus(), "on");
     assert.equal(one.bringTo(world, true), 0);
+  });
+
+  test("that cannot be asked about leaves the plain path working", async () => {
+    show(isolated);
+    const world = worldWith(isolated);
+    const wanted = one.wanted(world);
+    const puts = planNode(wanted, { ...wanted, fastPath: [] });
+    assert.equal(puts.length, 4);
+    withDescriptorsLeft(1, () => one.driver.apply(puts));
+    assert.match(one.driver.fastPathStatus(), /^on, but hd\S+ takes the plain path: /);
+    const connection = await opened(pods.client, at.server[0]);
+    await talk(connection, 2);
+    await ended(connection);
+    one.bringTo(world, true);
+    assert.equal(one.driver.fastPathStatus(), "on");
+  });
+
+  test("sends nothing to a pod's old link while its new one has no program yet", {
+    timeout: 10_000,
+  }, async () => {
+    show(isolated);
+    const world = worldWith(isolated);
+    const all = one.attachments;
+    const [client] = all.filter(({ name }) => name === "client");
+    assert.ok(client !== undefined);
+    const fresh = Array.from({ length: 8 }, (_, at) => `hd0000000c0${at}`);
+    one.attachments = [
+      ...fresh.map((hostLink, at) => ({
+        ...client,
+        ...{ name: hostLink, uid: hostLink, containerId: hostLink, hostLink },
+        ...{ netns: network.netns().path, addresses: [`10.244.0.${at + 30}`] },
+      })),
+      ...all,
+    ];
+    const neighbour = one.linkOf("neighbour");
+    const state = one.wanted(world);
+    // The eight take all that one plan puts on.
+    const isLast = (step: Step) =>
+      step.kind === "fast-path-put" && step.fastPath.link === neighbour;
+    const plan = planNode(state, one.driver.observe(state.ruleset));
+    execFileSync("ip", ["-n", one.netns.name, "link", "delete", neighbour]);
+    const again = planNode(state, {
+      ...state,
+      links: state.links.filter(({ name }) => name !== neighbour),
+      routes: state.routes.filter(({ link }) => link !== neighbour),
+      fastPath: (state.fastPath ?? []).filter(({ link }) => link !== neighbour),
+    });
+    one.driver.apply([...plan, ...again.filter((step) => !isLast(step)), ...again.filter(isLast)]);
+    const connection = await opened(pods.client, at.neighbour[0]);
+    await talk(connection, 2);
+    await ended(connection);
+    one.attachments = all;
+    one.bringTo(world, true);
   });
 
   test("passes by no limit of what is sent to a pod", async () => {
@@ -261,6 +324,27 @@ describe("the fast path", { skip: needsRoot || (missingBpf() ?? false) }, () => 
     assert.equal(one.bringTo(world, true), 4);
   });
 
+  test("is taken away by an agent that can load no programs", async () => {
+    show(isolated);
+    assert.equal(one.driver.observe().fastPath?.length, 4);
+    // The kernel's types are out of its sight, as in a container that has not been given them.
+    const script = `
+      const { openKernelDriver } = await import(${JSON.stringify(sourceOf("netlink-driver.ts"))});
+      const driver = openKernelDriver();
+      const paths = driver.observe().fastPath ?? [];
+      driver.apply(paths.map((fastPath) => ({ kind: "fast-path-delete", fastPath })));
+      console.log(paths.length, driver.fastPathStatus());`;
+    const hide = `mount -t tmpfs tmpfs /sys/kernel/btf && exec "$@"`;
+    const node = [process.execPath, "--input-type=module", "-e", script];
+    const inside = ["unshare", "-m", "sh", "-c", hide, "sh", ...node];
+    const said = execFileSync("nsenter", [`--net=${one.netns.path}`, ...inside], {
+      encoding: "utf8",
+    });
+    assert.match(said, /^4 the kernel does not describe its types/);
+    assert.equal(one.driver.observe().fastPath, undefined);
+    one.bringTo(worldWith(isolated), true);
+  });
+
   test("delivers nothing to a pod that is gone, nor to the next with its address", async () => {
     show(isolated);
     const connection = await opened(pods.client, at.neighbour[0]);
@@ -318,6 +402,33 @@ describe("the fast path", { skip: needsRoot || (missingBpf() ?? false) }, () => 
     return [...others, { ...neighbour, netns: next.path, hostLink, mac }];
   };
 });
+
+/** Runs while no more than so many files can be opened. */
+function withDescriptorsLeft(left: number, action: () => void): void {
+  const limit = (words: readonly string[]) =>
+    execFileSync("prlimit", [`--pid=${process.pid}`, ...words], { encoding: "utf8" });
+  const usual = limit(["--nofile", "--noheadings", "--output=SOFT"]).trim();
+  const open = [openSync("/dev/null", "r")];
+  limit([`--nofile=${(open[0] ?? 0) + 100}:`]);
+  try {
+    for (;;) {
+      try {
+        open.push(openSync("/dev/null", "r"));
+      } catch {
+        break;
+      }
+    }
+    for (const fd of open.splice(-left)) closeSync(fd);
+    action();
+  } finally {
+    for (const fd of open) closeSync(fd);
+    limit([`--nofile=${usual}:`]);
+  }
+}
+
+function sourceOf(name: string): string {
+  return join(import.meta.dirname, "../../src/kernel", name);
+}
 
 function silence(): Promise<string> {
   return new Promise((resolve) => setTimeout(() => resolve("silence"), 700));
