@@ -27,7 +27,7 @@ import {
   programId,
   programsOn,
 } from "./bpf/attach.ts";
-import type { MapEntry, MapShape } from "./bpf/map.ts";
+import type { MapEntry } from "./bpf/map.ts";
 import { type BpfObject, loadCompiled } from "./bpf/object.ts";
 import { canListPrograms, missingBpf } from "./features.ts";
 import { readSysctl } from "./sysctl.ts";
@@ -51,10 +51,6 @@ const timeouts = [
 ] as const;
 const longestMs = 0x7fff_ffff;
 const podBytes = 20;
-const maps: readonly MapShape[] = [
-  { name: "pods", keyBytes: 16, valueBytes: podBytes },
-  { name: "settings", keyBytes: 4, valueBytes: 4 + 4 * timeouts.length },
-];
 
 interface Put {
   readonly spec: FastPathSpec;
@@ -84,7 +80,7 @@ export function openFastPath(wanted: boolean): FastPath {
   }
   if (!wanted) return new LoadedFastPath("it is turned off", undefined);
   try {
-    return new LoadedFastPath(undefined, loadCompiled("fast-path", { maps }));
+    return new LoadedFastPath(undefined, loadCompiled("fast-path"));
   } catch (error) {
     return new LoadedFastPath(renderError(error), undefined);
   }

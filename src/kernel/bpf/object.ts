@@ -10,15 +10,11 @@
  * switch off. A program that is refused is told with the verifier's last words.
  */
 
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { MeshError } from "../../base/error.ts";
 import { SystemCallError } from "../ffi.ts";
+import { readCompiled } from "./compiled.ts";
 import { libbpf, type Pointer } from "./libbpf.ts";
-import { BpfMap, type MapShape } from "./map.ts";
-
-/** Where set-up puts compiled programs. */
-export const compiledPrograms: string = join(import.meta.dirname, "../../../build/bpf");
+import { BpfMap } from "./map.ts";
 
 const logBytes = 64 * 1024; // the end of a longer log is what the kernel keeps
 const verifierWords = 600;
@@ -30,31 +26,16 @@ export interface LoadOptions {
   readonly reuse?: ReadonlyMap<string, BpfMap>;
   /** Most entries of a map, by name, where it is to differ from what the program says. */
   readonly maxEntries?: ReadonlyMap<string, number>;
-  /** What whoever loads it takes its maps for. */
-  readonly maps?: readonly MapShape[];
 }
 
-/** Loads `build/bpf/<name>.o`. Throws MeshError `kernel.bpf.uncompiled` or as `loadBpfObject` does. */
+/** Loads what set-up compiled. Throws MeshError as `readCompiled` and `loadBpfObject` do. */
 export function loadCompiled(name: string, options: LoadOptions = {}): BpfObject {
-  const file = join(compiledPrograms, `${name}.o`);
-  return loadBpfObject(name, readCompiled(name, file), options);
-}
-
-function readCompiled(name: string, file: string): Uint8Array {
-  try {
-    return readFileSync(file);
-  } catch (cause) {
-    throw new MeshError(
-      "kernel.bpf.uncompiled",
-      `load eBPF program ${name}: it was not compiled: install clang and libbpf-dev, and run the set-up again`,
-      { cause, fault: "host" },
-    );
-  }
+  return loadBpfObject(name, readCompiled(name), options);
 }
 
 /**
- * Loads all programs of an object file. Throws MeshError `kernel.bpf.refused` with the verifier's words,
- * `kernel.bpf.outdated` where it has other maps, or `kernel.library.absent`.
+ * Loads all programs of an object file. Throws MeshError `kernel.bpf.refused` with the verifier's words, or
+ * `kernel.library.absent`.
  */
 export function loadBpfObject(
   name: string,
@@ -65,7 +46,6 @@ export function loadBpfObject(
   let pointer: Pointer = null;
   try {
     pointer = libbpf().openObject(bytes);
-    for (const wanted of options.maps ?? []) requireMap(name, pointer, wanted);
     prepare(pointer, log, options);
     libbpf().loadObject(pointer);
     return new BpfObject(name, pointer);
@@ -88,23 +68,6 @@ function prepare(object: Pointer, log: Uint8Array, options: LoadOptions): void {
     libbpf().setLog(each, log);
     each = libbpf().nextProgram(object, each);
   }
-}
-
-/** A file that an earlier release's set-up compiled loads as well, and would be given bytes that it reads as others. */
-function requireMap(object: string, pointer: Pointer, wanted: MapShape): void {
-  const map = libbpf().findMap(pointer, wanted.name);
-  const sizes = ({ keyBytes, valueBytes }: Omit<MapShape, "name">) =>
-    `${keyBytes} bytes of key and ${valueBytes} of value`;
-  const found =
-    map === null
-      ? "none"
-      : sizes({ keyBytes: libbpf().keyBytes(map), valueBytes: libbpf().valueBytes(map) });
-  if (found === sizes(wanted)) return;
-  throw new MeshError(
-    "kernel.bpf.outdated",
-    `load eBPF program ${object}: it was compiled for another release: of map ${wanted.name} want ${sizes(wanted)}, found ${found}: run the set-up again`,
-    { fault: "host" },
-  );
 }
 
 function mapOf(object: Pointer, name: string): Pointer {
