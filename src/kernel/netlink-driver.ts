@@ -47,6 +47,7 @@ import { observeOurs } from "./observe.ts";
 import { linksWithChains, whyLegacyAsks } from "./others-rules.ts";
 import { OwnTable } from "./own-table.ts";
 import { differencesOf, findLink, withSocketIn } from "./pod-interface.ts";
+import { sweepRouting } from "./pod-routes.ts";
 import { missingOf } from "./ruleset-check.ts";
 import { readSysctl, writeSysctl } from "./sysctl.ts";
 
@@ -222,11 +223,24 @@ export function openKernelDriver({
   };
 
   function removeLinks(names: readonly string[], indexes: Map<string, number>): void {
+    const pods = new Set(names.flatMap((name) => made.get(name)?.peer.netns ?? []));
     for (const name of names) {
       indexes.delete(name);
       made.delete(name);
     }
     remover.remove(names);
+    for (const path of pods) sweep(path);
+  }
+
+  /** What is at the path may be another's namespace by now, with links of its own; most are gone with their pod. */
+  function sweep(path: string): void {
+    if (netnsInode(path) === undefined) return;
+    const fd = openNetns(path);
+    try {
+      withSocketIn(fd, path, (inside) => sweepRouting(inside, path));
+    } finally {
+      closeSync(fd);
+    }
   }
 
   function applyStep(

@@ -5,14 +5,23 @@
  * pod begins goes by the first, and by the next once that is gone. What answers from the address of a later one must go by
  * its own link, for the node lets no other address in there: a rule gives such an address a table with that way alone. A
  * pod with one interface has no rule, since any rule costs each packet a look.
+ *
+ * The kernel takes routes away with their link, but no rule: those are swept when a link was deleted.
  */
 
 import { type Cidr, familyOf, hostCidr, type IpFamily, renderCidr } from "../base/ip.ts";
 import { podGateways } from "../model/names.ts";
 import type { PodInterface } from "../model/node-state.ts";
+import { decodeLink, dumpLinks } from "../wire/netlink/link.ts";
 import { type Route, replaceRoute } from "../wire/netlink/route.ts";
-import { addSourceRule, decodeRule, dumpRules, type SourceRule } from "../wire/netlink/rule.ts";
-import { EEXIST } from "./ffi.ts";
+import {
+  addSourceRule,
+  decodeRule,
+  deleteSourceRule,
+  dumpRules,
+  type SourceRule,
+} from "../wire/netlink/rule.ts";
+import { EEXIST, ENOENT } from "./ffi.ts";
 import type { NetlinkSocket } from "./netlink-socket.ts";
 import { doing } from "./refusal.ts";
 import { listRoutes } from "./routes.ts";
@@ -45,6 +54,19 @@ export function setUpRouting(socket: NetlinkSocket, pod: PodInterface, linkIndex
   for (const rule of rules) {
     const description = `add rule for packets from ${renderCidr(rule.source)} of ${what}`;
     doing("rule", description, () => socket.request(addSourceRule(rule)), [EEXIST]);
+  }
+}
+
+/** Takes away the rules of interfaces that are gone from the namespace. */
+export function sweepRouting(socket: NetlinkSocket, netns: string): void {
+  const ours = socket
+    .dump(dumpRules(), decodeRule)
+    .filter(({ table, priority }) => priority === rulePriority && table > firstTable);
+  if (ours.length === 0) return;
+  const links = new Set(socket.dump(dumpLinks(), decodeLink).map(({ index }) => index));
+  for (const rule of ours.filter(({ table }) => !links.has(table - firstTable))) {
+    const description = `delete rule for packets from ${renderCidr(rule.source)} in ${netns}`;
+    doing("rule", description, () => socket.request(deleteSourceRule(rule)), [ENOENT]);
   }
 }
 

@@ -48,6 +48,11 @@ describe("two interfaces of one container", { skip: skipWithoutExecutable }, () 
         inNetns(netns, () => ping(nodeAddress, "-I", addressIn(results[name])));
 
       await machine.del("c1", { ifName: first });
+      const rules = inNetns(netns, () => run("ip", "rule") + run("ip", "-6", "rule"));
+      for (const { address } of results[first].ips) {
+        const [host = ""] = address.split("/");
+        assert.ok(!rules.includes(`from ${host} `), `no rule is left of ${first}`);
+      }
       const left = first === "eth0" ? "net1" : "eth0";
       for (const { address } of results[left].ips) ping(address);
       inNetns(netns, () => ping(nodeAddress));

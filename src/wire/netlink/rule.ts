@@ -12,6 +12,7 @@ import {
 } from "./message.ts";
 
 const RTM_NEWRULE = 32;
+const RTM_DELRULE = 33;
 const RTM_GETRULE = 34;
 
 const FRA_SRC = 2;
@@ -28,23 +29,28 @@ export interface SourceRule {
 }
 
 /** EEXIST where it is there already. */
-export function addSourceRule({ source, table, priority }: SourceRule): NetlinkRequest {
+export function addSourceRule(rule: SourceRule): NetlinkRequest {
+  return { type: RTM_NEWRULE, flags: NLM_F_CREATE | NLM_F_EXCL, payload: payloadOf(rule) };
+}
+
+/** ENOENT where it is not there. */
+export function deleteSourceRule(rule: SourceRule): NetlinkRequest {
+  return { type: RTM_DELRULE, flags: 0, payload: payloadOf(rule) };
+}
+
+function payloadOf({ source, table, priority }: SourceRule): Uint8Array {
   // `struct fib_rule_hdr`: family, lengths of destination and source, type of service, table, two reserved, action, flags.
   const head = Uint8Array.of(
     ...[familyNumber(source.address), 0, source.prefixLength, 0],
     ...[0, 0, 0, FR_ACT_TO_TBL],
     ...[0, 0, 0, 0],
   );
-  return {
-    type: RTM_NEWRULE,
-    flags: NLM_F_CREATE | NLM_F_EXCL,
-    payload: concat(
-      head,
-      ip(FRA_SRC, source.address),
-      u32(FRA_PRIORITY, priority),
-      u32(FRA_TABLE, table),
-    ),
-  };
+  return concat(
+    head,
+    ip(FRA_SRC, source.address),
+    u32(FRA_PRIORITY, priority),
+    u32(FRA_TABLE, table),
+  );
 }
 
 /** Lists the rules of both families. */
