@@ -78,7 +78,7 @@ if [ "$mode" != node ]; then
   need gcc has_command gcc
   need libc6-dev test -e /usr/include/stdio.h
 fi
-# For accelerators alone: a machine without them runs everything by the plain path.
+# For accelerators and encryption alone: a machine without them runs everything else.
 optional=
 want() { # package, test…
   package=$1
@@ -89,7 +89,13 @@ if [ "$mode" != node ]; then
   want clang has_command clang
   want libbpf-dev test -e /usr/include/bpf/bpf_helpers.h
 fi
+if [ "$mode" = lab ]; then
+  want wireguard-tools has_command wg
+  want wireguard-go has_command wireguard-go
+fi
 if [ "$mode" = test ]; then
+  need wireguard-tools has_command wg
+  need wireguard-go has_command wireguard-go # of CI's kernels not all have WireGuard
   need golang-go has_go
   need nghttp2-client has_command h2load
   need chromium test -x /usr/lib/chromium/chromium # /usr/bin/chromium is a script that comes before it
@@ -148,7 +154,7 @@ if [ -n "$missing" ]; then
 fi
 
 if [ -n "$optional" ] && [ "$can_install" = yes ]; then
-  say "installing Debian packages for accelerators:$optional"
+  say "installing Debian packages for accelerators and encryption:$optional"
   # shellcheck disable=SC2086 # a list of names
   install_optional() { DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $optional </dev/null >&2; }
   install_optional 2>/dev/null || { apt-get update -qq >&2 && install_optional; } || say "could not install:$optional"

@@ -183,6 +183,10 @@ function addProcessCommands(program: Command): void {
     .requiredOption("--state-dir <folder>", "what must survive the agent")
     .option("--upstream <addresses>", "name servers for names outside the cluster: A,B …")
     .option("--spares <number>", "sidecars kept ready for the next pod")
+    .option(
+      "--userspace-wireguard",
+      "let wireguard-go encrypt between nodes where the kernel has no WireGuard",
+    )
     .option("--no-fast-path", "have packets of established connections pass netfilter, too")
     .option(
       "--sidecar-mode <mode>",

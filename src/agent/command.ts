@@ -7,7 +7,7 @@
 
 import { mkdirSync, statSync } from "node:fs";
 import { cpus } from "node:os";
-import { dirname, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { sidecarModes } from "../api/k8s/core.ts";
 import { kindNamed, restPath } from "../api/kinds.ts";
 import type { Clock } from "../base/clock.ts";
@@ -18,6 +18,7 @@ import type { Random } from "../base/random.ts";
 import { dropLogGroup } from "../core/dataplane/names.ts";
 import { type DropLog, openDropLog } from "../kernel/drop-log.ts";
 import { openKernelDriver } from "../kernel/netlink-driver.ts";
+import type { WireguardOptions } from "../kernel/wireguard.ts";
 import { nameServers, proxyUid, trustDomain } from "../model/names.ts";
 import type { SidecarMode } from "../model/node-view.ts";
 import { apiError } from "../rpc/api-error.ts";
@@ -35,6 +36,7 @@ import type { AgentOptions } from "./options.ts";
 import { usualRoots } from "./runtimes/containers.ts";
 import { sidecarNodeOptions } from "./sidecars/node-options.ts";
 import { serverUpstream } from "./sidecars/server-upstream.ts";
+import { wireguardKeyIn } from "./state/wireguard-key.ts";
 
 /** As given on the command line. */
 export interface AgentFlags {
@@ -53,6 +55,8 @@ export interface AgentFlags {
   readonly containerdRoot?: string;
   /** False: all packets take the plain path through routing and netfilter. */
   readonly fastPath?: boolean;
+  /** Where the kernel has no WireGuard, `wireguard-go` may take its place. */
+  readonly userspaceWireguard?: boolean;
 }
 
 export interface AgentProcess {
@@ -76,12 +80,19 @@ export async function runAgentCommand(
   process: AgentProcess,
   signal: AbortSignal,
 ): Promise<void> {
-  const options = agentOptions(flags, process);
+  const key = wireguardKeyIn(flags.stateDir);
+  const options = { ...agentOptions(flags, process), wireguardKey: key.publicKey };
   requireReachable(options.runDir);
   const bootstrap = readBootstrap(flags.bootstrap, flags.node);
   const { clock, random } = process;
   const log = process.log.with({ node: flags.node });
-  const driver = openKernelDriver({ fastPath: flags.fastPath ?? true });
+  const wireguard: WireguardOptions = {
+    ...key,
+    ...(flags.userspaceWireguard === true
+      ? { userspaceFolder: join(flags.runDir, "wireguard") }
+      : {}),
+  };
+  const driver = openKernelDriver({ fastPath: flags.fastPath ?? true, wireguard });
   const dropLog = openDropLogOrNone(log);
   const transport = httpTransport({
     kind: "https",

@@ -23,9 +23,11 @@ export async function joinCluster(
   signal: AbortSignal,
 ): Promise<void> {
   const { objects } = deps;
+  const wireguardKey =
+    deps.driver.features.wireguard === "available" ? options.wireguardKey : undefined;
   const insist = (what: string, call: () => Promise<void>) => untilDone(what, call, deps, signal);
   const insistOnPlace = (place: UnderlayPlace) =>
-    insist("register node", () => registerNode(objects, options.node, place));
+    insist("register node", () => registerNode(objects, options.node, place, wireguardKey));
   const place = parts.underlay.look();
   await insistOnPlace(place);
   void watchPlace(place, insistOnPlace, parts, signal);

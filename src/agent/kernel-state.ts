@@ -8,7 +8,8 @@
  * at a moment that the kernel chooses, on a busy machine seconds later. Nobody can look into such a namespace any more, and
  * at the path may be another's by now: whether it is there or not, nothing is done to the link until the attachment is
  * released (cni-server/dead-pods.ts), and nothing else waits for it. Nor does anything wait for a link that cannot be made
- * because of what is in its pod: a pod with the right to do so can put anything in its interface's place.
+ * because of what is in its pod: a pod with the right to do so can put anything in its interface's place. Nor for the
+ * encrypted overlay's, which others' programs make: without it the node's pods still reach each other.
  *
  * Not here: what is wanted, and by whom (dataplane.ts).
  */
@@ -47,7 +48,7 @@ export class KernelState {
     return this.#applied;
   }
 
-  /** Links of pods that could not be made when the kernel was last asked what it has, and why. */
+  /** Links of pods, or the encrypted overlay's, that could not be made when the kernel was last asked what it has, and why. */
   get broken(): Broken {
     return this.#broken;
   }
@@ -122,14 +123,14 @@ export class KernelState {
     this.#driver.apply(plan.filter(({ kind }) => kind === "sysctl" || kind === "nft"));
     const found = new Map<string, string>();
     for (const step of plan) {
-      if (step.kind !== "link-add" || step.link.kind !== "veth") continue;
+      if (step.kind !== "link-add" || step.link.kind === "vxlan") continue;
       const { name } = step.link;
       if (links.attaching.has(name)) continue;
       try {
         this.#driver.apply([step]);
       } catch (error) {
         found.set(name, renderError(error));
-        this.#log.warn("pod's link is not as wanted", { link: name, error: renderError(error) });
+        this.#log.warn("link is not as wanted", { link: name, error: renderError(error) });
       }
     }
     return found;

@@ -27,5 +27,25 @@ export function renderMetrics(status: AgentStatus): string {
     const count = attachments.filter(({ sidecar }) => sidecar?.kind === state).length;
     sidecars.with({ state }).set(count);
   }
+  wireguardMetrics(registry, status);
   return renderText(registry);
+}
+
+function wireguardMetrics(registry: MetricRegistry, { wireguardPeers = [] }: AgentStatus): void {
+  const labels = ["peer"] as const;
+  const age = registry.gauge({
+    name: "heddle_agent_wireguard_handshake_age_seconds",
+    help: "Since the last handshake with the node; absent where there was none.",
+    labels,
+  });
+  const bytes = registry.counter({
+    name: "heddle_agent_wireguard_bytes_total",
+    help: "Encrypted bytes from and to the node.",
+    labels: ["peer", "direction"],
+  });
+  for (const { node: peer, handshakeAgeSeconds, receivedBytes, sentBytes } of wireguardPeers) {
+    if (handshakeAgeSeconds !== undefined) age.with({ peer }).set(handshakeAgeSeconds);
+    bytes.with({ peer, direction: "received" }).add(receivedBytes);
+    bytes.with({ peer, direction: "sent" }).add(sentBytes);
+  }
 }

@@ -3,19 +3,24 @@
 import type { Node } from "../api/k8s/core.ts";
 import type { Clock } from "../base/clock.ts";
 import { renderCidr } from "../base/ip.ts";
-import { mtuAnnotation, underlayAnnotation } from "../model/names.ts";
+import { mtuAnnotation, underlayAnnotation, wireguardKeyAnnotation } from "../model/names.ts";
 import type { ObjectClient } from "../rpc/object-client.ts";
 import type { UnderlayPlace } from "./underlay.ts";
 
-/** Makes the node known, with its place on the underlay. Not ready yet: nothing can be scheduled to it. */
+/**
+ * Makes the node known, with its place on the underlay and, where it can decrypt, the key for that. Not ready yet:
+ * nothing can be scheduled to it.
+ */
 export async function registerNode(
   objects: ObjectClient,
   node: string,
   { addresses, prefixes, mtu }: UnderlayPlace,
+  wireguardKey: string | undefined,
 ): Promise<void> {
   const annotations = {
     ...(prefixes.length === 0 ? {} : { [underlayAnnotation]: prefixes.map(renderCidr).join() }),
     ...(mtu === undefined ? {} : { [mtuAnnotation]: `${mtu}` }),
+    ...(wireguardKey === undefined ? {} : { [wireguardKeyAnnotation]: wireguardKey }),
   };
   const object: Node = { apiVersion: "v1", kind: "Node", metadata: { name: node, annotations } };
   await objects.apply(object);

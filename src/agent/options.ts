@@ -22,6 +22,8 @@ export interface AgentOptions {
   readonly sidecarWorkers: number;
   /** How long a sidecar's process may leave a question unanswered before it counts as hanging, and is replaced. */
   readonly sidecarPatienceMs: number;
+  /** The public key of the node's WireGuard device, base64. */
+  readonly wireguardKey?: string;
   /** Version of this Heddle: what another one left is replaced where it matters. */
   readonly release: string;
   /** Starts the node's name server (dns/main.ts), but for what `dns/keeper.ts` adds. */

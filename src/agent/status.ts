@@ -11,6 +11,7 @@ import { chmodSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import { renderError } from "../base/error.ts";
 import { renderCidr } from "../base/ip.ts";
+import { wireguardLink } from "../model/names.ts";
 import { textContentType } from "../telemetry/exposition.ts";
 import type { PlanReport } from "./dataplane.ts";
 import { renderMetrics } from "./metrics.ts";
@@ -40,9 +41,22 @@ export interface AgentStatus {
   readonly lastPlan?: PlanReport;
   /** `on`, or what takes the plain path although it could take the fast one, and why. */
   readonly fastPath: string;
-  /** What the kernel has of it. */
+  /** `on`, or whether the node could encrypt what goes to other nodes, or why it cannot. */
   readonly wireguard: string;
+  /** Whom the encrypted overlay speaks to; absent where there is none. */
+  readonly wireguardPeers?: readonly WireguardPeerStatus[];
   readonly diagnostics: readonly string[];
+}
+
+export interface WireguardPeerStatus {
+  /** Empty where the key is no node's: only until the next look at the device. */
+  readonly node: string;
+  readonly publicKey: string;
+  readonly endpoint: string;
+  /** Since the last handshake; they come every two minutes while anything is sent. Absent: there was none. */
+  readonly handshakeAgeSeconds?: number;
+  readonly receivedBytes: number;
+  readonly sentBytes: number;
 }
 
 export interface AttachmentStatus {
@@ -114,11 +128,35 @@ export function agentStatus(parts: NodeParts, identity: Identity): AgentStatus {
     inSync: parts.dataplane.inSync,
     ...(lastPlan === undefined ? {} : { lastPlan }),
     fastPath: parts.driver.fastPathStatus(),
-    wireguard:
-      parts.driver.missing.get("wireguard") ?? "in the kernel, and not used by this release",
+    ...wireguardStatus(parts),
     diagnostics: parts.dataplane.diagnostics.map(
       ({ code, where, message }) => `${code} ${where}: ${message}`,
     ),
+  };
+}
+
+function wireguardStatus({
+  driver,
+  dataplane,
+  clock,
+}: NodeParts): Pick<AgentStatus, "wireguard" | "wireguardPeers"> {
+  const missing = driver.missing.get("wireguard") ?? dataplane.brokenLinks.get(wireguardLink);
+  if (missing !== undefined) return { wireguard: missing };
+  const found = driver.wireguard();
+  if (found === undefined) return { wireguard: "available, and the network does not ask for it" };
+  const nodes = dataplane.views.get()?.nodes ?? [];
+  return {
+    wireguard: `on, by ${found.maker === "kernel" ? "the kernel" : found.maker}`,
+    wireguardPeers: found.device.peers.map((peer) => ({
+      node: nodes.find(({ wireguardKey }) => wireguardKey === peer.publicKey)?.name ?? "",
+      publicKey: peer.publicKey,
+      endpoint: peer.endpoint,
+      ...(peer.handshakeAt === undefined
+        ? {}
+        : { handshakeAgeSeconds: Math.max(0, Math.round(clock.now() / 1000 - peer.handshakeAt)) }),
+      receivedBytes: peer.receivedBytes,
+      sentBytes: peer.sentBytes,
+    })),
   };
 }
 

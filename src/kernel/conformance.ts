@@ -14,6 +14,7 @@ import type {
   Step,
   VethSpec,
   VxlanSpec,
+  WireguardSpec,
 } from "../model/node-state.ts";
 import { renderRuleset } from "../model/ruleset-text.ts";
 import type { KernelDriver } from "./driver.ts";
@@ -43,6 +44,19 @@ const vxlan: VxlanSpec = {
   vni: 4096,
   port: 4789,
   local: "127.0.0.1",
+};
+
+const wireguard: WireguardSpec = {
+  kind: "wireguard",
+  name: "hdwg",
+  mtu: 1440,
+  port: 51871,
+  hasNodeKey: true,
+  peers: ["A", "E"].map((last, index) => ({
+    publicKey: `${"k".repeat(42)}${last}=`,
+    endpoint: `127.0.0.${index + 2}:51871`,
+    allowed: [`10.244.${index}.0/26`, `fd00:244:${index + 1}::/122`],
+  })),
 };
 
 function vethOf(netns: string, name = "hd0123456789"): VethSpec {
@@ -200,6 +214,39 @@ export function describeKernelDriver(
       });
       kernel.driver.apply([{ kind: "link-delete", name: veth.name }]);
       assert.deepEqual(kernel.driver.observe(), nothing);
+    });
+
+    on("makes a WireGuard device, and changes its peers and port in place", ({ driver }) => {
+      if (driver.features.wireguard !== "available") return;
+      const address = { link: "hdwg", address: "10.244.9.0", prefixLength: 32 };
+      const route = { destination: { address: "10.244.0.0", prefixLength: 26 }, link: "hdwg" };
+      applyTwice(driver, [
+        { kind: "link-add", link: wireguard },
+        { kind: "address-add", address },
+        { kind: "route-replace", route },
+      ]);
+      const [first, second] = wireguard.peers;
+      assert.ok(first !== undefined && second !== undefined);
+      const moved = { ...first, allowed: ["10.244.7.0/26", ...first.allowed].sort() };
+      const newcomer = { ...second, publicKey: `${"z".repeat(42)}Q=`, endpoint: "[::1]:51871" };
+      for (const next of [
+        wireguard,
+        { ...wireguard, peers: [moved, second] },
+        { ...wireguard, peers: [first, { ...second, endpoint: "127.0.0.9:51871" }] },
+        { ...wireguard, peers: [first, newcomer] },
+        { ...wireguard, port: 51872, mtu: 1400 },
+        { ...wireguard, peers: [] },
+      ]) {
+        applyTwice(driver, [{ kind: "link-add", link: next }]);
+        assert.deepEqual(driver.observe(), {
+          ...nothing,
+          links: [next],
+          addresses: [address],
+          routes: [route],
+        });
+      }
+      applyTwice(driver, [{ kind: "link-delete", name: "hdwg" }]);
+      assert.deepEqual(driver.observe(), nothing);
     });
 
     on("makes a VXLAN device and changes it", ({ driver }) => {

@@ -14,6 +14,7 @@ import type {
   PodInterface,
   Ruleset,
 } from "../model/node-state.ts";
+import type { WireguardDevice } from "../wire/wireguard/dump.ts";
 
 /** A link of the machine's that is not Heddle's. */
 export interface HostLink {
@@ -21,6 +22,12 @@ export interface HostLink {
   /** Bytes. */
   readonly mtu: number;
   readonly addresses: readonly { readonly address: string; readonly prefixLength: number }[];
+}
+
+/** The node's WireGuard device as it is now. */
+export interface WireguardStatus {
+  readonly maker: "kernel" | "wireguard-go";
+  readonly device: WireguardDevice;
 }
 
 export interface KernelDriver {
@@ -49,6 +56,8 @@ export interface KernelDriver {
   readTable(expected: Ruleset): Promise<void>;
   /** The machine's own links that are up. */
   hostLinks(): readonly HostLink[];
+  /** Undefined where there is none, or no `wg` to ask. */
+  wireguard(): WireguardStatus | undefined;
   /** Takes the steps in order; throws MeshError `kernel.<object>.<reason>` at the first that the kernel refuses. */
   apply(plan: Plan): void;
   /** Applies a whole ruleset inside another network namespace (capture rules of a pod). Replaces ours there. */

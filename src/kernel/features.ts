@@ -43,7 +43,11 @@ export interface Probe {
   readonly features: KernelFeatures;
   /** For each missing feature, what is missing and what would bring it. */
   readonly missing: ReadonlyMap<keyof KernelFeatures, string>;
+  /** The kernel's own; what the node can make of it is wireguard.ts's to say. */
+  readonly wireguard: KernelHas;
 }
+
+export type KernelHas = "available" | "absent" | "denied";
 
 export function probeFeatures(socket: NetlinkSocket, nft: NftContext): Probe {
   const missing = new Map<keyof KernelFeatures, string>();
@@ -52,15 +56,15 @@ export function probeFeatures(socket: NetlinkSocket, nft: NftContext): Probe {
   const nftables = probeNftables(nft);
   if (nftables !== undefined) missing.set("nftables", nftables);
   const wireguard = probeLinkKind("wireguard");
-  if (wireguard !== "available") missing.set("wireguard", wireguardMissing[wireguard]);
   return {
-    features: { vxlan: vxlan === undefined, nftables: nftables === undefined, wireguard },
+    features: { vxlan: vxlan === undefined, nftables: nftables === undefined },
     missing,
+    wireguard,
   };
 }
 
 /** Throws MeshError `kernel.feature.<name>` that says what is missing. */
-export function requireFeature(probe: Probe, feature: keyof KernelFeatures): void {
+export function requireFeature(probe: Pick<Probe, "missing">, feature: keyof KernelFeatures): void {
   const what = probe.missing.get(feature);
   if (what !== undefined) {
     throw new MeshError(`kernel.feature.${feature}`, what, { fault: "host" });
@@ -79,16 +83,11 @@ function probeVxlan(socket: NetlinkSocket): string | undefined {
   return undefined;
 }
 
-const wireguardMissing = {
-  absent: "the kernel has no WireGuard devices (CONFIG_WIREGUARD, module wireguard)",
-  denied: "the agent may not make a WireGuard device to see whether the kernel has them",
-} as const;
-
 /**
  * Whether the kernel makes links of a kind that needs no attributes, where asking is making one: in a namespace that goes
  * with the socket, and takes it along.
  */
-export function probeLinkKind(kind: string): NonNullable<KernelFeatures["wireguard"]> {
+export function probeLinkKind(kind: string): KernelHas {
   try {
     const socket = inFreshNetns(() => new NetlinkSocket(NETLINK_ROUTE));
     try {

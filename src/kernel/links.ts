@@ -1,5 +1,5 @@
 /**
- * Makes the two kinds of link that are ours, so that afterwards they are as wanted whatever was there before.
+ * Makes veths and VXLAN devices (wireguard.ts: the third kind of link that is ours), so that afterwards they are as wanted whatever was there before.
  *
  * A veth whose pair is what is wanted is completed in place (up, MTU, the pod's address and routes), which is how an
  * agent that died in the middle goes on; any other link of the name is deleted and made anew. A VXLAN device changes
@@ -9,7 +9,7 @@
 
 import { closeSync, existsSync } from "node:fs";
 import { MeshError } from "../base/error.ts";
-import type { LinkSpec, VethSpec, VxlanSpec } from "../model/node-state.ts";
+import type { LinkSpec, VethSpec, VxlanSpec, WireguardSpec } from "../model/node-state.ts";
 import { changeLink, createVeth, createVxlan, type Link } from "../wire/netlink/link.ts";
 import { EEXIST, SystemCallError } from "./ffi.ts";
 import { setLimit } from "./limits.ts";
@@ -19,7 +19,7 @@ import { openNetns } from "./netns.ts";
 import { findLink, setUpPodInterface, withSocketIn } from "./pod-interface.ts";
 import { doing, refusal } from "./refusal.ts";
 
-export function ensureLink(socket: NetlinkSocket, spec: LinkSpec): void {
+export function ensureLink(socket: NetlinkSocket, spec: Exclude<LinkSpec, WireguardSpec>): void {
   if (spec.kind === "veth") ensureVeth(socket, spec);
   else ensureVxlan(socket, spec);
 }
@@ -152,7 +152,7 @@ function hasIpv6(): boolean {
 }
 
 /** Sets what differs, and the link up. */
-function bringUp(
+export function bringUp(
   socket: NetlinkSocket,
   link: Link,
   wanted: { readonly mtu?: number; readonly mac?: string; readonly routesLoopback?: boolean },

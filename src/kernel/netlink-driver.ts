@@ -17,6 +17,7 @@ import { inTurns, type Turns } from "../base/parts.ts";
 import type {
   FastPathSpec,
   KernelFeatures,
+  LinkSpec,
   NodeState,
   Ruleset,
   Step,
@@ -50,15 +51,19 @@ import { differencesOf, findLink, withSocketIn } from "./pod-interface.ts";
 import { sweepRouting } from "./pod-routes.ts";
 import { missingOf } from "./ruleset-check.ts";
 import { readSysctl, writeSysctl } from "./sysctl.ts";
+import { openWireguard, type WireguardOptions } from "./wireguard.ts";
 
 export interface KernelOptions {
   /** False has the fast path left alone, or taken away where an earlier driver put it. */
   readonly fastPath?: boolean;
+  /** Absent: no encrypted overlay can be made, whatever the kernel has. */
+  readonly wireguard?: WireguardOptions;
 }
 
 /** Opens the driver of the thread's present network namespace. Needs root. */
 export function openKernelDriver({
   fastPath: wantsFastPath = true,
+  wireguard,
 }: KernelOptions = {}): KernelDriver {
   const netns = openOwnNetns();
   const route = new NetlinkSocket(NETLINK_ROUTE);
@@ -75,14 +80,25 @@ export function openKernelDriver({
 
   const atHome = <T>(fn: () => T): T => inNetnsOf(netns, "of the kernel driver", fn);
 
+  const encryption = openWireguard({
+    socket: route,
+    kernel: probe.wireguard,
+    options: wireguard,
+    atHome,
+  });
   const stamping = { legacy: () => atHome(whyLegacyAsks) };
   const table = new OwnTable(nft, netfilter, fastPath.missing === undefined ? stamping : undefined);
 
   return {
-    features: { ...probe.features, fastPath: fastPath.missing === undefined },
+    features: {
+      ...probe.features,
+      fastPath: fastPath.missing === undefined,
+      ...(encryption.feature === undefined ? {} : { wireguard: encryption.feature }),
+    },
     missing: new Map<keyof KernelFeatures, string>([
       ...probe.missing,
       ...(fastPath.missing === undefined ? [] : [["fastPath", fastPath.missing] as const]),
+      ...(encryption.missing === undefined ? [] : [["wireguard", encryption.missing] as const]),
     ]),
 
     fastPathStatus() {
@@ -103,7 +119,7 @@ export function openKernelDriver({
     observe(expected): NodeState {
       const isAsked = expected !== undefined && probe.features.nftables;
       const ruleset = isAsked ? table.observe(expected) : undefined;
-      const { ours, ...observed } = observeOurs(route, made);
+      const { ours, ...observed } = observeOurs(route, made, encryption.specOf);
       for (const link of [...refused.keys()]) {
         if (!ours.some(({ name }) => name === link)) refused.delete(link);
       }
@@ -128,6 +144,8 @@ export function openKernelDriver({
     },
 
     hostLinks: () => listHostLinks(route),
+
+    wireguard: encryption.status,
 
     apply(plan) {
       const indexes = new Map<string, number>();
@@ -258,10 +276,8 @@ export function openKernelDriver({
         settings.add(step.sysctl.key);
         break;
       case "link-add":
-        if (step.link.kind === "vxlan") requireFeature(probe, "vxlan");
         indexes.delete(step.link.name);
-        ensureLink(route, step.link);
-        if (step.link.kind === "veth") made.set(step.link.name, step.link);
+        addLink(step.link);
         break;
       case "fast-path-put":
         putFastPath(step.fastPath, links);
@@ -287,6 +303,16 @@ export function openKernelDriver({
       for (const { name } of links) refused.set(name, renderError(error));
       return [];
     }
+  }
+
+  function addLink(link: LinkSpec): void {
+    if (link.kind === "wireguard") {
+      encryption.put(link);
+      return;
+    }
+    if (link.kind === "vxlan") requireFeature(probe, "vxlan");
+    ensureLink(route, link);
+    if (link.kind === "veth") made.set(link.name, link);
   }
 
   /** Nothing waits for an accelerator: the packets of a link without take the plain path, and the next look tries again. */

@@ -10,13 +10,20 @@
  * Where the rest differs, `link-add` repairs in place; deleting is only for names that nobody wants.
  */
 
-import { linkPrefix, nameServers, podGateway, routeProtocol } from "../model/names.ts";
+import {
+  linkPrefix,
+  nameServers,
+  podGateway,
+  routeProtocol,
+  wireguardLink,
+} from "../model/names.ts";
 import type {
   LinkSpec,
   NodeState,
   PodInterface,
   RouteSpec,
   VethSpec,
+  WireguardSpec,
 } from "../model/node-state.ts";
 import type { Rate } from "../model/node-view.ts";
 import { decodeAddress, dumpAddresses } from "../wire/netlink/address.ts";
@@ -47,6 +54,7 @@ export type Observed = Omit<NodeState, "sysctls" | "fastPath" | "ruleset"> & {
 export function observeOurs(
   socket: NetlinkSocket,
   remembered: ReadonlyMap<string, VethSpec>,
+  wireguardOf: (link: Link) => WireguardSpec | undefined,
 ): Observed {
   const list = <T>(
     object: KernelObject,
@@ -66,7 +74,11 @@ export function observeOurs(
   return {
     ours,
     links: ours
-      .flatMap((link) => linkSpec(link, remembered.get(link.name), limits.get(link.index)))
+      .flatMap((link) =>
+        link.name === wireguardLink
+          ? (wireguardOf(link) ?? [])
+          : linkSpec(link, remembered.get(link.name), limits.get(link.index)),
+      )
       .sort(by((link) => link.name)),
     addresses: list("address", dumpAddresses(), decodeAddress)
       .filter((each) => ourIndexes.has(each.linkIndex) || onLoopback.has(each.address))

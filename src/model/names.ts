@@ -32,6 +32,8 @@ export const ports = {
   /** A lab's dashboard, on loopback; the next free one where it is taken. */
   dashboard: 15080,
   vxlan: 4789,
+  /** WireGuard between nodes; Cilium's number, so that firewalls may know it. */
+  wireguard: 51871,
 } as const;
 
 /** The sidecar runs as this user and group; what they send is never captured again. Istio's number. */
@@ -80,9 +82,10 @@ export const nameServers: Readonly<Record<IpFamily, string>> = {
 /** Rtnetlink protocol number on every route that Heddle installs, so that it recognises its own. */
 export const routeProtocol = 0x48;
 
-/** Links of Heddle's start with this; `hd` plus ten hex digits for a pod's host side, `hdvxlan` for the overlay. */
+/** Links of Heddle's start with this; `hd` plus ten hex digits for a pod's host side, two names for the overlay. */
 export const linkPrefix = "hd";
 export const vxlanLink = "hdvxlan";
+export const wireguardLink = "hdwg";
 export const vxlanVni = 4096;
 
 /** CNI capabilities that Heddle grants (`wire/cni/wishes.ts`), as a network's configuration declares them. */
@@ -100,6 +103,9 @@ export const aliasesAnnotation = "heddle.dev/aliases";
 /** On a Node object, written by its agent: its underlay addresses with their prefixes, and that link's MTU. */
 export const underlayAnnotation = "heddle.dev/underlay";
 export const mtuAnnotation = "heddle.dev/underlay-mtu";
+
+/** On a Node object, written by its agent: the public key of its WireGuard device, base64. */
+export const wireguardKeyAnnotation = "heddle.dev/wireguard-key";
 
 /** The one table that Heddle owns in each network namespace. */
 export const nftTable = "heddle";

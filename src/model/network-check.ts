@@ -34,7 +34,7 @@ export type CheckProgress =
   | { readonly check: string; readonly phase: "probed" }
   | { readonly check: string; readonly phase: "concluded"; readonly evidence: NodeEvidence };
 
-/** `overlay`: wrapped, by `hdvxlan`, as packets of pods go to nodes that are not their own next hop. */
+/** `overlay`: wrapped, by the overlay's link, as packets of pods go to nodes that are not their own next hop. */
 export type Way = "underlay" | "overlay";
 
 export interface NodeEvidence {

@@ -27,7 +27,7 @@ export interface Sysctl {
   readonly value: string;
 }
 
-export type LinkSpec = VethSpec | VxlanSpec;
+export type LinkSpec = VethSpec | VxlanSpec | WireguardSpec;
 
 /** The host's side of a pod's veth pair, and all of the pod's side. */
 export interface VethSpec {
@@ -60,6 +60,28 @@ export interface VxlanSpec {
   readonly port: number;
   /** Source address of the outer packets. */
   readonly local: string;
+}
+
+/** The node's encrypted end of the overlay, with all that it speaks to; its private key is the driver's to know. */
+export interface WireguardSpec {
+  readonly kind: "wireguard";
+  readonly name: string;
+  readonly mtu: number;
+  /** UDP, on every address of the node. */
+  readonly port: number;
+  /** False only in observed states: the device has another private key than this node's. */
+  readonly hasNodeKey: boolean;
+  /** Sorted by key. */
+  readonly peers: readonly WireguardPeerSpec[];
+}
+
+export interface WireguardPeerSpec {
+  /** Base64. */
+  readonly publicKey: string;
+  /** `192.0.2.2:51871`, `[2001:db8::2]:51871`; empty only in observed states. */
+  readonly endpoint: string;
+  /** CIDRs that packets to and from this peer have inside; sorted. */
+  readonly allowed: readonly string[];
 }
 
 export interface AddressSpec {
@@ -205,6 +227,6 @@ export interface KernelFeatures {
   readonly nftables: boolean;
   /** Packets of established connections may pass beside netfilter: an accelerator, and never needed. */
   readonly fastPath?: boolean;
-  /** What became of a link of that kind; undefined: nobody asked. */
-  readonly wireguard?: "available" | "absent" | "denied";
+  /** `no-tool`: the kernel has it, the program that sets it up is missing. Undefined: nobody asked. */
+  readonly wireguard?: "available" | "absent" | "denied" | "no-tool";
 }

@@ -49,11 +49,14 @@ export interface PoolView {
   readonly masquerade: boolean;
 }
 
-/** How packets get from node to node: plainly, wrapped, or plainly to nodes on the same link and wrapped to others. */
+/**
+ * How packets get from node to node: plainly, wrapped, plainly to nodes on the same link and wrapped to others, or
+ * encrypted.
+ */
 export type Encap =
   | { readonly kind: "none" }
   | { readonly kind: "vxlan" | "auto"; readonly vni: number; readonly port: number }
-  | { readonly kind: "wireguard" };
+  | { readonly kind: "wireguard"; readonly port: number };
 
 export interface NodePeer {
   readonly name: NodeName;
@@ -67,6 +70,8 @@ export interface NodePeer {
   readonly mtu?: number;
   /** Hardware address of the node's VXLAN device: derived from the node's name, so it is known before it exists. */
   readonly vtepMac: string;
+  /** Public key of the node's WireGuard device, base64; absent where it cannot have one or has not said. */
+  readonly wireguardKey?: string;
   /** Address blocks that the node holds, and what it has borrowed of others'; other nodes route them to it. */
   readonly blocks: readonly Cidr[];
   /** Label `topology.kubernetes.io/zone`. */

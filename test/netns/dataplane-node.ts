@@ -211,6 +211,7 @@ export class TestNode {
         );
         continue;
       }
+      if (link.kind === "wireguard") throw new Error("encrypted nodes are wireguard-node.ts's");
       const { netns, ifName, addresses, mac } = link.peer;
       inHost.push(
         `link add ${link.name} mtu ${link.mtu} type veth peer name ${ifName} address ${mac} netns ${netns}`,

@@ -4,6 +4,9 @@
  */
 
 import { execFileSync, spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createNetns, deleteNetns, inNetns } from "../../src/kernel/netns.ts";
 
 /** What `describe` takes: false as root, else why nothing can run. */
@@ -27,6 +30,13 @@ export class Scratch implements Disposable {
     made += 1;
     const path = `/run/netns/heddle-test-${process.pid}-${made}`;
     this.defer(() => deleteNetns(path));
+    return path;
+  }
+
+  /** A folder of files. */
+  folder(): string {
+    const path = mkdtempSync(join(tmpdir(), "heddle-test-"));
+    this.defer(() => rmSync(path, { recursive: true }));
     return path;
   }
 

@@ -3,14 +3,20 @@
 import { describeKernelDriver } from "../../src/kernel/conformance.ts";
 import { openKernelDriver } from "../../src/kernel/netlink-driver.ts";
 import { deleteNetns, inNetns } from "../../src/kernel/netns.ts";
+import { wireguardLink } from "../../src/model/names.ts";
 import { needsRoot, Scratch } from "./kernel-scratch.ts";
+import { wireguardIn } from "./wireguard-node.ts";
 
 describeKernelDriver(
   "the running kernel",
   () => {
     const scratch = new Scratch();
-    const driver = inNetns(scratch.netns(), openKernelDriver);
-    scratch.defer(() => driver.close());
+    const wireguard = wireguardIn(scratch.folder());
+    const driver = inNetns(scratch.netns(), () => openKernelDriver({ wireguard }));
+    scratch.defer(() => {
+      driver.apply([{ kind: "link-delete", name: wireguardLink }]);
+      driver.close();
+    });
     return {
       driver,
       createNetns: () => scratch.netns(),

@@ -2,10 +2,9 @@
 
 import { podElements } from "../../core/dataplane/pod-elements.ts";
 import { foreignDrops } from "../../core/network-check/traffic.ts";
-import { hasOverlay } from "../../core/topology/overlay.ts";
+import { hasOverlay, overlayLink } from "../../core/topology/overlay.ts";
 import { readForeignRules } from "../../kernel/foreign-rules.ts";
 import { readSysctl } from "../../kernel/sysctl.ts";
-import { vxlanLink } from "../../model/names.ts";
 import type { NodeEvidence, ReversePath, SettingDrift } from "../../model/network-check.ts";
 import type { NodeView } from "../../model/node-view.ts";
 import type { NodeParts } from "../node-parts.ts";
@@ -82,10 +81,10 @@ function reversePaths(view: NodeView, uplink: string): readonly ReversePath[] {
     Math.max(
       ...["all", link].map((name) => Number(readSysctl(`net/ipv4/conf/${name}/rp_filter`) ?? 0)),
     );
+  const { encap } = view.settings;
+  const overlay = hasOverlay(encap) ? [overlayLink(encap)] : [];
   return [
     ...(uplink === "" ? [] : [{ way: "underlay" as const, link: uplink, filter: filter(uplink) }]),
-    ...(hasOverlay(view.settings.encap)
-      ? [{ way: "overlay" as const, link: vxlanLink, filter: filter(vxlanLink) }]
-      : []),
+    ...overlay.map((link) => ({ way: "overlay" as const, link, filter: filter(link) })),
   ];
 }

@@ -21,7 +21,8 @@ export function requireFreePorts(
         `publish host port ${renderPort(port)}: it is asked for twice`,
       );
     }
-    if (encap.kind === "vxlan" && port.protocol === "UDP" && port.hostPort === encap.port) {
+    const overlayPort = encap.kind === "none" ? undefined : encap.port;
+    if (port.protocol === "UDP" && port.hostPort === overlayPort) {
       throw taken(port, "the overlay between nodes");
     }
     const owner = attachments.find((each) =>

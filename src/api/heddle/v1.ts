@@ -18,6 +18,8 @@ export interface Network extends Resource {
     readonly masqueradeAll?: boolean;
     /** `direct` and `none` are the same: nodes share a link. */
     readonly encap: "none" | "direct" | "vxlan" | "auto" | "wireguard";
+    /** UDP port of WireGuard on every node; absent: 51871. */
+    readonly wireguardPort?: number;
     /** Largest packet of the nodes' links, in bytes; absent: what each node finds on its own. */
     readonly mtu?: number;
     /** What sidecars do with destinations that no Service and no ServiceEntry is: Istio's mesh option. */

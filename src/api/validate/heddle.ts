@@ -25,6 +25,7 @@ export const networkSpec: Check = refine<Network["spec"]>(
     nodePortCidrs: list(cidr),
     masqueradeAll: boolean,
     "encap!": oneOf("none", "direct", "vxlan", "auto", "wireguard"),
+    wireguardPort: integer(1, 65_535),
     // IPv6 wants 1280 inside what the overlay leaves; no link has more than a jumbo frame or a loopback.
     mtu: integer(1350, 65_536),
     outboundTrafficPolicy: record({ mode: oneOf("ALLOW_ANY", "REGISTRY_ONLY") }),

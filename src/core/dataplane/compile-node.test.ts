@@ -105,13 +105,15 @@ describe("compiling a node", () => {
 
   test("refuses WireGuard with what the kernel said of it, and leads no way to other nodes", () => {
     const { view, attachments } = load("pods-without-policy");
-    const settings = { ...view.settings, encap: { kind: "wireguard" } } as const;
+    const settings = { ...view.settings, encap: { kind: "wireguard", port: 51871 } } as const;
     for (const [wireguard, words] of [
-      ["available", /this kernel has it/],
-      ["absent", /does not have it/],
-      ["denied", /may not find out/],
+      [{}, /was not asked/],
+      [{ wireguard: "absent" }, /does not have it/],
+      [{ wireguard: "denied" }, /may not find out/],
+      [{ wireguard: "no-tool" }, /wireguard-tools/],
     ] as const) {
-      const wanted = compileNode({ ...view, settings }, attachments, { ...features, wireguard });
+      const able = { ...features, ...wireguard };
+      const wanted = compileNode({ ...view, settings }, attachments, able);
       const refusal = wanted.diagnostics.find(({ code }) => code === "HEDDLE0305");
       assert.match(refusal?.message ?? "", words);
       assert.ok(wanted.value.links.every((link) => link.kind === "veth"));

@@ -39,7 +39,7 @@ export function compileNode(
   features: KernelFeatures,
 ): Compiled<NodeState> {
   const supported = withinFeatures(view, features);
-  const overlay = overlayFor(supported.value);
+  const overlay = overlayFor(supported.value, features.wireguard === "available");
   const { settings } = supported.value;
   const pods = podMaps(supported.value, attachments);
   const services = serviceMaps(supported.value);
@@ -85,7 +85,7 @@ function hasNodePorts({ services }: NodeView): boolean {
 /** Without VXLAN in the kernel, nodes must share a link; saying so beats failing at the first device. */
 function withinFeatures(view: NodeView, features: KernelFeatures): Compiled<NodeView> {
   if (view.settings.encap.kind === "wireguard") {
-    return { value: view, diagnostics: [wireguardRefused(features)] };
+    return { value: view, diagnostics: wireguardRefusal(features) };
   }
   if (features.vxlan || !hasOverlay(view.settings.encap)) {
     return { value: view, diagnostics: [] };
@@ -103,22 +103,23 @@ function withinFeatures(view: NodeView, features: KernelFeatures): Compiled<Node
   };
 }
 
-/** Nobody sets WireGuard up yet; what is to be encrypted is not sent in the clear instead. */
-function wireguardRefused({ wireguard }: KernelFeatures): Diagnostic {
-  const found =
-    wireguard === undefined
-      ? "whether this kernel has it was not asked"
-      : {
-          available: "this kernel has it",
-          absent: "this kernel does not have it either",
-          denied: "whether this kernel has it the agent may not find out",
-        }[wireguard];
-  return {
-    severity: "error",
-    code: "HEDDLE0305",
-    where: "Network default spec.encap",
-    message: `wireguard is not set up by this release, and ${found}: pods of other nodes cannot be reached, and nothing is sent to them in the clear`,
-  };
+/** What is to be encrypted is not sent in the clear instead. */
+function wireguardRefusal({ wireguard }: KernelFeatures): readonly Diagnostic[] {
+  if (wireguard === "available") return [];
+  const found = {
+    absent: "this kernel does not have it",
+    denied: "whether this kernel has it the agent may not find out",
+    "no-tool": "the program wg, which sets it up, is not installed (Debian: wireguard-tools)",
+    unasked: "whether this kernel has it was not asked",
+  }[wireguard ?? "unasked"];
+  return [
+    {
+      severity: "error",
+      code: "HEDDLE0305",
+      where: "Network default spec.encap",
+      message: `wireguard is not available on this node, ${found}: pods of other nodes cannot be reached, and nothing is sent to them in the clear`,
+    },
+  ];
 }
 
 /** The kernel answers for an IPv6 address only on the link that has it. */

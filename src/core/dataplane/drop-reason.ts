@@ -14,6 +14,7 @@ const admission: Readonly<Record<DropReason, string>> = {
   "spoofed-source": "its source address is not the pod's",
   "unknown-link": "its link belongs to no attached pod",
   "overlay-from-pod": "pods may not send overlay packets",
+  unencrypted: "between nodes it would not be encrypted, and the network wants wireguard",
   "loopback-from-pod": "pods may not send to loopback addresses",
   "no-local-endpoint": "the Service is served on the node itself only, and has no endpoint on it",
   "no-service": "no Service has this address and port",

@@ -5,24 +5,20 @@
  * made under the same rules, whoever the pods are and whatever policies they have (kernel/bpf/fast-path.bpf.c). So nothing of
  * a policy is compiled twice, and a change of policy changes nothing here.
  *
- * Not here: what is sent straight to nodes on the same link (`encap: none`). It is not ours alone, and takes the plain path.
+ * Not here: what is sent straight to nodes on the same link (`encap: none`), which is not ours alone, and what is
+ * encrypted, where the cipher is what a packet costs. Both take the plain path.
  */
 
 import type { FastPathSpec, LinkSpec, Sysctl } from "../../model/node-state.ts";
 
 export function fastPathFor(links: readonly LinkSpec[]): readonly FastPathSpec[] {
-  return links.map((link) =>
-    link.kind === "vxlan"
-      ? { from: "nodes", link: link.name }
-      : {
-          from: "pod",
-          link: link.name,
-          mtu: link.mtu,
-          mac: link.peer.mac,
-          addresses: link.peer.addresses,
-          isPaced: link.limit !== undefined,
-        },
-  );
+  return links.flatMap((link): readonly FastPathSpec[] => {
+    if (link.kind === "wireguard") return [];
+    if (link.kind === "vxlan") return [{ from: "nodes", link: link.name }];
+    const { name, mtu, peer, limit } = link;
+    const { mac, addresses } = peer;
+    return [{ from: "pod", link: name, mtu, mac, addresses, isPaced: limit !== undefined }];
+  });
 }
 
 /**

@@ -19,6 +19,8 @@ export type DropReason =
   | "unknown-link"
   /** A pod sent an overlay packet of its own: it could pretend to be any other. */
   | "overlay-from-pod"
+  /** From a pod or to one, on its way between nodes beside the encrypted overlay. */
+  | "unencrypted"
   /** A pod sent to a loopback address: beyond its link that is the node's own. */
   | "loopback-from-pod"
   /** The client is in none of the ranges that may use the Service's load balancer address. */
@@ -32,6 +34,7 @@ const dropReasons: readonly DropReason[] = [
   "spoofed-source",
   "unknown-link",
   "overlay-from-pod",
+  "unencrypted",
   "loopback-from-pod",
   "source-range",
   "no-local-endpoint",

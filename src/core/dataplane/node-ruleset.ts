@@ -5,6 +5,7 @@
  *   admission           prerouting, raw: from one of our links it must have the pod's own address; nobody but the node
  *                       itself uses its loopback addresses
  *   overlay             output, raw: what the overlay wraps is not tracked a second time
+ *   encryption          postrouting, filter: with an encrypted overlay, what goes to a pod leaves by a link of ours
  *   services-*          prerouting and output, dstnat: a Service's address becomes an endpoint's, or is refused
  *   host-ports-*        after that: a port of the node becomes a pod's
  *   name-server         output: while no name server listens, its port is silent
@@ -32,11 +33,10 @@ import {
   podGateways,
   rulesStamp,
   stampRule,
-  vxlanLink,
 } from "../../model/names.ts";
 import type { NftChain, NftSet, Ruleset } from "../../model/node-state.ts";
 import type { NetworkSettings, NodeView } from "../../model/node-view.ts";
-import { hasOverlay } from "../topology/overlay.ts";
+import { hasOverlay, overlayLink } from "../topology/overlay.ts";
 import { type NftFamily, nftFamilies, nftFamily } from "./families.ts";
 import type { HostPortMaps } from "./host-ports.ts";
 import { cidrRange, mergeRanges, renderAddresses } from "./intervals.ts";
@@ -71,6 +71,7 @@ export function nodeRuleset(
     chains: [
       ...admission(settings, wrapped),
       ...overlay(wrapped),
+      ...(settings.encap.kind === "wireguard" ? [encryption] : []),
       ...services.chains,
       nameServer,
       ...hostPorts.chains,
@@ -87,7 +88,7 @@ function admission(
   wrapped: WrappedPackets | undefined,
 ): readonly NftChain[] {
   const fromOverlay = hasOverlay(settings.encap)
-    ? [`iifname "${vxlanLink}" goto loopback-guard`]
+    ? [`iifname "${overlayLink(settings.encap)}" goto loopback-guard`]
     : [];
   const chain: NftChain = {
     name: "admission",
@@ -145,6 +146,25 @@ function overlay(wrapped: WrappedPackets | undefined): readonly NftChain[] {
 }
 
 /**
+ * Where packets between nodes are to be encrypted, none from pod to pod passes by another link than ours, whatever routes
+ * say, and whatever is missing.
+ */
+const unencrypted = logAndDrop({ kind: "admission", reason: "unencrypted" });
+const fromPodsInTheClear = ofBoth(
+  ({ keyword, suffix }) =>
+    `iifname != ${ours} ${keyword} saddr @pod-ranges${suffix} ${unencrypted}`,
+);
+const encryption: NftChain = {
+  name: "encryption",
+  hook: "type filter hook postrouting priority filter; policy accept;",
+  rules: [
+    `oifname ${ours} accept`,
+    'oifname "lo" accept',
+    ...ofBoth(({ keyword, suffix }) => `${keyword} daddr @pod-ranges${suffix} ${unencrypted}`),
+  ],
+};
+
+/**
  * While the agent is restarted, nobody listens on the pods' name server. Told so ("port unreachable"), a resolver fails
  * the lookup at once; told nothing, it asks again after its timeout and is answered by the next agent.
  */
@@ -166,6 +186,7 @@ function policyHooks(settings: NetworkSettings): readonly NftChain[] {
       hook: "type filter hook forward priority filter; policy accept;",
       rules: [
         `iifname != ${ours} oifname != ${ours} accept`,
+        ...(encap.kind === "wireguard" ? fromPodsInTheClear : []),
         // Both ends agree on segments that the way between them takes, also where ICMP does not come through.
         "tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu",
         passKnown,
@@ -198,8 +219,9 @@ function policyHooks(settings: NetworkSettings): readonly NftChain[] {
       name: "from-pod",
       rules: [
         `iifname != ${ours} return`,
-        ...(hasOverlay(encap)
-          ? [`iifname != "${vxlanLink}" udp dport ${encap.port} ${overlayFromPod}`]
+        // What WireGuard takes is authenticated: who sends it does not matter.
+        ...(hasOverlay(encap) && encap.kind !== "wireguard"
+          ? [`iifname != "${overlayLink(encap)}" udp dport ${encap.port} ${overlayFromPod}`]
           : []),
         "iifname vmap @egress",
         logAndDrop({ kind: "admission", reason: "unknown-link" }),

@@ -18,6 +18,7 @@ import type {
   Plan,
   RouteSpec,
   Step,
+  WireguardPeerSpec,
 } from "../../model/node-state.ts";
 import { renderRuleset } from "../../model/ruleset-text.ts";
 import { renderRulesetChange } from "./ruleset-change.ts";
@@ -150,6 +151,16 @@ function sameLink(wanted: LinkSpec, observed: LinkSpec): boolean {
       observed.peer.addresses.join() === wanted.peer.addresses.join()
     );
   }
+  if (wanted.kind === "wireguard") {
+    return (
+      observed.kind === "wireguard" &&
+      observed.hasNodeKey &&
+      observed.port === wanted.port &&
+      observed.mtu === wanted.mtu &&
+      observed.peers.length === wanted.peers.length &&
+      wanted.peers.every((peer, index) => samePeer(peer, observed.peers[index]))
+    );
+  }
   return (
     observed.kind === "vxlan" &&
     observed.vni === wanted.vni &&
@@ -157,6 +168,15 @@ function sameLink(wanted: LinkSpec, observed: LinkSpec): boolean {
     observed.local === wanted.local &&
     observed.mac === wanted.mac &&
     observed.mtu === wanted.mtu
+  );
+}
+
+function samePeer(wanted: WireguardPeerSpec, observed: WireguardPeerSpec | undefined): boolean {
+  return (
+    observed !== undefined &&
+    observed.publicKey === wanted.publicKey &&
+    observed.endpoint === wanted.endpoint &&
+    observed.allowed.join() === wanted.allowed.join()
   );
 }
 

@@ -8,10 +8,9 @@
 
 import type { Diagnostic } from "../../base/compiled.ts";
 import { type IpFamily, ipFamilies, parseIp } from "../../base/ip.ts";
-import { vxlanLink } from "../../model/names.ts";
 import type { NftChain, NftMap, NftSet } from "../../model/node-state.ts";
 import type { Attachment, IdentityPolicy, NodeView, WorkloadView } from "../../model/node-view.ts";
-import { hasOverlay } from "../topology/overlay.ts";
+import { hasOverlay, overlayLink } from "../topology/overlay.ts";
 import { nftFamily, ofFamily } from "./families.ts";
 import { type Direction, identityMark, policyChain } from "./names.ts";
 import { chainFor, unknownPodChain } from "./policy-chains.ts";
@@ -117,7 +116,8 @@ function directionMap(
     sets.push(...compiled.sets);
   }
   // What comes over the overlay has left its own node's egress chain, and what goes there meets ingress beyond it.
-  if (hasOverlay(view.settings.encap)) elements.set(`"${vxlanLink}"`, "return");
+  const { encap } = view.settings;
+  if (hasOverlay(encap)) elements.set(`"${overlayLink(encap)}"`, "return");
   return {
     map: { name: direction, type: "type ifname : verdict", elements },
     chains: [...chains.values()].sort((a, b) => (a.name < b.name ? -1 : 1)),

@@ -6,7 +6,7 @@
  * nothing else: an accept ends this one chain only, so what other tables say about the packet still holds.
  */
 
-import { linkPrefix, podGateway, vxlanLink } from "../../model/names.ts";
+import { linkPrefix, podGateway } from "../../model/names.ts";
 import type { Finding, Fix, ForeignDrop, TrafficName } from "../../model/network-check.ts";
 import type { CheckedNode } from "./findings.ts";
 import { hasArrived, pathsOf } from "./path-findings.ts";
@@ -14,7 +14,7 @@ import { hasArrived, pathsOf } from "./path-findings.ts";
 const what: Readonly<Record<TrafficName, string>> = {
   "overlay-in": "wrapped packets from other nodes",
   "overlay-out": "wrapped packets to other nodes",
-  "node-in": `packets from other nodes that come by ${vxlanLink}`,
+  "node-in": "packets from other nodes that come by the overlay",
   "pods-out": "packets of pods here to pods of other nodes",
   "pods-in": "packets of pods of other nodes to pods here",
   "pods-here": "packets between pods of this node",
@@ -53,7 +53,7 @@ function lostPairs(
   { traffic, peers }: ForeignDrop,
   { name }: CheckedNode,
   nodes: readonly CheckedNode[],
-): readonly (readonly [string, string])[] {
+): readonly (readonly [from: string, to: string, link: string])[] {
   const isOut = traffic === "overlay-out";
   if (!isOut && traffic !== "overlay-in" && traffic !== "node-in") return [];
   return pathsOf(nodes)
@@ -63,7 +63,7 @@ function lostPairs(
         ? from.name === name && peers.includes(to.name)
         : to.name === name && peers.includes(from.name),
     )
-    .map(({ from, to }) => [from.name, to.name] as const);
+    .map(({ from, to, probe }) => [from.name, to.name, probe.link] as const);
 }
 
 function finding(
@@ -80,7 +80,8 @@ function finding(
   const place = `table ${family} ${table}, chain ${inChain ?? chain}`;
   const [peer, another] = peers;
   const pairOf = (): readonly string[] => {
-    const [pair, ...more] = new Map(lost.map((each) => [each.join(), each])).values();
+    const pairs = lost.map(([from, to]) => [from, to] as const);
+    const [pair, ...more] = new Map(pairs.map((each) => [each.join(), each])).values();
     if (pair !== undefined && more.length === 0) return pair;
     if (peer === undefined || another !== undefined) return [node.name];
     const isIncoming = traffics.every((each) => /-in$/.test(each));
@@ -93,7 +94,9 @@ function finding(
     evidence: [
       `${node.name}: ${place}${inChain === undefined ? "" : `, from chain ${chain}`} (hook ${hook}${device === undefined ? "" : ` of ${device}`}): ${rule ?? "policy drop, and no rule lets them pass"}`,
       ...(peers.length === 0 ? [] : [`other nodes concerned: ${peers.join(", ")}`]),
-      ...[...new Set(lost.map(([from, to]) => `no probe ${from} → ${to} by ${vxlanLink} arrived`))],
+      ...[
+        ...new Set(lost.map(([from, to, link]) => `no probe ${from} → ${to} by ${link} arrived`)),
+      ],
     ],
     fixes: commandsFor(group).map((command): Fix => ({ node: node.name, command })),
   };

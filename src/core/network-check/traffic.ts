@@ -7,10 +7,10 @@
 
 import { type Cidr, familyOf, hostCidr } from "../../base/ip.ts";
 import type { ForeignChain } from "../../model/foreign-rules.ts";
-import { podGateway, vxlanLink } from "../../model/names.ts";
+import { podGateway } from "../../model/names.ts";
 import type { ForeignDrop, TrafficName } from "../../model/network-check.ts";
 import type { NodePeer, NodeView } from "../../model/node-view.ts";
-import { hasOverlay } from "../topology/overlay.ts";
+import { hasOverlay, overlayLink } from "../topology/overlay.ts";
 import { dropOf, type Packet } from "./walk-rules.ts";
 
 /** The links of a node that packets come and go by. */
@@ -101,7 +101,7 @@ function betweenNodes(
   const outgoing = { ...wrapped, iifname: "", oifname: uplink, source: own, destination: other };
   const echo = {
     protocol: family === "IPv4" ? "icmp" : "icmpv6",
-    iifname: vxlanLink,
+    iifname: overlayLink(encap),
     oifname: "",
     source: other,
     destination: own,
@@ -121,7 +121,7 @@ function betweenPods(
   { settings: { encap } }: NodeView,
   { uplink, pods: [pod] }: NodeLinks,
 ): readonly Passage[] {
-  const away = hasOverlay(encap) ? vxlanLink : uplink;
+  const away = hasOverlay(encap) ? overlayLink(encap) : uplink;
   const pairs = self.blocks.flatMap((own) =>
     peer.blocks
       .filter((other) => familyOf(other.address) === familyOf(own.address))

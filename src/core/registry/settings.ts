@@ -19,13 +19,13 @@ export const defaultNetwork: Network = {
   },
 };
 
-function encapOf(word: Network["spec"]["encap"]): Encap {
+function encapOf({ encap: word, wireguardPort }: Network["spec"]): Encap {
   switch (word) {
     case "vxlan":
     case "auto":
       return { kind: word, vni: vxlanVni, port: ports.vxlan };
     case "wireguard":
-      return { kind: "wireguard" };
+      return { kind: "wireguard", port: wireguardPort ?? ports.wireguard };
     default:
       return { kind: "none" };
   }
@@ -55,7 +55,7 @@ export function networkSettings(world: World): NetworkSettings {
       : { loadBalancerCidrs: loadBalancerCidrs.map(parseCidr) }),
     ...(nodePortCidrs === undefined ? {} : { nodePortAddresses: nodePortCidrs.map(parseCidr) }),
     ...(masqueradeAll === true ? { masqueradeAll } : {}),
-    encap: encapOf(spec.encap),
+    encap: encapOf(spec),
     ...(spec.mtu === undefined ? {} : { mtu: spec.mtu }),
   };
 }

@@ -1,7 +1,7 @@
 /**
  * How packets get to pods of other nodes: routes, and for the overlay its device, neighbours and forwarding entries.
  *
- * Nothing is learned: which node holds which block, and each end point's hardware address, are in the view. A block of
+ * The encrypted overlay, whose device needs neither neighbours nor forwarding entries, is in wireguard.ts. Nothing is learned: which node holds which block, and each end point's hardware address, are in the view. A block of
  * another node is routed over `hdvxlan` by way of that node, so a node costs one neighbour for each family and one
  * forwarding entry however many blocks it holds. The next hop is the node's own address, for IPv6 a link-local one
  * made of its end point's hardware address: the outer packets are the underlay's family whatever is inside. A node
@@ -24,7 +24,7 @@ import {
   type IpFamily,
   renderCidr,
 } from "../../base/ip.ts";
-import { vxlanLink } from "../../model/names.ts";
+import { vxlanLink, wireguardLink } from "../../model/names.ts";
 import type {
   AddressSpec,
   ForwardingSpec,
@@ -34,12 +34,15 @@ import type {
 } from "../../model/node-state.ts";
 import type { Encap, NetworkSettings, NodePeer, NodeView } from "../../model/node-view.ts";
 import { linkLocalOf } from "./hardware-address.ts";
+import { encryptionRefusal, wireguardDevice } from "./wireguard.ts";
 
 /** Ethernet's; where no node says what its link takes. */
 const usualMtu = 1500;
 
-/** What wrapping costs: outer IPv4 20 or IPv6 40, UDP 8, VXLAN 8, inner Ethernet 14. */
-const overheadBytes: Readonly<Record<IpFamily, number>> = { IPv4: 50, IPv6: 70 };
+/** What wrapping costs: outer IPv4 20 or IPv6 40, UDP 8, then VXLAN 8 and inner Ethernet 14. */
+const vxlanBytes: Readonly<Record<IpFamily, number>> = { IPv4: 50, IPv6: 70 };
+/** The same, then WireGuard's head 16 and authenticator 16. */
+const wireguardBytes: Readonly<Record<IpFamily, number>> = { IPv4: 60, IPv6: 80 };
 
 export interface Overlay {
   readonly links: readonly LinkSpec[];
@@ -52,8 +55,11 @@ export interface Overlay {
   readonly diagnostics: readonly Diagnostic[];
 }
 
-/** Empty until the view knows this node's own address: where packets would come from is not known before. */
-export function overlayFor(view: NodeView): Overlay {
+/**
+ * Empty until the view knows this node's own address: where packets would come from is not known before. `canEncrypt`:
+ * the node can have a WireGuard device; one that cannot has no way to other nodes where the network wants encryption.
+ */
+export function overlayFor(view: NodeView, canEncrypt = false): Overlay {
   const { settings } = view;
   const self = view.nodes.find((node) => node.name === view.node);
   const peers = view.nodes.filter((node) => node.name !== view.node);
@@ -65,9 +71,14 @@ export function overlayFor(view: NodeView): Overlay {
   const diagnostics: Diagnostic[] = [];
   const routes = [
     ...self.blocks.map((block): RouteSpec => ({ destination: block, blackhole: true })),
-    ...peers.flatMap((peer) => routesTo(peer, self, settings, podMtu, diagnostics)),
+    ...peers.flatMap((peer) => {
+      const refusal = encryptionRefusal(peer, view, canEncrypt);
+      return refusal === undefined
+        ? routesTo(peer, self, settings, podMtu, diagnostics)
+        : peer.blocks.map((block) => blackholed(peer, block, refusal, diagnostics));
+    }),
   ];
-  const device = deviceFor(self, peers, settings, podMtu);
+  const device = deviceFor(self, view, podMtu, canEncrypt);
   return { ...device, routes, podMtu, diagnostics };
 }
 
@@ -82,12 +93,19 @@ const nothing: Overlay = {
 };
 
 /** Whether packets may come and go over the overlay's device. */
-export function hasOverlay(encap: Encap): encap is Extract<Encap, { vni: number }> {
-  return encap.kind === "vxlan" || encap.kind === "auto";
+export function hasOverlay(encap: Encap): encap is OverlayEncap {
+  return encap.kind !== "none";
+}
+
+export type OverlayEncap = Exclude<Encap, { readonly kind: "none" }>;
+
+export function overlayLink({ kind }: OverlayEncap): string {
+  return kind === "wireguard" ? wireguardLink : vxlanLink;
 }
 
 export function overhead(encap: Encap, underlay: IpFamily): number {
-  return hasOverlay(encap) ? overheadBytes[underlay] : 0;
+  if (!hasOverlay(encap)) return 0;
+  return (encap.kind === "wireguard" ? wireguardBytes : vxlanBytes)[underlay];
 }
 
 export function linkMtu(node: NodePeer, settings: NetworkSettings): number {
@@ -96,17 +114,22 @@ export function linkMtu(node: NodePeer, settings: NetworkSettings): number {
 
 function deviceFor(
   self: NodePeer,
-  peers: readonly NodePeer[],
-  settings: NetworkSettings,
+  view: NodeView,
   mtu: number,
+  canEncrypt: boolean,
 ): Omit<Overlay, "routes" | "podMtu" | "diagnostics"> {
-  const { encap } = settings;
+  const { encap } = view.settings;
   if (!hasOverlay(encap)) return nothing;
+  const hasIpv6 = usesIpv6(view.settings);
+  const addresses = addressesOn(overlayLink(encap), self, hasIpv6);
+  if (encap.kind === "wireguard") {
+    if (!canEncrypt) return nothing;
+    return { ...nothing, links: [wireguardDevice(self, view, encap.port, mtu)], addresses };
+  }
   const family = familyOf(self.address);
-  const hasIpv6 = usesIpv6(settings);
-  const reachable = peers.flatMap((peer) => {
-    const remote = peer.addresses.find((address) => familyOf(address) === family);
-    return remote === undefined ? [] : { peer, remote };
+  const reachable = view.nodes.flatMap((peer) => {
+    const remote = remoteOf(peer, self);
+    return remote === undefined || peer === self ? [] : { peer, remote };
   });
   return {
     links: [
@@ -120,14 +143,7 @@ function deviceFor(
         local: self.address,
       },
     ],
-    addresses: [
-      ...self.addresses
-        .filter((address) => hasIpv6 || familyOf(address) === "IPv4")
-        .map((address) => ({ link: vxlanLink, ...hostCidr(address) })),
-      ...(hasIpv6
-        ? [{ link: vxlanLink, address: linkLocalOf(self.vtepMac), prefixLength: 64 }]
-        : []),
-    ],
+    addresses,
     neighbours: reachable.flatMap(({ peer, remote }) =>
       [...(family === "IPv4" ? [remote] : []), ...(hasIpv6 ? [linkLocalOf(peer.vtepMac)] : [])].map(
         (address) => ({ link: vxlanLink, address, mac: peer.vtepMac }),
@@ -139,6 +155,15 @@ function deviceFor(
       remote,
     })),
   };
+}
+
+function addressesOn(link: string, self: NodePeer, hasIpv6: boolean): readonly AddressSpec[] {
+  return [
+    ...self.addresses
+      .filter((address) => hasIpv6 || familyOf(address) === "IPv4")
+      .map((address) => ({ link, ...hostCidr(address) })),
+    ...(hasIpv6 ? [{ link, address: linkLocalOf(self.vtepMac), prefixLength: 64 }] : []),
+  ];
 }
 
 export function usesIpv6({ pools }: NetworkSettings): boolean {
@@ -159,15 +184,17 @@ function routesTo(
     if (direct !== undefined) {
       return [{ destination: block, via: direct, ...smaller(smallest, podMtu) }];
     }
-    const via = overlayHop(peer, self, family);
+    const isEncrypted = settings.encap.kind === "wireguard";
+    // Inside of WireGuard there are no next hops: the block's peer is who has the address.
+    const via = isEncrypted ? remoteOf(peer, self) : overlayHop(peer, self, family);
     if (!hasOverlay(settings.encap) || via === undefined) {
-      diagnostics.push(unreachableBlock(peer, block, family, settings.encap));
-      return [{ destination: block, blackhole: true }];
+      const why = `node ${peer.name} has no ${family} address that this node could send to`;
+      return [blackholed(peer, block, why, diagnostics)];
     }
     const wrapped = smallest - overhead(settings.encap, familyOf(self.address));
-    return [
-      { destination: block, link: vxlanLink, via, onLink: true, ...smaller(wrapped, podMtu) },
-    ];
+    const link = overlayLink(settings.encap);
+    const hop = isEncrypted ? {} : { via, onLink: true };
+    return [{ destination: block, link, ...hop, ...smaller(wrapped, podMtu) }];
   });
 }
 
@@ -191,22 +218,29 @@ export function directTo(
 }
 
 export function overlayHop(peer: NodePeer, self: NodePeer, family: IpFamily): string | undefined {
-  const outer = familyOf(self.address);
-  const remote = peer.addresses.find((address) => familyOf(address) === outer);
+  const remote = remoteOf(peer, self);
   if (remote === undefined) return undefined;
   if (family === "IPv6") return linkLocalOf(peer.vtepMac);
-  return outer === "IPv4" ? remote : undefined;
+  return familyOf(remote) === "IPv4" ? remote : undefined;
 }
 
-function unreachableBlock(peer: NodePeer, block: Cidr, family: IpFamily, encap: Encap): Diagnostic {
-  const why =
-    encap.kind === "wireguard"
-      ? "encap wireguard is not available on this node, and nothing is sent in the clear instead"
-      : `node ${peer.name} has no ${family} address that this node could send to`;
-  return {
+/** Where packets to the peer go outside, whatever is inside: of the family of this node's own address. */
+export function remoteOf(peer: NodePeer, self: NodePeer): string | undefined {
+  return peer.addresses.find((address) => familyOf(address) === familyOf(self.address));
+}
+
+/** No way is better than another one than was asked for. */
+function blackholed(
+  peer: NodePeer,
+  block: Cidr,
+  why: string,
+  diagnostics: Diagnostic[],
+): RouteSpec {
+  diagnostics.push({
     severity: "error",
     code: "HEDDLE0304",
     where: `Node ${peer.name}`,
     message: `pods of ${renderCidr(block)} cannot be reached: ${why}`,
-  };
+  });
+  return { destination: block, blackhole: true };
 }

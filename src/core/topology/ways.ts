@@ -7,11 +7,10 @@
  */
 
 import { familyOf } from "../../base/ip.ts";
-import { vxlanLink } from "../../model/names.ts";
 import type { Way } from "../../model/network-check.ts";
 import type { NodePeer, NodeView } from "../../model/node-view.ts";
 import { linkLocalOf } from "./hardware-address.ts";
-import { directTo, hasOverlay, linkMtu, overhead, overlayHop } from "./overlay.ts";
+import { directTo, hasOverlay, linkMtu, overhead, overlayHop, overlayLink } from "./overlay.ts";
 
 export interface WayTo {
   readonly peer: string;
@@ -47,7 +46,7 @@ function waysTo(peer: NodePeer, self: NodePeer, { settings }: NodeView): readonl
     way: "overlay",
     from: family === "IPv4" ? self.address : linkLocalOf(self.vtepMac),
     to: hop,
-    link: vxlanLink,
+    link: overlayLink(settings.encap),
     bytes: bytes - overhead(settings.encap, family),
   };
   return [plain, wrapped];

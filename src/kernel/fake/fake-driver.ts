@@ -78,7 +78,7 @@ export function createFakeKernel(): FakeKernel {
   };
 
   return {
-    features: { vxlan: true, nftables: true, fastPath: true },
+    features: { vxlan: true, nftables: true, fastPath: true, wireguard: "available" },
     missing: new Map(),
     fastPathStatus: () => "on",
     transactions,
@@ -104,6 +104,8 @@ export function createFakeKernel(): FakeKernel {
     hasTable: () => ruleset !== undefined,
     readTable: () => Promise.resolve(),
     hostLinks: () => machineLinks,
+    // Keys and bytes are nobody's here.
+    wireguard: () => undefined,
 
     apply(plan) {
       for (const step of plan) {
@@ -248,6 +250,7 @@ function isKept(existing: LinkSpec, wanted: LinkSpec): boolean {
   if (existing.kind === "veth") {
     return wanted.kind === "veth" && isSamePlace(existing.peer, wanted.peer);
   }
+  if (existing.kind === "wireguard") return wanted.kind === "wireguard";
   return (
     wanted.kind === "vxlan" &&
     existing.vni === wanted.vni &&
