@@ -33,14 +33,26 @@ export class TlsContext {
   constructor(options: TlsContextOptions) {
     const calls = openSsl();
     this.pointer = calls.newContext();
+    try {
+      setAll(calls, this.pointer, options);
+    } catch (error) {
+      calls.freeContext(this.pointer);
+      throw error;
+    }
     dropped.register(this, this.pointer);
-    calls.setTls13(this.pointer);
-    calls.setModes(this.pointer);
-    calls.setSessions(this.pointer, options.sessionName, options.sessionSeconds);
-    calls.selectProtocols(this.pointer, () => protocolsOfPresentHandshake);
-    if (options.own !== undefined) setCertificate(calls, this.pointer, options.own);
-    if (options.roots !== undefined) setRoots(calls, this.pointer, options.roots);
   }
+}
+
+function setAll(calls: OpenSsl, context: Pointer, options: TlsContextOptions): void {
+  const { own, roots, sessionName, sessionSeconds } = options;
+  calls.setTls13(context);
+  calls.setModes(context);
+  if (!calls.setSessions(context, sessionName, sessionSeconds)) {
+    throw refused(calls, `sessionName: must be at most 32 bytes, got ${sessionName}`);
+  }
+  calls.selectProtocols(context, () => protocolsOfPresentHandshake);
+  if (own !== undefined) setCertificate(calls, context, own);
+  if (roots !== undefined) setRoots(calls, context, roots);
 }
 
 /** Runs one step of a server's handshake, in which OpenSSL may ask which protocols are spoken. */
@@ -58,43 +70,60 @@ function setCertificate(
   context: Pointer,
   { chain, key }: NonNullable<TlsContextOptions["own"]>,
 ): void {
-  const [own, ...rest] = readCertificates(calls, chain);
-  if (own === undefined || !calls.setCertificate(context, own)) {
-    throw refused(calls, "read the certificate");
-  }
-  calls.freeCertificate(own);
-  for (const one of rest) {
-    if (!calls.addToChain(context, one)) throw refused(calls, "read the certificate's chain");
-  }
+  withCertificates(calls, "chain", chain, ([own, ...rest]) => {
+    if (!calls.setCertificate(context, own)) throw refused(calls, "chain[0]: cannot be used");
+    for (const [i, one] of rest.entries()) {
+      if (!calls.addToChain(context, one)) throw refused(calls, `chain[${i + 1}]: cannot be used`);
+    }
+  });
   const pointer = reading(calls, key, (pem) => calls.readKey(pem));
-  if (pointer === 0) throw refused(calls, "read the key");
+  if (pointer === 0) throw refused(calls, "key: must be a private key in PEM");
   const isUsed = calls.setKey(context, pointer);
   calls.freeKey(pointer);
-  if (!isUsed) throw refused(calls, "use the key with the certificate");
+  if (!isUsed) throw refused(calls, "key: must be that of chain[0]");
 }
 
 function setRoots(calls: OpenSsl, context: Pointer, pem: string): void {
-  const roots = readCertificates(calls, pem);
-  if (roots.length === 0) throw refused(calls, "read trusted roots");
-  for (const root of roots) {
-    const isTrusted = calls.trust(context, root);
-    calls.freeCertificate(root);
-    if (!isTrusted) throw refused(calls, "trust a root");
+  withCertificates(calls, "roots", pem, (roots) => {
+    for (const [i, root] of roots.entries()) {
+      if (!calls.trust(context, root)) throw refused(calls, `roots[${i}]: cannot be trusted`);
+    }
+  });
+}
+
+/** Calls `use` with all certificates of a file, in its order; they are freed when it returns. */
+function withCertificates(
+  calls: OpenSsl,
+  path: string,
+  text: string,
+  use: (certificates: readonly [Pointer, ...Pointer[]]) => void,
+): void {
+  const all: Pointer[] = [];
+  try {
+    reading(calls, text, (pem) => readAll(calls, path, pem, all));
+    const [first, ...rest] = all;
+    if (first === undefined) {
+      throw refused(calls, `${path}: must be certificates in PEM, got none`);
+    }
+    use([first, ...rest]);
+  } finally {
+    for (const one of all) calls.freeCertificate(one);
   }
 }
 
-/** All of a file, in its order; who gets them frees them. */
-function readCertificates(calls: OpenSsl, text: string): readonly Pointer[] {
-  return reading(calls, text, (pem) => {
-    const all: Pointer[] = [];
-    while (all.length < maxCertificates) {
-      const one = calls.readCertificate(pem);
-      if (one === 0) break;
-      all.push(one);
+/** Adds to `all` as it goes. What cannot be read is no end: what stands behind it would be missing without a word. */
+function readAll(calls: OpenSsl, path: string, pem: Pointer, all: Pointer[]): void {
+  for (;;) {
+    calls.clearErrors();
+    const one = calls.readCertificate(pem);
+    if (one === 0 && calls.isEndOfPem()) break;
+    if (one === 0) throw refused(calls, `${path}[${all.length}]: must be a certificate in PEM`);
+    all.push(one);
+    if (all.length > maxCertificates) {
+      throw refused(calls, `${path}: must be at most ${maxCertificates} certificates, got more`);
     }
-    calls.clearErrors(); // the end of the file is one
-    return all;
-  });
+  }
+  calls.clearErrors();
 }
 
 function reading<T>(calls: OpenSsl, text: string, read: (pem: Pointer) => T): T {
@@ -110,8 +139,9 @@ function reading<T>(calls: OpenSsl, text: string, read: (pem: Pointer) => T): T 
   }
 }
 
-function refused(calls: OpenSsl, what: string): MeshError {
+/** `problem`: path and what is wanted; what was found is OpenSSL's to say. */
+function refused(calls: OpenSsl, problem: string): MeshError {
   const reason = calls.errorReason();
   calls.clearErrors();
-  return new MeshError("proxy.tls.context", reason === "" ? what : `${what}: ${reason}`);
+  return new MeshError("proxy.tls.context", reason === "" ? problem : `${problem}, got ${reason}`);
 }

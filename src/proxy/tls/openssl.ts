@@ -40,8 +40,8 @@ export interface ContextCalls {
   readKey(pem: Pointer): Pointer;
   freeCertificate(certificate: Pointer): void;
   freeKey(key: Pointer): void;
+  /** Keeps a reference of its own, and so do the next. */
   setCertificate(context: Pointer, certificate: Pointer): boolean;
-  /** Takes the certificate over when it succeeds. */
   addToChain(context: Pointer, certificate: Pointer): boolean;
   setKey(context: Pointer, key: Pointer): boolean;
   trust(context: Pointer, root: Pointer): boolean;
@@ -92,6 +92,8 @@ export interface OpenSsl extends ContextCalls, ConnectionCalls {
   clearErrors(): void;
   /** The reason of the first error since then; "" where there is none. Others may follow from it. */
   errorReason(): string;
+  /** The last error is no error: no PEM began before the end of what was read. */
+  isEndOfPem(): boolean;
 }
 
 let bound: OpenSsl | undefined;
@@ -121,6 +123,7 @@ function bindAll(): OpenSsl {
   const bio = bindBios(library);
   const clearErrors = library.func("void ERR_clear_error()");
   const peekError = library.func("unsigned long ERR_peek_error()");
+  const peekLastError = library.func("unsigned long ERR_peek_last_error()");
   const reason = library.func("const char *ERR_reason_error_string(unsigned long)");
   return {
     bio,
@@ -130,6 +133,7 @@ function bindAll(): OpenSsl {
       if (peekError() !== 0) clearErrors();
     },
     errorReason: () => String(reason(peekError()) ?? ""),
+    isEndOfPem: () => Number(peekLastError()) === PEM_R_NO_START_LINE,
   };
 }
 
@@ -197,7 +201,7 @@ function bindContexts(library: Library): ContextCalls {
     freeCertificate: (one) => void freeCertificate(one),
     freeKey: (one) => void freeKey(one),
     setCertificate: (context, one) => setCertificate(context, one) === 1,
-    addToChain: (context, one) => control(context, SSL_CTRL_CHAIN_CERT, 0, one) === 1,
+    addToChain: (context, one) => control(context, SSL_CTRL_CHAIN_CERT, 1, one) === 1,
     setKey: (context, one) => setKey(context, one) === 1 && checkKey(context) === 1,
     trust: (context, root) =>
       addToStore(store(context), root) === 1 && addName(context, root) === 1,
@@ -358,7 +362,7 @@ function owned(made: Pointer): Pointer {
   return made;
 }
 
-// From openssl/ssl.h, tls1.h, bio.h and x509_vfy.h of OpenSSL 3.
+// From openssl/ssl.h, tls1.h, bio.h, err.h, pemerr.h and x509_vfy.h of OpenSSL 3.
 const TLS1_3_VERSION = 0x0304;
 const SSL_CTRL_MODE = 33;
 const SSL_CTRL_CLEAR_MODE = 78;
@@ -377,4 +381,6 @@ const SSL_TLSEXT_ERR_ALERT_FATAL = 2;
 const SSL_TLSEXT_ERR_NOACK = 3;
 const OPENSSL_NPN_NEGOTIATED = 1;
 const BIO_CTRL_RESET = 1;
+/** With the number of its library, as errors come. */
+const PEM_R_NO_START_LINE = (9 << 23) | 108;
 const X509_V_OK = 0;
