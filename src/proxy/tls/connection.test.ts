@@ -1,98 +1,36 @@
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { type AddressInfo, connect as connectTcp } from "node:net";
+import { type AddressInfo, connect as connectTcp, createServer as listen } from "node:net";
 import { before, describe, test } from "node:test";
 import { connect, createServer, type TLSSocket } from "node:tls";
-import { seededRandom } from "../../base/random.ts";
 import { createMeshCa, type MeshCa, type ProxySecrets } from "../testing/mesh-ca.ts";
-import { type ClientOptions, maxPlainBytes, maxSealedBytes, TlsConnection } from "./connection.ts";
-import { TlsContext } from "./context.ts";
+import {
+  type Contexts,
+  contextOf,
+  mutual,
+  Pair,
+  plain,
+  read,
+  sealed,
+} from "../testing/tls-pair.ts";
+import { TlsConnection } from "./connection.ts";
 
 const serverId = "spiffe://cluster.local/ns/shop/sa/cart";
 const clientId = "spiffe://cluster.local/ns/shop/sa/web";
 
 let ca: MeshCa;
 let serverSecrets: ProxySecrets;
-let clientSecrets: ProxySecrets;
-let serverContext: TlsContext;
-let clientContext: TlsContext;
+let contexts: Contexts;
 before(async () => {
   ca = await createMeshCa();
   serverSecrets = await ca.secrets(serverId);
-  clientSecrets = await ca.secrets(clientId);
-  serverContext = contextOf(serverSecrets);
-  clientContext = contextOf(clientSecrets);
+  contexts = { server: contextOf(serverSecrets), client: contextOf(await ca.secrets(clientId)) };
 });
-
-function contextOf([own, trust]: ProxySecrets, roots = trust.roots): TlsContext {
-  return new TlsContext({ own, roots, sessionName: "test", sessionSeconds: 60 });
-}
-
-const mutual = {
-  alpn: ["h2", "http/1.1"],
-  asksForCertificate: true,
-  requireClientCertificate: true,
-};
-
-/** Both ends in memory; `wire` may change what goes from one to the other. */
-class Pair {
-  readonly client: TlsConnection;
-  readonly server: TlsConnection;
-  readonly sessions: Buffer[] = [];
-
-  constructor(client: Partial<ClientOptions> = {}, keyLife?: number, server = serverContext) {
-    this.server = TlsConnection.accept(server, mutual, keyLife);
-    this.client = TlsConnection.connect(
-      clientContext,
-      {
-        alpn: ["http/1.1"],
-        sni: "cart",
-        isVerified: true,
-        onSession: (session) => this.sessions.push(session),
-        ...client,
-      },
-      keyLife,
-    );
-  }
-
-  /** Until both are done; the error of whoever breaks. */
-  shake(): Error | undefined {
-    let toClient: Buffer = Buffer.alloc(0);
-    for (let i = 0; i < 6; i++) {
-      const one = this.client.handshake(toClient, toClient.length);
-      if (one.kind === "broken") return one.error;
-      const other = this.server.handshake(one.output, one.output.length);
-      if (other.kind === "broken") return other.error;
-      toClient = other.output;
-      if (one.kind === "done" && other.kind === "done") break;
-    }
-    read(this.client, toClient); // tickets
-    return undefined;
-  }
-
-  close(): void {
-    this.client.close();
-    this.server.close();
-  }
-}
-
-const records = Buffer.alloc(maxSealedBytes);
-
-function sealed(by: TlsConnection, bytes: Buffer | string): Buffer {
-  const all = Buffer.from(bytes as string);
-  return Buffer.from(records.subarray(0, by.seal(all, 0, all.length, records)));
-}
-
-const plain = Buffer.alloc(maxPlainBytes);
-
-function read(by: TlsConnection, bytes: Buffer): string {
-  return plain.toString("latin1", 0, by.open(bytes, bytes.length, plain));
-}
 
 describe("TLS between two ends of ours", () => {
   test("knows both peers, the protocol, and carries bytes both ways", () => {
-    const pair = new Pair();
+    const pair = new Pair(contexts);
     assert.equal(pair.shake(), undefined);
     assert.equal(pair.server.protocol, "http/1.1");
     assert.equal(pair.client.protocol, "http/1.1");
@@ -105,7 +43,7 @@ describe("TLS between two ends of ours", () => {
   });
 
   test("takes what arrives byte by byte, and many records at once", () => {
-    const pair = new Pair();
+    const pair = new Pair(contexts);
     pair.shake();
     const wire = Buffer.concat([sealed(pair.client, "one"), sealed(pair.client, "two")]);
     let text = "";
@@ -117,11 +55,11 @@ describe("TLS between two ends of ours", () => {
   });
 
   test("goes on from a session, and is as sure of its peer", () => {
-    const first = new Pair();
+    const first = new Pair(contexts);
     first.shake();
     const [session] = first.sessions;
     assert.ok(session);
-    const second = new Pair({ session });
+    const second = new Pair(contexts, { session });
     const hello = second.client.handshake().output;
     const flight = second.server.handshake(hello, hello.length).output;
     const { kind, output } = second.client.handshake(flight, flight.length);
@@ -136,7 +74,7 @@ describe("TLS between two ends of ours", () => {
   });
 
   test("changes keys once one has protected its share, in both directions", () => {
-    const pair = new Pair({}, 10);
+    const pair = new Pair(contexts, { keyLife: 10 });
     pair.shake();
     for (let i = 0; i < 40; i++) {
       assert.equal(read(pair.server, sealed(pair.client, `request ${i}`)), `request ${i}`);
@@ -147,7 +85,7 @@ describe("TLS between two ends of ours", () => {
 
   test("is broken by a read full of changes of keys with data between or not", () => {
     for (const data of ["", "x"]) {
-      const pair = new Pair({}, -1); // each seal changes keys
+      const pair = new Pair(contexts, { keyLife: -1 }); // each seal changes keys
       pair.shake();
       const changes: Buffer[] = [];
       for (let i = 0; i < 1_000; i++) changes.push(sealed(pair.client, data));
@@ -158,7 +96,7 @@ describe("TLS between two ends of ours", () => {
   });
 
   test("tells an end from a break, and reads on after its own end", () => {
-    const pair = new Pair();
+    const pair = new Pair(contexts);
     pair.shake();
     assert.equal(read(pair.server, pair.client.end()), "");
     assert.equal(pair.server.hasEnded, true);
@@ -168,78 +106,15 @@ describe("TLS between two ends of ours", () => {
   });
 
   test("refuses one who has no common protocol, or is of another authority", async () => {
-    const stranger = new Pair({ alpn: ["gopher"] });
+    const stranger = new Pair(contexts, { alpn: ["gopher"] });
     assert.match(String(stranger.shake()), /proxy\.tls\.broken|no.application.protocol/i);
     stranger.close();
     const other = await createMeshCa();
     const secrets = await other.secrets(serverId);
-    const impostor = new Pair({}, undefined, contextOf(secrets, ca.roots));
+    const impostor = new Pair({ ...contexts, server: contextOf(secrets, ca.roots) });
     assert.match(String(impostor.shake()), /self.signed certificate|unable to get local issuer/);
     impostor.close();
   });
-});
-
-describe("bytes that were tampered with", () => {
-  test("break their own connection and no other one", () => {
-    const random = seededRandom(26);
-    const neighbour = new Pair();
-    neighbour.shake();
-    for (let i = 0; i < 150; i++) {
-      const pair = new Pair({ alpn: [] });
-      pair.shake();
-      const wire = sealed(pair.client, randomBytes(1 + Math.floor(random() * 3_000)));
-      const at = Math.floor(random() * wire.length);
-      wire[at] = (wire[at] ?? 0) ^ (1 << Math.floor(random() * 8));
-      const text = read(pair.server, wire);
-      assert.equal(text, "");
-      // A longer length waits for what never comes; everything else is found out at once.
-      if (at !== 3 && at !== 4) assert.ok(pair.server.error, `byte ${at} of ${wire.length}`);
-      assert.equal(read(neighbour.server, sealed(neighbour.client, `${i}`)), `${i}`);
-      pair.close();
-    }
-    neighbour.close();
-  });
-
-  test("and bytes that are no TLS at all end a handshake with an alert", () => {
-    const random = seededRandom(7);
-    for (let i = 0; i < 150; i++) {
-      const server = TlsConnection.accept(serverContext, mutual);
-      const noise = randomBytes(1 + Math.floor(random() * 600));
-      if (i % 2 === 0) Buffer.from([22, 3, 1]).copy(noise);
-      const step = server.handshake(noise, noise.length);
-      if (step.kind === "broken") assert.equal(step.error.code, "proxy.tls.broken");
-      else assert.equal(step.kind, "going-on");
-      server.close();
-    }
-  });
-
-  test("of a ClientHello never make a session", () => {
-    const random = seededRandom(11);
-    for (let i = 0; i < 150; i++) {
-      const pair = new Pair();
-      const hello = pair.client.handshake().output;
-      hello[Math.floor(random() * hello.length)] = Math.floor(random() * 256);
-      const step = pair.server.handshake(hello, hello.length);
-      assert.notEqual(step.kind, "done");
-      pair.close();
-    }
-  });
-});
-
-test("connections that come and go give their memory back", () => {
-  const round = () => {
-    for (let i = 0; i < 40; i++) {
-      const pair = new Pair();
-      pair.shake();
-      pair.close();
-    }
-  };
-  round();
-  round();
-  const before = process.memoryUsage().rss;
-  for (let i = 0; i < 4; i++) round();
-  const grownBytes = process.memoryUsage().rss - before;
-  assert.ok(grownBytes < 4_000_000, `grew by ${grownBytes} bytes in 160 pairs`);
 });
 
 describe("TLS with Node's at the other end", () => {
@@ -298,7 +173,7 @@ describe("TLS with Node's at the other end", () => {
     await once(server.listen(0, "127.0.0.1"), "listening");
     const { port } = server.address() as AddressInfo;
     const settings = { alpn: [], sni: "", isVerified: true, onSession: () => {} };
-    const connection = TlsConnection.connect(clientContext, settings, 3);
+    const connection = TlsConnection.connect(contexts.client, settings, 3);
     const answer = await exchange(connection, port, blob, blob.length + 32);
     assert.equal(digest(answer.subarray(0, blob.length)), digest(blob));
     assert.equal(answer.subarray(blob.length).toString("hex"), digest(blob));
@@ -307,8 +182,7 @@ describe("TLS with Node's at the other end", () => {
   });
 
   test("takes nothing older than TLS 1.3", async () => {
-    const connection = TlsConnection.accept(serverContext, mutual);
-    const { createServer: listen } = await import("node:net");
+    const connection = TlsConnection.accept(contexts.server, mutual);
     const server = listen((socket) => {
       socket.on("data", (bytes: Buffer) => {
         const step = connection.handshake(bytes, bytes.length);

@@ -121,7 +121,10 @@ export class TlsConnection {
     calls.clearErrors();
     const result = speaking(this.#protocols, () => calls.handshake(this.#ssl));
     const output = this.#takeOut();
-    if (result === 1) return { kind: "done", output };
+    if (result === 1) {
+      calls.forgetEphemeralKeys(this.#ssl);
+      return { kind: "done", output };
+    }
     const isWaiting = calls.errorOf(this.#ssl, result) === SSL_ERROR_WANT_READ;
     if (isWaiting) return { kind: "going-on", output };
     const problem = calls.verifyProblem(this.#ssl) ?? calls.errorReason();

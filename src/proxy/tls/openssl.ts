@@ -65,6 +65,8 @@ export interface ConnectionCalls {
   shutdown(connection: Pointer): number;
   errorOf(connection: Pointer, result: number): number;
   updateKey(connection: Pointer, kind: number): boolean;
+  /** Once the handshake is over, nothing needs them any more; OpenSSL would keep them for as long as the connection. */
+  forgetEphemeralKeys(connection: Pointer): void;
   /** In DER. */
   peerCertificate(connection: Pointer): Buffer | undefined;
   protocolOf(connection: Pointer): string | undefined;
@@ -271,7 +273,23 @@ function bindConnections(library: Library, bio: BioCalls): ConnectionCalls {
     shutdown: (connection) => shutdown(connection),
     errorOf: (connection, result) => errorOf(connection, result),
     updateKey: (connection, kind) => updateKey(connection, kind) === 1,
+    forgetEphemeralKeys: bindEphemeralKeys(library),
     ...bindPeer(library, bio),
+  };
+}
+
+function bindEphemeralKeys(library: Library): ConnectionCalls["forgetEphemeralKeys"] {
+  const control = library.func("long SSL_ctrl(uintptr_t, int, long, void *)");
+  const setType = library.func("int EVP_PKEY_set_type(uintptr_t, int)");
+  const free = library.func("void EVP_PKEY_free(uintptr_t)");
+  const pointer = Buffer.alloc(8);
+  return (connection) => {
+    for (const which of [SSL_CTRL_GET_PEER_TMP_KEY, SSL_CTRL_GET_TMP_KEY]) {
+      if (control(connection, which, 0, pointer) !== 1) continue;
+      const key = Number(pointer.readBigUInt64LE()); // with a reference for us
+      setType(key, EVP_PKEY_X25519); // whatever type it gets, it loses what it had of another
+      free(key);
+    }
   };
 }
 
@@ -369,7 +387,10 @@ const SSL_CTRL_CLEAR_MODE = 78;
 const SSL_CTRL_SET_SESS_CACHE_MODE = 44;
 const SSL_CTRL_SET_TLSEXT_HOSTNAME = 55;
 const SSL_CTRL_CHAIN_CERT = 89;
+const SSL_CTRL_GET_PEER_TMP_KEY = 109;
 const SSL_CTRL_SET_MIN_PROTO_VERSION = 123;
+const SSL_CTRL_GET_TMP_KEY = 133;
+const EVP_PKEY_X25519 = 1034;
 const SSL_MODE_AUTO_RETRY = 0x04;
 const SSL_MODE_NO_AUTO_CHAIN = 0x08;
 const SSL_MODE_RELEASE_BUFFERS = 0x10;
