@@ -24,8 +24,8 @@ export class Secured {
   readonly connection: TlsConnection;
   readonly #socket: Socket;
   isReady = false;
-  /** The reader has been told that the peer sends nothing more. */
-  hasEnded = false;
+  /** Nothing more is read: the peer has ended it, or it broke. */
+  isReadDone = false;
 
   constructor(connection: TlsConnection, socket: Socket) {
     this.connection = connection;

@@ -145,7 +145,7 @@ export class Transport {
 
   #onRecords(secured: Secured, length: number): void {
     if (!secured.isReady) this.#goOn(secured, this.#inUse, length);
-    else if (!secured.hasEnded) this.#open(secured, this.#inUse, length);
+    else if (!secured.isReadDone) this.#open(secured, this.#inUse, length);
   }
 
   #goOn(secured: Secured, bytes: Buffer | undefined, length: number): void {
@@ -170,23 +170,23 @@ export class Transport {
       this.reader.onBytes(into, opened);
     }
     if (connection.error !== undefined) this.#break(secured, connection.error);
-    else if (connection.hasEnded && !secured.hasEnded) this.#endOnce(secured);
+    else if (connection.hasPeerClosed && !secured.isReadDone) this.#endOnce(secured);
   }
 
   #break(secured: Secured, error: MeshError): void {
-    secured.hasEnded = true;
+    secured.isReadDone = true;
     this.socket.destroy(error);
   }
 
   #onSocketEnd(): void {
     const secured = this.#secured;
     if (secured === undefined) this.reader.onEnd();
-    else if (!secured.hasEnded) this.#break(secured, secured.connection.breakOff());
+    else if (!secured.isReadDone) this.#break(secured, secured.connection.breakOff());
   }
 
   /** By the peer's word in TLS. Its FIN alone may be anybody's on the way (docs/adr/0014). */
   #endOnce(secured: Secured): void {
-    secured.hasEnded = true;
+    secured.isReadDone = true;
     if (this.socket.destroyed) return;
     // Some peers wait for our FIN before they send theirs; there is nothing to wait for when both have said their last word.
     if (this.socket.writableEnded) this.socket.destroySoon();
@@ -315,7 +315,7 @@ export class Transport {
   /** Sends what is queued, then FIN. Reading goes on. */
   end(): void {
     this.#secured?.end();
-    if (this.#secured?.hasEnded === true) this.socket.destroySoon();
+    if (this.#secured?.isReadDone === true) this.socket.destroySoon();
     else this.socket.end();
   }
 

@@ -95,11 +95,53 @@ describe("TLS between two ends of ours", () => {
     }
   });
 
+  test("cannot be used once it is closed, where its memory is another's", () => {
+    const pair = new Pair(contexts);
+    pair.shake();
+    pair.close();
+    const closed = { code: "heddle.assumption", message: /connection that is closed/ };
+    const { server } = pair;
+    const uses = [
+      () => server.handshake(),
+      () => server.open(Buffer.from("x"), 1, plain),
+      () => server.seal(Buffer.from("x"), 0, 1, plain),
+      () => server.end(),
+      () => server.protocol,
+      () => server.isResumed,
+      () => server.peerCertificate,
+      () => server.verifyProblem,
+    ];
+    for (const use of uses) assert.throws(use, closed, String(use));
+    pair.close(); // once more is nothing
+    const other = new Pair(contexts); // nothing of it is left in the shared memory
+    assert.equal(other.shake(), undefined);
+    other.close();
+  });
+
+  test("leaves nothing for others of what comes after it has broken or ended", () => {
+    const broken = new Pair(contexts);
+    const ended = new Pair(contexts);
+    broken.shake();
+    ended.shake();
+    read(broken.server, randomBytes(100));
+    read(ended.server, ended.client.end());
+    for (const { server } of [broken, ended]) {
+      assert.equal(read(server, randomBytes(100)), "");
+      const other = new Pair(contexts);
+      assert.equal(other.shake(), undefined);
+      other.close();
+    }
+    assert.equal(broken.server.handshake(randomBytes(100), 100).kind, "broken");
+    const other = new Pair(contexts);
+    assert.equal(other.shake(), undefined);
+    for (const pair of [broken, ended, other]) pair.close();
+  });
+
   test("tells an end from a break, and reads on after its own end", () => {
     const pair = new Pair(contexts);
     pair.shake();
     assert.equal(read(pair.server, pair.client.end()), "");
-    assert.equal(pair.server.hasEnded, true);
+    assert.equal(pair.server.hasPeerClosed, true);
     assert.equal(pair.server.error, undefined);
     assert.equal(read(pair.client, sealed(pair.server, "still here")), "still here");
     pair.close();

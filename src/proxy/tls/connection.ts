@@ -71,15 +71,15 @@ export type Step =
 
 export class TlsConnection {
   readonly #calls: OpenSsl;
-  readonly #ssl: Pointer;
+  /** 0 once it is freed. */
+  #pointer: Pointer;
   readonly #protocols: Buffer | undefined;
   readonly #recordsPerKey: number;
   #onSession: ((session: Buffer) => void) | undefined;
   #records = 0;
-  #isClosed = false;
   #reply: Buffer | undefined;
-  /** The peer has said that it sends nothing more. */
-  hasEnded = false;
+  /** The peer has said that it sends nothing more: its close_notify. */
+  hasPeerClosed = false;
   /** What broke it; nothing more can be read. */
   error: MeshError | undefined;
 
@@ -87,7 +87,7 @@ export class TlsConnection {
     this.#calls = openSsl();
     this.#recordsPerKey = keyLife;
     this.#protocols = alpn.length === 0 ? undefined : protocolList(alpn);
-    this.#ssl = this.#calls.newConnection(context.pointer);
+    this.#pointer = this.#calls.newConnection(context.pointer);
     const { arriving, leaving } = memory(this.#calls);
     this.#calls.setBios(this.#ssl, arriving, leaving);
   }
@@ -117,34 +117,39 @@ export class TlsConnection {
   /** Goes on with the handshake by what arrived, if anything did. */
   handshake(bytes?: Buffer, length = 0): Step {
     const calls = this.#calls;
+    if (this.error !== undefined) return { kind: "broken", output: nothing, error: this.error };
+    const ssl = this.#ssl;
     if (bytes !== undefined) this.#putIn(bytes, length);
     calls.clearErrors();
-    const result = speaking(this.#protocols, () => calls.handshake(this.#ssl));
+    const result = speaking(this.#protocols, () => calls.handshake(ssl));
     const output = this.#takeOut();
     if (result === 1) {
-      calls.forgetEphemeralKeys(this.#ssl);
+      calls.forgetEphemeralKeys(ssl);
       return { kind: "done", output };
     }
-    const isWaiting = calls.errorOf(this.#ssl, result) === SSL_ERROR_WANT_READ;
+    const isWaiting = calls.errorOf(ssl, result) === SSL_ERROR_WANT_READ;
     if (isWaiting) return { kind: "going-on", output };
-    const problem = calls.verifyProblem(this.#ssl) ?? calls.errorReason();
+    const problem = calls.verifyProblem(ssl) ?? calls.errorReason();
     return { kind: "broken", output, error: this.#break(problem) };
   }
 
   /**
    * Takes in `bytes[0, length)` off the wire (none right after the handshake, which may have left some) and writes what
-   * they say to `into`, which has room for `maxPlainBytes`. Returns how much that is; `hasEnded` and `error` say whether
+   * they say to `into`, which has room for `maxPlainBytes`. Returns how much that is; `hasPeerClosed` and `error` say whether
    * anything can follow, `takeReply` what is to be sent then.
    */
   open(bytes: Buffer | undefined, length: number, into: Buffer): number {
     const calls = this.#calls;
+    const ssl = this.#ssl;
+    // What nobody would take out of the shared memory must not get in.
+    if (this.hasPeerClosed || this.error !== undefined) return 0;
     if (bytes !== undefined) this.#putIn(bytes, length);
     const { arriving, leaving } = memory(calls);
     calls.clearErrors(); // others' would be taken for this one's
     let filled = 0;
     let withoutData = 0;
-    while (!this.hasEnded && this.error === undefined) {
-      const read = calls.read(this.#ssl, into, filled, into.length - filled);
+    while (!this.hasPeerClosed && this.error === undefined) {
+      const read = calls.read(ssl, into, filled, into.length - filled);
       if (read > 0) {
         filled += read;
         if (calls.bio.pending(arriving) === 0) break;
@@ -164,7 +169,7 @@ export class TlsConnection {
     const calls = this.#calls;
     const error = calls.errorOf(this.#ssl, result);
     if (error === SSL_ERROR_WANT_READ) return true;
-    if (error === SSL_ERROR_ZERO_RETURN) this.hasEnded = true;
+    if (error === SSL_ERROR_ZERO_RETURN) this.hasPeerClosed = true;
     else this.#break(calls.errorReason());
     calls.bio.empty(memory(calls).arriving); // nobody reads what may follow
     return false;
@@ -214,9 +219,14 @@ export class TlsConnection {
 
   /** Gives its memory back. */
   close(): void {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    this.#calls.freeConnection(this.#ssl);
+    if (this.#pointer !== 0) this.#calls.freeConnection(this.#pointer);
+    this.#pointer = 0;
+  }
+
+  /** Throws MeshError `heddle.assumption` once it is closed: OpenSSL would read and write what is others' by then. */
+  get #ssl(): Pointer {
+    if (this.#pointer !== 0) return this.#pointer;
+    throw new MeshError("heddle.assumption", "use TLS of a connection that is closed");
   }
 
   // ---- what the handshake settled --------------------------------------------------------------
@@ -261,6 +271,8 @@ export class TlsConnection {
     return this.error;
   }
 }
+
+const nothing = Buffer.alloc(0);
 
 interface Memory {
   readonly arriving: Pointer;
