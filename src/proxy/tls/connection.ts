@@ -14,18 +14,17 @@
 
 import { X509Certificate } from "node:crypto";
 import { MeshError } from "../../base/error.ts";
-import { speaking, type TlsContext } from "./context.ts";
+import { takeAll } from "./calls/bios.ts";
 import {
-  type OpenSsl,
-  openSsl,
-  type Pointer,
   SSL_ERROR_WANT_READ,
   SSL_ERROR_ZERO_RETURN,
   SSL_KEY_UPDATE_NOT_REQUESTED,
   SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
   SSL_VERIFY_PEER,
-  takeAll,
-} from "./openssl.ts";
+} from "./calls/connections.ts";
+import type { Pointer } from "./calls/library.ts";
+import { speaking, type TlsContext } from "./context.ts";
+import { type OpenSsl, openSsl } from "./openssl.ts";
 
 /** Of one read off the wire; with what the connection kept of a record before, it says less than `maxPlainBytes`. */
 export const maxWireBytes: number = 64 * 1024;

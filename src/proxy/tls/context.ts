@@ -6,7 +6,8 @@
  */
 
 import { MeshError } from "../../base/error.ts";
-import { type OpenSsl, openSsl, type Pointer } from "./openssl.ts";
+import type { Pointer } from "./calls/library.ts";
+import { type OpenSsl, openSsl } from "./openssl.ts";
 
 export interface TlsContextOptions {
   /** Own certificate and those that lead from it to a root, and its key, in PEM; undefined: none is shown. */
