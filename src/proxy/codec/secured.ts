@@ -6,6 +6,7 @@
  */
 
 import type { Socket } from "node:net";
+import type { MeshError } from "../../base/error.ts";
 import {
   maxPlainBytes,
   maxSealedAtOnce,
@@ -14,23 +15,97 @@ import {
 } from "../tls/connection.ts";
 
 /** Where reads are opened into. Touched by every read of every connection inside TLS. */
-export const sharedPlain: Buffer = Buffer.allocUnsafeSlow(maxPlainBytes);
+const sharedPlain: Buffer = Buffer.allocUnsafeSlow(maxPlainBytes);
 /** Text on its way to becoming records. */
 const unsealed = Buffer.allocUnsafeSlow(maxSealedAtOnce);
 /** Records on their way to the kernel; another one once it has not taken them at once. */
 let sealed = Buffer.allocUnsafeSlow(maxSealedBytes);
 
+/** Who gets what is inside; another one, maybe, from one call to the next. */
+export interface Inside {
+  readonly reader: { onBytes(bytes: Buffer, length: number): void; onEnd(): void };
+}
+
 export class Secured {
   readonly connection: TlsConnection;
   readonly #socket: Socket;
-  isReady = false;
+  readonly #inside: Inside;
+  #onSecure: (() => void) | undefined;
+  /** What the present read was opened into, and what the next one is. */
+  #inUse: Buffer = sharedPlain;
+  #buffer: Buffer = sharedPlain;
+  #isReady = false;
   /** Nothing more is read: the peer has ended it, or it broke. */
   isReadDone = false;
 
-  constructor(connection: TlsConnection, socket: Socket) {
+  /** `onSecure`: as `Transport.secure` has it. */
+  constructor(connection: TlsConnection, socket: Socket, inside: Inside, onSecure: () => void) {
     this.connection = connection;
     this.#socket = socket;
+    this.#inside = inside;
+    this.#onSecure = onSecure;
   }
+
+  // ---- what arrives ----------------------------------------------------------------------------
+
+  /** `bytes[0, length)` came off the wire; undefined: nothing has yet, and it is our turn to begin. */
+  onRecords(bytes: Buffer | undefined, length: number): void {
+    if (this.#isReady) {
+      if (!this.isReadDone) this.#open(bytes, length);
+      return;
+    }
+    const step = this.connection.handshake(bytes, length);
+    this.#send(step.output);
+    if (step.kind === "broken") this.#break(step.error);
+    if (step.kind !== "done") return;
+    this.#isReady = true;
+    this.#open(undefined, 0);
+  }
+
+  /** The wire has ended. A FIN alone may be anybody's on the way (docs/adr/0014). */
+  onFin(): void {
+    if (!this.isReadDone) this.#break(this.connection.breakOff());
+  }
+
+  /** As `Transport` has it. */
+  readInto(buffer: Buffer | undefined): void {
+    this.#buffer = buffer ?? sharedPlain;
+  }
+
+  get ownsBuffer(): boolean {
+    return this.#inUse !== sharedPlain;
+  }
+
+  #open(bytes: Buffer | undefined, length: number): void {
+    const { connection } = this;
+    const into = this.#buffer;
+    const opened = connection.open(bytes, length, into);
+    this.#send(connection.takeReply());
+    const onSecure = this.#onSecure;
+    this.#onSecure = undefined;
+    onSecure?.();
+    if (opened > 0 && !this.#socket.destroyed) {
+      this.#inUse = into;
+      this.#inside.reader.onBytes(into, opened);
+    }
+    if (connection.error !== undefined) this.#break(connection.error);
+    else if (connection.hasPeerClosed && !this.isReadDone) this.#endReading();
+  }
+
+  #break(error: MeshError): void {
+    this.isReadDone = true;
+    this.#socket.destroy(error);
+  }
+
+  #endReading(): void {
+    this.isReadDone = true;
+    if (this.#socket.destroyed) return;
+    // Some peers wait for our FIN before they send theirs; there is nothing to wait for when both have said their last word.
+    if (this.#socket.writableEnded) this.#socket.destroySoon();
+    this.#inside.reader.onEnd();
+  }
+
+  // ---- what leaves -----------------------------------------------------------------------------
 
   /** Latin1. */
   writeText(text: string): void {
@@ -73,13 +148,13 @@ export class Secured {
   }
 
   /** Sends what is TLS' own. */
-  send(records: Buffer | undefined): void {
+  #send(records: Buffer | undefined): void {
     if (records !== undefined && records.length > 0 && this.#mayWrite) this.#socket.write(records);
   }
 
   /** Says that nothing more is sent. */
   end(): void {
-    if (this.isReady && this.#mayWrite) this.send(this.connection.end());
+    if (this.#isReady && this.#mayWrite) this.#send(this.connection.end());
   }
 
   get #mayWrite(): boolean {

@@ -38,10 +38,9 @@
 
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
-import type { MeshError } from "../../base/error.ts";
 import type { Output } from "../../wire/hpack/output.ts";
 import { maxWireBytes, type TlsConnection } from "../tls/connection.ts";
-import { Secured, sharedPlain } from "./secured.ts";
+import { Secured } from "./secured.ts";
 import { type Negotiated, negotiatedOf } from "./sockets.ts";
 
 /** What a transport does with what it reads. Replaced when the connection changes its nature. */
@@ -88,10 +87,6 @@ export class Transport {
   #buffer: Buffer = sharedBuffer;
   #error: Error | undefined;
   #secured: Secured | undefined;
-  /** The same for what is opened, inside TLS of our own. */
-  #plainInUse: Buffer = sharedPlain;
-  #plain: Buffer = sharedPlain;
-  #onSecure: (() => void) | undefined;
 
   /** `open` makes the socket; it must pass `onread` on to it, and half-open connections must be allowed. */
   constructor(reader: Reader, open: (onread: OnRead) => Socket) {
@@ -107,12 +102,15 @@ export class Transport {
       callback: (length) => {
         this.bytesRead += length;
         if (this.#secured === undefined) this.reader.onBytes(this.#inUse, length);
-        else this.#onRecords(this.#secured, length);
+        else this.#secured.onRecords(this.#inUse, length);
         return true; // pausing is pause()'s business
       },
     });
     this.isTls = this.socket instanceof TLSSocket;
-    this.socket.on("end", () => this.#onSocketEnd());
+    this.socket.on("end", () => {
+      if (this.#secured === undefined) this.reader.onEnd();
+      else this.#secured.onFin();
+    });
     this.socket.on("drain", () => this.reader.onDrain());
     this.socket.on("error", (error) => {
       this.#error = error;
@@ -131,9 +129,8 @@ export class Transport {
    */
   secure(connection: TlsConnection, onSecure: () => void, first?: Buffer): void {
     this.isTls = true;
-    this.#onSecure = onSecure;
-    this.#secured = new Secured(connection, this.socket);
-    this.#goOn(this.#secured, first, first?.length ?? 0);
+    this.#secured = new Secured(connection, this.socket, this, onSecure);
+    this.#secured.onRecords(first, first?.length ?? 0);
   }
 
   /** What was settled with the peer when TLS began; undefined in the clear. */
@@ -141,56 +138,6 @@ export class Transport {
     const connection = this.#secured?.connection;
     if (connection !== undefined) return connection;
     return this.socket instanceof TLSSocket ? negotiatedOf(this.socket) : undefined;
-  }
-
-  #onRecords(secured: Secured, length: number): void {
-    if (!secured.isReady) this.#goOn(secured, this.#inUse, length);
-    else if (!secured.isReadDone) this.#open(secured, this.#inUse, length);
-  }
-
-  #goOn(secured: Secured, bytes: Buffer | undefined, length: number): void {
-    const step = secured.connection.handshake(bytes, length);
-    secured.send(step.output);
-    if (step.kind === "broken") this.#break(secured, step.error);
-    if (step.kind !== "done") return;
-    secured.isReady = true;
-    this.#open(secured, undefined, 0);
-  }
-
-  #open(secured: Secured, bytes: Buffer | undefined, length: number): void {
-    const { connection } = secured;
-    const into = this.#plain;
-    const opened = connection.open(bytes, length, into);
-    secured.send(connection.takeReply());
-    const onSecure = this.#onSecure;
-    this.#onSecure = undefined;
-    onSecure?.();
-    if (opened > 0 && !this.socket.destroyed) {
-      this.#plainInUse = into;
-      this.reader.onBytes(into, opened);
-    }
-    if (connection.error !== undefined) this.#break(secured, connection.error);
-    else if (connection.hasPeerClosed && !secured.isReadDone) this.#endOnce(secured);
-  }
-
-  #break(secured: Secured, error: MeshError): void {
-    secured.isReadDone = true;
-    this.socket.destroy(error);
-  }
-
-  #onSocketEnd(): void {
-    const secured = this.#secured;
-    if (secured === undefined) this.reader.onEnd();
-    else if (!secured.isReadDone) this.#break(secured, secured.connection.breakOff());
-  }
-
-  /** By the peer's word in TLS. Its FIN alone may be anybody's on the way (docs/adr/0014). */
-  #endOnce(secured: Secured): void {
-    secured.isReadDone = true;
-    if (this.socket.destroyed) return;
-    // Some peers wait for our FIN before they send theirs; there is nothing to wait for when both have said their last word.
-    if (this.socket.writableEnded) this.socket.destroySoon();
-    this.reader.onEnd();
   }
 
   // ---- reading ---------------------------------------------------------------------------------
@@ -201,14 +148,12 @@ export class Transport {
    */
   readInto(buffer: Buffer | undefined): void {
     if (this.#secured === undefined) this.#buffer = buffer ?? sharedBuffer;
-    else this.#plain = buffer ?? sharedPlain;
+    else this.#secured.readInto(buffer);
   }
 
   /** The bytes of the present read are not in the memory that all share. */
   get ownsBuffer(): boolean {
-    return this.#secured === undefined
-      ? this.#inUse !== sharedBuffer
-      : this.#plainInUse !== sharedPlain;
+    return this.#secured?.ownsBuffer ?? this.#inUse !== sharedBuffer;
   }
 
   /** Node's TLS goes on while it is paused, record by record, with what it had read by then. */
