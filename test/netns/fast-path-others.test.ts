@@ -218,7 +218,10 @@ describe("rules of others", { skip: needsRoot || (missingBpf() ?? false) }, () =
 
   test("are asked about each connection where they are legacy iptables', whose changes have no number", async () => {
     const iptables = (words: string) => runIn(one.netns, `iptables-legacy ${words}`);
-    iptables("-A FORWARD -p udp -j DROP");
+    for (let i = 0; i < 3; i++) assert.match(await askServer(), answered);
+    iptables(`-A FORWARD -p tcp --dport ${answering} -j DROP`);
+    assert.equal(await askServer(), "timeout", "although the agent has not looked yet");
+    iptables("-F FORWARD");
     look();
     for (let i = 0; i < 3; i++) assert.match(await askServer(), answered);
     iptables(`-A FORWARD -p tcp --dport ${answering} -j DROP`);

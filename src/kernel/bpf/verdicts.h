@@ -13,7 +13,8 @@
  *
  * A connection that outlives its rules has an older stamp and teaches nothing; nor can it get a newer one, since only what is
  * not in the table yet is stamped. One that another announced (a helper's) teaches nothing either: it was expected, and the
- * next like it is not. There is no message from the agent to wait for, and none to lose: a commit ends all
+ * next like it is not. What has no such number, legacy iptables and programs in netfilter's hooks, is counted: where one
+ * comes or goes, all verdicts end, too. There is no message from the agent to wait for, and none to lose: a commit ends all
  * verdicts at once (docs/adr/0012).
  */
 
@@ -24,10 +25,23 @@
 #include <bpf/bpf_helpers.h>
 #include "connections.h"
 
+#define NF_INET_PRE_ROUTING 0
+#define NF_INET_FORWARD 2
+#define NF_INET_POST_ROUTING 4
+#define NF_INET_NUMHOOKS 5
+
+struct nf_hook_entries {
+	__u16 num_hook_entries;
+} OF_KERNEL;
+struct netns_nf {
+	struct nf_hook_entries *hooks_ipv4[NF_INET_NUMHOOKS];
+	struct nf_hook_entries *hooks_ipv6[NF_INET_NUMHOOKS];
+} OF_KERNEL;
 struct netns_nftables {
 	unsigned int base_seq;
 } OF_KERNEL;
 struct net {
+	struct netns_nf nf;
 	struct netns_nftables nft;
 } OF_KERNEL;
 typedef struct {
@@ -49,21 +63,38 @@ struct opening {
 	__u16 unused;
 };
 
-/* Value: the number of the rules. The one that was used least lately makes room. */
+/* What is in force: it counts only while both stay. */
+struct rules {
+	__u32 number;
+	__u32 hooks; /* how many have themselves asked about what is forwarded, whose rules may have no number */
+};
+
+/* The one that was used least lately makes room. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16384);
 	__type(key, struct opening);
-	__type(value, __u32);
+	__type(value, struct rules);
 } allowed SEC(".maps");
 
-/* 0, which no rules have, where the kernel keeps it elsewhere, as older ones do: then no verdict is remembered. */
-static __always_inline __u32 rules_number(struct __sk_buff *skb)
+#define HOOKS_AT(net, family, hook) ((net)->nf.family[hook] ? (net)->nf.family[hook]->num_hook_entries : 0)
+#define HOOKS(net, family)                                                                                              \
+	(HOOKS_AT(net, family, NF_INET_PRE_ROUTING) + HOOKS_AT(net, family, NF_INET_FORWARD) +                          \
+	 HOOKS_AT(net, family, NF_INET_POST_ROUTING))
+
+/* Number 0, which no rules have, where the kernel keeps it elsewhere, as older ones do: then no verdict is remembered. */
+static __always_inline struct rules rules_in_force(struct __sk_buff *skb, const struct segment *segment)
 {
 	struct sk_buff *packet = bpf_cast_to_kern_ctx(skb);
 	if (!bpf_core_field_exists(((struct netns_nftables *)0)->base_seq))
-		return 0;
-	return packet->dev->nd_net.net->nft.base_seq;
+		return (struct rules){};
+	struct net *net = packet->dev->nd_net.net;
+	struct rules rules = {.number = net->nft.base_seq};
+	if (segment->family == AF_INET)
+		rules.hooks = HOOKS(net, hooks_ipv4);
+	else
+		rules.hooks = HOOKS(net, hooks_ipv6);
+	return rules;
 }
 
 static __always_inline struct opening opening_of(struct __sk_buff *skb, const struct segment *segment)
@@ -79,18 +110,21 @@ static __always_inline struct opening opening_of(struct __sk_buff *skb, const st
 static __always_inline bool is_allowed(struct __sk_buff *skb, const struct segment *segment)
 {
 	struct opening opening = opening_of(skb, segment);
-	__u32 *number = bpf_map_lookup_elem(&allowed, &opening);
-	return number && *number && *number == rules_number(skb);
+	struct rules *then = bpf_map_lookup_elem(&allowed, &opening);
+	if (!then)
+		return false;
+	struct rules now = rules_in_force(skb, segment);
+	return now.number && then->number == now.number && then->hooks == now.hooks;
 }
 
 /* Once for each connection that the plain path made. */
 static __always_inline void learn_from(struct __sk_buff *skb, const struct segment *segment, struct nf_conn *connection,
 				       __u32 mark)
 {
-	__u32 number = rules_number(skb);
-	if (number && mark == (number | STAMPED) && !(connection->status & IPS_EXPECTED)) {
+	struct rules now = rules_in_force(skb, segment);
+	if (now.number && mark == (now.number | STAMPED) && !(connection->status & IPS_EXPECTED)) {
 		struct opening opening = opening_of(skb, segment);
-		bpf_map_update_elem(&allowed, &opening, &number, BPF_ANY);
+		bpf_map_update_elem(&allowed, &opening, &now, BPF_ANY);
 	}
 	if (connection->mark & STAMPED) /* else it has ended with this very packet */
 		connection->mark = KNOWN;
