@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { status } from "@grpc/grpc-js";
+import { Metadata, status } from "@grpc/grpc-js";
 import type { HedgePolicy, RetryPolicy } from "../model/proxy-config.ts";
 import { type EchoHandlers, grpcApp, grpcClient, service } from "./testing/grpc.ts";
 import { Harness, metric, request } from "./testing/harness.ts";
@@ -224,13 +224,44 @@ describe("a hedged request", () => {
 
   test("is sent no second time beyond the budget of retries", async () => {
     await using harness = new Harness();
-    const slow: App = (_, res) => setTimeout(() => res.end("slow"), 200);
+    const waiting: ServerResponse[] = [];
+    const slow: App = (_, res) => void waiting.push(res);
     const { port, runtime, idle } = await hedging(harness, [slow, slow]);
     runtime.config = { ...runtime.config, circuitBreakers: { maxRetries: 3 } };
-    const answers = await Promise.all(Array.from({ length: 20 }, () => request(port)));
+    const asked = Promise.all(Array.from({ length: 20 }, () => request(port)));
+    while (waiting.length < 20 + 3) await delay(2);
+    await delay(50); // well over the delay: whoever may go out again has
+    for (const response of waiting) response.end("slow");
+    const answers = await asked;
     assert(answers.every(({ status }) => status === 200));
     assert.equal(runtime.hedged.sentTotal, 3);
     await idle();
+  });
+
+  test("that finds the cluster full is not sent again, and not counted as if it were", async () => {
+    await using harness = new Harness();
+    const { port, sidecar } = await harness.outbound(
+      [virtualHost(["*"], [route(forward("app", { hedge: soon }))])],
+      {
+        clusters: [cluster("app", { circuitBreakers: { maxRequests: 1 } })],
+        endpoints: [
+          {
+            cluster: "app",
+            endpoints: await Promise.all(
+              ["a", "b"].map(async () =>
+                endpoint(
+                  await harness.app((_, res) => void setTimeout(() => res.end("late"), 200)),
+                ),
+              ),
+            ),
+          },
+        ],
+      },
+    );
+    const runtime = sidecar.tables.clusters.get("app");
+    assert.equal((await request(port)).body, "late");
+    assert.deepEqual(runtime?.hedged, { sentTotal: 0, wonTotal: 0 });
+    assert.deepEqual([runtime?.activeRequests, runtime?.activeRetries], [0, 0]);
   });
 
   test("by percentile waits for what most answers take, once enough are known", async () => {
@@ -333,6 +364,19 @@ describe("a hedged request", () => {
       assert.equal(await ask("hello"), "slow");
       await idle();
       assert.deepEqual(runtime.hedged, { sentTotal: 1, wonTotal: 0 });
+    });
+
+    test("is answered by the first head, as gRPC has it, whatever its trailers say then", async () => {
+      await using harness = new Harness();
+      const late: EchoHandlers = {
+        unary: (call, answer) => {
+          call.sendMetadata(new Metadata());
+          setTimeout(() => answer({ code: status.UNAVAILABLE }), 10);
+        },
+      };
+      const { ask, runtime } = await calling(harness, [slow([], 5_000), late]);
+      assert.match(await ask("hello"), /UNAVAILABLE/);
+      assert.deepEqual(runtime.hedged, { sentTotal: 1, wonTotal: 1 });
     });
 
     test("that streams is not sent again while it does", async () => {

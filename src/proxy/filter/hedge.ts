@@ -3,7 +3,8 @@
  * (stack/rival.ts). It takes the edge off the slowest answers where one host stalls now and then.
  *
  * Only what may run twice is hedged: by its method, where its body came with its head; calls of gRPC where the user says
- * that they may, once their body is whole and not too long to keep. Each second try needs a place in the cluster's budget of retries: where everything is slow, hedging must not double the load.
+ * that they may, once their body is whole and not too long to keep. Each second try needs a place in the cluster's budget of
+ * retries: where everything is slow, hedging must not double the load.
  *
  * When is said in time, or as the percentile of the route's own answers: of the last 10 to 20 s, and not before 100 of them.
  */
@@ -62,9 +63,10 @@ function mayStart({ cluster, hasResponse, isOver }: Exchange): boolean {
 }
 
 function start(exchange: Exchange, rival: Rival): void {
-  if (exchange.cluster !== undefined) exchange.cluster.hedged.sentTotal++;
-  if (exchange.tries.limit !== undefined) limitTries(rival.exchange, exchange.tries.limitMs);
-  rival.start(numbered(exchange.outgoing, exchange.attempts + 1));
+  const { cluster, outgoing, attempts, tries } = exchange;
+  if (tries.limit !== undefined) limitTries(rival.exchange, tries.limitMs);
+  const hasStarted = rival.start(numbered(outgoing, attempts + 1));
+  if (hasStarted && cluster !== undefined) cluster.hedged.sentTotal++;
 }
 
 function countWon({ cluster }: Exchange): void {

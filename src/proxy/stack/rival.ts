@@ -2,9 +2,12 @@
  * A second try of a request while the first goes on: an exchange of its own, whose client is the request. The first good
  * answer wins, and the other try is given up.
  *
- * An answer of the rival's above 499, or a call's that failed so, does not win: it is thrown away, as what the first try brings may be better. The first
- * try's is the answer whatever its status, unless it is retried, for it could not be kept until the rival's. Where the first
- * try fails while the rival is under way, the rival has the request for itself; only when both have failed the request has.
+ * An answer of the rival's above 499, or a call's of gRPC that failed so in its one head, does not win: it is thrown away,
+ * as what the first try brings may be better. A head that more follows is the answer, also where a call's trailers say then
+ * that it failed: gRPC's own hedging commits by the head, too, which an application may act on (gRFC A6, "When Retries are
+ * Valid"), and a head that is kept back would keep back a stream. The first try's is the answer whatever its status, unless
+ * it is retried, for it could not be kept until the rival's. Where the first try fails while the rival is under way, the
+ * rival has the request for itself; only when both have failed the request has.
  *
  * A try that is given up takes its connection along (HTTP/1.1) or has its stream reset. The rival is in its cluster's
  * budget of retries and among its active requests until it is over; as a request only the original is counted.
@@ -70,11 +73,11 @@ export class Rival implements DownstreamLeg, UpstreamLeg, Holder {
     return this.exchange.heldBytes;
   }
 
-  /** Sends the copy with this head, to another host where there is one. */
-  start(outgoing: string): void {
+  /** Sends the copy with this head, to another host where there is one. False: there was no place for it. */
+  start(outgoing: string): boolean {
     const { exchange } = this;
     const { cluster, host, attempt, hashKey } = this.#original;
-    if (cluster === undefined || host === undefined || attempt === undefined) return;
+    if (cluster === undefined || host === undefined || attempt === undefined) return false;
     exchange.cluster = cluster;
     exchange.outgoing = outgoing;
     exchange.hashKey = hashKey;
@@ -83,6 +86,7 @@ export class Rival implements DownstreamLeg, UpstreamLeg, Holder {
     exchange.tries.isRetry = true; // it has its place in the budget of retries until it is over
     this.#original.rival = this;
     attempt(exchange);
+    return exchange.attempts > 0;
   }
 
   /** The first try has failed. True: the request is not over, for this one goes on. */
