@@ -1,12 +1,17 @@
 /** What a client of HTTP/2 that means ill can make a sidecar keep, or keep from others. */
 
 import assert from "node:assert/strict";
+import { Readable } from "node:stream";
 import { describe, test } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { clientPreface } from "../wire/http2/protocol.ts";
+import { connectionWindowBytes, streamWindowBytes } from "../wire/http2/receive-windows.ts";
 import { frame, headers, pseudo } from "../wire/http2/testing.ts";
+import type { Sidecar } from "./sidecar.ts";
 import { Harness, type RawClient } from "./testing/harness.ts";
+import { Http2Client, http2App } from "./testing/http2.ts";
+import { cluster, endpoint, forward, route, virtualHost } from "./testing/mesh.ts";
 
 setFlagsFromString("--expose-gc");
 const collect: () => void = runInNewContext("gc");
@@ -24,6 +29,14 @@ function written(client: RawClient, bytes: Uint8Array): Promise<void> {
   return new Promise((resolve) => client.socket.write(bytes, () => resolve()));
 }
 
+async function held({ runtime }: Sidecar, bytes: number): Promise<void> {
+  const { overload } = runtime.environment;
+  while (overload.heldBytes < bytes) {
+    await new Promise((go) => setTimeout(go, 5));
+    overload.measure();
+  }
+}
+
 const webSocket = [":method: CONNECT", ":protocol: websocket", ...pseudo.slice(1)];
 
 /** Single bytes of data, as many as the stream's window lets through. */
@@ -34,25 +47,48 @@ function singleBytes(streamId: number, count: number): Uint8Array {
   return all;
 }
 
-describe("a client of HTTP/2", { timeout: 60_000 }, () => {
+describe("a client of HTTP/2", { timeout: 30_000 }, () => {
   test("that sends single bytes ahead to a WebSocket has little more than these kept", async () => {
     await using harness = new Harness();
     const app = await harness.tcpApp((socket) => socket.pause());
     const { sidecar, port } = await harness.toPorts([app]);
     const client = await attacker(harness, port);
-    const { overload } = sidecar.runtime.environment;
     const count = 250_000;
     collect();
     const before = process.memoryUsage();
     await written(client, headers(1, webSocket, 0x4));
     await written(client, singleBytes(1, count));
-    while (overload.heldBytes < count) {
-      overload.measure();
-      await new Promise((go) => setTimeout(go, 5));
-    }
+    await held(sidecar, count);
     collect();
     const { heapUsed, arrayBuffers } = process.memoryUsage();
     const grown = heapUsed + arrayBuffers - before.heapUsed - before.arrayBuffers;
     assert(grown < 8 * 1024 * 1024, `${grown} bytes for ${count}`);
+  });
+
+  test("that takes no data keeps no other's answers from the connection that both go by", async () => {
+    await using harness = new Harness();
+    const app = await http2App(harness, (stream, { ":path": path }) => {
+      stream.respond({ ":status": 200 });
+      const piece = Buffer.alloc(1_024);
+      if (path === "/large") Readable.from(new Array(512).fill(piece)).pipe(stream);
+      else stream.end(piece);
+    });
+    const { sidecar, port } = await harness.outbound(
+      [virtualHost(["*"], [route(forward("app"))])],
+      {
+        clusters: [cluster("app", { protocol: "http/2" })],
+        endpoints: [{ cluster: "app", endpoints: [endpoint(app.port)] }],
+      },
+    );
+    const greedy = await attacker(harness, port);
+    const stuck = connectionWindowBytes / streamWindowBytes + 8;
+    const large = pseudo.map((line) => line.replace(/^:path: .*/, ":path: /large"));
+    await written(greedy, frame(4, 0, 0, [0, 4, 0, 0, 0, 0])); // no window for any stream
+    for (let i = 0; i < stuck; i++) await written(greedy, headers(2 * i + 1, large, 0x5));
+    await held(sidecar, connectionWindowBytes - streamWindowBytes);
+    const other = new Http2Client(harness, port);
+    const { body } = await other.request({ ":path": "/small" });
+    assert.equal(body.length, 1_024);
+    assert.equal(app.sessions.length, 1);
   });
 });

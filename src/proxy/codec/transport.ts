@@ -20,7 +20,8 @@
  *     connection, or for a retry    is kept for a retry
  *   socket write queue            64 KiB high-water mark     the opposite reader           'drain' of this socket
  *   HTTP/2 stream, received       256 KiB not consumed       its window is not opened      the opposite side
- *   HTTP/2 connection, received   16 MiB not consumed        its window is not opened      the opposite side
+ *   HTTP/2 connection, received,  16 MiB not consumed        its window is not opened      the opposite side
+ *     a client's
  *   HTTP/2 data beyond a window   what was read before       the opposite reader           the window opens
  *                                   the source paused
  *   data ahead of a WebSocket's   256 KiB, the stream's      its window is not opened      the answer

@@ -33,7 +33,7 @@ export class ConnectionCore<T> implements SenderEvents<T> {
     this.events = events;
     this.streams = new StreamTable<T>(role);
     this.sender = new Http2Sender<T>(this, this.calm, allocate);
-    this.windows = new ReceiveWindows<T>(this.sender.out);
+    this.windows = new ReceiveWindows<T>(this.sender.out, role === "client");
   }
 
   // ---- streams -----------------------------------------------------------------------------------

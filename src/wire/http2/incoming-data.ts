@@ -54,7 +54,7 @@ export class IncomingData<T> {
     this.#left -= length;
     const isEnd = isLast && (flags & FLAG_END_STREAM) !== 0;
     if (isLast && this.#left > 0) {
-      core.windows.consume(stream, this.#left); // the padding
+      core.windows.skip(stream, this.#left); // the padding
       this.#left = 0;
     }
     stream.receivedBytes += length;
@@ -67,7 +67,7 @@ export class IncomingData<T> {
     }
     if (length > 0) core.calm.gain(gainOfDataReceived);
     else if (!isEnd) return core.spend(costOfFrame, "empty frames");
-    stream.heldBytes += length;
+    core.windows.hold(stream, length);
     core.events.onData(stream, bytes, start, end, isEnd);
     if (!stream.isHeld) core.windows.consumeHeld(stream);
     if (isEnd) core.closeIfDone(stream);
