@@ -37,6 +37,8 @@ async function held({ runtime }: Sidecar, bytes: number): Promise<void> {
   }
 }
 
+const hasLeft = ({ hasEnded, isClosed }: RawClient): boolean => hasEnded || isClosed;
+
 const webSocket = [":method: CONNECT", ":protocol: websocket", ...pseudo.slice(1)];
 
 /** Single bytes of data, as many as the stream's window lets through. */
@@ -90,5 +92,36 @@ describe("a client of HTTP/2", { timeout: 30_000 }, () => {
     const { body } = await other.request({ ":path": "/small" });
     assert.equal(body.length, 1_024);
     assert.equal(app.sessions.length, 1);
+  });
+
+  test("that uploads for long may do so, wherever its frames are cut; one that stops in a head may not", async () => {
+    await using harness = new Harness();
+    let received = 0;
+    const app = await harness.app((req) => {
+      req.on("data", (bytes: Buffer) => {
+        received += bytes.length;
+      });
+    });
+    const { sidecar, port } = await harness.toPorts([app], { limits: { headerTimeoutMs: 30 } });
+    const { connections, environment } = sidecar.runtime;
+    const client = await attacker(harness, port);
+    await written(client, headers(1, [":method: POST", ...pseudo.slice(1)], 0x4));
+    const whole = frame(0, 0, 1, new Array(1_000).fill(65));
+    // From here on what is read ends within a frame, 491 bytes into its data.
+    const next = Buffer.concat([whole.subarray(500), whole.subarray(0, 500)]);
+    await written(client, whole.subarray(0, 500));
+    for (let round = 0; round < 10; round++) {
+      while (received < 491 + round * 1_000 && !hasLeft(client)) await new Promise(setImmediate);
+      await new Promise((go) => setTimeout(go, 10));
+      connections.sweep(environment.now());
+      await written(client, next);
+    }
+    assert.equal(received >= 491 + 9_000 && !hasLeft(client), true);
+    await written(client, whole.subarray(500));
+    await written(client, headers(3, pseudo, 0x5).subarray(0, 12));
+    while (!hasLeft(client)) {
+      await new Promise((go) => setTimeout(go, 5));
+      connections.sweep(environment.now());
+    }
   });
 });

@@ -85,9 +85,11 @@ export class Http2Connection<T> implements FrameSink {
     return this.#core.isLost;
   }
 
-  /** Whether bytes of a frame or of a header block are outstanding. */
-  get isInMessage(): boolean {
-    return this.#reader.isInFrame || this.#heads.openBlock !== 0 || !this.#control.hasSettings;
+  /** Which frame or header block is incomplete, so that whoever asks again sees whether it is the same; 0: none. */
+  get incomplete(): number {
+    if (!this.#control.hasSettings) return -1;
+    if (this.#heads.openBlock !== 0) return -this.#heads.openBlock;
+    return this.#reader.isInFrame ? this.#reader.begunTotal + 1 : 0;
   }
 
   /** What is kept of incomplete messages, and of data that waits for the peer's windows. */

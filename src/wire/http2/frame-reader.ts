@@ -82,9 +82,13 @@ export class FrameReader {
     this.#maxBytes = maxBytes;
   }
 
-  /** Whether the bytes so far end within a frame. */
+  /** Frames that have begun. */
+  begunTotal = 0;
+
+  /** Whether the bytes so far end within a frame that is no DATA: that one may take its time. */
   get isInFrame(): boolean {
-    return this.#state !== HEADER || this.#count > 0;
+    const isInData = this.#state >= PAD_LENGTH && this.#state <= PADDING;
+    return !isInData && (this.#state !== HEADER || this.#count > 0);
   }
 
   /** Of a frame that is being collected. */
@@ -151,6 +155,7 @@ export class FrameReader {
   }
 
   #beginFrame(bytes: Uint8Array, at: number): void {
+    this.begunTotal++;
     const length = ((bytes[at] ?? 0) << 16) | ((bytes[at + 1] ?? 0) << 8) | (bytes[at + 2] ?? 0);
     const type = bytes[at + 3] ?? 0;
     const flags = bytes[at + 4] ?? 0;

@@ -61,8 +61,9 @@ export class Http2Downstream implements Reader, LiveConnection, Http2Events<Down
   #state: State = "open";
   /** When the present state began, or the last stream ended. */
   #since: number;
-  /** Since when part of a head, and nothing else, is outstanding. */
-  #incompleteSince: number | undefined;
+  /** Which frame or header block is incomplete, and since when; 0: none. */
+  #incomplete = 0;
+  #incompleteSince = 0;
 
   constructor(
     transport: Transport,
@@ -91,8 +92,9 @@ export class Http2Downstream implements Reader, LiveConnection, Http2Events<Down
   onBytes(bytes: Buffer, length: number): void {
     const now = this.environment.now();
     this.connection.read(bytes, 0, length, now);
-    if (this.connection.isInMessage) this.#incompleteSince ??= now;
-    else this.#incompleteSince = undefined;
+    const { incomplete } = this.connection;
+    if (incomplete !== this.#incomplete) this.#incompleteSince = now;
+    this.#incomplete = incomplete;
     this.outlet.wake();
   }
 
@@ -239,8 +241,8 @@ export class Http2Downstream implements Reader, LiveConnection, Http2Events<Down
     } else if (this.#state === "ending") this.#closeIfDone();
     else if (this.#state === "open" && !hasStreams && waited > limits.downstreamIdleMs)
       this.drain();
-    const incomplete = this.#incompleteSince;
-    if (incomplete !== undefined && now - incomplete > limits.headerTimeoutMs) this.destroy();
+    const isSlow = now - this.#incompleteSince > limits.headerTimeoutMs;
+    if (this.#incomplete !== 0 && isSlow) this.destroy();
     for (const stream of this.connection.streams) {
       if (stream.owner?.isStalled(now, stalledMs) === true) this.#abort(stream);
     }
