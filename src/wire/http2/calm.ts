@@ -17,8 +17,17 @@ export const costOfFrame = 1;
 /** A stream for nothing: refused, broken by its peer, or reset at once. */
 export const costOfStream = 10;
 export const gainOfAnswer = 10;
-export const gainOfDataSent = 4;
-export const gainOfDataReceived = 1;
+/**
+ * Of a frame of data. For a small one that was sent no more than the ping with which its reader measures the way, and for
+ * one that came hardly anything: who sends single bytes could buy answers with them that he never reads.
+ */
+export function gainOfDataSent(bytes: number): number {
+  return 1 + 3 * Math.min(1, bytes / fullDataBytes);
+}
+export function gainOfDataReceived(bytes: number): number {
+  return Math.min(1, bytes / fullDataBytes);
+}
+const fullDataBytes = 1_024;
 
 /** A reset before the answer, sooner than this after the request, counts as a stream for nothing. */
 export const hastyMs = 100;

@@ -25,6 +25,10 @@ describe("a flood of", () => {
     ["requests whose stream's window is opened too far", provoked(8, [0x7f, 0xff, 0xff, 0xff])],
     ["requests with data behind their end", provoked(0, [1])],
     ["requests with trailers behind their end", provoked(1, [0x84], 0x5)],
+    [
+      "pings between single bytes of data",
+      () => Buffer.concat([frame(0, 0, 1, [65]), frame(6, 0, 0, new Array(8).fill(0))]),
+    ],
     ["resets of a closed stream", () => Buffer.concat([frame(3, 0, 1, [0, 0, 0, 8])])],
     ["parts of a header block", (i) => (i === 0 ? headers(3, pseudo, 0x0) : frame(9, 0, 3, []))],
   ];
@@ -39,6 +43,35 @@ describe("a flood of", () => {
       assert(server.connection.sender.out.length < 64 * 1024);
     });
   }
+
+  test("pings between bytes that are let out singly ends the connection", () => {
+    const { server } = pair();
+    server.read(frame(4, 0, 0, [0, 4, 0, 0, 0, 0])); // no window for any stream
+    server.read(headers(1, pseudo, 0x5));
+    const [stream] = server.streams;
+    assert(stream);
+    server.connection.sender.sendResponse(stream, 200, "", false);
+    server.connection.sender.sendData(stream, new Uint8Array(200_000), 0, 200_000, false);
+    let count = 0;
+    while (!server.connection.isLost && count++ < 10_000) {
+      server.read(frame(8, 0, 1, [0, 0, 0, 1]));
+      server.read(frame(6, 0, 0, new Array(8).fill(0)));
+    }
+    assert.equal(server.last, `fatal ${ENHANCE_YOUR_CALM}`);
+  });
+
+  test("one ping for each small answer in a stream is none", () => {
+    const { server } = pair();
+    server.read(headers(1, pseudo, 0x4));
+    const [stream] = server.streams;
+    assert(stream);
+    server.connection.sender.sendResponse(stream, 200, "", false);
+    for (let i = 0; i < 10_000; i++) {
+      server.connection.sender.sendData(stream, new Uint8Array(5), 0, 5, false);
+      server.read(frame(6, 0, 0, new Array(8).fill(0)));
+    }
+    assert.equal(server.connection.isLost, false);
+  });
 
   test("pings slower than a flood may go on for ever", () => {
     const { server } = pair();

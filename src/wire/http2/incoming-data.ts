@@ -65,7 +65,7 @@ export class IncomingData<T> {
       core.malformed(stream);
       return !core.isLost;
     }
-    if (length > 0) core.calm.gain(gainOfDataReceived);
+    if (length > 0) core.calm.gain(gainOfDataReceived(length));
     else if (!isEnd) return core.spend(costOfFrame, "empty frames");
     core.windows.hold(stream, length);
     core.events.onData(stream, bytes, start, end, isEnd);

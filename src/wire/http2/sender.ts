@@ -170,7 +170,7 @@ export class Http2Sender<T> {
   ): void {
     stream.sendWindow -= end - start;
     this.#window -= end - start;
-    this.#calm.gain(gainOfDataSent);
+    this.#calm.gain(gainOfDataSent(end - start));
     putData(this.out, stream.id, bytes, start, end, isEnd);
     if (isEnd) this.#events.onLocalEnd(stream);
   }
