@@ -126,10 +126,16 @@ export class Dataplane {
     this.#reconcile(view);
   }
 
-  /** Asks the kernel what it has, whatever was applied last, and repairs the difference. */
-  resync(): void {
+  /**
+   * Asks the kernel what it has, whatever was applied last, and repairs the difference. A table of Services is read in
+   * parts, with turns for everybody else in between. Throws where the kernel refuses.
+   */
+  async resync(): Promise<void> {
+    if (this.views.get() === undefined) return; // nothing is deleted before the first complete picture
+    const ruleset = this.inForce.get()?.ruleset;
+    if (ruleset !== undefined) await this.#driver.readTable(ruleset);
     const view = this.views.get();
-    if (view === undefined) return; // nothing is deleted before the first complete picture
+    if (view === undefined) return;
     this.#kernel.doubt();
     this.#reconcile(view);
   }

@@ -58,7 +58,7 @@ export async function resyncNowAndThen(parts: NodeParts, signal: AbortSignal): P
     parts.containerPods.retry();
     parts.attachments.writeOverdue();
     try {
-      parts.dataplane.resync();
+      await parts.dataplane.resync();
     } catch (error) {
       parts.log.warn("kernel is not as wanted", { error: renderError(error) });
     }

@@ -165,8 +165,8 @@ export interface Inside {
   readonly status: () => AgentStatus;
   /** Takes back what the attachment with this link has; false where there is none. */
   readonly release: (link: string) => Promise<boolean>;
-  /** Compares the kernel with what is wanted, and repairs the difference; throws where the kernel refuses. */
-  readonly resync: () => void;
+  /** Compares the kernel with what is wanted, and repairs the difference; rejects where the kernel refuses. */
+  readonly resync: () => Promise<void>;
   /** Answers which pods' sidecars go on with the old process, and why. */
   readonly upgradeSidecars: () => Promise<ReadonlyMap<string, string>>;
 }
@@ -183,14 +183,6 @@ export async function serveStatus(path: string, inside: Inside): Promise<AsyncDi
       response.writeHead(code, { "content-type": "text/plain" });
       response.end(`${text}\n`);
     };
-    const resync = () => {
-      try {
-        inside.resync();
-        answerStatus();
-      } catch (error) {
-        refuse(500, renderError(error));
-      }
-    };
     const url = new URL(request.url ?? "/", "http://agent");
     const wanted = `${request.method} ${url.pathname}`;
     if (wanted === "GET /status") return answerStatus();
@@ -199,7 +191,10 @@ export async function serveStatus(path: string, inside: Inside): Promise<AsyncDi
       response.end(renderMetrics(inside.status()));
       return;
     }
-    if (wanted === "POST /resync") return void resync();
+    if (wanted === "POST /resync") {
+      inside.resync().then(answerStatus, (error: unknown) => refuse(500, renderError(error)));
+      return;
+    }
     if (wanted === "POST /upgrade-sidecars") {
       void inside.upgradeSidecars().then((failed) => {
         const lines = [...failed].map(([pod, reason]) => `${pod}: ${reason}`);

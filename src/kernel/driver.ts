@@ -40,7 +40,7 @@ export interface KernelDriver {
   /**
    * Links `hd*`, addresses and routes of ours, VXLAN neighbours and forwarding entries; settings that this driver
    * wrote. Of the ruleset, how far the table is `expected`: absent where there is no table or nothing is expected;
-   * what packets fill counts as expected. That costs next to nothing while nobody else has changed nftables since this
+   * what packets fill counts as expected. That costs next to nothing while nobody else has changed the table since this
    * driver did, else a listing of rules and elements.
    *
    * The far end of a veth that this driver neither made nor adopted, or that is down, has empty fields; `link-add`
@@ -51,7 +51,7 @@ export interface KernelDriver {
   hasTable(): boolean;
   /**
    * Reads the table with turns for others in between, so that `observe(expected)` has less to do: nothing where nobody
-   * changes nftables until then.
+   * changes the table until then. Where it is known to be as this driver left it, nothing is read.
    */
   readTable(expected: Ruleset): Promise<void>;
   /** The machine's own links that are up. */

@@ -68,6 +68,7 @@ export function openKernelDriver({
   const netns = openOwnNetns();
   const route = new NetlinkSocket(NETLINK_ROUTE);
   const netfilter = new NetlinkSocket(NETLINK_NETFILTER);
+  const announcements = new NetlinkSocket(NETLINK_NETFILTER);
   const nft = new NftContext();
   const probe = probeFeatures(route, nft);
   // After nftables was asked: that loads connection tracking, whose functions the program calls.
@@ -87,7 +88,10 @@ export function openKernelDriver({
     atHome,
   });
   const stamping = { legacy: () => atHome(whyLegacyAsks) };
-  const table = new OwnTable(nft, netfilter, fastPath.missing === undefined ? stamping : undefined);
+  const table = new OwnTable({
+    ...{ nft, netfilter, announcements },
+    stamping: fastPath.missing === undefined ? stamping : undefined,
+  });
 
   return {
     features: {
@@ -135,11 +139,13 @@ export function openKernelDriver({
     hasTable: () => probe.features.nftables && table.isThere,
 
     async readTable(expected) {
-      const socket = atHome(() => new NetlinkSocket(NETLINK_NETFILTER));
-      try {
-        await inTurns(table.read(socket, expected), turnsEvery(turnMs));
-      } finally {
-        socket.close();
+      for (let tries = 0; tries < mostReadings; tries++) {
+        const socket = atHome(() => new NetlinkSocket(NETLINK_NETFILTER));
+        try {
+          if (await inTurns(table.read(socket, expected), turnsEvery(turnMs))) return;
+        } finally {
+          socket.close();
+        }
       }
     },
 
@@ -235,6 +241,7 @@ export function openKernelDriver({
       fastPath[Symbol.dispose]();
       nft.close();
       netfilter.close();
+      announcements.close();
       route.close();
       closeSync(netns);
     },
@@ -351,6 +358,8 @@ export function openKernelDriver({
   }
 }
 
+/** Of a table that is changed while it is read, as by pods that come and go. */
+const mostReadings = 3;
 /** Of work that others need not wait for the end of. */
 const turnMs = 10;
 

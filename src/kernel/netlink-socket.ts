@@ -42,6 +42,8 @@ import {
 export const NETLINK_ROUTE = 0;
 export const NETLINK_NETFILTER = 12;
 
+const NETLINK_ADD_MEMBERSHIP = 1;
+const NETLINK_DROP_MEMBERSHIP = 2;
 const NETLINK_EXT_ACK = 11;
 const NETLINK_GET_STRICT_CHK = 12;
 const SO_RCVTIMEO = 20;
@@ -134,9 +136,9 @@ export class NetlinkSocket {
 
   /**
    * What the kernel has sent unasked, of at most `most` datagrams; never waits. A datagram that does not add up, and
-   * what was lost because the buffer was full, is passed over.
+   * what was lost because the buffer was full, is passed over, and `lost` called.
    */
-  drain<T>(most: number, decode: Decode<T>): T[] {
+  drain<T>(most: number, decode: Decode<T>, lost: () => void = () => {}): T[] {
     const values: T[] = [];
     for (let datagrams = 0; datagrams < most; datagrams++) {
       let length: number;
@@ -145,8 +147,9 @@ export class NetlinkSocket {
       } catch (error) {
         if (!(error instanceof SystemCallError)) throw error;
         if (error.errno === EAGAIN) break;
-        if (error.errno === EINTR || error.errno === ENOBUFS) continue;
-        throw error;
+        if (error.errno !== EINTR && error.errno !== ENOBUFS) throw error;
+        if (error.errno === ENOBUFS) lost();
+        continue;
       }
       try {
         for (const message of decodeMessages(this.#buffer.subarray(0, length))) {
@@ -155,6 +158,7 @@ export class NetlinkSocket {
         }
       } catch (error) {
         if (!(error instanceof MeshError)) throw error;
+        lost();
       }
     }
     return values;
@@ -162,8 +166,16 @@ export class NetlinkSocket {
 
   /** Memory for what is not read yet; beyond it the kernel forgets. */
   setReceiveBuffer(bytes: number): void {
-    const value = Uint8Array.of(bytes, bytes >>> 8, bytes >>> 16, bytes >>> 24);
-    this.#libc.setsockopt(this.#fd, SOL_SOCKET, SO_RCVBUFFORCE, value);
+    this.#libc.setsockopt(this.#fd, SOL_SOCKET, SO_RCVBUFFORCE, u32(bytes));
+  }
+
+  /** Hears what the kernel announces to a group, until `leave`. */
+  join(group: number): void {
+    this.#libc.setsockopt(this.#fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, u32(group));
+  }
+
+  leave(group: number): void {
+    this.#libc.setsockopt(this.#fd, SOL_NETLINK, NETLINK_DROP_MEMBERSHIP, u32(group));
   }
 
   close(): void {
@@ -224,6 +236,10 @@ export class NetlinkSocket {
       );
     }
   }
+}
+
+function u32(value: number): Uint8Array {
+  return Uint8Array.of(value, value >>> 8, value >>> 16, value >>> 24);
 }
 
 function throwRefusal(message: NetlinkMessage): void {

@@ -1,4 +1,4 @@
-/** An agent that starts on a node with ten thousand Services: whoever asks it meanwhile has an answer soon. */
+/** An agent on a node with ten thousand Services: whoever asks it while it starts or looks after itself has an answer soon. */
 
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
@@ -8,16 +8,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { readStatus } from "../../src/agent/fake/node.ts";
+import { postTo, readStatus } from "../../src/agent/fake/node.ts";
 import type { ServiceView } from "../../src/model/node-view.ts";
-import { needsRoot, Scratch } from "./kernel-scratch.ts";
+import { needsRoot, output, Scratch } from "./kernel-scratch.ts";
 
 const script = join(import.meta.dirname, "../../src/agent/fake/node-process.ts");
 const count = 10_000;
 /** Of the start's time, whatever else the machine does: 0.03 to 0.08, and more than half where there are no turns. */
 const longestShare = 0.2;
 
-test("an agent answers while it brings ten thousand Services into the kernel, and while its successor reads them", {
+test("an agent answers while it brings ten thousand Services into the kernel, while its successor reads them, and while that looks after what others changed", {
   skip: needsRoot,
 }, async (t) => {
   using scratch = new Scratch();
@@ -26,41 +26,70 @@ test("an agent answers while it brings ten thousand Services into the kernel, an
   const view = join(directory, "view.json");
   writeFileSync(view, JSON.stringify({ pods: [], services: manyServices() }));
   const netns = scratch.netns();
-  for (const who of ["the first", "its successor"]) {
+  const socket = join(directory, "run/agent.sock");
+  const start = () => {
     const agent = spawn(process.execPath, [script, netns, directory], {
       stdio: ["ignore", "pipe", "inherit"],
       env: { ...process.env, HEDDLE_VIEW: view },
     });
-    const { tookMs, slowestMs } = await askUntilReady(agent, directory);
+    scratch.defer(() => agent.kill("SIGKILL"));
+    return agent;
+  };
+  const seen = (who: string, { tookMs, slowestMs }: Answers) =>
     t.diagnostic(`${who}: ready after ${tookMs} ms, slowest answer ${slowestMs} ms`);
-    const ended = once(agent, "exit");
-    agent.kill("SIGTERM");
-    await ended;
+  const check = (who: string, answers: Answers) => {
+    seen(who, answers);
+    const { tookMs, slowestMs } = answers;
     const share = slowestMs / tookMs;
     assert.ok(share < longestShare, `${who} left a question for ${slowestMs} of ${tookMs} ms`);
-  }
+  };
+
+  const first = start();
+  check("the first", await askUntil(line(first), socket));
+  const ended = once(first, "exit");
+  first.kill("SIGTERM");
+  await ended;
+  const successor = start();
+  check("its successor", await askUntil(line(successor), socket));
+
+  output(netns, "nft", "add table inet theirs; add chain inet theirs heddle");
+  const untouched = await askUntil(postTo(socket, "/resync"), socket);
+  seen("a look after others' tables", untouched);
+  output(netns, "nft", "add chain inet heddle theirs");
+  const touched = await askUntil(postTo(socket, "/resync"), socket);
+  check("a look after ours", touched);
+  assert.doesNotMatch(output(netns, "nft", "-t", "list table inet heddle"), /chain theirs/);
+  assert.ok(untouched.tookMs < touched.tookMs / 2, "what others have of their own is not read");
 });
 
-async function askUntilReady(
-  agent: ChildProcess,
-  directory: string,
-): Promise<{ readonly tookMs: number; readonly slowestMs: number }> {
+interface Answers {
+  readonly tookMs: number;
+  readonly slowestMs: number;
+}
+
+async function line({ stdout }: ChildProcess): Promise<void> {
+  assert.ok(stdout !== null);
+  await once(stdout, "data");
+}
+
+/** How long something took, and how long the agent left a question meanwhile. */
+async function askUntil(done: Promise<void>, socket: string): Promise<Answers> {
   const start = performance.now();
-  let isReady = false;
+  let isDone = false;
   let slowestMs = 0;
-  assert.ok(agent.stdout !== null);
-  agent.stdout.once("data", () => {
-    isReady = true;
+  void done.then(() => {
+    isDone = true;
   });
-  while (!isReady) {
+  while (!isDone) {
     const asked = performance.now();
-    const isAnswered = await readStatus(join(directory, "run/agent.sock")).then(
+    const isAnswered = await readStatus(socket).then(
       () => true,
       () => false, // it does not listen yet
     );
     if (isAnswered) slowestMs = Math.max(slowestMs, performance.now() - asked);
     await sleep(5);
   }
+  await done;
   return { tookMs: Math.round(performance.now() - start), slowestMs: Math.round(slowestMs) };
 }
 

@@ -277,11 +277,15 @@ export class TestNode {
 /** Has the present namespace's table carry the number of its rules. */
 function stampRules(ruleset: Ruleset): void {
   const netfilter = new NetlinkSocket(NETLINK_NETFILTER);
-  const context = new NftContext();
+  const announcements = new NetlinkSocket(NETLINK_NETFILTER);
+  const nft = new NftContext();
   try {
-    new OwnTable(context, netfilter, { legacy: whyLegacyAsks }).observe(ruleset);
+    new OwnTable({ nft, netfilter, announcements, stamping: { legacy: whyLegacyAsks } }).observe(
+      ruleset,
+    );
   } finally {
-    context.close();
+    nft.close();
     netfilter.close();
+    announcements.close();
   }
 }

@@ -121,10 +121,38 @@ describe("the table as a driver finds it", { skip: needsRoot }, () => {
       assert.equal(driver.observe(two).ruleset, one, "the very same");
       driver.apply(planNode(wanted(two), wanted(one)));
       assert.equal(driver.observe(one).ruleset, two);
-      nft(here, "add table inet theirs; delete table inet theirs");
-      driver.apply(planNode(wanted(one), wanted(two)));
-      assert.notEqual(driver.observe(two).ruleset, one, "it was not known what this change met");
     });
+  });
+
+  test("is read after somebody has changed it, and not for what others do to tables of theirs", async () => {
+    const [one, two] = random(15, 2).map((each) => present(each, "ruleset"));
+    const driver = inNetns(here.path, openKernelDriver);
+    const isKnown = () => driver.observe(two).ruleset === one;
+    const theirs = "inet theirs";
+    driver.apply(planNode({ ...driver.observe(), ruleset: present(one, "one") }, driver.observe()));
+    for (const change of [
+      `add table ${theirs}`,
+      `add chain ${theirs} heddle; add set ${theirs} heddle { type ipv4_addr; }`,
+      `add rule ${theirs} heddle accept; add element ${theirs} heddle { 10.0.0.1, 10.0.0.2 }`,
+      "add table ip heddle-too; delete table ip heddle-too",
+    ]) {
+      nft(here, change);
+      assert.ok(isKnown(), change);
+    }
+    for (const change of ["add chain inet heddle theirs", "delete chain inet heddle theirs"]) {
+      nft(here, change);
+      nft(here, `add rule ${theirs} heddle drop`); // what comes after does not hide it
+      const isOne = driver.observe(present(one, "one")).ruleset === one;
+      assert.equal(isOne, change.startsWith("delete"), change);
+    }
+    assert.ok(isKnown(), "it was read just now");
+    nft(here, `add rule ${theirs} heddle drop`);
+    driver.apply(
+      planNode({ ...driver.observe(), ruleset: present(two, "two") }, { ...driver.observe(one) }),
+    );
+    assert.equal(driver.observe(one).ruleset, two, "what this change met was known");
+    nft(here, `delete table ${theirs}`);
+    driver.close();
   });
 });
 

@@ -195,7 +195,7 @@ export async function startFakeNode(given: FakeNodeOptions = {}): Promise<FakeNo
       return callAgent(node.cniSocket, env, JSON.stringify(config));
     },
     status: () => readStatus(join(options.runDir, "agent.sock")),
-    upgrade: () => postUpgrade(join(options.runDir, "agent.sock")),
+    upgrade: () => postTo(join(options.runDir, "agent.sock"), "/upgrade-sidecars"),
     async restart(changes = {}) {
       await node.stop();
       options = { ...options, ...changes };
@@ -259,9 +259,10 @@ export function readText(socketPath: string, path: string): Promise<string> {
   });
 }
 
-function postUpgrade(socketPath: string): Promise<void> {
+/** Has an agent do something; rejects with its words where it could not. */
+export function postTo(socketPath: string, path: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    const options = { socketPath, method: "POST", path: "/upgrade-sidecars", agent: false };
+    const options = { socketPath, method: "POST", path, agent: false };
     const sent = request(options, async (response) => {
       const text = (await response.toArray()).join("");
       if (response.statusCode === 200) resolve();

@@ -1,5 +1,6 @@
 /**
- * Nfnetlink's nf_tables, as far as it is asked: the generation of the rules, and the elements of a set or map.
+ * Nfnetlink's nf_tables, as far as it is asked: the generation of the rules, the elements of a set or map, and what the
+ * kernel announces of each transaction.
  *
  * What is put goes through libnftables, as text; what is there is read here, because ten thousands of elements are read
  * back after each restart. A set of single intervals is a list of boundaries: a key that begins a range and one, flagged,
@@ -17,6 +18,7 @@ const NFT_MSG_NEWGEN = (NFNL_SUBSYS_NFTABLES << 8) | 15;
 const NFT_MSG_GETGEN = (NFNL_SUBSYS_NFTABLES << 8) | 16;
 
 const NFPROTO_INET = 1;
+const NFTA_TABLE = 1;
 const NFTA_GEN_ID = 1;
 const NFTA_SET_ELEM_LIST_TABLE = 1;
 const NFTA_SET_ELEM_LIST_SET = 2;
@@ -42,6 +44,23 @@ export function getRulesGeneration(): NetlinkRequest {
 export function decodeRulesGeneration(payload: Uint8Array, type: number): number | undefined {
   if (type !== NFT_MSG_NEWGEN) return undefined;
   return new Attributes(payload, headBytes).u32be(NFTA_GEN_ID);
+}
+
+/** Of the kernel's announcements to whoever listens, that of rules. */
+export const rulesGroup = 7;
+
+/** One object of a transaction, by its table, or the transaction's number, which follows its objects. */
+export type Announcement =
+  | { readonly kind: "change"; readonly table: string }
+  | { readonly kind: "end"; readonly number: number };
+
+/** Objects of every kind name their table in the same place, and tables themselves. Undefined for another message. */
+export function decodeAnnouncement(payload: Uint8Array, type: number): Announcement | undefined {
+  if (type >> 8 !== NFNL_SUBSYS_NFTABLES) return undefined;
+  const number = decodeRulesGeneration(payload, type);
+  if (number !== undefined) return { kind: "end", number };
+  const table = new Attributes(payload, headBytes).raw(NFTA_TABLE);
+  return { kind: "change", table: table === undefined ? "" : latin1(table) };
 }
 
 /** Lists the elements of a set or map of table `inet <table>`. */
