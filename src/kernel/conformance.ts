@@ -44,6 +44,7 @@ const vxlan: VxlanSpec = {
   vni: 4096,
   port: 4789,
   local: "127.0.0.1",
+  looseSources: true,
 };
 
 const wireguard: WireguardSpec = {

@@ -125,14 +125,18 @@ function isPair(host: Link, pod: Link): boolean {
 function ensureVxlan(socket: NetlinkSocket, spec: VxlanSpec): void {
   const existing = findLink(socket, spec.name);
   if (existing !== undefined && isSameTunnel(existing, spec)) {
-    bringUp(socket, existing, { mtu: spec.mtu, mac: spec.mac });
+    bringUp(socket, existing, { mtu: spec.mtu, mac: spec.mac, ...sourcesOf(spec) });
     return;
   }
   if (existing !== undefined) removeLink(socket, spec.name);
   const description = `create VXLAN device ${spec.name} with VNI ${spec.vni} on port ${spec.port}`;
   doing("link", description, () => socket.request(createVxlan(spec)));
   const made = findLink(socket, spec.name);
-  if (made !== undefined) bringUp(socket, made, {});
+  if (made !== undefined) bringUp(socket, made, sourcesOf(spec));
+}
+
+function sourcesOf({ looseSources }: VxlanSpec): { readonly looseSources?: true } {
+  return looseSources === undefined ? {} : { looseSources };
 }
 
 function isSameTunnel(link: Link, spec: VxlanSpec): boolean {
@@ -155,13 +159,19 @@ function hasIpv6(): boolean {
 export function bringUp(
   socket: NetlinkSocket,
   link: Link,
-  wanted: { readonly mtu?: number; readonly mac?: string; readonly routesLoopback?: boolean },
+  wanted: {
+    readonly mtu?: number;
+    readonly mac?: string;
+    readonly routesLoopback?: boolean;
+    readonly looseSources?: true;
+  },
 ): void {
   const mtu = wanted.mtu === link.mtu ? undefined : wanted.mtu;
   const mac = wanted.mac === link.mac ? undefined : wanted.mac;
   const routesLoopback =
     wanted.routesLoopback === link.routesLoopback ? undefined : wanted.routesLoopback;
-  const changes = [mtu, mac, routesLoopback];
+  const looseSources = link.looseSources ? undefined : wanted.looseSources;
+  const changes = [mtu, mac, routesLoopback, looseSources];
   if (link.up && changes.every((change) => change === undefined)) return;
   if (!link.up && hasIpv6()) {
     // By itself: in one request the kernel would bring the link up first, and give it an address then.
@@ -176,6 +186,7 @@ export function bringUp(
         ...(mtu === undefined ? {} : { mtu }),
         ...(mac === undefined ? {} : { mac }),
         ...(routesLoopback === undefined ? {} : { routesLoopback }),
+        ...(looseSources === undefined ? {} : { looseSources }),
       }),
     ),
   );

@@ -123,7 +123,8 @@ function linkSpec(link: Link, made: VethSpec | undefined, limit: number | undefi
   }
   if (vxlan !== undefined) {
     const { vni, port, local } = vxlan;
-    return [{ kind: "vxlan", name, mtu, mac, vni, port, local }];
+    const looseSources = link.looseSources ? { looseSources: true as const } : {};
+    return [{ kind: "vxlan", name, mtu, mac, vni, port, local, ...looseSources }];
   }
   // Somebody else's link whose name happens to start like ours.
   return [];

@@ -60,6 +60,11 @@ export interface VxlanSpec {
   readonly port: number;
   /** Source address of the outer packets. */
   readonly local: string;
+  /**
+   * Its packets may come from what is answered by another link, whatever is set for all links: other nodes reach pods here
+   * from their own addresses.
+   */
+  readonly looseSources?: true;
 }
 
 /** The node's encrypted end of the overlay, with all that it speaks to; its private key is the driver's to know. */

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { createServer } from "node:net";
 import { describe, test } from "node:test";
 import { hostCidr } from "../../src/base/ip.ts";
+import { planNode } from "../../src/core/dataplane/plan-node.ts";
 import type { KernelDriver } from "../../src/kernel/driver.ts";
 import { openKernelDriver } from "../../src/kernel/netlink-driver.ts";
 import { inNetns } from "../../src/kernel/netns.ts";
@@ -212,6 +213,32 @@ describe("the overlay", { skip: needsRoot }, () => {
     assert.deepEqual(routesOf(netns), [
       "10.244.0.64/26 via 10.244.0.64 dev hdvxlan proto 72 onlink",
     ]);
+  });
+
+  test("takes packets of other nodes' own addresses where the host is strict about all links", () => {
+    using scratch = new Scratch();
+    const { netns, driver } = openNode(scratch);
+    const strict = (link: string) =>
+      output(netns, "sysctl", "-q", "-w", `net.ipv4.conf.${link}.rp_filter=1`);
+    const inForce = () => output(netns, "sysctl", "-n", "net.ipv4.conf.hdvxlan.rp_filter").trim();
+    for (const link of ["all", "default"]) strict(link);
+    const vxlan: LinkSpec = {
+      kind: "vxlan",
+      name: "hdvxlan",
+      mtu: 1450,
+      mac: "02:00:00:00:00:01",
+      vni: 4096,
+      port: 4789,
+      local: "127.0.0.1",
+      looseSources: true,
+    };
+    const wanted = () => ({ ...driver.observe(), links: [vxlan] });
+    driver.apply(planNode(wanted(), driver.observe()));
+    assert.equal(inForce(), "2");
+    strict("hdvxlan");
+    driver.apply(planNode(wanted(), driver.observe()));
+    assert.equal(inForce(), "2", "somebody made it strict again");
+    assert.deepEqual(planNode(wanted(), driver.observe()), []);
   });
 
   test("carries packets between pods of two nodes", async () => {

@@ -167,7 +167,8 @@ function sameLink(wanted: LinkSpec, observed: LinkSpec): boolean {
     observed.port === wanted.port &&
     observed.local === wanted.local &&
     observed.mac === wanted.mac &&
-    observed.mtu === wanted.mtu
+    observed.mtu === wanted.mtu &&
+    observed.looseSources === wanted.looseSources
   );
 }
 

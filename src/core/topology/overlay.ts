@@ -141,6 +141,7 @@ function deviceFor(
         vni: encap.vni,
         port: encap.port,
         local: self.address,
+        looseSources: true,
       },
     ],
     addresses,

@@ -48,7 +48,10 @@ const VETH_INFO_PEER = 1;
 const AF_INET = 2;
 /** The link's IPv4 settings: set as attributes by their numbers, told as one array that begins with number 1. */
 const IFLA_INET_CONF = 1;
+const IPV4_DEVCONF_RP_FILTER = 8;
 const IPV4_DEVCONF_ROUTE_LOCALNET = 26;
+/** The source must be reachable, by any link; stronger than the strict 1, since the greater of the link's and `all`'s counts. */
+const rpFilterLoose = 2;
 const IFLA_VXLAN_ID = 1;
 const IFLA_VXLAN_LOCAL = 4;
 const IFLA_VXLAN_LEARNING = 7;
@@ -72,6 +75,8 @@ export interface Link {
   readonly mac: string;
   /** Packets from and to loopback addresses may use the link. */
   readonly routesLoopback: boolean;
+  /** Packets may come from what is answered by another link (`rp_filter` 2). */
+  readonly looseSources: boolean;
   /** Of a veth: the other end's index in its own namespace. */
   readonly peerIndex?: number;
   readonly vxlan?: {
@@ -135,6 +140,7 @@ export interface LinkChange {
   readonly mtu?: number;
   readonly mac?: string;
   readonly routesLoopback?: boolean;
+  readonly looseSources?: true;
   /** A number by which many links can be deleted at once. */
   readonly group?: number;
   /** The kernel gives the link no IPv6 address by itself, now or when it comes up. */
@@ -156,19 +162,20 @@ export function changeLink(index: number, change: LinkChange): NetlinkRequest {
 }
 
 /** Settings of each family, in one attribute: of two the kernel reads one. */
-function familySettings({ noOwnAddress, routesLoopback }: LinkChange): Uint8Array[] {
+function familySettings({ noOwnAddress, routesLoopback, looseSources }: LinkChange): Uint8Array[] {
+  const settings = [
+    ...(routesLoopback === undefined
+      ? []
+      : [u32(IPV4_DEVCONF_ROUTE_LOCALNET, routesLoopback ? 1 : 0)]),
+    ...(looseSources === undefined ? [] : [u32(IPV4_DEVCONF_RP_FILTER, rpFilterLoose)]),
+  ];
   const families = [
     ...(noOwnAddress === true
       ? [nest(addressFamily.IPv6, u8(IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE))]
       : []),
-    ...(routesLoopback === undefined ? [] : [loopbackSetting(routesLoopback)]),
+    ...(settings.length === 0 ? [] : [nest(addressFamily.IPv4, nest(IFLA_INET_CONF, ...settings))]),
   ];
   return families.length === 0 ? [] : [nest(IFLA_AF_SPEC, ...families)];
-}
-
-function loopbackSetting(routed: boolean): Uint8Array {
-  const setting = u32(IPV4_DEVCONF_ROUTE_LOCALNET, routed ? 1 : 0);
-  return nest(addressFamily.IPv4, nest(IFLA_INET_CONF, setting));
 }
 
 /** Deletes all links of a group, in the time that one takes. */
@@ -219,17 +226,19 @@ export function decodeLink(payload: Uint8Array): Link {
     up: (view.getUint32(8, true) & IFF_UP) !== 0,
     mtu: attributes.u32(IFLA_MTU) ?? 0,
     mac: attributes.mac(IFLA_ADDRESS) ?? "",
-    routesLoopback: decodeRoutesLoopback(attributes),
+    routesLoopback: decodeSetting(attributes, IPV4_DEVCONF_ROUTE_LOCALNET) !== 0,
+    looseSources: decodeSetting(attributes, IPV4_DEVCONF_RP_FILTER) === rpFilterLoose,
     ...(kind === "veth" && peerIndex !== undefined ? { peerIndex } : {}),
     ...(vxlan === undefined ? {} : { vxlan: decodeVxlan(vxlan) }),
   };
 }
 
-function decodeRoutesLoopback(attributes: Attributes): boolean {
+/** 0 where the kernel does not tell. */
+function decodeSetting(attributes: Attributes, number: number): number {
   const settings = attributes.nested(IFLA_AF_SPEC)?.nested(AF_INET)?.raw(IFLA_INET_CONF);
-  const offset = (IPV4_DEVCONF_ROUTE_LOCALNET - 1) * 4;
-  if (settings === undefined || settings.length < offset + 4) return false;
-  return viewOf(settings).getUint32(offset, true) !== 0;
+  const offset = (number - 1) * 4;
+  if (settings === undefined || settings.length < offset + 4) return 0;
+  return viewOf(settings).getUint32(offset, true);
 }
 
 function decodeVxlan(attributes: Attributes): NonNullable<Link["vxlan"]> {

@@ -229,6 +229,7 @@ describe("netlink objects", () => {
       mtu: 1450,
       mac: "02:00:00:00:00:01",
       routesLoopback: false,
+      looseSources: false,
       vxlan: { vni: 4096, port: 4789, local: "192.0.2.1", learning: false },
     });
     const veth = createVeth({
