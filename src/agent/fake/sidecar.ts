@@ -1,7 +1,7 @@
 /**
  * A sidecar that only follows the assignment protocol: for tests of whatever starts sidecars.
  *
- * It listens on its admin socket and says ready. A pod named `refuse…`, and one in whose directory is a file `refuse`, is
+ * It listens on its admin socket, where `/proxy` answers what it was told of its pod, and says ready. A pod named `refuse…`, and one in whose directory is a file `refuse`, is
  * refused with an error, one named `die…` makes it end without an answer; that of one named `slow…` stands still for 300 ms
  * at each question, and then counts it in a file beside its socket. One that is named `busy…` goes on when it is taken over
  * from, as if it had connections to finish. It ends on SIGTERM, and when descriptor 3 closes before it has a pod. Told to
@@ -51,12 +51,12 @@ function serve({ bootstrap }: FakeAssignment, onReady: () => void): string | und
   if (isRefused || proxy.pod.startsWith("refuse")) return "listen on 15001: in use";
   const path = `${adminSocket}.${process.pid}`; // another may have the path still
   let asked = 0;
-  createServer((_, response) => {
+  createServer((request, response) => {
     if (proxy.pod.startsWith("slow")) {
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
       writeFileSync(`${adminSocket}.asked`, `${++asked}`);
     }
-    response.end("fake\n");
+    response.end(request.url === "/proxy" ? JSON.stringify(proxy) : "fake\n");
   }).listen(path, () => {
     renameSync(path, adminSocket);
     onReady();

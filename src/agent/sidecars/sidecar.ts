@@ -34,7 +34,7 @@ export interface SidecarDeps extends PodSecretsDeps {
   /** Who knows of what an earlier agent wrote down. */
   readonly hostOf: (left: ServingProcess) => SidecarHost;
   readonly trustDomain: string;
-  readonly remember: (served: ServingProcess) => void;
+  readonly remember: (pod: Attachment, served: ServingProcess) => void;
   /** Whether the pod's namespace is gone; what is at its path then is another's. */
   readonly isGone: () => boolean;
 }
@@ -54,7 +54,8 @@ export class Sidecar {
   readonly adminSocket: string;
   readonly logFile: string;
   readonly #directory: string;
-  readonly #pod: Attachment;
+  /** The interface that it is the sidecar of; of several the one that came first of those that are left. */
+  #pod: Attachment;
   readonly #record: SidecarRecord;
   readonly #deps: SidecarDeps;
   readonly #log: Log;
@@ -153,7 +154,7 @@ export class Sidecar {
       const until = AbortSignal.any([signal, this.#stop.signal, alone.signal]);
       successor = await this.#launch(until, before.process.pid);
     } catch (error) {
-      this.#deps.remember(before);
+      this.#deps.remember(this.#pod, before);
       throw error;
     }
     this.#running = successor;
@@ -164,6 +165,11 @@ export class Sidecar {
     this.#retired.add(before);
     void before.ended.then(() => this.#retired.delete(before));
     before.retire();
+  }
+
+  /** Its interface is gone, and another of the container's stays: what starts from now on has that one's address. */
+  moveTo(pod: Attachment): void {
+    this.#pod = pod;
   }
 
   /** Lets go of the process without ending it: the agent stops, the next one adopts it. */
@@ -247,7 +253,7 @@ export class Sidecar {
       },
       adminSocket,
       logFile,
-      remember: this.#deps.remember,
+      remember: (served) => this.#deps.remember(this.#pod, served),
     };
   }
 

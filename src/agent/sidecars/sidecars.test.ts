@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
+import { get, type IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { add, children, del, nothingLeft, sidecarPid, until } from "../fake/calls.ts";
+import { add, addressOf, children, del, nothingLeft, sidecarPid, until } from "../fake/calls.ts";
 import { startFakeNode } from "../fake/node.ts";
 
 describe("a sidecar", () => {
@@ -113,6 +115,25 @@ describe("a sidecar", () => {
     await until(() => !children().includes(first));
   });
 
+  test("that is started again when its first interface is gone has the address of the one that is left", async () => {
+    await using node = await startFakeNode();
+    node.showPods([{ name: "web", meshed: true }]);
+    const netns = node.makeNetns();
+    const addresses = [];
+    for (const name of ["eth0", "net1"]) {
+      addresses.push(await addressOf(add(node, "c1", "web", netns, undefined, name)));
+    }
+    const told = async () =>
+      JSON.parse(await ask(join(node.options.runDir, "pods/c1/admin.sock"), "/proxy")).address;
+    const [first, second] = addresses.map((each) => each.replace(/\/.*/, ""));
+    assert.equal(await told(), first);
+    await del(node, "c1");
+    const pid = await sidecarPid(node);
+    process.kill(pid, "SIGKILL");
+    await until(async () => ![0, pid].includes(await sidecarPid(node)));
+    assert.equal(await told(), second);
+  });
+
   test("that is killed while another takes over from it leaves one process, and not two", async () => {
     const others = children(); // of tests before, which end as they like
     await using node = await startFakeNode({ spareSidecars: 1 });
@@ -133,3 +154,9 @@ describe("a sidecar", () => {
     await until(async () => children().length === (await node.status()).spareSidecars);
   });
 });
+
+async function ask(socketPath: string, path: string): Promise<string> {
+  const sent = get({ socketPath, path, agent: false });
+  const [response] = (await once(sent, "response")) as [IncomingMessage];
+  return (await response.toArray()).join("");
+}

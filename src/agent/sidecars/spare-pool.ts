@@ -92,7 +92,7 @@ export class SparePool {
   }
 
   #waitAfterCrash(): void {
-    if (this.#closed) return;
+    if (this.#closed || this.#pause !== undefined) return;
     this.#pause = setTimeout(() => {
       this.#pause = undefined;
       this.refill();
@@ -123,9 +123,11 @@ export class SparePool {
     } finally {
       closeSync(logFile);
     }
+    const channel = child.stdio[3] as Duplex; // "pipe" makes it a socket pair
+    channel.on("error", () => undefined); // its end is seen through `ended`
     const ended = new Promise<void>((resolve) => {
       child.once("exit", () => resolve());
-      child.once("error", () => resolve());
+      child.on("error", () => resolve()); // a signal that could not be sent is one as well
     });
     const process = child.pid === undefined ? undefined : findProcess(child.pid);
     if (process === undefined) {
@@ -135,10 +137,8 @@ export class SparePool {
       });
     }
     child.unref();
-    const channel = child.stdio[3] as Duplex; // "pipe" makes it a socket pair
-    channel.on("error", () => undefined); // its end is seen through `ended`
     let path = logPath;
-    void ended.then(() => rmSync(logPath, { force: true }));
+    void ended.then(() => removeQuietly(logPath));
     return {
       process,
       channel,
@@ -149,6 +149,15 @@ export class SparePool {
       },
       kill: () => void child.kill("SIGKILL"),
     };
+  }
+}
+
+/** A file that stays, as on a disk that has become read-only, is the next agent's to remove. */
+export function removeQuietly(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // Nothing depends on it.
   }
 }
 

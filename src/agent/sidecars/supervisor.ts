@@ -5,7 +5,7 @@
  * whoever attaches pods.
  */
 
-import { mkdirSync, rmSync, statSync, truncateSync } from "node:fs";
+import { mkdirSync, rmSync } from "node:fs";
 import { cpus } from "node:os";
 import { join } from "node:path";
 import type { Clock } from "../../base/clock.ts";
@@ -18,6 +18,7 @@ import type { Attachment, SidecarMode } from "../../model/node-view.ts";
 import type { SidecarRecord } from "../state/record.ts";
 import { dedicatedProcesses } from "./dedicated.ts";
 import type { SidecarHost } from "./host.ts";
+import { limitLog } from "./limit-log.ts";
 import { Liveness } from "./liveness.ts";
 import { Sidecar, type SidecarDeps } from "./sidecar.ts";
 import { Slots } from "./slots.ts";
@@ -27,8 +28,6 @@ import { type WorkerStatus, Workers } from "./workers.ts";
 
 /** The app has ended before its DEL: what is left to drain is answers under way and telemetry. */
 const drainMs = 500;
-/** The last of a log is what is asked for; the limit only keeps a node's disk from filling. */
-const maxLogBytes = 4 * 1024 * 1024;
 const logCheckMs = 30_000;
 /** Longest path of a unix socket on Linux, without the final zero. */
 const maxSocketPath = 107;
@@ -65,8 +64,6 @@ export class Sidecars {
   readonly #dedicated: SidecarHost;
   readonly #workers: Workers;
   readonly #byContainer = new Map<string, Sidecar>();
-  /** The attachment in whose record a sidecar is, where that is no longer the one it was started for. */
-  readonly #homes = new Map<string, Attachment>();
   /** Booting more processes than there are processors at once makes all of them late. */
   readonly #slots = new Slots(Math.max(2, cpus().length));
   readonly #logTimer: NodeJS.Timeout;
@@ -141,7 +138,7 @@ export class Sidecars {
 
   /** The container's first interface is gone, this one stays: what is written down of the sidecar is written there. */
   handOver(pod: Attachment): void {
-    this.#homes.set(pod.containerId, pod);
+    this.#byContainer.get(pod.containerId)?.moveTo(pod);
   }
 
   /** New processes take over from all that run, one after the other. Answers what could not be, by pod. */
@@ -165,7 +162,6 @@ export class Sidecars {
     await sidecar.end(drainMs);
     this.#workers.forget(containerId);
     this.#byContainer.delete(containerId);
-    this.#homes.delete(containerId);
   }
 
   /** Leaves the pods' sidecars running for the next agent, and ends the spares. */
@@ -191,8 +187,8 @@ export class Sidecars {
       hostOf: ({ worker }) => (worker === undefined ? this.#dedicated : this.#workers),
       trustDomain: this.#options.trustDomain,
       isGone: () => this.#deps.isGone(pod.containerId),
-      remember: ({ process, worker }) =>
-        this.#deps.remember(this.#homes.get(pod.containerId) ?? pod, {
+      remember: (home, { process, worker }) =>
+        this.#deps.remember(home, {
           ...lasting,
           process,
           ...(worker === undefined ? {} : { worker }),
@@ -210,8 +206,7 @@ export class Sidecars {
 
   #limitLogs(): void {
     for (const { logFile } of [...this.#byContainer.values(), ...this.#workers.status]) {
-      const size = statSync(logFile, { throwIfNoEntry: false })?.size ?? 0;
-      if (size > maxLogBytes) truncateSync(logFile);
+      limitLog(logFile, this.#deps.log);
     }
   }
 }

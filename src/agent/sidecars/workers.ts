@@ -21,7 +21,7 @@ import { within } from "../within.ts";
 import { hireSpare } from "./hire-spare.ts";
 import type { PodToServe, Serving, SidecarHost } from "./host.ts";
 import type { Liveness } from "./liveness.ts";
-import type { SparePool } from "./spare-pool.ts";
+import { removeQuietly, type SparePool } from "./spare-pool.ts";
 import {
   findPod,
   givePod,
@@ -256,7 +256,7 @@ export class Workers implements SidecarHost {
     const socket = this.#socketOf(process);
     slot.pid = process.pid;
     log.info("worker started", { worker: slot.name, pid: process.pid });
-    const ended = spare.ended.then(() => rmSync(socket, { force: true }));
+    const ended = spare.ended.then(() => removeQuietly(socket));
     liveness.watch(process, { socketPath: socket, path: "/status" });
     return { process, socket, ended };
   }
