@@ -36,6 +36,12 @@ import {
   replaceNeighbour,
 } from "./neighbour.ts";
 import { decodeLoggedPacket } from "./nflog.ts";
+import {
+  decodeChain,
+  decodeElementKinds,
+  decodeRule as decodeFilterRule,
+  decodeSet,
+} from "./nft-rules.ts";
 import { decodeTokenBucket, replaceTokenBucket } from "./queue.ts";
 import { decodeRoute, type Route, replaceRoute } from "./route.ts";
 import { addSourceRule, decodeRule } from "./rule.ts";
@@ -261,6 +267,10 @@ describe("netlink objects", () => {
       decodeTokenBucket,
       decodeConnectionCount,
       (bytes) => decodeConnection(0x100, bytes),
+      (bytes) => decodeChain(bytes, 0xa03),
+      (bytes) => decodeFilterRule(bytes, 0xa06),
+      (bytes) => decodeSet(bytes, 0xa09),
+      (bytes) => decodeElementKinds(bytes, 0xa0c),
     ];
     const samples = [
       createVxlan({
@@ -274,6 +284,10 @@ describe("netlink objects", () => {
       }).payload,
       replaceForwarding({ linkIndex: 1, mac: "02:00:00:00:00:02", remote: "192.0.2.2" }).payload,
       replaceTokenBucket(1, { bitsPerSecond: 1e12, burstBytes: 65_536 }).payload,
+      concat(
+        ...[Uint8Array.of(1, 0, 0, 0), text(1, "guard"), text(2, "forward")],
+        nest(4, nest(1, text(1, "payload"), nest(2, u32(1, 1), u32(2, 2)))),
+      ),
     ];
     const damaged = fc
       .tuple(fc.constantFrom(...samples), fc.nat(200), fc.nat(255), fc.nat(200))
