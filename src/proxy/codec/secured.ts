@@ -143,8 +143,12 @@ export class Secured {
   #seal(bytes: Uint8Array, at: number, length: number, written?: () => void): void {
     const records = this.connection.seal(bytes, at, length, sealed);
     if (this.connection.error !== undefined) this.#socket.destroy(this.connection.error);
-    else this.#socket.write(sealed.subarray(0, records), written);
-    if (this.#socket.writableLength > 0) sealed = Buffer.allocUnsafeSlow(maxSealedBytes);
+    else if (this.#socket.writableLength > 0 && records <= maxSealedBytes / 4) {
+      this.#socket.write(Buffer.from(sealed.subarray(0, records)), written); // it will wait, and not with all of the room
+    } else {
+      this.#socket.write(sealed.subarray(0, records), written);
+      if (this.#socket.writableLength > 0) sealed = Buffer.allocUnsafeSlow(maxSealedBytes);
+    }
   }
 
   /** Sends what is TLS' own. */

@@ -19,6 +19,8 @@
  *   body before there is a        one read; 64 KiB when it   downstream                    connection ready
  *     connection, or for a retry    is kept for a retry
  *   socket write queue            64 KiB high-water mark     the opposite reader           'drain' of this socket
+ *   small pieces behind it        what was read before       the same                      the same
+ *                                   the source paused
  *   HTTP/2 stream, received       256 KiB not consumed       its window is not opened      the opposite side
  *   HTTP/2 connection, received,  16 MiB not consumed        its window is not opened      the opposite side
  *     a client's
@@ -39,6 +41,7 @@
 
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
+import { ByteQueue } from "../../base/byte-queue.ts";
 import type { Output } from "../../wire/hpack/output.ts";
 import { maxWireBytes, type TlsConnection } from "../tls/connection.ts";
 import { Secured } from "./secured.ts";
@@ -88,6 +91,8 @@ export class Transport {
   #buffer: Buffer = sharedBuffer;
   #error: Error | undefined;
   #secured: Secured | undefined;
+  /** What is written while the queue is full: a socket has an object, or a record, for each write, however small. */
+  #behind: ByteQueue | undefined;
 
   /** `open` makes the socket; it must pass `onread` on to it, and half-open connections must be allowed. */
   constructor(reader: Reader, open: (onread: OnRead) => Socket) {
@@ -112,7 +117,10 @@ export class Transport {
       if (this.#secured === undefined) this.reader.onEnd();
       else this.#secured.onFin();
     });
-    this.socket.on("drain", () => this.reader.onDrain());
+    this.socket.on("drain", () => {
+      this.#catchUp();
+      if (!this.isBackedUp) this.reader.onDrain();
+    });
     this.socket.on("error", (error) => {
       this.#error = error;
     });
@@ -185,7 +193,23 @@ export class Transport {
   }
 
   get queuedBytes(): number {
-    return this.socket.writableLength;
+    return this.socket.writableLength + (this.#behind?.length ?? 0);
+  }
+
+  /** Where small pieces go while the queue is full; undefined: to the socket. */
+  get #waiting(): ByteQueue | undefined {
+    if (this.#behind === undefined && this.isBackedUp) this.#behind = new ByteQueue();
+    return this.#behind;
+  }
+
+  /** Hands what waits to the socket, in one piece. */
+  #catchUp(): void {
+    const behind = this.#behind;
+    this.#behind = undefined;
+    if (behind === undefined || behind.length === 0) return;
+    const bytes = behind.bytes();
+    if (this.#secured !== undefined) this.#secured.write(bytes, 0, bytes.length);
+    else this.socket.write(bytes);
   }
 
   get isDestroyed(): boolean {
@@ -194,14 +218,18 @@ export class Transport {
 
   /** Writes latin1 text: heads, and bodies that were read as latin1. */
   writeText(text: string): void {
-    if (this.#secured !== undefined) this.#secured.writeText(text);
+    const waiting = this.#waiting;
+    if (waiting !== undefined) waiting.push(Buffer.from(text, "latin1"), 0, text.length);
+    else if (this.#secured !== undefined) this.#secured.writeText(text);
     else this.socket.write(text, "latin1");
   }
 
   /** Writes bytes of the shared buffer, which stay the caller's. */
   writeBytes(bytes: Buffer, start: number, end: number): void {
     if (start === end) return;
-    if (this.#secured !== undefined) this.#secured.write(bytes, start, end);
+    const waiting = this.#waiting;
+    if (waiting !== undefined) waiting.push(bytes, start, end);
+    else if (this.#secured !== undefined) this.#secured.write(bytes, start, end);
     else if (end - start <= joinedBodyBytes) {
       this.socket.write(bytes.toString("latin1", start, end), "latin1");
     } else {
@@ -215,21 +243,28 @@ export class Transport {
   writeChunk(bytes: Buffer, start: number, end: number): void {
     if (start === end) return;
     const head = `${(end - start).toString(16)}\r\n`;
-    if (this.#secured !== undefined) {
+    if (this.#waiting !== undefined) {
+      this.writeText(head);
+      this.writeBytes(bytes, start, end);
+      this.writeText("\r\n");
+    } else if (this.#secured !== undefined) {
       this.#secured.writeAround(head, bytes, start, end, "\r\n");
-      return;
+    } else {
+      this.socket.cork();
+      this.writeText(head);
+      this.writeBytes(bytes, start, end);
+      this.writeText("\r\n");
+      this.socket.uncork();
     }
-    this.socket.cork();
-    this.writeText(head);
-    this.writeBytes(bytes, start, end);
-    this.writeText("\r\n");
-    this.socket.uncork();
   }
 
   /** Writes a head and the bytes that follow it with as few system calls as can be. */
   writeMessage(head: string, bytes: Buffer, start: number, end: number): void {
     if (start === end) this.writeText(head);
-    else if (this.#secured !== undefined) this.#secured.writeAround(head, bytes, start, end, "");
+    else if (this.#waiting !== undefined) {
+      this.writeText(head);
+      this.writeBytes(bytes, start, end);
+    } else if (this.#secured !== undefined) this.#secured.writeAround(head, bytes, start, end, "");
     else if (end - start <= joinedBodyBytes) {
       this.socket.write(head + bytes.toString("latin1", start, end), "latin1");
     } else {
@@ -242,6 +277,7 @@ export class Transport {
 
   /** Writes bytes that the caller leaves alone until `written` is called. */
   writeOwned(bytes: Buffer, written: () => void): void {
+    this.#catchUp();
     if (this.#secured !== undefined) this.#secured.write(bytes, 0, bytes.length, written);
     else this.socket.write(bytes, written);
   }
@@ -250,6 +286,14 @@ export class Transport {
   writeOutput(out: Output): void {
     const whole = out.bytes;
     const bytes = out.take();
+    const waiting = this.#waiting;
+    const isCopied = waiting === undefined && this.#secured === undefined && this.#isSmall(bytes);
+    if (waiting !== undefined || isCopied) {
+      if (waiting !== undefined) waiting.push(bytes, 0, bytes.length);
+      else this.socket.write(Buffer.from(bytes));
+      if (whole.length <= maxReusedBytes) out.reuse(bytes, whole);
+      return;
+    }
     // Asked before: what a plain socket, or Node's TLS, does with it shows only afterwards.
     const isConsumed = this.consumesAtOnce;
     if (this.#secured !== undefined) this.#secured.write(bytes, 0, bytes.length);
@@ -258,8 +302,14 @@ export class Transport {
     if (isFree && whole.length <= maxReusedBytes) out.reuse(bytes, whole);
   }
 
+  /** It will wait, and would keep much more room than it needs. */
+  #isSmall(bytes: Uint8Array): boolean {
+    return this.socket.writableLength > 0 && 4 * bytes.length <= bytes.buffer.byteLength;
+  }
+
   /** Sends what is queued, then FIN. Reading goes on. */
   end(): void {
+    this.#catchUp();
     this.#secured?.end();
     if (this.#secured?.isReadDone === true) this.socket.destroySoon();
     else this.socket.end();
@@ -267,6 +317,7 @@ export class Transport {
 
   /** Sends what is queued, then closes both ways. */
   close(): void {
+    this.#catchUp();
     this.#secured?.end();
     this.socket.destroySoon();
   }
