@@ -72,7 +72,8 @@ export class TlsConnection {
   readonly #calls: OpenSsl;
   /** 0 once it is freed. */
   #pointer: Pointer;
-  readonly #protocols: Buffer | undefined;
+  /** Until the handshake is over. */
+  #protocols: Buffer | undefined;
   readonly #recordsPerKey: number;
   #onSession: ((session: Buffer) => void) | undefined;
   #records = 0;
@@ -124,6 +125,7 @@ export class TlsConnection {
     const output = this.#takeOut();
     if (result === 1) {
       calls.forgetEphemeralKeys(ssl);
+      this.#protocols = undefined;
       return { kind: "done", output };
     }
     const isWaiting = calls.errorOf(ssl, result) === SSL_ERROR_WANT_READ;
