@@ -55,6 +55,8 @@ export interface NodeEvidence {
   readonly refused?: string;
   /** Pods whose link could not be made as wanted, and why, as sentences; absent where there are none. */
   readonly podLinks?: readonly string[];
+  /** Pods whose connections to themselves through a Service were lost, as sentences; absent where there are none. */
+  readonly hairpinLost?: readonly string[];
   readonly names?: NameLookups;
   readonly connections?: ConnectionTable;
   /** The agent's own socket: what it is told to do, it is told there. */

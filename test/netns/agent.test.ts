@@ -4,7 +4,10 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { createServer, type Server } from "node:net";
 import { after, before, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { hairpinFaults } from "../../src/agent/check/hairpin-probes.ts";
 import { until } from "../../src/agent/fake/calls.ts";
+import type { Clock } from "../../src/base/clock.ts";
 import { present } from "../../src/base/error.ts";
 import { programsOn } from "../../src/kernel/bpf/attach.ts";
 import { missingBpf } from "../../src/kernel/features.ts";
@@ -79,6 +82,37 @@ describe("an agent on the running kernel", { skip: skipAgentNode }, () => {
     assert.equal(await connects(second, first, addresses[0] ?? ""), true);
     await Promise.all(names.map((name) => here.cni("DEL", `c-${name}`)));
     assert.deepEqual(ours(), { links: [], routes: [] });
+  });
+
+  test("tells by packets whether a pod reaches itself through a Service", async () => {
+    const [web, netns] = ["web", here.netns()];
+    here.node.showPods([{ name: web }]);
+    const address = await added(here.cni("ADD", "c-web", web, netns));
+    const service: ServiceView = {
+      namespace: "shop",
+      name: web,
+      clusterIp: "10.96.0.31",
+      ports: [{ name: "", protocol: "TCP", port: 80, endpoints: [{ address, port: 8080 }] }],
+    };
+    here.node.showPods([{ name: web, address }], [service]);
+    await until(async () => (await here.node.status()).inSync);
+    const pod = { namespace: "shop", name: web, netns, addresses: [address] };
+    const clock: Clock = { now: Date.now, sleep: (ms, signal) => sleep(ms, undefined, { signal }) };
+    const faults = () => hairpinFaults([pod], [service], clock);
+    await until(async () => (await faults()).length === 0); // refused, since nobody listens, by the pod itself
+    const server = serve(netns, "");
+    assert.deepEqual(await faults(), []);
+    // Somebody else's rule, of which our own tell nothing.
+    execFileSync("nft", [
+      `add table ip theirs; add chain ip theirs f { type filter hook forward priority 10; }; add rule ip theirs f ip daddr ${address} drop`,
+    ]);
+    assert.deepEqual(await faults(), [
+      "pod shop/web asked 10.96.0.31 port 80, Service shop/web, which leads to itself: no answer within 1.5 s",
+    ]);
+    execFileSync("nft", ["delete table ip theirs"]);
+    assert.deepEqual(await faults(), []);
+    server.close();
+    await here.cni("DEL", "c-web");
   });
 
   test("clients keep their endpoints over restarts, which change no rule in the kernel", async () => {

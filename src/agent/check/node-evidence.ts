@@ -8,6 +8,7 @@ import { readSysctl } from "../../kernel/sysctl.ts";
 import type { NodeEvidence, ReversePath, SettingDrift } from "../../model/network-check.ts";
 import type { NodeView } from "../../model/node-view.ts";
 import type { NodeParts } from "../node-parts.ts";
+import { hairpinFaults } from "./hairpin-probes.ts";
 
 /** Elements of so many pods are asked for one by one. */
 const maxPods = 100;
@@ -17,7 +18,14 @@ const noPods = ["hd0000000000", "hd0000000001"] as const;
 
 type OfItself = Pick<
   NodeEvidence,
-  "drops" | "unread" | "ruleset" | "settings" | "reversePaths" | "refused" | "podLinks"
+  | "drops"
+  | "unread"
+  | "ruleset"
+  | "settings"
+  | "reversePaths"
+  | "refused"
+  | "podLinks"
+  | "hairpinLost"
 >;
 
 export async function nodeEvidence(parts: NodeParts, view: NodeView): Promise<OfItself> {
@@ -29,6 +37,11 @@ export async function nodeEvidence(parts: NodeParts, view: NodeView): Promise<Of
   const drops = foreignDrops(chains, view, { uplink, pods: [first, second] });
   const refused = parts.dataplane.lastPlan?.error;
   const podLinks = brokenLinks(parts);
+  const plain = parts.attachments
+    .all()
+    .filter(({ phase, sidecar }) => phase === "added" && sidecar === undefined)
+    .map(({ attachment }) => attachment);
+  const hairpinLost = await hairpinFaults(plain, view.services, parts.clock);
   return {
     drops: drops.slice(0, maxDrops),
     unread,
@@ -37,6 +50,7 @@ export async function nodeEvidence(parts: NodeParts, view: NodeView): Promise<Of
     reversePaths: reversePaths(view, uplink),
     ...(refused === undefined ? {} : { refused }),
     ...(podLinks.length === 0 ? {} : { podLinks }),
+    ...(hairpinLost.length === 0 ? {} : { hairpinLost }),
   };
 }
 

@@ -268,6 +268,11 @@ describe("a check of the network", () => {
       ],
     ],
     [
+      "believes packets that a pod cannot reach itself, where no rule of ours is missing",
+      { nodes: { b: { hairpinLost: ["pod shop/web asked 10.96.0.7 port 80: no answer"] } } },
+      [`hairpin b: ${resync} on b; nft list hooks on b`],
+    ],
+    [
       "tells a name server that is silent, one that answers half, and one that is slow",
       {
         nodes: {

@@ -66,10 +66,13 @@ function settings(node: string, evidence: NodeEvidence): readonly Finding[] {
   }));
 }
 
-/** What a pod needs to reach itself through a Service stands in a set of that name and in the chain `postrouting`. */
+/**
+ * What a pod needs to reach itself through a Service stands in a set of that name and in the chain `postrouting`; whether
+ * it does was tried besides.
+ */
 function ownRules(node: string, evidence: NodeEvidence): readonly Finding[] {
   const isHairpin = (sentence: string) => /\bhairpin|chain postrouting\b/.test(sentence);
-  const hairpin = evidence.ruleset.filter(isHairpin);
+  const hairpin = [...evidence.ruleset.filter(isHairpin), ...(evidence.hairpinLost ?? [])];
   const others = evidence.ruleset.filter((sentence) => !isHairpin(sentence));
   const evidenceOf = (sentences: readonly string[]) =>
     sentences.map((sentence) => `${node}: ${sentence}`);
@@ -93,7 +96,11 @@ function ownRules(node: string, evidence: NodeEvidence): readonly Finding[] {
             nodes: [node],
             summary: `pods of ${node} cannot reach themselves through a Service`,
             evidence: evidenceOf(hairpin),
-            fixes: [resync(node, evidence)],
+            // Where nothing of ours is missing it is something else's doing, on which this is a look.
+            fixes: [
+              resync(node, evidence),
+              ...(evidence.ruleset.some(isHairpin) ? [] : [{ node, command: "nft list hooks" }]),
+            ],
           },
         ]),
   ];

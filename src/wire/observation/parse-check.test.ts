@@ -39,6 +39,7 @@ const concluded: CheckProgress = {
     settings: [{ key: "net.ipv4.ip_forward", found: "0", wanted: "1" }],
     refused: "no space",
     podLinks: ["pod shop/web: create veth hd05: the pod has an interface eth0 already"],
+    hairpinLost: ["pod shop/web asked 10.96.0.7 port 80: no answer within 1.5 s"],
     names: {
       server: "169.254.1.1",
       pid: 7,

@@ -63,7 +63,7 @@ function nodeEvidence(value: unknown, path: string): NodeEvidence {
   const at = record(value, path);
   const counters = record(at["counters"], `${path}.counters`);
   const counter = (name: string) => amount(counters[name], `${path}.counters.${name}`);
-  const { refused, podLinks, names, connections } = at;
+  const { refused, podLinks, hairpinLost, names, connections } = at;
   return {
     probes: list(at["probes"], `${path}.probes`, 2 * maxPeers, pathProbe),
     heard: list(at["heard"], `${path}.heard`, 2 * maxPeers, heardProbes),
@@ -83,6 +83,9 @@ function nodeEvidence(value: unknown, path: string): NodeEvidence {
     ...(podLinks === undefined
       ? {}
       : { podLinks: list(podLinks, `${path}.podLinks`, maxSentences, sentence) }),
+    ...(hairpinLost === undefined
+      ? {}
+      : { hairpinLost: list(hairpinLost, `${path}.hairpinLost`, maxSentences, sentence) }),
     ...(names === undefined ? {} : { names: nameLookups(names, `${path}.names`) }),
     ...(connections === undefined
       ? {}
