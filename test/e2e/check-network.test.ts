@@ -95,11 +95,15 @@ const damages: readonly Damage[] = [
   },
   {
     does: "strict reverse path filtering where the way back is another link",
-    damage: [["node-2", "sysctl -q -w net.ipv4.conf.all.rp_filter=1"]],
+    // The agent has its link loose, which holds beside that: somebody made it strict as well.
+    damage: [
+      ["node-2", "sysctl -q -w net.ipv4.conf.all.rp_filter=1 net.ipv4.conf.hdvxlan.rp_filter=1"],
+    ],
+    mends: true,
     finds: ["reverse-path node-1 → node-2"],
     evidence: /\d+ packets dropped by reverse path filtering/,
     undo: [
-      ["node-2", "sysctl -q -w net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.hdvxlan.rp_filter=0"],
+      ["node-2", "sysctl -q -w net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.hdvxlan.rp_filter=2"],
     ],
   },
   {
