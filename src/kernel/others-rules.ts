@@ -26,7 +26,7 @@ import {
 import type { NetlinkSocket } from "./netlink-socket.ts";
 import { unsteadyRule } from "./steady-rules.ts";
 
-/** Larger sets are not looked through: it is some milliseconds. */
+/** Larger sets are not looked through. */
 const mostElements = 16_384;
 
 /** Why an opening must be asked about each time; undefined where once is enough, until the next change. */
@@ -39,9 +39,9 @@ export function* whyOpeningsAreAsked(socket: NetlinkSocket): InParts<string | un
     for (const table of tables.values()) {
       rules.push(...(yield* socket.dumpInParts(dumpRules(table), decodeRule)));
     }
-    return unsteadyRule({ chains, sets, rules }, (set) => {
+    return yield* unsteadyRule({ chains, sets, rules }, function* (set) {
       let count = 0;
-      const kinds = socket.dump(dumpElementKinds(set), (payload, type) => {
+      const kinds = yield* socket.dumpInParts(dumpElementKinds(set), (payload, type) => {
         if (count > mostElements) return undefined;
         const read = decodeElementKinds(payload, type);
         count += read?.count ?? 0;

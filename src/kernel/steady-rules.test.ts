@@ -2,9 +2,10 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { atOnce } from "../base/parts.ts";
 import { Attributes, concat, nest, raw, text } from "../wire/netlink/attributes.ts";
 import { type Expression, nftFamilies } from "../wire/netlink/nft-rules.ts";
-import { unsteadyRule } from "./steady-rules.ts";
+import { type RulesOfOthers, unsteadyRule } from "./steady-rules.ts";
 
 const expression = (name: string, ...attributes: readonly Uint8Array[]): Expression => ({
   name,
@@ -48,13 +49,19 @@ for (const [what, isSteady, expressions] of cases) {
       sets: [{ ...table, name: "some", flags: 0, hasVerdicts: false }],
       rules: [{ ...table, chain: "forward", expressions }],
     };
-    assert.equal(unsteadyRule(others, () => true) === undefined, isSteady);
+    assert.equal(judged(others) === undefined, isSteady);
     const input = [{ ...table, name: "forward", hook: hookNumbered(1) }];
-    assert.equal(
-      unsteadyRule({ ...others, chains: input }, () => true),
-      undefined,
-    );
+    assert.equal(judged({ ...others, chains: input }), undefined);
   });
+}
+
+function judged(others: RulesOfOthers): string | undefined {
+  return atOnce(
+    // biome-ignore lint/correctness/useYield: there is nothing to wait for
+    unsteadyRule(others, function* () {
+      return true;
+    }),
+  );
 }
 
 function hookNumbered(number: number) {

@@ -11,6 +11,7 @@
  * (fast-path.ts). A rule that translates is steady: no translated connection is remembered.
  */
 
+import type { InParts } from "../base/parts.ts";
 import type { Attributes } from "../wire/netlink/attributes.ts";
 import {
   type Chain,
@@ -28,10 +29,10 @@ export interface RulesOfOthers {
 }
 
 /** Where openings may be judged anew, as table, chain and expression; undefined where nowhere. */
-export function unsteadyRule(
+export function* unsteadyRule(
   others: RulesOfOthers,
-  areSteadyElements: (set: DeclaredSet) => boolean,
-): string | undefined {
+  areSteadyElements: (set: DeclaredSet) => InParts<boolean>,
+): InParts<string | undefined> {
   const sets = new Map(others.sets.map((set) => [nameIn(set, set.name), set]));
   const filled = new Set(
     others.rules.flatMap((rule) =>
@@ -43,17 +44,18 @@ export function unsteadyRule(
     ),
   );
   const asked = new Map<string, boolean>();
-  const isSteadySet = (name: string): boolean => {
+  const isSteadySet = function* (name: string): InParts<boolean> {
     const set = sets.get(name);
     if (set === undefined || filled.has(name) || (set.flags & unsteadyFlags) !== 0) return false;
-    const isSteady = asked.get(name) ?? areSteadyElements(set);
+    const isSteady = asked.get(name) ?? (yield* areSteadyElements(set));
     asked.set(name, isSteady);
     return isSteady;
   };
   const met = chainsOnTheWay(others, sets);
   for (const rule of others.rules) {
     if (!met.has(nameIn(rule, rule.chain))) continue;
-    const unsteady = unsteadyExpression(rule, isSteadySet);
+    yield;
+    const unsteady = yield* unsteadyExpression(rule, isSteadySet);
     if (unsteady === undefined) continue;
     return `${familyName(rule.family)} table ${rule.table}, chain ${rule.chain}: ${unsteady}`;
   }
@@ -121,16 +123,16 @@ function setOf(rule: Rule, lookup: Attributes): string {
   return nameIn(rule, lookup.text(1 /* NFTA_LOOKUP_SET */) ?? "");
 }
 
-function unsteadyExpression(
+function* unsteadyExpression(
   rule: Rule,
-  isSteadySet: (name: string) => boolean,
-): string | undefined {
+  isSteadySet: (name: string) => InParts<boolean>,
+): InParts<string | undefined> {
   let version = versions.find(({ family }) => family === rule.family);
   let before: Expression | undefined;
   for (const each of rule.expressions) {
     const { name, attributes } = each;
     if (name === "lookup") {
-      if (!isSteadySet(setOf(rule, attributes))) {
+      if (!(yield* isSteadySet(setOf(rule, attributes)))) {
         return `set ${attributes.text(1)}, which changes by itself`;
       }
     } else if (name === "payload") {
