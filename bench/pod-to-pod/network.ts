@@ -81,7 +81,7 @@ function requireFastPath({ host }: TestNode, { fastPath = [] }: NodeState): void
   const impossible = missingBpf();
   if (impossible !== undefined) throw new Error(`bench pod-to-pod: no fast path: ${impossible}`);
   const indexes = new Map(linksJson(host.path).map((each) => [each.ifname, each.ifindex]));
-  for (const { link } of fastPath) {
+  for (const link of [...fastPath.map((each) => each.link), "uplink"]) {
     const hook = { linkIndex: indexes.get(link) ?? 0, direction: "ingress" } as const;
     if (inNetns(host.path, () => programsOn(hook)).length > 0) continue;
     const where = `${link} in ${host.name}`;

@@ -39,7 +39,7 @@ export interface AgentStatus {
   /** The kernel has what the newest view and the attachments say. */
   readonly inSync: boolean;
   readonly lastPlan?: PlanReport;
-  /** `on`, or what takes the plain path although it could take the fast one, and why. */
+  /** `on`, or what takes a longer path although it could take a shorter one, and why. */
   readonly fastPath: string;
   /** `on`, or whether the node could encrypt what goes to other nodes, or why it cannot. */
   readonly wireguard: string;

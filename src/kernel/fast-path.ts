@@ -61,6 +61,10 @@ interface Put {
 export interface FastPath extends Disposable {
   /** Why packets take no fast path; undefined where they can. */
   readonly missing: string | undefined;
+  /** What is loaded. */
+  readonly object?: BpfObject | undefined;
+  /** The name of the overlay's link, where it was put there. */
+  readonly overlay?: string | undefined;
   /** False where the link is left to the plain path. */
   put(spec: FastPathSpec, link: Link, strangers: Strangers): boolean;
   /** Whether a program of the fast path is on the link, whoever put it. */
@@ -101,18 +105,18 @@ function noFastPath(missing: string): FastPath {
 
 class LoadedFastPath implements FastPath {
   readonly missing: string | undefined;
-  readonly #object: BpfObject | undefined;
+  readonly object: BpfObject | undefined;
   readonly #put = new Map<string, Put>();
   /** Links that are left to others, with what these have there. */
   readonly #left = new Map<string, string>();
 
   constructor(missing: string | undefined, object: BpfObject | undefined) {
     this.missing = missing;
-    this.#object = object;
+    this.object = object;
   }
 
   put(spec: FastPathSpec, link: Link, strangers: Strangers): boolean {
-    const object = this.#object;
+    const object = this.object;
     if (object === undefined) return false;
     const others = heldBy(spec, link, strangers, programsOn(ingressOf(link)));
     if (others !== undefined) {
@@ -165,8 +169,12 @@ class LoadedFastPath implements FastPath {
     ]);
   }
 
+  get overlay(): string | undefined {
+    return this.#overlay?.spec.link;
+  }
+
   [Symbol.dispose](): void {
-    this.#object?.[Symbol.dispose]();
+    this.object?.[Symbol.dispose]();
   }
 
   /** Links go with namespaces, and addresses to other pods: of a link that is not there no plan needs to say a word. */
@@ -182,7 +190,7 @@ class LoadedFastPath implements FastPath {
 
   /** An address that another link has by now stays that one's. */
   #forget(link: string): void {
-    const pods = this.#object?.map("pods");
+    const pods = this.object?.map("pods");
     for (const [key, value] of this.#put.get(link)?.entries ?? []) {
       if (isEqual(pods?.lookup(key), value)) pods?.delete(key);
     }
@@ -191,7 +199,7 @@ class LoadedFastPath implements FastPath {
   }
 
   #isInForce({ spec, entries }: Put, here: readonly AttachedProgram[]): boolean {
-    const object = this.#object;
+    const object = this.object;
     if (object === undefined) return false;
     const own = programId(object.program(programs[spec.from]));
     const pods = object.map("pods");
@@ -201,11 +209,14 @@ class LoadedFastPath implements FastPath {
     );
   }
 
+  get #overlay(): Put | undefined {
+    return [...this.#put.values()].find(({ spec }) => spec.from === "nodes");
+  }
+
   /** Timeouts are the machine's settings, which its administrator may change at any time. */
   #writeSettings(): void {
-    const overlay = [...this.#put.values()].find(({ spec }) => spec.from === "nodes");
-    const value = Uint32Array.of(overlay?.hook.linkIndex ?? 0, ...timeouts.map(timeoutMs));
-    this.#object?.map("settings").set(new Uint8Array(4), new Uint8Array(value.buffer));
+    const value = Uint32Array.of(this.#overlay?.hook.linkIndex ?? 0, ...timeouts.map(timeoutMs));
+    this.object?.map("settings").set(new Uint8Array(4), new Uint8Array(value.buffer));
   }
 }
 

@@ -52,6 +52,7 @@ import { sweepRouting } from "./pod-routes.ts";
 import { missingOf } from "./ruleset-check.ts";
 import { readSysctl, writeSysctl } from "./sysctl.ts";
 import { openWireguard, type WireguardOptions } from "./wireguard.ts";
+import { isAboutOverlay, Wrapping } from "./wrapping.ts";
 
 export interface KernelOptions {
   /** False has the fast path left alone, or taken away where an earlier driver put it. */
@@ -73,6 +74,7 @@ export function openKernelDriver({
   const probe = probeFeatures(route, nft);
   // After nftables was asked: that loads connection tracking, whose functions the program calls.
   const fastPath = openFastPath(wantsFastPath);
+  const wrapping = new Wrapping(fastPath.object, { route, netfilter });
   /** Why the kernel did not take it, by link. */
   const refused = new Map<string, string>();
   const made = new Map<string, VethSpec>();
@@ -112,6 +114,9 @@ export function openKernelDriver({
       const asked = table.whyAsked;
       const buts = [
         ...(asked === undefined ? [] : [`connections open on the plain path: ${asked}`]),
+        ...(fastPath.overlay === undefined || wrapping.why === undefined
+          ? []
+          : [`${fastPath.overlay} itself wraps what goes to other nodes: ${wrapping.why}`]),
         ...links.slice(0, mostLinksTold),
         ...(links.length > mostLinksTold
           ? [`so do ${links.length - mostLinksTold} links more`]
@@ -128,6 +133,7 @@ export function openKernelDriver({
         if (!ours.some(({ name }) => name === link)) refused.delete(link);
       }
       const paths = observeFastPath(ours);
+      atHome(() => wrapping.look(fastPath.overlay));
       return {
         sysctls: atHome(() => observeSysctls(settings)),
         ...observed,
@@ -172,6 +178,7 @@ export function openKernelDriver({
         applyStep(step, indexes, links);
       }
       removeLinks(doomed, indexes);
+      if (plan.some(isAboutOverlay)) atHome(() => wrapping.look(fastPath.overlay));
     },
 
     applyRulesetIn(path, ruleset) {
@@ -276,7 +283,7 @@ export function openKernelDriver({
     switch (step.kind) {
       case "nft":
         requireFeature(probe, "nftables");
-        table.change(step);
+        wrapping.follow(() => table.change(step));
         break;
       case "sysctl":
         atHome(() => writeSysctl(step.sysctl));

@@ -54,7 +54,7 @@ export function* whyOpeningsAreAsked(socket: NetlinkSocket): InParts<string | un
   }
 }
 
-function isOthers({ family, table }: TableName): boolean {
+export function isOthers({ family, table }: TableName): boolean {
   return family !== nftFamilies.inet || table !== nftTable;
 }
 

@@ -65,5 +65,5 @@ function judged(others: RulesOfOthers): string | undefined {
 }
 
 function hookNumbered(number: number) {
-  return { number, devices: [] };
+  return { number, type: "filter", isEmpty: false, devices: [] };
 }

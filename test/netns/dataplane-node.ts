@@ -28,6 +28,7 @@ import { NftContext } from "../../src/kernel/nftables.ts";
 import { whyLegacyAsks } from "../../src/kernel/others-rules.ts";
 import { OwnTable } from "../../src/kernel/own-table.ts";
 import { findLink } from "../../src/kernel/pod-interface.ts";
+import { Wrapping } from "../../src/kernel/wrapping.ts";
 import { podGateways } from "../../src/model/names.ts";
 import type { NodeState, Ruleset } from "../../src/model/node-state.ts";
 import type { Attachment } from "../../src/model/node-view.ts";
@@ -260,23 +261,25 @@ export class TestNode {
   #accelerate({ fastPath: specs = [], ruleset }: NodeState): void {
     if (specs.length === 0) return;
     inNetns(this.host.path, () => {
-      const socket = new NetlinkSocket(NETLINK_ROUTE);
+      const route = new NetlinkSocket(NETLINK_ROUTE);
+      const netfilter = new NetlinkSocket(NETLINK_NETFILTER);
       try {
+        const fastPath = this.#fastPath();
         for (const spec of specs) {
-          const link = findLink(socket, spec.link);
-          if (link !== undefined) this.#fastPath().put(spec, link, { queues: [], hasChain: false });
+          const link = findLink(route, spec.link);
+          if (link !== undefined) fastPath.put(spec, link, { queues: [], hasChain: false });
         }
+        if (ruleset !== undefined) stampRules(ruleset, netfilter);
+        new Wrapping(fastPath.object, { route, netfilter }).look(fastPath.overlay);
       } finally {
-        socket.close();
+        for (const socket of [route, netfilter]) socket.close();
       }
-      if (ruleset !== undefined) stampRules(ruleset);
     });
   }
 }
 
 /** Has the present namespace's table carry the number of its rules. */
-function stampRules(ruleset: Ruleset): void {
-  const netfilter = new NetlinkSocket(NETLINK_NETFILTER);
+function stampRules(ruleset: Ruleset, netfilter: NetlinkSocket): void {
   const announcements = new NetlinkSocket(NETLINK_NETFILTER);
   const nft = new NftContext();
   try {
@@ -285,7 +288,6 @@ function stampRules(ruleset: Ruleset): void {
     );
   } finally {
     nft.close();
-    netfilter.close();
     announcements.close();
   }
 }

@@ -47,7 +47,12 @@ metadata: { namespace: shop, name: server }
 spec: { podSelector: {}, policyTypes: [Ingress, Egress] }
 `;
 
-export function worldWith(policy: string): World {
+const usualNodes = ["192.0.2.1", "192.0.2.2"] as const;
+
+export function worldWith(
+  policy: string,
+  [one, two]: readonly [string, string] = usualNodes,
+): World {
   const documents = [
     policy,
     `
@@ -60,8 +65,8 @@ apiVersion: heddle.dev/v1
 kind: AddressPool
 metadata: { name: six }
 spec: { cidr: "fd00:244::/64" }`,
-    nodeYaml("one", "192.0.2.1", ["10.244.0.0/26", "fd00:244::/122"]),
-    nodeYaml("two", "192.0.2.2", ["10.244.0.64/26", "fd00:244::40/122"]),
+    nodeYaml("one", one, ["10.244.0.0/26", "fd00:244::/122"]),
+    nodeYaml("two", two, ["10.244.0.64/26", "fd00:244::40/122"]),
     podYaml("client", "one"),
     podYaml("stranger", "one"),
     podYaml("neighbour", "one"),
@@ -83,7 +88,7 @@ spec: { cidr: "${cidr}", node: ${name} }`,
 apiVersion: v1
 kind: Node
 metadata: { name: ${name} }
-status: { addresses: [{ type: InternalIP, address: ${address} }] }`;
+status: { addresses: [{ type: InternalIP, address: "${address}" }] }`;
   return [node, ...blocks].join("\n---");
 }
 

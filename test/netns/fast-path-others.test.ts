@@ -175,7 +175,7 @@ describe("rules of others", { skip: needsRoot || (missingBpf() ?? false) }, () =
   for (const [what, table] of once) {
     test(`are asked about the first of like connections where they ask about ${what}`, async () => {
       await beside(table, async () => {
-        assert.equal(one.driver.fastPathStatus(), "on");
+        assert.doesNotMatch(one.driver.fastPathStatus(), /connections open on the plain path/);
         assert.equal(await seenOfThird(), 1);
       });
     });

@@ -231,7 +231,7 @@ describe("a check of the network", () => {
         ],
         nodes: { b: { counters: { ...quiet.counters, udpChecksumErrors: 5, invalidPackets: 7 } } },
       },
-      ["checksum a → b: ethtool -K hdvxlan tx off on a"],
+      ["checksum a → b: ethtool -K eth0 tx off on a"],
     ],
     [
       "takes a filter that lets no datagrams in for no fault, whatever else is invalid there",

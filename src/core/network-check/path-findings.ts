@@ -223,6 +223,8 @@ function checksums(path: Path, paths: readonly Path[]): readonly Finding[] {
   const isPlainHeard = probe.way === "overlay" && (plain?.heard?.datagrams ?? 0) > 0;
   const wrong = udpChecksumErrors + (isPlainHeard ? invalidPackets : 0);
   if (!hasArrived(path) || lost <= 0 || wrong < lost) return [];
+  // Beneath the overlay's device: what the fast path sends passes that by.
+  const link = from.evidence?.probes.find(({ way }) => way === "underlay")?.link ?? probe.link;
   const inside = probe.way === "overlay" ? " inside the overlay's packets" : "";
   return [
     {
@@ -233,7 +235,7 @@ function checksums(path: Path, paths: readonly Path[]): readonly Finding[] {
         `${from.name}: ${probe.datagrams} datagrams sent ${probe.from} → ${probe.to} by ${probe.link}; ${arrived} arrived, while echo requests do`,
         `${to.name}: during the check InCsumErrors of UDP grew by ${udpChecksumErrors}, and connection tracking refused ${invalidPackets} packets as invalid, which wrong checksums are`,
       ],
-      fixes: [{ node: from.name, command: `ethtool -K ${probe.link} tx off` }],
+      fixes: [{ node: from.name, command: `ethtool -K ${link} tx off` }],
     },
   ];
 }

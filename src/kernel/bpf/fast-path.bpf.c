@@ -20,8 +20,10 @@
 #include "connections.h"
 #include "segment.h"
 #include "verdicts.h"
+#include "wrapping.h"
 
 #define NEXT -1 /* TCX_NEXT */
+#define DROP 2 /* TCX_DROP */
 
 struct pod {
 	__u32 link; /* index of the node's end of its link */
@@ -129,7 +131,21 @@ static __always_inline int take(struct __sk_buff *skb, const struct segment *seg
 		return NEXT;
 	if (!forward_headers(skb, segment, way->mac, way->link_mac))
 		return NEXT;
-	return way->to ? bpf_redirect_peer(way->to->link, 0) : bpf_redirect(overlay, 0);
+	if (way->to)
+		return bpf_redirect_peer(way->to->link, 0);
+	int verdict;
+	return wrap(skb, segment, way->mac, way->link_mac, &verdict) ? verdict : bpf_redirect(overlay, 0);
+}
+
+/* From another node, to a pod of this one. */
+static __always_inline bool may_come_in(struct __sk_buff *skb, struct segment *segment, const struct timeouts *timeouts,
+					struct way *way)
+{
+	const struct pod *to = bpf_map_lookup_elem(&pods, &segment->destination);
+	/* A pod of this node does not come from another. */
+	if (!to || bpf_map_lookup_elem(&pods, &segment->source))
+		return false;
+	return way_to_pod(skb, segment, to, way) && may_pass(skb, segment, timeouts);
 }
 
 static __always_inline const struct settings *current_settings(void)
@@ -145,7 +161,7 @@ int hd_from_pod(struct __sk_buff *skb)
 	struct segment segment = {};
 	struct way way = {};
 	const struct settings *set = current_settings();
-	if (!set || !read_segment(skb, &segment))
+	if (!set || !read_segment(skb, 0, skb->protocol, &segment))
 		return NEXT;
 	const struct pod *from = bpf_map_lookup_elem(&pods, &segment.source);
 	if (!from || from->link != skb->ifindex)
@@ -165,16 +181,27 @@ int hd_from_node(struct __sk_buff *skb)
 	struct segment segment = {};
 	struct way way = {};
 	const struct settings *set = current_settings();
-	if (!set || set->overlay != skb->ifindex || !read_segment(skb, &segment))
+	if (!set || set->overlay != skb->ifindex || !read_segment(skb, 0, skb->protocol, &segment))
 		return NEXT;
-	const struct pod *to = bpf_map_lookup_elem(&pods, &segment.destination);
-	/* A pod of this node does not come from another. */
-	if (!to || bpf_map_lookup_elem(&pods, &segment.source))
-		return NEXT;
-	if (!way_to_pod(skb, &segment, to, &way) || !may_pass(skb, &segment, &set->timeouts))
+	if (!may_come_in(skb, &segment, &set->timeouts, &way))
 		return NEXT;
 	/* The node that it comes from has limited what its way takes, there and back. */
-	return take(skb, &segment, &way, to->mtu, set->overlay);
+	return take(skb, &segment, &way, way.mtu, set->overlay);
+}
+
+SEC("tc")
+int hd_from_uplink(struct __sk_buff *skb)
+{
+	struct segment segment = {};
+	struct way way = {};
+	const struct settings *set = current_settings();
+	if (!set || !read_wrapped(skb, &segment) || !may_come_in(skb, &segment, &set->timeouts, &way))
+		return NEXT;
+	if (!unwrap(skb, &segment))
+		return NEXT;
+	int verdict = take(skb, &segment, &way, way.mtu, set->overlay);
+	/* Never on: without its outer headers it would pass for something that came here unwrapped. */
+	return verdict == NEXT ? DROP : verdict;
 }
 
 char licence[] SEC("license") = "Dual BSD/GPL";

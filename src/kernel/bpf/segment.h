@@ -70,13 +70,13 @@ static __always_inline bool read_tcp(const struct tcphdr *tcp, struct segment *t
 	return to->kind != NO_SEGMENT;
 }
 
-static __always_inline bool read_ipv4(struct __sk_buff *skb, struct segment *to)
+static __always_inline bool read_ipv4(struct __sk_buff *skb, __u32 at, struct segment *to)
 {
-	__u32 bytes = ETH_HLEN + sizeof(struct iphdr) + sizeof(struct tcphdr);
+	__u32 bytes = at + ETH_HLEN + sizeof(struct iphdr) + sizeof(struct tcphdr);
 	void *data = headers(skb, bytes);
 	if (!data || data + bytes > (void *)(long)skb->data_end)
 		return false;
-	struct iphdr *ip = data + ETH_HLEN;
+	struct iphdr *ip = data + at + ETH_HLEN;
 	struct tcphdr *tcp = (void *)(ip + 1);
 	bool is_fragment = ip->frag_off & bpf_htons(0x3fff);
 	if (ip->version != 4 || ip->ihl != 5 || is_fragment || ip->protocol != IPPROTO_TCP || ip->ttl <= 1)
@@ -94,13 +94,13 @@ static __always_inline bool read_ipv4(struct __sk_buff *skb, struct segment *to)
 	return read_tcp(tcp, to);
 }
 
-static __always_inline bool read_ipv6(struct __sk_buff *skb, struct segment *to)
+static __always_inline bool read_ipv6(struct __sk_buff *skb, __u32 at, struct segment *to)
 {
-	__u32 bytes = ETH_HLEN + sizeof(struct ipv6hdr) + sizeof(struct tcphdr);
+	__u32 bytes = at + ETH_HLEN + sizeof(struct ipv6hdr) + sizeof(struct tcphdr);
 	void *data = headers(skb, bytes);
 	if (!data || data + bytes > (void *)(long)skb->data_end)
 		return false;
-	struct ipv6hdr *ip = data + ETH_HLEN;
+	struct ipv6hdr *ip = data + at + ETH_HLEN;
 	struct tcphdr *tcp = (void *)(ip + 1);
 	if (ip->version != 6 || ip->nexthdr != IPPROTO_TCP || ip->hop_limit <= 1)
 		return false;
@@ -113,19 +113,20 @@ static __always_inline bool read_ipv6(struct __sk_buff *skb, struct segment *to)
 	to->ip_bytes = sizeof(*ip);
 	to->packet_bytes = sizeof(*ip) + bpf_ntohs(ip->payload_len);
 	to->family = AF_INET6;
-	to->tos = 0;
+	to->tos = ip->priority << 4 | ip->flow_lbl[0] >> 4;
 	return read_tcp(tcp, to);
 }
 
-static __always_inline bool read_segment(struct __sk_buff *skb, struct segment *to)
+/* `at`: how many bytes stand before its Ethernet header. */
+static __always_inline bool read_segment(struct __sk_buff *skb, __u32 at, __be16 protocol, struct segment *to)
 {
 	if (skb->pkt_type != 0 /* PACKET_HOST: sent to the link's own MAC address */ || skb->vlan_present)
 		return false;
-	switch (skb->protocol) {
+	switch (protocol) {
 	case bpf_htons(ETH_P_IP):
-		return read_ipv4(skb, to);
+		return read_ipv4(skb, at, to);
 	case bpf_htons(ETH_P_IPV6):
-		return read_ipv6(skb, to);
+		return read_ipv6(skb, at, to);
 	default:
 		return false;
 	}
@@ -186,6 +187,7 @@ static __always_inline bool forward_headers(struct __sk_buff *skb, const struct 
 	struct ethhdr *ethernet = data;
 	__builtin_memcpy(ethernet->h_dest, to, ETH_ALEN);
 	__builtin_memcpy(ethernet->h_source, from, ETH_ALEN);
+	ethernet->h_proto = segment->family == AF_INET ? bpf_htons(ETH_P_IP) : bpf_htons(ETH_P_IPV6);
 	if (segment->family == AF_INET) {
 		struct iphdr *ip = data + ETH_HLEN;
 		__u32 check = ip->check + bpf_htons(0x0100); /* RFC 1624, for a word that is 0x0100 less */

@@ -82,14 +82,20 @@ struct {
 	(HOOKS_AT(net, family, NF_INET_PRE_ROUTING) + HOOKS_AT(net, family, NF_INET_FORWARD) +                          \
 	 HOOKS_AT(net, family, NF_INET_POST_ROUTING))
 
-/* Number 0, which no rules have, where the kernel keeps it elsewhere, as older ones do: then no verdict is remembered. */
-static __always_inline struct rules rules_in_force(struct __sk_buff *skb, const struct segment *segment)
+/* 0, which no rules have, where the kernel keeps it elsewhere, as older ones do: then no verdict is remembered. */
+static __always_inline __u32 rules_number(struct __sk_buff *skb)
 {
 	struct sk_buff *packet = bpf_cast_to_kern_ctx(skb);
 	if (!bpf_core_field_exists(((struct netns_nftables *)0)->base_seq))
-		return (struct rules){};
+		return 0;
+	return packet->dev->nd_net.net->nft.base_seq;
+}
+
+static __always_inline struct rules rules_in_force(struct __sk_buff *skb, const struct segment *segment)
+{
+	struct sk_buff *packet = bpf_cast_to_kern_ctx(skb);
 	struct net *net = packet->dev->nd_net.net;
-	struct rules rules = {.number = net->nft.base_seq};
+	struct rules rules = {.number = rules_number(skb)};
 	if (segment->family == AF_INET)
 		rules.hooks = HOOKS(net, hooks_ipv4);
 	else

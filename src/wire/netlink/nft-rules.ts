@@ -33,6 +33,10 @@ export interface Chain extends TableName {
   /** Absent in a chain that others jump to. */
   readonly hook?: {
     readonly number: number;
+    /** `filter`, `nat`, `route`. */
+    readonly type: string;
+    /** It lets everything pass: there is no rule in it, and its policy is to accept. */
+    readonly isEmpty: boolean;
     /** Of chains that hang on links: their names; one that ends in `*` stands for all that begin so. */
     readonly devices: readonly string[];
   };
@@ -97,15 +101,21 @@ export function decodeChain(payload: Uint8Array, type: number): Chain | undefine
   return {
     ...nameOf(chain, payload),
     name: required(chain.text(3 /* NFTA_CHAIN_NAME */), "name of a chain"),
-    ...(hook === undefined ? {} : { hook: hookOf(hook) }),
+    ...(hook === undefined ? {} : { hook: hookOf(hook, chain) }),
   };
 }
 
-function hookOf(hook: Attributes): NonNullable<Chain["hook"]> {
+const NF_ACCEPT = 1;
+
+function hookOf(hook: Attributes, chain: Attributes): NonNullable<Chain["hook"]> {
   const one = hook.text(3 /* NFTA_HOOK_DEV */);
   const many = attributeList(hook.raw(4 /* NFTA_HOOK_DEVS */) ?? new Uint8Array());
   return {
     number: required(hook.u32be(1 /* NFTA_HOOK_HOOKNUM */), "hook of a chain"),
+    type: chain.text(7 /* NFTA_CHAIN_TYPE */) ?? "",
+    isEmpty:
+      chain.u32be(6 /* NFTA_CHAIN_USE */) === 0 &&
+      chain.u32be(5 /* NFTA_CHAIN_POLICY */) === NF_ACCEPT,
     devices: [
       ...(one === undefined ? [] : [one]),
       // NFTA_DEVICE_NAME, or NFTA_DEVICE_PREFIX.
