@@ -139,6 +139,22 @@ test("a pod whose link cannot be made holds up no view and no other pod, and has
   assert.deepEqual(await faults(), [undefined, undefined]);
 });
 
+test("an encrypted overlay that cannot be made holds up no pod of the node, and is told", async () => {
+  await using node = await startFakeNode();
+  node.kernel.failOn((step) =>
+    step.kind === "link-add" && step.link.kind === "wireguard" ? "refused by the test" : undefined,
+  );
+  node.showPods([{ name: "web" }], [], { kind: "wireguard", port: 51871 });
+  await addressOf(add(node, "c1", "web", node.makeNetns()));
+  assert.deepEqual(node.verdicts, ["1 accepted"]);
+  const links = () => node.kernel.observe().links.map(({ kind }) => kind);
+  assert.deepEqual(links(), ["veth"]);
+  assert.equal((await node.status()).wireguard, "refused by the test");
+  node.kernel.failOn(undefined);
+  await node.restart();
+  await until(() => links().includes("wireguard"));
+});
+
 test("an ADD is not refused when one more link breaks while another is found broken", async () => {
   await using node = await startFakeNode();
   node.showPods([{ name: "web" }, { name: "cart" }, { name: "new" }]);

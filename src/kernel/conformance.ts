@@ -53,6 +53,7 @@ const wireguard: WireguardSpec = {
   mtu: 1440,
   port: 51871,
   hasNodeKey: true,
+  looseSources: true,
   peers: ["A", "E"].map((last, index) => ({
     publicKey: `${"k".repeat(42)}${last}=`,
     endpoint: `127.0.0.${index + 2}:51871`,

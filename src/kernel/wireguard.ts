@@ -10,7 +10,7 @@
  */
 
 import { spawnSync } from "node:child_process";
-import { closeSync, existsSync, mkdirSync, openSync, rmSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { MeshError } from "../base/error.ts";
 import { wireguardLink } from "../model/names.ts";
@@ -85,7 +85,8 @@ export function openWireguard({
     },
     put(spec) {
       const link = atHome(() => ensureDevice(socket, spec, options, maker));
-      bringUp(socket, link, { mtu: spec.mtu });
+      const { mtu, looseSources } = spec;
+      bringUp(socket, link, { mtu, ...(looseSources === undefined ? {} : { looseSources }) });
     },
     status() {
       const link = findLink(socket, wireguardLink);
@@ -149,7 +150,7 @@ function readDevice(
 }
 
 function specOf(
-  { name, mtu }: Link,
+  { name, mtu, looseSources }: Link,
   { publicKey, port, peers }: WireguardDevice,
   options: WireguardOptions,
 ): WireguardSpec {
@@ -159,6 +160,7 @@ function specOf(
     mtu,
     port,
     hasNodeKey: publicKey === options.publicKey,
+    ...(looseSources ? { looseSources } : {}),
     peers: peers.map((peer) => ({
       publicKey: peer.publicKey,
       endpoint: peer.endpoint,
@@ -234,8 +236,6 @@ function startUserspace(name: string, { userspaceFolder }: WireguardOptions): vo
   if (userspaceFolder === undefined)
     throw failed(`start wireguard-go ${name}`, "it is not asked for");
   mkdirSync(join(userspaceFolder, "wireguard"), { recursive: true, mode: 0o700 });
-  // One that hangs would be taken for one that serves.
-  rmSync(join(userspaceFolder, "wireguard", `${name}.sock`), { force: true });
   const logFile = join(userspaceFolder, "wireguard-go.log");
   const log = openSync(logFile, "a", 0o600);
   try {

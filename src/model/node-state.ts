@@ -76,6 +76,8 @@ export interface WireguardSpec {
   readonly port: number;
   /** False only in observed states: the device has another private key than this node's. */
   readonly hasNodeKey: boolean;
+  /** As a VXLAN device's. */
+  readonly looseSources?: true;
   /** Sorted by key. */
   readonly peers: readonly WireguardPeerSpec[];
 }

@@ -145,9 +145,24 @@ export class EncryptedSite implements AsyncDisposable {
     for (const node of this.#nodes.values()) node.show(world);
   }
 
+  /** Has a node drop what comes by another link than its answer would take, where a link does not say otherwise. */
+  setStrict(name: string, isStrict: boolean): void {
+    this.#network.sysctl(this.node(name).host, "net/ipv4/conf/all/rp_filter", isStrict ? "1" : "0");
+  }
+
   /** What passes the wire from now on. */
   async capture(): Promise<Capture> {
-    const words = ["netns", "exec", this.wire.name, "tcpdump", "-ni", "wire", "-U", "-A", "-l"];
+    const words = [
+      "netns",
+      "exec",
+      this.wire.name,
+      "tcpdump",
+      "-ni",
+      "wire",
+      "--immediate-mode",
+      "-A",
+      "-l",
+    ];
     const child = spawn("ip", [...words, "ip or ip6"], { stdio: ["ignore", "pipe", "pipe"] });
     const capture = new Capture(child);
     await capture.started;

@@ -3,8 +3,10 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import { until } from "../../src/agent/fake/calls.ts";
+import { inNetns } from "../../src/kernel/netns.ts";
 import { processesIn } from "../../src/lab/processes.ts";
 import { connect, ip, type Netns, TestNetwork } from "./dataplane-node.ts";
 import { needsRoot } from "./kernel-scratch.ts";
@@ -76,6 +78,16 @@ describe("the encrypted overlay", { skip: needsRoot, timeout: 120_000 }, () => {
     assert.equal(text.includes(secret), false);
   });
 
+  test("carries what a node itself sends to pods of others, also where the other is strict about sources", async () => {
+    const { host } = site.node("one");
+    site.setStrict("two", true);
+    try {
+      assert.equal(await connect(host, api, 8080, "tcp", 5), `api ${secret} 192.0.2.1`);
+    } finally {
+      site.setStrict("two", false);
+    }
+  });
+
   test("takes packets of the size that the way leaves, and not one byte more", async () => {
     assert.equal(await pings(one, api, 1440 - 28), true);
     assert.equal(await pings(one, api, 1440 - 27), false);
@@ -93,10 +105,12 @@ describe("the encrypted overlay", { skip: needsRoot, timeout: 120_000 }, () => {
   });
 
   test("refuses what comes beside it with a pod's address", async () => {
-    // A machine on the wire that says it is `web`, and would get the answers.
+    // A machine on the wire that says it is `web`.
     ip(site.wire, `address add ${web}/32 dev wire; route add ${api}/32 via 192.0.2.2 src ${web}`);
     try {
-      assert.equal(await connect(site.wire, api, 8080), "timeout");
+      const before = echoesTo(site.node("two").pod("api"));
+      assert.equal(await pings(site.wire, api, 8, web), false);
+      assert.equal(echoesTo(site.node("two").pod("api")), before);
     } finally {
       ip(site.wire, `route delete ${api}/32; address delete ${web}/32 dev wire`);
     }
@@ -133,7 +147,7 @@ describe("the encrypted overlay", { skip: needsRoot, timeout: 120_000 }, () => {
   });
 
   test("needs no step once it is as wanted, and no restart of a driver is felt", async () => {
-    const echoes = new Echoes(one, api);
+    using echoes = new Echoes(one, api);
     for (const name of ["one", "two"]) {
       await echoes.more(25);
       site.node(name).restart();
@@ -153,6 +167,16 @@ describe("the encrypted overlay", { skip: needsRoot, timeout: 120_000 }, () => {
       await echoes.more(25);
     }
     assert.match(await echoes.stop(), / 0% packet loss/);
+  });
+
+  test("is made again where the program that kept it died", async () => {
+    const { host, driver } = site.node("one");
+    if (driver.wireguard()?.maker === "kernel") return; // nobody keeps it
+    for (const { pid } of processesIn([host.path])) process.kill(pid, "SIGKILL");
+    await until(() => driver.wireguard() === undefined);
+    assert.equal(await connect(one, api, 8080), "timeout");
+    site.node("one").repair();
+    assert.equal(await connect(one, api, 8080, "tcp", 10), `api ${secret} ${web}`);
   });
 
   test("follows a node's new key, and takes nothing by the old one", async () => {
@@ -227,7 +251,7 @@ describe("a node without WireGuard, where the network wants it", {
 });
 
 /** Fifty echoes a second, until they are stopped. */
-class Echoes {
+class Echoes implements Disposable {
   readonly #child;
   readonly #closed;
   #text = "";
@@ -250,6 +274,10 @@ class Echoes {
     return this.#text.split("bytes from").length - 1;
   }
 
+  [Symbol.dispose](): void {
+    this.#child.kill("SIGKILL");
+  }
+
   /** What ping says at the end. */
   async stop(): Promise<string> {
     this.#child.kill("SIGINT");
@@ -258,9 +286,20 @@ class Echoes {
   }
 }
 
+/** Echo requests that have arrived in a namespace. */
+function echoesTo({ path }: Netns): number {
+  const text = inNetns(path, () => readFileSync("/proc/thread-self/net/snmp", "utf8"));
+  const [names = [], values = []] = text
+    .split("\n")
+    .filter((line) => line.startsWith("Icmp:"))
+    .map((line) => line.split(" "));
+  return Number(values[names.indexOf("InEchos")]);
+}
+
 /** Whether one echo of that many bytes, never fragmented, comes back. */
-async function pings(from: Netns, to: string, bytes: number): Promise<boolean> {
-  const words = ["-c1", "-W2", "-M", "do", "-s", `${bytes}`, to];
+async function pings(from: Netns, to: string, bytes: number, source?: string): Promise<boolean> {
+  const as = source === undefined ? [] : ["-I", source];
+  const words = ["-c1", "-W2", "-M", "do", ...as, "-s", `${bytes}`, to];
   const child = execFile("ip", ["netns", "exec", from.name, "ping", ...words]);
   const [code] = (await once(child, "close")) as [number];
   return code === 0;

@@ -20,6 +20,7 @@ import type { KernelDriver } from "../../kernel/driver.ts";
 import { createFakeKernel, type FakeKernel } from "../../kernel/fake/fake-driver.ts";
 import type {
   AddressingView,
+  Encap,
   NodeView,
   ServiceView,
   SidecarMode,
@@ -56,7 +57,7 @@ export interface FakeNode extends AsyncDisposable {
   /** Log lines, parsed. */
   readonly lines: readonly { readonly event: string }[];
   /** The next view: exactly these pods and Services. */
-  showPods(pods: readonly FakePod[], services?: readonly ServiceView[]): void;
+  showPods(pods: readonly FakePod[], services?: readonly ServiceView[], encap?: Encap): void;
   /** A namespace, as a path. */
   makeNetns(): string;
   readonly cniSocket: string;
@@ -168,12 +169,13 @@ export async function startFakeNode(given: FakeNodeOptions = {}): Promise<FakeNo
     verdicts,
     lines,
     cniSocket: join(options.runDir, "cni.sock"),
-    showPods(pods, services = []) {
+    showPods(pods, services = [], encap = { kind: "none" }) {
+      const viewed = viewOf(pods, options, podCidr, objects, six);
       const name = `${++version}`;
       for (const pod of pods) ensurePod(objects, pod, options.node);
       views.set({
         version: name,
-        view: { ...viewOf(pods, options, podCidr, objects, six), services },
+        view: { ...viewed, services, settings: { ...viewed.settings, encap } },
         accept: () => void verdicts.push(`${name} accepted`),
         reject: (error) => void verdicts.push(`${name} rejected: ${error}`),
       });

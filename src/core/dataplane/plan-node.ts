@@ -155,6 +155,7 @@ function sameLink(wanted: LinkSpec, observed: LinkSpec): boolean {
     return (
       observed.kind === "wireguard" &&
       observed.hasNodeKey &&
+      observed.looseSources === wanted.looseSources &&
       observed.port === wanted.port &&
       observed.mtu === wanted.mtu &&
       observed.peers.length === wanted.peers.length &&

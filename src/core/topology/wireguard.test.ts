@@ -85,6 +85,7 @@ describe("the encrypted overlay", () => {
         mtu: 1440,
         port: 51871,
         hasNodeKey: true,
+        looseSources: true,
         peers: [
           {
             publicKey: keys[1],

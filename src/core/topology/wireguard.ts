@@ -22,7 +22,8 @@ export function wireguardDevice(
     .filter((peer) => peer !== self && keyRefusal(peer, view) === undefined)
     .flatMap((peer) => peerOf(peer, self, port))
     .sort((a, b) => (a.publicKey < b.publicKey ? -1 : 1));
-  return { kind: "wireguard", name: wireguardLink, mtu, port, hasNodeKey: true, peers };
+  const name = wireguardLink;
+  return { kind: "wireguard", name, mtu, port, hasNodeKey: true, looseSources: true, peers };
 }
 
 function peerOf(peer: NodePeer, self: NodePeer, port: number): readonly WireguardPeerSpec[] {
