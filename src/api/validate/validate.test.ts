@@ -230,6 +230,12 @@ const cases: readonly Case[] = [
     'error spec.serviceCidr: must not overlap podCidr 10.0.0.0/8, got "10.96.0.0/16"',
   ],
   [
+    "a Network's port of WireGuard",
+    "Network",
+    "{podCidr: 10.244.0.0/16, blockPrefixLength: 26, serviceCidr: 10.96.0.0/16, encap: wireguard, wireguardPort: 65536}",
+    "error spec.wireguardPort: must be 1..65535, got 65536",
+  ],
+  [
     "an AddressBlock under another name",
     "AddressBlock",
     "{cidr: 10.244.0.0/26, node: node-1}",
