@@ -158,7 +158,7 @@ export class TranslatedHead implements FieldSink {
   finish(): boolean {
     if (this.#kind !== "trailers") {
       this.#startFields();
-      if (this.#cookies !== "") this.#addLine("cookie", this.#cookies, 0);
+      if (this.#cookies !== "") this.#finishCookies();
       if (this.#kind === "request" && this.fieldAt(mark.host) < 0) this.isMalformed = true;
       // What follows is the other protocol's, and no body of any length.
       if (this.upgrades && this.contentLength >= 0) this.isMalformed = true;
@@ -255,6 +255,12 @@ export class TranslatedHead implements FieldSink {
     if (field.line === "") field.line = `${field.name}: ${field.value}\r\n`;
     this.#place(field.name.length, field.line.length, known);
     this.text += field.line;
+  }
+
+  /** They are the last line, and one field however many there were: it needs a place as others do. */
+  #finishCookies(): void {
+    if (this.count >= maxFields) this.isTooLarge = true;
+    else this.#addLine("cookie", this.#cookies, 0);
   }
 
   #addLine(name: string, value: string, known: number): void {
