@@ -97,12 +97,11 @@ function isSpelling(bytes: Uint8Array, start: number, lower: Uint8Array): boolea
   return true;
 }
 
-/** Whether two names of `length` bytes are the same, ASCII case ignored. */
-export function namesEqual(bytes: Uint8Array, one: number, other: number, length: number): boolean {
-  for (let i = 0; i < length; i++) {
-    if (lowered(bytes[one + i] ?? 0) !== lowered(bytes[other + i] ?? 0)) return false;
-  }
-  return true;
+/** ASCII capitals made small. */
+export function loweredText(bytes: Uint8Array, start: number, end: number): string {
+  let text = "";
+  for (let at = start; at < end; at++) text += String.fromCharCode(lowered(bytes[at] ?? 0));
+  return text;
 }
 
 function lowered(byte: number): number {

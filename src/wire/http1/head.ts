@@ -12,7 +12,7 @@
  */
 
 import { COLON, CR, LF, SP, TAB, targetByte, tokenByte, valueByte } from "./chars.ts";
-import { FieldNames, mark, namesEqual } from "./field-names.ts";
+import { FieldNames, loweredText, mark } from "./field-names.ts";
 import {
   connectionOptions,
   isChunkedOnly,
@@ -373,19 +373,18 @@ export class HeadParser {
   /** Here and nowhere else, so that nobody decides by a field that does not go on. */
   #markNominated(bytes: Uint8Array, base: number): void {
     const { slots, marks, first } = this;
-    const fieldStart = (i: number) => base + (slots[i * 4] ?? 0);
-    const nominate = (from: number, to: number) => {
-      for (let i = 0; i < this.count; i++) {
-        const start = fieldStart(i);
-        if (base + (slots[i * 4 + 1] ?? 0) - start !== to - from) continue;
-        const isNamed = !isNeeded(marks[i] ?? 0) && namesEqual(bytes, start, from, to - from);
-        if (isNamed) marks[i] = mark.nominated;
-      }
-    };
+    // A set, since both lists are the sender's: each name beside each field took 157 ms for 60 KiB.
+    const names = new Set<string>();
+    const nominate = (from: number, to: number) => names.add(loweredText(bytes, from, to));
     for (let i = 0; i < this.count; i++) {
       if (marks[i] !== mark.connection) continue;
       const slot = i * 4 + 2;
       connectionOptions(bytes, base + (slots[slot] ?? 0), base + (slots[slot + 1] ?? 0), nominate);
+    }
+    for (let i = 0; i < this.count; i++) {
+      if (isNeeded(marks[i] ?? 0)) continue;
+      const name = loweredText(bytes, base + (slots[i * 4] ?? 0), base + (slots[i * 4 + 1] ?? 0));
+      if (names.has(name)) marks[i] = mark.nominated;
     }
     first.fill(-1);
     for (let i = this.count - 1; i >= 0; i--) {
