@@ -54,8 +54,9 @@ export class ControlFrames<T> {
         core.fatal(PROTOCOL_ERROR, "push, which was never allowed");
         break;
       case FRAME_PING:
+        if (!core.spend(costOfFrame, "pings")) break;
         if ((flags & FLAG_ACK) !== 0) core.events.onPong();
-        else if (core.spend(costOfFrame, "pings")) putPing(core.sender.out, true, bytes, start);
+        else putPing(core.sender.out, true, bytes, start);
         break;
       case FRAME_GOAWAY:
         this.#onGoaway(read32(bytes, start) % 2 ** 31, read32(bytes, start + 4));
@@ -90,9 +91,8 @@ export class ControlFrames<T> {
 
   #onSettings(flags: number, bytes: Uint8Array, start: number, end: number): void {
     const core = this.#core;
-    if ((flags & FLAG_ACK) !== 0) return;
+    if (!core.spend(costOfFrame, "settings") || (flags & FLAG_ACK) !== 0) return;
     this.hasSettings = true;
-    if (!core.spend(costOfFrame, "settings")) return;
     const { settings } = core.sender;
     const windowBefore = settings.initialWindowBytes;
     const code = settings.apply(bytes, start, end, core.role === "client");

@@ -44,6 +44,39 @@ describe("a flood of", () => {
     });
   }
 
+  for (const [name, make] of [
+    ["acknowledged settings", () => frame(4, 1, 0, [])],
+    ["answers to pings nobody sent", () => frame(6, 1, 0, new Array(8).fill(0))],
+    ["empty data", () => frame(0, 0, 1, [])],
+    ["padding", () => frame(0, 8, 1, [0])],
+    ["heads", () => headers(1, pseudo, 0x4)],
+  ] as const) {
+    test(`${name} ends the connection also where the stream was reset by us`, () => {
+      const { server } = pair();
+      server.read(headers(1, pseudo, 0x4));
+      const [stream] = server.streams;
+      assert(stream);
+      server.connection.sender.sendResponse(stream, 200, "", true); // the request need not come
+      let count = 0;
+      while (!server.connection.isLost && count < 10_000) {
+        server.read(make());
+        count++;
+      }
+      assert.equal(server.last, `fatal ${ENHANCE_YOUR_CALM}`);
+    });
+  }
+
+  test("requests after our GOAWAY ends the connection", () => {
+    const { server } = pair();
+    server.read(headers(1, pseudo, 0x4));
+    server.connection.takeNoMore();
+    let count = 0;
+    while (!server.connection.isLost && count < 10_000) {
+      server.read(headers(2 * count++ + 3, pseudo, 0x5));
+    }
+    assert.equal(server.last, `fatal ${ENHANCE_YOUR_CALM}`);
+  });
+
   test("pings between bytes that are let out singly ends the connection", () => {
     const { server } = pair();
     server.read(frame(4, 0, 0, [0, 4, 0, 0, 0, 0])); // no window for any stream

@@ -45,7 +45,8 @@ export class IncomingData<T> {
     const stream = this.#stream;
     const length = end - start;
     if (stream === undefined || stream.isClosed) {
-      // Nobody's: only the connection's window must not shrink for it.
+      // Nobody's: only the connection's window must not shrink for it. Paid for as it begins, and full frames give it back.
+      core.calm.gain(gainOfDataReceived(length));
       if (isLast) core.windows.credit(this.#left);
       else core.windows.credit(length);
       this.#left = isLast ? 0 : this.#left - length;
@@ -78,6 +79,8 @@ export class IncomingData<T> {
     const core = this.#core;
     if (core.streams.isIdle(streamId)) {
       core.fatal(PROTOCOL_ERROR, `DATA on idle stream ${streamId}`);
+    } else if (!core.spend(costOfFrame, "data on streams that were reset")) {
+      return;
     } else if (streamId <= core.streams.lastTakenId && !core.streams.wasReset(streamId)) {
       if (core.spend(costOfStream, "data on closed streams")) {
         core.writeReset(streamId, STREAM_CLOSED);

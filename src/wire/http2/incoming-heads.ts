@@ -93,12 +93,16 @@ export class IncomingHeads<T> {
     const isWhole = head.finish();
     if (isNew) this.#onRequest(streamId, head, isWhole, isEnd);
     else if (known !== undefined) this.#onFurtherHead(known, head, isWhole, isEnd);
+    else core.spend(costOfFrame, "heads on streams that were reset");
   }
 
   #onRequest(streamId: number, head: TranslatedHead, isWhole: boolean, isEnd: boolean): void {
     const core = this.#core;
     core.streams.lastPeerId = streamId;
-    if (streamId > core.streams.lastTakenId) return; // after our GOAWAY
+    if (streamId > core.streams.lastTakenId) {
+      core.spend(costOfFrame, "streams after our GOAWAY");
+      return;
+    }
     if (core.streams.size >= maxConcurrentStreams) {
       if (core.spend(costOfStream, "streams beyond the limit")) {
         core.writeReset(streamId, REFUSED_STREAM);
