@@ -95,6 +95,17 @@ describe("TLS between two ends of ours", () => {
     }
   });
 
+  test("is broken by changes of keys without end, however few come at a time", () => {
+    const pair = new Pair(contexts, { keyLife: -1 }); // each seal changes keys
+    pair.shake();
+    let reads = 0;
+    while (pair.server.error === undefined && reads++ < 100) {
+      read(pair.server, Buffer.concat(Array.from({ length: 8 }, () => sealed(pair.client, ""))));
+    }
+    assert.match(String(pair.server.error), /too many records without data/);
+    pair.close();
+  });
+
   test("cannot be used once it is closed, where its memory is another's", () => {
     const pair = new Pair(contexts);
     pair.shake();
