@@ -36,7 +36,8 @@ export function hedge(policy: HedgePolicy, environment: Environment): Filter {
   return (next) => (exchange) => {
     if (answers !== undefined) exchange.atEnd(observe);
     const wait = delayMs();
-    const isCall = exchange.isGrpc && policy.includesGrpc === true;
+    // A WebSocket may call itself gRPC; a second one would be nobody's to close.
+    const isCall = exchange.isGrpc && !exchange.wantsUpgrade && policy.includesGrpc === true;
     if (wait === undefined || !(isCall || isHedgeable(exchange))) {
       next(exchange);
       return;
