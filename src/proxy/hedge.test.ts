@@ -379,6 +379,37 @@ describe("a hedged request", () => {
       assert.deepEqual(runtime.hedged, { sentTotal: 1, wonTotal: 1 });
     });
 
+    test("is counted by the status that the second try's one head brings", async () => {
+      await using harness = new Harness();
+      const absent: EchoHandlers = { unary: (_, answer) => answer({ code: status.NOT_FOUND }) };
+      const { ask, sidecar, idle } = await calling(harness, [slow([], 5_000), absent]);
+      assert.equal(await ask("hello"), "NOT_FOUND");
+      await idle();
+      assert.equal(metric(sidecar, "istio_requests_total", { grpc_response_status: "5" }), 1);
+    });
+
+    test("is reported to the host of the second try once", async () => {
+      await using harness = new Harness();
+      const late: EchoHandlers = {
+        unary: (call, answer) => {
+          call.sendMetadata(new Metadata());
+          setTimeout(() => answer({ code: status.UNAVAILABLE }), 10);
+        },
+      };
+      const { ask, runtime, idle } = await calling(harness, [slow([], 5_000), late]);
+      const reports: string[] = [];
+      for (const [i, host] of runtime.hosts.entries()) {
+        const report = host.report.bind(host);
+        host.report = (status, startedAt) => {
+          reports.push(`${i} ${status}`);
+          report(status, startedAt);
+        };
+      }
+      assert.equal(await ask("hello"), "UNAVAILABLE");
+      await idle();
+      assert.equal(reports.length, 1, reports.join());
+    });
+
     test("that streams is not sent again while it does", async () => {
       await using harness = new Harness();
       const app = await http2App(harness, (stream) => {

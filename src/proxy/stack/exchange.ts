@@ -298,6 +298,7 @@ export class Exchange extends ReceivedRequest {
     this.upstream = leg;
     this.host = host;
     const { head, text, bytes, start, end, isDone } = answer;
+    if (this.isGrpc && isDone) this.#noteGrpcStatus(findField(head, text, "grpc-status"));
     this.#answer(head, text, bytes, start, end, isDone);
   }
 
@@ -316,7 +317,10 @@ export class Exchange extends ReceivedRequest {
     this.upstream = undefined;
     if (this.isGrpc && trailers !== "") {
       this.#noteGrpcStatus(lineValue(trailers, "grpc-status"));
-      this.host?.report(this.outcome(this.status), this.tries.startedAt);
+      // A rival that has won has told its host itself.
+      if (this.rival === undefined) {
+        this.host?.report(this.outcome(this.status), this.tries.startedAt);
+      }
     }
     this.downstream.writeResponseEnd(this, trailers);
     this.#end();
