@@ -21,13 +21,22 @@ test("a WebSocket that calls itself gRPC is not hedged", async () => {
         socket.resume();
         await delay(100);
         const key = /sec-websocket-key: (.*)/i.exec(bytes.toString())?.[1]?.trim() ?? "";
-        const right = createHash("sha1").update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64");
-        socket.write(`HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${right}\r\n\r\n`);
+        const right = createHash("sha1")
+          .update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`)
+          .digest("base64");
+        socket.write(
+          `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${right}\r\n\r\n`,
+        );
       });
     });
   const ports = [await app(), await app()];
   const { port } = await harness.outbound(
-    [virtualHost(["*"], [route(forward("app", { hedge: { kind: "delay", delayMs: 20, includesGrpc: true } }))])],
+    [
+      virtualHost(
+        ["*"],
+        [route(forward("app", { hedge: { kind: "delay", delayMs: 20, includesGrpc: true } }))],
+      ),
+    ],
     {
       clusters: [cluster("app", { balancer: { kind: "round-robin" } })],
       endpoints: [{ cluster: "app", endpoints: ports.map((each) => endpoint(each)) }],
@@ -38,9 +47,20 @@ test("a WebSocket that calls itself gRPC is not hedged", async () => {
   await new Promise((go) => client.session.once("remoteSettings", go));
   const N = 5;
   for (let i = 0; i < N; i++) {
-    const stream = client.session.request({ ":method": "CONNECT", ":protocol": "websocket", ":scheme": "http", ":path": "/", ":authority": "a", "content-type": "application/grpc", "sec-websocket-version": "13" });
+    const stream = client.session.request({
+      ":method": "CONNECT",
+      ":protocol": "websocket",
+      ":scheme": "http",
+      ":path": "/",
+      ":authority": "a",
+      "content-type": "application/grpc",
+      "sec-websocket-version": "13",
+    });
     stream.on("error", () => {});
-    const status = await new Promise((go) => { stream.on("response", (h) => go(h[":status"])); stream.on("close", () => go("closed")); });
+    const status = await new Promise((go) => {
+      stream.on("response", (h) => go(h[":status"]));
+      stream.on("close", () => go("closed"));
+    });
     assert.equal(status, 200);
     await delay(150);
     stream.close();
