@@ -149,4 +149,35 @@ describe("a client from outside", () => {
       assert.match(text, /^HTTP\/1.1 200 /, name);
     }
   });
+
+  test("does not say it in disguise either", async () => {
+    await using harness = new Harness();
+    const seen: string[] = [];
+    const app = await harness.app((req, res) => {
+      seen.push(...Object.keys(req.headers).filter((name) => name.includes("_")));
+      res.end();
+    });
+    const { listeners, routes } = outbound([virtualHost(["*"], [route(forward("app"))])]);
+    const sidecar = await harness.sidecar(
+      { destination: () => ({ address: "10.96.0.1", port: 80 }) },
+      {
+        routes,
+        listeners: listeners.map((listener) => ({
+          ...listener,
+          filterChains: listener.filterChains.map((chain) => ({
+            ...chain,
+            filter: chain.filter.kind === "http" ? { ...chain.filter, isEdge: true } : chain.filter,
+          })),
+        })),
+        clusters: [cluster("app")],
+        endpoints: [{ cluster: "app", endpoints: [endpoint(app)] }],
+      },
+    );
+    const client = await harness.raw(sidecar.portOf("virtualOutbound") ?? 0);
+    client.send(
+      "GET / HTTP/1.1\r\nhost: a\r\nx_forwarded_proto: https\r\nX_Forwarded-For: 10.0.0.1\r\n\r\n",
+    );
+    await client.until((said) => said.includes("\r\n\r\n"));
+    assert.deepEqual(seen, []);
+  });
 });

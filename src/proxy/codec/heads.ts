@@ -24,6 +24,7 @@ export const watched: readonly string[] = [
   "content-type",
   "grpc-timeout",
   healthCheckField,
+  "x-forwarded-for",
   // Instructions and notes of proxies, which a client cannot give: Envoy's.
   "x-envoy-attempt-count",
   "x-envoy-expected-rq-timeout-ms",
