@@ -91,8 +91,10 @@ export class Rival implements DownstreamLeg, UpstreamLeg, Holder {
 
   /** The first try has failed. True: the request is not over, for this one goes on. */
   takesOver(failure: Failure): boolean {
+    // Where this one has just lost, in the same read, `#lose` must not conclude once more.
+    if (this.exchange.isOver) return false;
     this.#failure = failure;
-    return !this.exchange.isOver;
+    return true;
   }
 
   /** The request is answered, or nobody waits for it any more. */
