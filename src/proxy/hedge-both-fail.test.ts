@@ -12,7 +12,10 @@ test("a hedged request is retried once where both tries fail in one read", async
   const port0 = await harness.tcpApp((socket) => {
     const end = new End("server");
     socket.on("error", () => {});
-    const flush = () => { const b = end.connection.sender.out.take(); if (b.length) socket.write(b); };
+    const flush = () => {
+      const b = end.connection.sender.out.take();
+      if (b.length) socket.write(b);
+    };
     flush();
     let done = 0;
     let hasFailed = false;
@@ -21,7 +24,8 @@ test("a hedged request is retried once where both tries fail in one read", async
       flush();
       asked = end.streams.length;
       if (!hasFailed && end.streams.length === 2) {
-        hasFailed = true; done = 2;
+        hasFailed = true;
+        done = 2;
         const [a, b] = end.streams;
         if (!a || !b) return;
         end.connection.sender.sendResponse(b, 503, "content-length: 0\r\n", true);
@@ -30,17 +34,32 @@ test("a hedged request is retried once where both tries fail in one read", async
       }
       while (hasFailed && done < end.streams.length) {
         const s = end.streams[done++];
-        setTimeout(() => { if (s) end.connection.sender.sendResponse(s, 200, "content-length: 0\r\n", true); flush(); }, 150);
+        setTimeout(() => {
+          if (s) end.connection.sender.sendResponse(s, 200, "content-length: 0\r\n", true);
+          flush();
+        }, 150);
       }
     });
   });
   const dead = await harness.deadPort();
-  const retry = { attempts: 3, perTryTimeoutMs: 0, on: ["reset", "5xx"], retriableStatusCodes: [], baseBackoffMs: 1, maxBackoffMs: 10 } as const;
+  const retry = {
+    attempts: 3,
+    perTryTimeoutMs: 0,
+    on: ["reset", "5xx"],
+    retriableStatusCodes: [],
+    baseBackoffMs: 1,
+    maxBackoffMs: 10,
+  } as const;
   const { port, sidecar } = await harness.outbound(
     [virtualHost(["*"], [route(forward("app", { hedge: { kind: "delay", delayMs: 20 }, retry }))])],
     {
       clusters: [cluster("app", { protocol: "http/2" })],
-      endpoints: [{ cluster: "app", endpoints: [endpoint(port0), endpoint(dead, { isUnhealthy: true } as never)] }],
+      endpoints: [
+        {
+          cluster: "app",
+          endpoints: [endpoint(port0), endpoint(dead, { isUnhealthy: true } as never)],
+        },
+      ],
     },
     { random: () => 0.5 },
   );
