@@ -72,6 +72,8 @@ export interface NodePeer {
   readonly vtepMac: string;
   /** Public key of the node's WireGuard device, base64; absent where it cannot have one or has not said. */
   readonly wireguardKey?: string;
+  /** When its Node object was made, RFC 3339: of several that show one address the newest has it. Absent: not known. */
+  readonly created?: string;
   /** Address blocks that the node holds, and what it has borrowed of others'; other nodes route them to it. */
   readonly blocks: readonly Cidr[];
   /** Label `topology.kubernetes.io/zone`. */

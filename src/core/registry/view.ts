@@ -85,7 +85,7 @@ function sharedPart(world: World): SharedPart {
 function nodePeers(world: World): readonly NodePeer[] {
   const held = objectsOf<AddressBlock>(world, "AddressBlock").flatMap(holdings);
   return objectsOf<Node>(world, "Node").flatMap((node) => {
-    const name = node.metadata.name;
+    const { name, creationTimestamp: created } = node.metadata;
     const addresses = nodeAddresses(node);
     const [address] = addresses;
     if (address === undefined) return [];
@@ -95,6 +95,7 @@ function nodePeers(world: World): readonly NodePeer[] {
       address,
       addresses,
       ...underlayOf(node),
+      ...(created === undefined ? {} : { created }),
       ...(zone === undefined ? {} : { zone }),
       vtepMac: vtepMac(name),
       blocks: held

@@ -33,6 +33,7 @@ import type {
   RouteSpec,
 } from "../../model/node-state.ts";
 import type { Encap, NetworkSettings, NodePeer, NodeView } from "../../model/node-view.ts";
+import { addressHolders, lostAddresses } from "./address-holders.ts";
 import { linkLocalOf } from "./hardware-address.ts";
 import { encryptionRefusal, wireguardDevice } from "./wireguard.ts";
 
@@ -78,6 +79,9 @@ export function overlayFor(view: NodeView, canEncrypt = false): Overlay {
         : peer.blocks.map((block) => blackholed(peer, block, refusal, diagnostics));
     }),
   ];
+  if (settings.encap.kind === "wireguard") {
+    diagnostics.push(...lostAddresses(view, addressHolders(view)));
+  }
   const device = deviceFor(self, view, podMtu, canEncrypt);
   return { ...device, routes, podMtu, diagnostics };
 }

@@ -16,6 +16,7 @@ interface TestNode {
   readonly name: string;
   readonly addresses: readonly string[];
   readonly key?: string | undefined;
+  readonly created?: string;
 }
 
 const one = { name: "one", addresses: ["192.0.2.1"], key: keys[0] };
@@ -36,10 +37,10 @@ metadata: { name: six }
 spec: { cidr: "fd00:244::/64" }
 `,
     ...nodes.map(
-      ({ name: node, addresses, key }, index) => `
+      ({ name: node, addresses, key, created }, index) => `
 apiVersion: v1
 kind: Node
-metadata: { name: ${node}, annotations: { ${key === undefined ? "" : `heddle.dev/wireguard-key: "${key}"`} } }
+metadata: { name: ${node}, ${created === undefined ? "" : `creationTimestamp: "${created}",`} annotations: { ${key === undefined ? "" : `heddle.dev/wireguard-key: "${key}"`} } }
 status: { addresses: [${addresses.map((each) => `{ type: InternalIP, address: "${each}" }`)}] }
 ---
 apiVersion: heddle.dev/v1
@@ -151,6 +152,36 @@ describe("the encrypted overlay", () => {
       /nodes (two and three|three and two) have the same WireGuard key/,
     );
     assert.deepEqual(deviceOf(view([one, { ...two, key: keys[0] }]))?.peers, []);
+  });
+
+  test("gives an address that two Node objects show to one key, that of the newer", () => {
+    const old = { ...two, created: "2026-01-01T00:00:00Z" };
+    const renamed = { ...old, name: "newer", key: keys[2], created: "2026-02-01T00:00:00Z" };
+    for (const nodes of [
+      [one, old, renamed],
+      [one, { ...renamed, name: "zwei" }, old],
+    ]) {
+      const seen = view(nodes);
+      const holders = deviceOf(seen)?.peers.filter(({ allowed }) =>
+        allowed.includes("192.0.2.2/32"),
+      );
+      assert.deepEqual(
+        holders?.map(({ publicKey }) => publicKey),
+        [keys[2]],
+      );
+      assert.match(
+        overlayFor(seen, true)
+          .diagnostics.map(({ code, where, message }) => `${code} ${where}: ${message}`)
+          .join("\n"),
+        /^HEDDLE0306 Node two: address 192\.0\.2\.2 is taken for that of node (newer|zwei), .*\nHEDDLE0306 Node two: address 2001:db8::2 /,
+      );
+    }
+  });
+
+  test("keeps this node's own address from whoever else shows it", () => {
+    const impostor = { ...two, addresses: ["192.0.2.1"], created: "2026-02-01T00:00:00Z" };
+    const [peer] = deviceOf(view([one, impostor]))?.peers ?? [];
+    assert.equal(peer?.allowed.includes("192.0.2.1/32"), false);
   });
 
   test("is no device, and no way, on a node that cannot have one", () => {

@@ -3,13 +3,15 @@
  *
  * WireGuard's own table of keys is the authority: what comes from a peer must have the address of one of its blocks or one
  * of its own, and what goes to an address is encrypted for the one peer that has it. A key stands for one node: two that
- * show the same (a machine's disk was copied) would take each other's packets, so neither is spoken to.
+ * show the same (a machine's disk was copied) would take each other's packets, so neither is spoken to. An address belongs
+ * to one key, too: two that were given it would take it from each other at every look.
  */
 
 import { familyOf, hostCidr, renderCidr } from "../../base/ip.ts";
 import { wireguardLink } from "../../model/names.ts";
 import type { WireguardPeerSpec, WireguardSpec } from "../../model/node-state.ts";
 import type { NodePeer, NodeView } from "../../model/node-view.ts";
+import { type AddressHolders, addressHolders } from "./address-holders.ts";
 import { linkLocalOf } from "./hardware-address.ts";
 
 export function wireguardDevice(
@@ -18,17 +20,24 @@ export function wireguardDevice(
   port: number,
   mtu: number,
 ): WireguardSpec {
+  const holders = addressHolders(view);
   const peers = view.nodes
     .filter((peer) => peer !== self && keyRefusal(peer, view) === undefined)
-    .flatMap((peer) => peerOf(peer, self, port))
+    .flatMap((peer) => peerOf(peer, self, port, holders))
     .sort((a, b) => (a.publicKey < b.publicKey ? -1 : 1));
   const name = wireguardLink;
   return { kind: "wireguard", name, mtu, port, hasNodeKey: true, looseSources: true, peers };
 }
 
-function peerOf(peer: NodePeer, self: NodePeer, port: number): readonly WireguardPeerSpec[] {
+function peerOf(
+  peer: NodePeer,
+  self: NodePeer,
+  port: number,
+  holders: AddressHolders,
+): readonly WireguardPeerSpec[] {
   const remote = peer.addresses.find((each) => familyOf(each) === familyOf(self.address));
   if (remote === undefined || peer.wireguardKey === undefined) return [];
+  const own = peer.addresses.filter((address) => holders.get(address) === peer);
   return [
     {
       publicKey: peer.wireguardKey,
@@ -36,7 +45,7 @@ function peerOf(peer: NodePeer, self: NodePeer, port: number): readonly Wireguar
       allowed: [
         ...peer.blocks,
         // What the node itself sends to pods, and the probes of a check.
-        ...[...peer.addresses, linkLocalOf(peer.vtepMac)].map(hostCidr),
+        ...[...own, linkLocalOf(peer.vtepMac)].map(hostCidr),
       ]
         .map(renderCidr)
         .sort(),
