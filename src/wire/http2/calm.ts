@@ -27,6 +27,13 @@ export function gainOfDataSent(bytes: number): number {
 export function gainOfDataReceived(bytes: number): number {
   return Math.min(1, bytes / fullDataBytes);
 }
+/**
+ * Of a frame of data that waited until the peer let it out. Below zero under 256 bytes: a window that opens by single bytes,
+ * or that of a thousand streams by one SETTINGS, has much made of little (CVE-2019-9511).
+ */
+export function gainOfDataLetOut(bytes: number): number {
+  return 4 * Math.min(1, bytes / fullDataBytes) - 1;
+}
 const fullDataBytes = 1_024;
 
 /** A reset before the answer, sooner than this after the request, counts as a stream for nothing. */

@@ -93,6 +93,49 @@ describe("a flood of", () => {
     assert.equal(server.last, `fatal ${ENHANCE_YOUR_CALM}`);
   });
 
+  for (const [name, open] of [
+    ["bytes that updates of a window let out singly", frame(8, 0, 1, [0, 0, 0, 1])],
+    ["bytes that settings let out singly", undefined],
+  ] as const) {
+    test(`${name} ends the connection`, () => {
+      const { server } = pair();
+      server.read(frame(4, 0, 0, [0, 4, 0, 0, 0, 0])); // no window for any stream
+      for (let id = 1; id < 200; id += 2) server.read(headers(id, pseudo, 0x5));
+      for (const stream of server.streams) {
+        server.connection.sender.sendResponse(stream, 200, "", false);
+        server.connection.sender.sendData(stream, new Uint8Array(20_000), 0, 20_000, false);
+      }
+      let count = 0;
+      while (!server.connection.isLost && count++ < 10_000) {
+        server.read(open ?? frame(4, 0, 0, [0, 4, 0, 0, count >> 8, count & 0xff]));
+        server.connection.sender.out.take();
+      }
+      assert.equal(server.last, `fatal ${ENHANCE_YOUR_CALM}`);
+      assert(count <= 1_100, `${count} frames were taken`);
+    });
+  }
+
+  for (const bytes of [512, 4_096, 65_535]) {
+    test(`updates of a window by ${bytes} bytes may let out any number of them`, () => {
+      const { server } = pair();
+      server.read(headers(1, pseudo, 0x5));
+      const [stream] = server.streams;
+      assert(stream);
+      server.connection.sender.sendResponse(stream, 200, "", false);
+      const written = new Uint8Array(bytes);
+      server.connection.sender.sendData(stream, new Uint8Array(65_535), 0, 65_535, false);
+      for (let i = 0; i < 5_000; i++) {
+        server.connection.sender.sendData(stream, written, 0, bytes, false);
+        const hex = [0, bytes >> 16, (bytes >> 8) & 0xff, bytes & 0xff];
+        if (bytes >= 1_024) server.read(frame(8, 0, 0, hex));
+        else if (i % 64 === 0) server.read(frame(8, 0, 0, [0, 0, 0x80, 0]));
+        server.read(frame(8, 0, 1, hex));
+        server.connection.sender.out.take();
+      }
+      assert.equal(server.connection.isLost, false);
+    });
+  }
+
   test("one ping for each small answer in a stream is none", () => {
     const { server } = pair();
     server.read(headers(1, pseudo, 0x4));

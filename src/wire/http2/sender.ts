@@ -10,7 +10,7 @@
 import { HpackEncoder } from "../hpack/encoder.ts";
 import { Output } from "../hpack/output.ts";
 import type { Calm } from "./calm.ts";
-import { gainOfDataSent } from "./calm.ts";
+import { gainOfDataLetOut, gainOfDataSent } from "./calm.ts";
 import { beginHeaders, endHeaders, putData } from "./frame-writer.ts";
 import { encodeLines } from "./lines.ts";
 import { defaultFrameBytes, defaultWindowBytes, maxWindowBytes } from "./protocol.ts";
@@ -154,6 +154,7 @@ export class Http2Sender<T> {
       const room = Math.min(stream.sendWindow, this.#window, maxFrameBytes);
       if (room <= 0) return at;
       const next = Math.min(end, at + room);
+      this.#calm.gain(gainOfDataSent(next - at));
       this.#writeFrame(stream, bytes, at, next, isEnd && next === end);
       at = next;
     }
@@ -170,7 +171,6 @@ export class Http2Sender<T> {
   ): void {
     stream.sendWindow -= end - start;
     this.#window -= end - start;
-    this.#calm.gain(gainOfDataSent(end - start));
     putData(this.out, stream.id, bytes, start, end, isEnd);
     if (isEnd) this.#events.onLocalEnd(stream);
   }
@@ -217,6 +217,7 @@ export class Http2Sender<T> {
     queue.drop(first.length);
     const isDrained = queue.length === 0;
     const endsHere = isDrained && stream.isLocalDone && stream.queuedTrailers === undefined;
+    this.#calm.gain(gainOfDataLetOut(first.length));
     this.#writeFrame(stream, first, 0, first.length, endsHere);
     if (!isDrained) return stream.sendWindow > 0;
     const trailers = stream.queuedTrailers;
