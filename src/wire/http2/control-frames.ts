@@ -4,7 +4,7 @@
  * All of them cost their sender nothing, so each is paid for from the peer's allowance (calm.ts).
  */
 
-import { costOfFrame, costOfStream, hastyMs } from "./calm.ts";
+import { costOfFrame, costOfReset } from "./calm.ts";
 import type { ConnectionCore } from "./connection-core.ts";
 import { read32 } from "./frame-reader.ts";
 import { putPing, putSettingsAck } from "./frame-writer.ts";
@@ -83,10 +83,11 @@ export class ControlFrames<T> {
       else core.spend(costOfFrame, "resets");
       return;
     }
-    const isHasty = !stream.hasSentHead && core.now - stream.startedAt < hastyMs;
     core.close(stream);
     core.events.onReset(stream, code);
-    if (isHasty && core.role === "server") core.spend(costOfStream, "streams reset at once");
+    if (core.role === "server" && !stream.hasSentHead) {
+      core.spend(costOfReset(core.now - stream.startedAt), "streams reset before their answer");
+    }
   }
 
   #onSettings(flags: number, bytes: Uint8Array, start: number, end: number): void {

@@ -159,6 +159,41 @@ describe("a flood of", () => {
     assert.equal(server.connection.isLost, false);
   });
 
+  test("streams reset by the thousand, a tenth of a second after they began, ends the connection", () => {
+    const { server } = pair();
+    let next = 1;
+    let resets = 0;
+    while (!server.connection.isLost && resets < 100_000) {
+      const first = next;
+      for (; next < first + 2_000; next += 2) server.read(headers(next, pseudo, 0x5));
+      server.now += 101;
+      for (let at = first; at < next && !server.connection.isLost; at += 2, resets++) {
+        server.read(frame(3, 0, at, [0, 0, 0, 8]));
+      }
+    }
+    assert.equal(server.last, `fatal ${ENHANCE_YOUR_CALM}`);
+    assert(resets <= 250, `${resets} resets were taken`);
+  });
+
+  for (const [calls, afterMs, rounds] of [
+    [1_000, 600, 1],
+    [100, 1_000, 100],
+    [1_000, 10_000, 100],
+  ] as const) {
+    test(`${calls} calls that time out after ${afterMs} ms, ${rounds} times, is none`, () => {
+      const { server } = pair();
+      let next = 1;
+      for (let round = 0; round < rounds; round++) {
+        const first = next;
+        for (; next < first + 2 * calls; next += 2) server.read(headers(next, pseudo, 0x5));
+        server.now += afterMs;
+        for (let at = first; at < next; at += 2) server.read(frame(3, 0, at, [0, 0, 0, 8]));
+        server.connection.sender.out.take();
+      }
+      assert.equal(server.connection.isLost, false);
+    });
+  }
+
   test("requests given up at once may be half of all", () => {
     const { server } = pair();
     for (let i = 0; i < 5_000; i++) {
