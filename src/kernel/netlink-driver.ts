@@ -82,6 +82,7 @@ export function openKernelDriver({
   const remover = new LinkRemover(route, () => atHome(() => new NetlinkSocket(NETLINK_ROUTE)));
 
   const atHome = <T>(fn: () => T): T => inNetnsOf(netns, "of the kernel driver", fn);
+  const openNetfilter = () => atHome(() => new NetlinkSocket(NETLINK_NETFILTER));
 
   const encryption = openWireguard({
     socket: route,
@@ -91,7 +92,7 @@ export function openKernelDriver({
   });
   const stamping = { legacy: () => atHome(whyLegacyAsks) };
   const table = new OwnTable({
-    ...{ nft, netfilter, announcements },
+    ...{ nft, netfilter, openSocket: openNetfilter, announcements },
     stamping: fastPath.missing === undefined ? stamping : undefined,
   });
 
@@ -146,7 +147,7 @@ export function openKernelDriver({
 
     async readTable(expected) {
       for (let tries = 0; tries < mostReadings; tries++) {
-        const socket = atHome(() => new NetlinkSocket(NETLINK_NETFILTER));
+        const socket = openNetfilter();
         try {
           if (await inTurns(table.read(socket, expected), turnsEvery(turnMs))) return;
         } finally {

@@ -12,6 +12,7 @@ import { renderError } from "../base/error.ts";
 import type { InParts } from "../base/parts.ts";
 import { nftTable } from "../model/names.ts";
 import {
+  type DeclaredSet,
   decodeChain,
   decodeElementKinds,
   decodeRule,
@@ -24,13 +25,19 @@ import {
   type TableName,
 } from "../wire/netlink/nft-rules.ts";
 import type { NetlinkSocket } from "./netlink-socket.ts";
-import { unsteadyRule } from "./steady-rules.ts";
+import { changes, unsteadyRule } from "./steady-rules.ts";
 
-/** Larger sets are not looked through. */
+/** Of all sets together. Who has more, such as lists of addresses to block, has every opening asked about. */
 const mostElements = 16_384;
 
-/** Why an opening must be asked about each time; undefined where once is enough, until the next change. */
-export function* whyOpeningsAreAsked(socket: NetlinkSocket): InParts<string | undefined> {
+/**
+ * Why an opening must be asked about each time; undefined where once is enough, until the next change. `open` opens a
+ * socket in the same namespace.
+ */
+export function* whyOpeningsAreAsked(
+  socket: NetlinkSocket,
+  open: () => NetlinkSocket,
+): InParts<string | undefined> {
   try {
     const chains = (yield* socket.dumpInParts(dumpChains(), decodeChain)).filter(isOthers);
     const sets = (yield* socket.dumpInParts(dumpSets(), decodeSet)).filter(isOthers);
@@ -39,19 +46,43 @@ export function* whyOpeningsAreAsked(socket: NetlinkSocket): InParts<string | un
     for (const table of tables.values()) {
       rules.push(...(yield* socket.dumpInParts(dumpRules(table), decodeRule)));
     }
-    return yield* unsteadyRule({ chains, sets, rules }, function* (set) {
-      let count = 0;
-      const kinds = yield* socket.dumpInParts(dumpElementKinds(set), (payload, type) => {
-        if (count > mostElements) return undefined;
-        const read = decodeElementKinds(payload, type);
-        count += read?.count ?? 0;
-        return read;
-      });
-      return count <= mostElements && !kinds.some(({ hasState }) => hasState);
-    });
+    return yield* unsteadyRule({ chains, sets, rules }, elementJudge(open));
   } catch (error) {
     return `others' rules cannot be read: ${renderError(error)}`;
   }
+}
+
+/**
+ * Judges the elements of one set after another. Those beyond the limit are not even listed: each part of a list takes the
+ * kernel longer than the one before, so that four hundred thousand elements cost seven seconds.
+ */
+function elementJudge(
+  open: () => NetlinkSocket,
+): (set: DeclaredSet) => InParts<string | undefined> {
+  let count = 0;
+  let haveState = false;
+  const decode = (payload: Uint8Array, type: number) => {
+    const read = decodeElementKinds(payload, type);
+    count += read?.count ?? 0;
+    haveState ||= read?.hasState === true;
+    return undefined;
+  };
+  const why = () => {
+    if (haveState) return changes;
+    return count > mostElements ? "is too large to be looked through" : undefined;
+  };
+  return function* (set) {
+    const socket = open(); // closing it is what ends a list early
+    try {
+      for (const _ of socket.dumpInParts(dumpElementKinds(set), decode)) {
+        if (why() !== undefined) break;
+        yield;
+      }
+      return why();
+    } finally {
+      socket.close();
+    }
+  };
 }
 
 export function isOthers({ family, table }: TableName): boolean {

@@ -29,6 +29,8 @@ export interface Stamping {
 export interface OwnTableParts {
   readonly nft: NftContext;
   readonly netfilter: NetlinkSocket;
+  /** Opens another like it. */
+  readonly openSocket: () => NetlinkSocket;
   /** Hears of others' transactions, and is used for nothing else. */
   readonly announcements: NetlinkSocket;
   /** Undefined where new connections are not to carry the number of the rules. */
@@ -46,15 +48,17 @@ interface Known {
 export class OwnTable {
   readonly #nft: NftContext;
   readonly #netfilter: NetlinkSocket;
+  readonly #openSocket: () => NetlinkSocket;
   readonly #watch: TableWatch;
   readonly #stamping: Stamping | undefined;
   #known: Known | undefined;
   /** As the rules of that number have it. */
   #others: { readonly generation: number; readonly asked: string | undefined } | undefined;
 
-  constructor({ nft, netfilter, announcements, stamping }: OwnTableParts) {
+  constructor({ nft, netfilter, openSocket, announcements, stamping }: OwnTableParts) {
     this.#nft = nft;
     this.#netfilter = netfilter;
+    this.#openSocket = openSocket;
     this.#watch = new TableWatch(announcements, nftTable);
     this.#stamping = stamping;
   }
@@ -144,7 +148,7 @@ export class OwnTable {
   *#readOthers(socket: NetlinkSocket, generation: number | undefined): InParts<void> {
     if (this.#stamping === undefined || generation === undefined) return;
     if (this.#others?.generation === generation) return;
-    this.#others = { generation, asked: yield* whyOpeningsAreAsked(socket) };
+    this.#others = { generation, asked: yield* whyOpeningsAreAsked(socket, this.#openSocket) };
   }
 
   /** Whether openings can be remembered under the rules of that number. */

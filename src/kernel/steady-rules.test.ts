@@ -59,7 +59,7 @@ function judged(others: RulesOfOthers): string | undefined {
   return atOnce(
     // biome-ignore lint/correctness/useYield: there is nothing to wait for
     unsteadyRule(others, function* () {
-      return true;
+      return undefined;
     }),
   );
 }

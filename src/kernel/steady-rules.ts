@@ -28,10 +28,13 @@ export interface RulesOfOthers {
   readonly rules: readonly Rule[];
 }
 
-/** Where openings may be judged anew, as table, chain and expression; undefined where nowhere. */
+/**
+ * Where openings may be judged anew, as table, chain and expression; undefined where nowhere. `unsteadyElements` says it of
+ * a set's elements, as what the set does.
+ */
 export function* unsteadyRule(
   others: RulesOfOthers,
-  areSteadyElements: (set: DeclaredSet) => InParts<boolean>,
+  unsteadyElements: (set: DeclaredSet) => InParts<string | undefined>,
 ): InParts<string | undefined> {
   const sets = new Map(others.sets.map((set) => [nameIn(set, set.name), set]));
   const filled = new Set(
@@ -43,24 +46,26 @@ export function* unsteadyRule(
       ),
     ),
   );
-  const asked = new Map<string, boolean>();
-  const isSteadySet = function* (name: string): InParts<boolean> {
+  const asked = new Map<string, string | undefined>();
+  const unsteadySet = function* (name: string): InParts<string | undefined> {
     const set = sets.get(name);
-    if (set === undefined || filled.has(name) || (set.flags & unsteadyFlags) !== 0) return false;
-    const isSteady = asked.get(name) ?? (yield* areSteadyElements(set));
-    asked.set(name, isSteady);
-    return isSteady;
+    if (set === undefined || filled.has(name) || (set.flags & unsteadyFlags) !== 0) return changes;
+    if (!asked.has(name)) asked.set(name, yield* unsteadyElements(set));
+    return asked.get(name);
   };
   const met = chainsOnTheWay(others, sets);
   for (const rule of others.rules) {
     if (!met.has(nameIn(rule, rule.chain))) continue;
     yield;
-    const unsteady = yield* unsteadyExpression(rule, isSteadySet);
+    const unsteady = yield* unsteadyExpression(rule, unsteadySet);
     if (unsteady === undefined) continue;
     return `${familyName(rule.family)} table ${rule.table}, chain ${rule.chain}: ${unsteady}`;
   }
   return undefined;
 }
+
+/** What a set does that is unsteady by what it holds. */
+export const changes = "changes by itself";
 
 /** NFT_SET_TIMEOUT, _EVAL, _OBJECT, _EXPR: elements that expire, that packets add, that count or limit. */
 const unsteadyFlags = 0x10 | 0x20 | 0x40 | 0x100;
@@ -125,16 +130,15 @@ function setOf(rule: Rule, lookup: Attributes): string {
 
 function* unsteadyExpression(
   rule: Rule,
-  isSteadySet: (name: string) => InParts<boolean>,
+  unsteadySet: (name: string) => InParts<string | undefined>,
 ): InParts<string | undefined> {
   let version = versions.find(({ family }) => family === rule.family);
   let before: Expression | undefined;
   for (const each of rule.expressions) {
     const { name, attributes } = each;
     if (name === "lookup") {
-      if (!(yield* isSteadySet(setOf(rule, attributes)))) {
-        return `set ${attributes.text(1)}, which changes by itself`;
-      }
+      const why = yield* unsteadySet(setOf(rule, attributes));
+      if (why !== undefined) return `set ${attributes.text(1)}, which ${why}`;
     } else if (name === "payload") {
       if (!isOfOpening(attributes, version)) return "payload";
     } else if (steady.get(name)?.(attributes) !== true) {

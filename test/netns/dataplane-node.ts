@@ -283,9 +283,11 @@ function stampRules(ruleset: Ruleset, netfilter: NetlinkSocket): void {
   const announcements = new NetlinkSocket(NETLINK_NETFILTER);
   const nft = new NftContext();
   try {
-    new OwnTable({ nft, netfilter, announcements, stamping: { legacy: whyLegacyAsks } }).observe(
-      ruleset,
-    );
+    new OwnTable({
+      ...{ nft, netfilter, announcements },
+      openSocket: () => new NetlinkSocket(NETLINK_NETFILTER),
+      stamping: { legacy: whyLegacyAsks },
+    }).observe(ruleset);
   } finally {
     nft.close();
     announcements.close();

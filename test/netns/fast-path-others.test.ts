@@ -5,6 +5,7 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { monitorEventLoopDelay } from "node:perf_hooks";
 import { after, before, describe, test } from "node:test";
 import { missingBpf } from "../../src/kernel/features.ts";
 import { type Netns, nft, TestNetwork } from "./dataplane-node.ts";
@@ -24,6 +25,7 @@ const answering = port + 1;
 const knocked = port + 2; // nobody listens there
 const client = at.client[0];
 const rounds = 100;
+const mostPauseMs = 200;
 
 describe("rules of others", { skip: needsRoot || (missingBpf() ?? false) }, () => {
   let network: TestNetwork;
@@ -180,6 +182,31 @@ describe("rules of others", { skip: needsRoot || (missingBpf() ?? false) }, () =
       });
     });
   }
+
+  test("stop an agent for no more than a moment with a set of 200 000 addresses", async () => {
+    const addresses = Array.from(
+      { length: 200_000 },
+      (_, i) => `${20 + (i >> 16)}.${(i >> 8) & 255}.${i & 255}.1`,
+    );
+    const sets = `set bad { type ipv4_addr; elements = { ${addresses} } }`;
+    nft(one.netns, `table inet guard {\n${sets}\n${forward("ip saddr @bad drop")}\n}`);
+    const { ruleset } = one.wanted(worldWith(isolated));
+    assert.ok(ruleset);
+    const pauses = monitorEventLoopDelay({ resolution: 1 });
+    pauses.enable();
+    await one.driver.readTable(ruleset);
+    pauses.disable();
+    assert.ok(pauses.max < mostPauseMs * 1e6, `${pauses.max / 1e6} ms in turns`);
+    nft(one.netns, "add element inet guard bad { 198.51.100.1 }");
+    const start = performance.now();
+    one.driver.observe(ruleset);
+    const pauseMs = performance.now() - start;
+    assert.ok(pauseMs < mostPauseMs, `${pauseMs} ms at once`);
+    assert.match(one.driver.fastPathStatus(), /chain forward: set bad, which is too large/);
+    nft(one.netns, "delete table inet guard");
+    look();
+    assert.equal(one.driver.fastPathStatus(), "on");
+  });
 
   for (const place of ["the client's link", "the overlay"] as const) {
     test(`are asked about each packet where they hang on ${place}`, async () => {
