@@ -107,9 +107,8 @@ function supportFor(kernel: KernelHas, options: WireguardOptions | undefined): S
   if (options === undefined) {
     return { feature: undefined, maker, missing: "the node has no WireGuard key" };
   }
-  const programs = maker === "kernel" ? ["wg"] : ["wg", "wireguard-go"];
   const [absent] = [
-    ...programs.filter((name) => !hasProgram(name)),
+    ...programsOf[maker].filter((name) => !hasProgram(name)),
     ...["/dev/net/tun"].filter((path) => maker === "wireguard-go" && !existsSync(path)),
   ];
   if (kernel === "available") {
@@ -125,6 +124,17 @@ function supportFor(kernel: KernelHas, options: WireguardOptions | undefined): S
     maker,
     missing: `${missing}, and WireGuard in user space lacks ${absent}`,
   };
+}
+
+const programsOf: Readonly<Record<WireguardMaker, readonly string[]>> = {
+  kernel: ["wg"],
+  "wireguard-go": ["wg", "wireguard-go"],
+};
+
+/** They were there when the agent started; a package that is being upgraded takes its away for a moment. */
+function requirePrograms(maker: WireguardMaker): void {
+  const absent = programsOf[maker].find((name) => !hasProgram(name));
+  if (absent !== undefined) throw failed("look at the WireGuard device", `${absent} is not there`);
 }
 
 const kernelLacks = {
@@ -181,6 +191,8 @@ function ensureDevice(
   const found =
     there !== undefined && mayBeWireguard(there) ? readDevice(name, options) : undefined;
   if (found === undefined) {
+    // What cannot be asked about may well serve: without the tool neither this device nor another could be set up.
+    requirePrograms(maker);
     if (there !== undefined) removeLink(socket, name);
     if (maker === "kernel") {
       doing("link", `create WireGuard device ${name}`, () =>

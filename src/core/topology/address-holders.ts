@@ -1,19 +1,22 @@
 /**
- * Which node has an address that several Node objects show, as after a machine was renamed and until somebody deletes the
- * old object. One has it, the same at every look: this node what is its own, and of others the newest object, since what
- * is older has been left behind.
+ * Which node has an address that Node objects show. A node writes its own object, so a pod's address is nobody's, whoever
+ * shows it: with it would come the pod's packets. Of several that show one, as after a machine was renamed and until
+ * somebody deletes the old object, one has it, the same at every look: this node what is its own, and of others the newest
+ * object, since what is older has been left behind.
  */
 
 import type { Diagnostic } from "../../base/compiled.ts";
+import { cidrContains } from "../../base/ip.ts";
 import type { NodePeer, NodeView } from "../../model/node-view.ts";
 
 export type AddressHolders = ReadonlyMap<string, NodePeer>;
 
-export function addressHolders({ node, nodes }: NodeView): AddressHolders {
+export function addressHolders({ node, nodes, settings: { pools } }: NodeView): AddressHolders {
   const rank = ({ name, created = "" }: NodePeer) => `${name === node ? 1 : 0} ${created} ${name}`;
   const holders = new Map<string, NodePeer>();
   for (const peer of nodes) {
     for (const address of peer.addresses) {
+      if (pools.some(({ cidr }) => cidrContains(cidr, address))) continue;
       const other = holders.get(address);
       if (other === undefined || rank(peer) > rank(other)) holders.set(address, peer);
     }
