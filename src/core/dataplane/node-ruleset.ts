@@ -36,7 +36,7 @@ import {
 } from "../../model/names.ts";
 import type { NftChain, NftSet, Ruleset } from "../../model/node-state.ts";
 import type { NetworkSettings, NodeView } from "../../model/node-view.ts";
-import { hasOverlay, overlayLink } from "../topology/overlay.ts";
+import { hasOverlay, overlayLink, remoteOf } from "../topology/overlay.ts";
 import { type NftFamily, nftFamilies, nftFamily } from "./families.ts";
 import type { HostPortMaps } from "./host-ports.ts";
 import { cidrRange, mergeRanges, renderAddresses } from "./intervals.ts";
@@ -66,7 +66,12 @@ export function nodeRuleset(
   const wrapped = wrappedPackets(view);
   return {
     table: nftTable,
-    sets: [...pods.sets, ...rangeSets(settings), ...services.sets],
+    sets: [
+      ...pods.sets,
+      ...rangeSets(settings),
+      ...(wrapped === undefined || wrapped.fromStrangers.length === 0 ? [] : [endPoints(view)]),
+      ...services.sets,
+    ],
     maps: [...pods.maps, ...services.maps, ...hostPorts.maps],
     chains: [
       ...admission(settings, wrapped),
@@ -105,7 +110,10 @@ function admission(
       logAndDrop({ kind: "admission", reason: "unknown-link" }),
     ],
   };
-  const arriving = wrapped === undefined ? [] : [`${wrapped.arriving} notrack`];
+  const arriving =
+    wrapped === undefined
+      ? []
+      : [`${wrapped.arriving} notrack`, ...wrapped.fromStrangers.map((each) => `${each} drop`)];
   return [
     chain,
     { name: "from-elsewhere", rules: ['iifname "lo" accept', ...arriving, "goto loopback-guard"] },
@@ -118,7 +126,25 @@ function admission(
 interface WrappedPackets {
   readonly leaving: string;
   readonly arriving: string;
+  /** For our network, and from none of its nodes: VXLAN itself takes it from anybody. */
+  readonly fromStrangers: readonly string[];
 }
+
+/** Addresses that other nodes' end points of the overlay send from. */
+function endPoints({ node, nodes }: Pick<NodeView, "node" | "nodes">): NftSet {
+  const self = nodes.find(({ name }) => name === node);
+  const family = familyOf(self?.address ?? "0.0.0.0");
+  const remotes = nodes.flatMap((peer) =>
+    self === undefined || peer === self ? [] : (remoteOf(peer, self) ?? []),
+  );
+  return {
+    name: endPointsSet,
+    type: `type ${nftFamily[family].addressType}`,
+    elements: [...new Set(remotes)].sort(),
+  };
+}
+
+const endPointsSet = "end-points";
 
 /** Undefined where nothing is wrapped, or from which address is not known yet. */
 function wrappedPackets({
@@ -129,9 +155,14 @@ function wrappedPackets({
   const address = nodes.find(({ name }) => name === node)?.address;
   if (address === undefined || !hasOverlay(encap)) return undefined;
   const { keyword } = nftFamily[familyOf(address)];
+  const arriving = `${keyword} daddr ${address} udp dport ${encap.port}`;
   return {
     leaving: `${keyword} saddr ${address} udp dport ${encap.port}`,
-    arriving: `${keyword} daddr ${address} udp dport ${encap.port}`,
+    arriving,
+    fromStrangers:
+      encap.kind === "wireguard"
+        ? []
+        : [`${arriving} @th,96,24 ${encap.vni} ${keyword} saddr != @${endPointsSet}`],
   };
 }
 
@@ -179,7 +210,14 @@ const nameServer: NftChain = {
 
 function policyHooks(settings: NetworkSettings): readonly NftChain[] {
   const { encap } = settings;
-  const overlayFromPod = logAndDrop({ kind: "admission", reason: "overlay-from-pod" });
+  // Before what is known: masquerading may take the overlay's port for a source, and a pod would answer it. What WireGuard
+  // takes is authenticated: who sends it does not matter.
+  const overlayFromPod =
+    hasOverlay(encap) && encap.kind !== "wireguard"
+      ? [
+          `iifname ${ours} iifname != "${overlayLink(encap)}" udp dport ${encap.port} ${logAndDrop({ kind: "admission", reason: "overlay-from-pod" })}`,
+        ]
+      : [];
   return [
     {
       name: "forward",
@@ -189,6 +227,7 @@ function policyHooks(settings: NetworkSettings): readonly NftChain[] {
         ...(encap.kind === "wireguard" ? fromPodsInTheClear : []),
         // Both ends agree on segments that the way between them takes, also where ICMP does not come through.
         "tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu",
+        ...overlayFromPod,
         passKnown,
         // A pod that reaches itself through a Service: nothing may keep a pod from itself.
         ...ofBoth(
@@ -209,6 +248,7 @@ function policyHooks(settings: NetworkSettings): readonly NftChain[] {
       rules: [
         `iifname != ${ours} accept`,
         `${neighbourDiscovery} accept`, // not tracked; without it a pod finds no gateway
+        ...overlayFromPod,
         passKnown,
         ...markIdentities,
         "jump from-pod",
@@ -219,10 +259,6 @@ function policyHooks(settings: NetworkSettings): readonly NftChain[] {
       name: "from-pod",
       rules: [
         `iifname != ${ours} return`,
-        // What WireGuard takes is authenticated: who sends it does not matter.
-        ...(hasOverlay(encap) && encap.kind !== "wireguard"
-          ? [`iifname != "${overlayLink(encap)}" udp dport ${encap.port} ${overlayFromPod}`]
-          : []),
         "iifname vmap @egress",
         logAndDrop({ kind: "admission", reason: "unknown-link" }),
       ],
