@@ -95,26 +95,30 @@ export class Dataplane {
   }
 
   /**
-   * What can be done for the first view in parts, with turns for everybody else in between: where the kernel has no table of
-   * ours, Services are brought there; where it has one, that is read. The view does not count before it is shown, so
-   * nobody is attached to a part of it. What fails is left to `show`.
+   * What can be done for the first view in parts, with turns for everybody else in between: the table is read, and what
+   * others' rules are; where there is no table of ours, many Services are brought there. The view does not count before it
+   * is shown, so nobody is attached to a part of it. What fails is left to `show`.
    */
   async prepare(view: NodeView, signal: AbortSignal): Promise<void> {
-    if (this.views.get() !== undefined || view.services.length < manyServices) return;
+    if (this.views.get() !== undefined) return;
     const features = this.#driver.features;
     const compile = (part: NodeView) =>
       compileNode(part, [...this.#attachments.values()], features).value;
     try {
       const isTableThere = this.#driver.hasTable();
-      for (const part of growingViews(view, this.#clock)) {
+      const isLarge = view.services.length >= manyServices;
+      for (const part of isLarge ? growingViews(view, this.#clock) : []) {
         const wanted = compile(part); // remembers what it made of each Service
-        if (!isTableThere) this.#kernel.bringPart(wanted);
+        if (!isTableThere) {
+          await this.#read(wanted);
+          this.#kernel.bringPart(wanted);
+        }
         await nextTurn();
         if (signal.aborted) return;
       }
-      const { ruleset } = compile(view);
+      const wanted = compile(view);
       await nextTurn();
-      if (isTableThere && ruleset !== undefined) await this.#driver.readTable(ruleset);
+      await this.#read(wanted);
     } catch (error) {
       this.#log.warn("first view is not prepared", { error: renderError(error) });
     }
@@ -132,12 +136,16 @@ export class Dataplane {
    */
   async resync(): Promise<void> {
     if (this.views.get() === undefined) return; // nothing is deleted before the first complete picture
-    const ruleset = this.inForce.get()?.ruleset;
-    if (ruleset !== undefined) await this.#driver.readTable(ruleset);
+    await this.#read(this.inForce.get());
     const view = this.views.get();
     if (view === undefined) return;
     this.#kernel.doubt();
     this.#reconcile(view);
+  }
+
+  /** So that little is left to be read at once. */
+  async #read(expected: NodeState | undefined): Promise<void> {
+    if (expected?.ruleset !== undefined) await this.#driver.readTable(expected.ruleset);
   }
 
   /** Connects one more pod: its policy and admission, then its link. Rejects with nothing left behind. */

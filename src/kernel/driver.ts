@@ -51,7 +51,8 @@ export interface KernelDriver {
   hasTable(): boolean;
   /**
    * Reads the table with turns for others in between, so that `observe(expected)` has less to do: nothing where nobody
-   * changes the table until then. Where it is known to be as this driver left it, nothing is read.
+   * changes the table until then. Where it is known to be as this driver left it, nothing is read. Where there is none, only
+   * others' rules are.
    */
   readTable(expected: Ruleset): Promise<void>;
   /** The machine's own links that are up. */

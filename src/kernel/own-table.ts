@@ -98,12 +98,12 @@ export class OwnTable {
   }
 
   /**
-   * Reads what `observe` would, and answers whether the table is known now: it is not where it was changed meanwhile. The
-   * socket is the caller's, for this alone.
+   * Reads what `observe` would, and answers whether that has nothing left to read: it has where the table was changed
+   * meanwhile. The socket is the caller's, for this alone.
    */
   *read(socket: NetlinkSocket, expected: Ruleset): InParts<boolean> {
     if (this.#isKnown()) yield* this.#keepStamp(socket);
-    else yield* this.#read(socket, expected);
+    else if ((yield* this.#read(socket, expected)) === undefined) return true; // no table
     return this.#known !== undefined;
   }
 

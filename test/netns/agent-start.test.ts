@@ -62,6 +62,29 @@ test("an agent answers while it brings ten thousand Services into the kernel, wh
   assert.ok(untouched.tookMs < touched.tookMs / 2, "what others have of their own is not read");
 });
 
+test("an agent with hardly a Service answers while it reads twenty thousand rules of others", {
+  skip: needsRoot,
+}, async (t) => {
+  using scratch = new Scratch();
+  const directory = mkdtempSync(join(tmpdir(), "heddle-start-"));
+  scratch.defer(() => rmSync(directory, { recursive: true, force: true }));
+  const netns = scratch.netns();
+  const rules = Array.from({ length: 20_000 }, (_, i) => `ip saddr 20.0.${i >> 8}.${i & 255} drop`);
+  const theirs = join(directory, "theirs.nft");
+  writeFileSync(
+    theirs,
+    `table ip theirs {\nchain block {\ntype filter hook forward priority 5;\n${rules.join("\n")}\n}\n}`,
+  );
+  output(netns, "nft", "-f", theirs);
+  const agent = spawn(process.execPath, [script, netns, directory], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  scratch.defer(() => agent.kill("SIGKILL"));
+  const { tookMs, slowestMs } = await askUntil(line(agent), join(directory, "run/agent.sock"));
+  t.diagnostic(`ready after ${tookMs} ms, slowest answer ${slowestMs} ms`);
+  assert.ok(slowestMs / tookMs < longestShare, `${slowestMs} of ${tookMs} ms`);
+});
+
 interface Answers {
   readonly tookMs: number;
   readonly slowestMs: number;
