@@ -5,6 +5,7 @@
  * Namespaces and service accounts are parts of the peer's SPIFFE id and become regular expressions over it, Istio's.
  */
 
+import { hostCidr, renderCidr } from "../../base/ip.ts";
 import type { StringMatch } from "../../model/proxy-config.ts";
 
 export function textMatch(value: string): StringMatch {
@@ -44,8 +45,9 @@ export function accountMatch(value: string, policyNamespace: string): StringMatc
   return { kind: "regex", value: `.+/ns/${escaped(namespace)}/sa/${escaped(account)}` };
 }
 
+/** `value`: a range, or an address alone, of either family. */
 export function cidrOf(value: string): string {
-  return value.includes("/") ? value : `${value}/32`;
+  return value.includes("/") ? value : renderCidr(hostCidr(value));
 }
 
 function anyCase(regex: string): StringMatch {

@@ -6,9 +6,8 @@
  * listeners; only the outbound one hands connections over to other listeners (`use_original_dst`).
  */
 
-import { parseCidr, renderCidr } from "../../base/ip.ts";
 import type { FilterChain, FilterChainMatch, Listener } from "../../model/proxy-config.ts";
-import { given, invalid, pack, required, wrappedBool, wrappedNumber } from "./field.ts";
+import { given, invalid, pack, required, wrappedBool } from "./field.ts";
 import type * as wire from "./gen/message-types.ts";
 import {
   HttpInspector,
@@ -18,6 +17,7 @@ import {
   TrafficDirection,
 } from "./gen/messages.ts";
 import { decodeFilters, encodeFilters } from "./network-filter.ts";
+import { decodePrefix, encodePrefix } from "./prefix.ts";
 import { decodeReading, encodeReading } from "./proxy-protocol.ts";
 import type { EncodedResource } from "./resources.ts";
 import { decodeResource, encodeResource, typeUrls } from "./resources.ts";
@@ -150,20 +150,6 @@ function decodeMatch(match: wire.FilterChainMatch | undefined, path: string): Fi
     ...given("transport", decodeTransport(match?.transportProtocol, `${path}.transport_protocol`)),
     ...given("applicationProtocols", match?.applicationProtocols),
   };
-}
-
-function encodePrefix(text: string): wire.CidrRange {
-  const { address, prefixLength } = parseCidr(text);
-  return { addressPrefix: address, prefixLen: { value: prefixLength } };
-}
-
-function decodePrefix({ addressPrefix, prefixLen }: wire.CidrRange, path: string): string {
-  const text = `${addressPrefix ?? ""}/${wrappedNumber(prefixLen, 0)}`;
-  try {
-    return renderCidr(parseCidr(text));
-  } catch {
-    throw invalid(path, `want a prefix, got "${text}"`);
-  }
 }
 
 function decodeTransport(name: string | undefined, path: string): FilterChainMatch["transport"] {

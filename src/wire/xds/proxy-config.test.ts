@@ -3,6 +3,7 @@ import { describe, test } from "node:test";
 import fc from "fast-check";
 import { proxyConfig } from "../../../test/worlds/proxy-config.ts";
 import { MeshError } from "../../base/error.ts";
+import { decodePrefix } from "./prefix.ts";
 import { decodeProxyConfig, encodeProxyConfig } from "./proxy-config.ts";
 import type { EncodedResource, XdsResources } from "./resources.ts";
 import { groupByType, typeUrls } from "./resources.ts";
@@ -38,6 +39,15 @@ describe("a proxy configuration", () => {
       }),
       { numRuns: 50 },
     );
+  });
+
+  test("is refused where a rule's source address is none, since who it is about would be anybody's guess", () => {
+    const refused = (cidr: string) => () =>
+      decodePrefix({ addressPrefix: cidr, prefixLen: { value: 14 } }, "rules");
+    for (const address of ["81./5.15.149", "", "10.0.0", "fd00::1::"]) {
+      assert.throws(refused(address), { message: /rules: want a prefix, got "/ });
+    }
+    assert.equal(refused("fd00::1")(), "fd00::/14");
   });
 
   test("is refused with an error that names resource and path, never with a crash, when bytes are damaged", () => {

@@ -9,6 +9,7 @@ import type { Permission, Principal, Rbac, StringMatch } from "../../model/proxy
 import { invalid } from "./field.ts";
 import type * as wire from "./gen/message-types.ts";
 import { RbacAction } from "./gen/messages.ts";
+import { decodePrefix, encodePrefix } from "./prefix.ts";
 import {
   decodeHeaderMatch,
   decodeStringMatch,
@@ -112,7 +113,7 @@ function encodePrincipal(principal: Principal): wire.Principal {
         authenticated: { principalName: encodeStringMatch(withScheme(principal.match)) },
       };
     case "source-ip":
-      return { directRemoteIp: encodeCidr(principal.cidr) };
+      return { directRemoteIp: encodePrefix(principal.cidr) };
     case "header":
       return { header: encodeHeaderMatch(principal.header) };
   }
@@ -135,7 +136,10 @@ function decodePrincipal(principal: wire.Principal, path: string): Principal {
     return { kind: "authenticated", match: withoutScheme(match) };
   }
   if (principal.directRemoteIp !== undefined) {
-    return { kind: "source-ip", cidr: decodeCidr(principal.directRemoteIp) };
+    return {
+      kind: "source-ip",
+      cidr: decodePrefix(principal.directRemoteIp, `${path}.direct_remote_ip`),
+    };
   }
   if (principal.header !== undefined) {
     return { kind: "header", header: decodeHeaderMatch(principal.header, `${path}.header`) };
@@ -171,13 +175,4 @@ function withoutScheme(match: StringMatch): StringMatch {
     default:
       return match;
   }
-}
-
-function encodeCidr(cidr: string): wire.CidrRange {
-  const [addressPrefix = "", length = "32"] = cidr.split("/");
-  return { addressPrefix, prefixLen: { value: Number(length) } };
-}
-
-function decodeCidr(cidr: wire.CidrRange): string {
-  return `${cidr.addressPrefix ?? ""}/${cidr.prefixLen?.value ?? 0}`;
 }

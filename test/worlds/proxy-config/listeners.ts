@@ -1,6 +1,7 @@
 /** Random listeners, and the policies of their chains. */
 
 import fc from "fast-check";
+import { parseCidr, renderCidr } from "../../../src/base/ip.ts";
 import type {
   DownstreamTls,
   FilterChain,
@@ -53,7 +54,7 @@ const principal: fc.Arbitrary<Principal> = fc.letrec<{ it: Principal; leaf: Prin
       kind: fc.constant("source-ip" as const),
       cidr: fc
         .tuple(address, fc.integer({ min: 0, max: 32 }))
-        .map(([address, length]) => `${address}/${length}`),
+        .map(([address, length]) => renderCidr(parseCidr(`${address}/${length}`))),
     }),
     fc.record({ kind: fc.constant("header" as const), header: headerMatch }),
   ),
