@@ -24,6 +24,8 @@ let sealed = Buffer.allocUnsafeSlow(maxSealedBytes);
 /** Who gets what is inside; another one, maybe, from one call to the next. */
 export interface Inside {
   readonly reader: { onBytes(bytes: Buffer, length: number): void; onEnd(): void };
+  /** `mayWrite` was false, and no longer is. */
+  onWritable(): void;
 }
 
 export class Secured {
@@ -64,7 +66,8 @@ export class Secured {
 
   /** The wire has ended. A FIN alone may be anybody's on the way (docs/adr/0014). */
   onFin(): void {
-    if (!this.isReadDone) this.#break(this.connection.breakOff());
+    if (!this.isReadDone)
+      this.#break(this.connection.breakOff());
   }
 
   /** As `Transport` has it. */
@@ -79,6 +82,7 @@ export class Secured {
   #open(bytes: Buffer | undefined, length: number): void {
     const { connection } = this;
     const into = this.#buffer;
+    const hasWaited = connection.isInMidMessage;
     const opened = connection.open(bytes, length, into);
     this.#send(connection.takeReply());
     const onSecure = this.#onSecure;
@@ -89,7 +93,10 @@ export class Secured {
       this.#inside.reader.onBytes(into, opened);
     }
     if (connection.error !== undefined) this.#break(connection.error);
-    else if (connection.hasPeerClosed && !this.isReadDone) this.#endReading();
+    else {
+      if (connection.hasPeerClosed && !this.isReadDone) this.#endReading();
+      if (hasWaited && this.mayWrite) this.#inside.onWritable();
+    }
   }
 
   #break(error: MeshError): void {
@@ -112,7 +119,7 @@ export class Secured {
     if (text.length > maxSealedAtOnce) {
       const bytes = Buffer.from(text, "latin1");
       this.write(bytes, 0, bytes.length);
-    } else if (this.#mayWrite) {
+    } else if (this.#isOpen) {
       this.#seal(unsealed, 0, unsealed.write(text, 0, "latin1"));
     }
   }
@@ -124,7 +131,7 @@ export class Secured {
       this.writeText(before);
       this.write(bytes, start, end);
       this.writeText(after);
-    } else if (this.#mayWrite) {
+    } else if (this.#isOpen) {
       let at = unsealed.write(before, 0, "latin1");
       at += bytes.copy(unsealed, at, start, end);
       at += unsealed.write(after, at, "latin1");
@@ -134,7 +141,7 @@ export class Secured {
 
   /** `written`: called when the kernel has all of it; the bytes themselves are done with when this returns. */
   write(bytes: Uint8Array, start: number, end: number, written?: () => void): void {
-    for (let at = start; at < end && this.#mayWrite; at += maxSealedAtOnce) {
+    for (let at = start; at < end && this.#isOpen; at += maxSealedAtOnce) {
       const length = Math.min(maxSealedAtOnce, end - at);
       this.#seal(bytes, at, length, at + length === end ? written : undefined);
     }
@@ -151,17 +158,22 @@ export class Secured {
     }
   }
 
+  /** False: the peer has begun a message of TLS' own, and nothing can be written, nor ended, before its rest has come. */
+  get mayWrite(): boolean {
+    return !this.connection.isInMidMessage;
+  }
+
   /** Sends what is TLS' own. */
   #send(records: Buffer | undefined): void {
-    if (records !== undefined && records.length > 0 && this.#mayWrite) this.#socket.write(records);
+    if (records !== undefined && records.length > 0 && this.#isOpen) this.#socket.write(records);
   }
 
   /** Says that nothing more is sent. */
   end(): void {
-    if (this.#isReady && this.#mayWrite) this.#send(this.connection.end());
+    if (this.#isReady && this.#isOpen) this.#send(this.connection.end());
   }
 
-  get #mayWrite(): boolean {
+  get #isOpen(): boolean {
     return !this.#socket.destroyed && !this.#socket.writableEnded;
   }
 }

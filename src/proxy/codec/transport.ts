@@ -21,6 +21,8 @@
  *   socket write queue            64 KiB high-water mark     the opposite reader           'drain' of this socket
  *   small pieces behind it        what was read before       the same                      the same
  *                                   the source paused
+ *   all that is written while     what was read before       the same                      the rest comes
+ *     part of a ticket has come     the source paused
  *   HTTP/2 stream, received       256 KiB not consumed       its window is not opened      the opposite side
  *   HTTP/2 connection, received,  16 MiB not consumed        its window is not opened      the opposite side
  *     a client's
@@ -93,6 +95,10 @@ export class Transport {
   #secured: Secured | undefined;
   /** What is written while the queue is full: a socket has an object, or a record, for each write, however small. */
   #behind: ByteQueue | undefined;
+  /** Called when what is behind is written. */
+  #onWritten: (() => void) | undefined;
+  /** How it ends once what is behind is written. */
+  #ending: "end" | "close" | undefined;
 
   /** `open` makes the socket; it must pass `onread` on to it, and half-open connections must be allowed. */
   constructor(reader: Reader, open: (onread: OnRead) => Socket) {
@@ -117,10 +123,7 @@ export class Transport {
       if (this.#secured === undefined) this.reader.onEnd();
       else this.#secured.onFin();
     });
-    this.socket.on("drain", () => {
-      this.#catchUp();
-      if (!this.isBackedUp) this.reader.onDrain();
-    });
+    this.socket.on("drain", () => this.onWritable());
     this.socket.on("error", (error) => {
       this.#error = error;
     });
@@ -189,7 +192,7 @@ export class Transport {
 
   /** Whether so much is waiting to be sent that the source must wait for `onDrain`. */
   get isBackedUp(): boolean {
-    return this.socket.writableLength >= highWaterBytes;
+    return this.socket.writableLength >= highWaterBytes || this.#mustWait;
   }
 
   get queuedBytes(): number {
@@ -202,13 +205,31 @@ export class Transport {
     return this.#behind;
   }
 
+  /** TLS cannot write now. */
+  get #mustWait(): boolean {
+    return this.#secured !== undefined && !this.#secured.mayWrite;
+  }
+
+  /** There is room for what waits, and maybe for more; called by the socket and by TLS. */
+  onWritable(): void {
+    this.#catchUp();
+    const ending = this.#ending;
+    this.#ending = undefined;
+    if (ending === "end") this.end();
+    else if (ending === "close") this.close();
+    else if (!this.isBackedUp) this.reader.onDrain();
+  }
+
   /** Hands what waits to the socket, in one piece. */
   #catchUp(): void {
+    if (this.#mustWait) return;
     const behind = this.#behind;
+    const onWritten = this.#onWritten;
     this.#behind = undefined;
+    this.#onWritten = undefined;
     if (behind === undefined || behind.length === 0) return;
     const bytes = behind.bytes();
-    if (this.#secured !== undefined) this.#secured.write(bytes, 0, bytes.length);
+    if (this.#secured !== undefined) this.#secured.write(bytes, 0, bytes.length, onWritten);
     else this.socket.write(bytes);
   }
 
@@ -278,7 +299,14 @@ export class Transport {
   /** Writes bytes that the caller leaves alone until `written` is called. */
   writeOwned(bytes: Buffer, written: () => void): void {
     this.#catchUp();
-    if (this.#secured !== undefined) this.#secured.write(bytes, 0, bytes.length, written);
+    if (this.#mustWait) {
+      const before = this.#onWritten;
+      this.#onWritten = () => {
+        before?.();
+        written();
+      };
+      this.#waiting?.push(bytes, 0, bytes.length);
+    } else if (this.#secured !== undefined) this.#secured.write(bytes, 0, bytes.length, written);
     else this.socket.write(bytes, written);
   }
 
@@ -310,6 +338,10 @@ export class Transport {
   /** Sends what is queued, then FIN. Reading goes on. */
   end(): void {
     this.#catchUp();
+    if (this.#mustWait) {
+      this.#ending = "end";
+      return;
+    }
     this.#secured?.end();
     if (this.#secured?.isReadDone === true) this.socket.destroySoon();
     else this.socket.end();
@@ -318,6 +350,10 @@ export class Transport {
   /** Sends what is queued, then closes both ways. */
   close(): void {
     this.#catchUp();
+    if (this.#mustWait) {
+      this.#ending = "close";
+      return;
+    }
     this.#secured?.end();
     this.socket.destroySoon();
   }

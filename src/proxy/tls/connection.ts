@@ -83,6 +83,11 @@ export class TlsConnection {
   #reply: Buffer | undefined;
   /** The peer has said that it sends nothing more: its close_notify. */
   hasPeerClosed = false;
+  /**
+   * The peer has sent part of a message of TLS' own, a ticket mostly. OpenSSL writes nothing before it has the rest: neither
+   * `seal` nor `end` may be called until an `open` has said otherwise.
+   */
+  isInMidMessage = false;
   /** What broke it; nothing more can be read. */
   error: MeshError | undefined;
 
@@ -151,9 +156,11 @@ export class TlsConnection {
     const { arriving, leaving } = memory(calls);
     calls.clearErrors(); // others' would be taken for this one's
     let filled = 0;
+    let hasRead = false; // at last
     while (!this.hasPeerClosed && this.error === undefined) {
       const read = calls.read(ssl, into, filled, into.length - filled);
-      if (read > 0) {
+      hasRead = read > 0;
+      if (hasRead) {
         filled += read;
         if (calls.bio.pending(arriving) === 0) break;
       } else if (this.#isWaiting(read)) {
@@ -162,6 +169,7 @@ export class TlsConnection {
         if (this.#withoutData > maxRecordsWithoutData) this.#break("too many records without data");
       }
     }
+    this.isInMidMessage = !hasRead && this.error === undefined && calls.isInHandshake(ssl);
     if (filled > 0 && this.#withoutData > 0) this.#withoutData--;
     if (calls.bio.pending(leaving) > 0) this.#reply = this.#takeOut();
     if (this.#onSession !== undefined) this.#tellSession(filled > 0);

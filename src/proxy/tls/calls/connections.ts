@@ -27,6 +27,8 @@ export interface ConnectionCalls {
   write(connection: Pointer, bytes: Uint8Array, at: number, length: number): number;
   shutdown(connection: Pointer): number;
   errorOf(connection: Pointer, result: number): number;
+  /** Part of a message that is not data has come, or the handshake is not over. */
+  isInHandshake(connection: Pointer): boolean;
   updateKey(connection: Pointer, kind: number): boolean;
   /** Once the handshake is over, nothing needs them any more; OpenSSL would keep them for as long as the connection. */
   forgetEphemeralKeys(connection: Pointer): void;
@@ -56,6 +58,7 @@ export function bindConnections(library: Library, bio: BioCalls): ConnectionCall
   const write = library.func("int SSL_write(uintptr_t, const void *, int)");
   const shutdown = library.func("int SSL_shutdown(uintptr_t)");
   const errorOf = library.func("int SSL_get_error(uintptr_t, int)");
+  const isInHandshake = library.func("int SSL_in_init(uintptr_t)");
   const updateKey = library.func("int SSL_key_update(uintptr_t, int)");
   return {
     newConnection: (context) => owned(make(context)),
@@ -76,6 +79,7 @@ export function bindConnections(library: Library, bio: BioCalls): ConnectionCall
     write: (connection, bytes, at, length) => write(connection, from(bytes, at), length),
     shutdown: (connection) => shutdown(connection),
     errorOf: (connection, result) => errorOf(connection, result),
+    isInHandshake: (connection) => isInHandshake(connection) === 1,
     updateKey: (connection, kind) => updateKey(connection, kind) === 1,
     forgetEphemeralKeys: bindEphemeralKeys(library),
     ...bindPeer(library, bio),

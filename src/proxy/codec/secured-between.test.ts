@@ -1,0 +1,101 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { type AddressInfo, createServer, type Socket } from "node:net";
+import { before, describe, test } from "node:test";
+import koffi from "koffi";
+import { createMeshCa } from "../testing/mesh-ca.ts";
+import { type Contexts, contextOf, mutual, read } from "../testing/tls-pair.ts";
+import { TlsConnection } from "../tls/connection.ts";
+import { connectPlain } from "./sockets.ts";
+import { type Reader, Transport } from "./transport.ts";
+
+let contexts: Contexts;
+before(async () => {
+  const ca = await createMeshCa();
+  contexts = {
+    server: contextOf(await ca.secrets("spiffe://cluster.local/ns/shop/sa/cart")),
+    client: contextOf(await ca.secrets("spiffe://cluster.local/ns/shop/sa/web")),
+  };
+});
+
+class Recorder implements Reader {
+  bytes = 0;
+  drains = 0;
+  readonly closed: Promise<Error | undefined>;
+  #close: (error: Error | undefined) => void = () => {};
+  constructor() {
+    this.closed = new Promise((resolve) => {
+      this.#close = resolve;
+    });
+  }
+  onBytes(_bytes: Buffer, length: number): void {
+    this.bytes += length;
+  }
+  onEnd(): void {}
+  onDrain(): void {
+    this.drains++;
+  }
+  onClose(error: Error | undefined): void {
+    this.#close(error);
+  }
+}
+
+const clientOptions = { alpn: ["http/1.1"], sni: "cart", isVerified: true, onSession: () => {} };
+
+describe("a transport with TLS of our own whose peer", () => {
+  for (const ending of ["end", "close"] as const) {
+    test(`cuts a ticket in records is written to between them, and told of its ${ending}`, async () => {
+      // SSL_CTRL_SET_MAX_SEND_FRAGMENT, as small as it may be.
+      const control = koffi
+        .load(null as unknown as string)
+        .func("long SSL_CTX_ctrl(uintptr_t, int, long, uintptr_t)");
+      assert.equal(control(contexts.server.pointer, 52, 512, 0), 1);
+      const listener = createServer({ allowHalfOpen: true });
+      await once(listener.listen(0, "127.0.0.1"), "listening");
+      const { port } = listener.address() as AddressInfo;
+      const reader = new Recorder();
+      const out = new Transport(reader, (onread) => connectPlain("127.0.0.1", port, onread));
+      const [socket] = (await once(listener, "connection")) as [Socket];
+      const server = TlsConnection.accept(contexts.server, mutual);
+      const tickets = new Promise<Buffer>((resolve) => {
+        socket.on("data", (bytes: Buffer) => {
+          const { kind, output } = server.handshake(bytes, bytes.length);
+          if (kind === "done") resolve(output);
+          else socket.write(output);
+        });
+      });
+      out.secure(TlsConnection.connect(contexts.client, clientOptions), () => {});
+      const records = await tickets;
+      const first = 5 + records.readUInt16BE(3);
+      assert(first < records.length);
+      socket.write(records.subarray(0, first));
+      while (!out.isBackedUp) await new Promise(setImmediate);
+
+      out.writeText("text ");
+      out.writeBytes(Buffer.from("bytes "), 0, 6);
+      const written: string[] = [];
+      out.writeOwned(Buffer.from("owned "), () => written.push("owned"));
+      out.writeOwned(Buffer.from("more "), () => written.push("more"));
+      out.writeChunk(Buffer.from("chunk"), 0, 5);
+      assert.deepEqual(written, []);
+      if (ending === "end") assert.equal(reader.drains, 0);
+      out[ending]();
+      let text = "";
+      socket.removeAllListeners("data");
+      socket.on("data", (bytes: Buffer) => {
+        text += read(server, bytes);
+      });
+      socket.write(records.subarray(first));
+      await once(socket, "end");
+      assert.equal(text, "text bytes owned more 5\r\nchunk\r\n");
+      assert.equal(server.hasPeerClosed, true);
+      assert.deepEqual(written, ["owned", "more"]);
+      if (ending === "end") socket.end(server.end());
+      else socket.destroy();
+      assert.equal(await reader.closed, undefined);
+      server.close();
+      listener.close();
+      control(contexts.server.pointer, 52, 16_384, 0);
+    });
+  }
+});
