@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { type AddressInfo, createServer, type Socket } from "node:net";
+import { type AddressInfo, connect as connectTcp, createServer, type Socket } from "node:net";
 import { before, describe, test } from "node:test";
 import koffi from "koffi";
 import { createMeshCa } from "../testing/mesh-ca.ts";
-import { type Contexts, contextOf, mutual, read } from "../testing/tls-pair.ts";
+import { type Contexts, contextOf, mutual, read, sealed } from "../testing/tls-pair.ts";
+import type { Pointer } from "../tls/calls/library.ts";
 import { TlsConnection } from "../tls/connection.ts";
-import { connectPlain } from "./sockets.ts";
+import { openSsl } from "../tls/openssl.ts";
+import { adopt, connectPlain } from "./sockets.ts";
 import { type Reader, Transport } from "./transport.ts";
 
 let contexts: Contexts;
@@ -98,4 +100,57 @@ describe("a transport with TLS of our own whose peer", () => {
       control(contexts.server.pointer, 52, 16_384, 0);
     });
   }
+
+  test("has replies to changes of keys made and reads none of them is cut off", async () => {
+    const reader = new Recorder();
+    const listener = createServer({ pauseOnConnect: true, allowHalfOpen: true }, (accepted) => {
+      const transport = new Transport(reader, (onread) => adopt(accepted, onread));
+      const full = Buffer.alloc(32 * 1024 * 1024); // more than the kernel takes
+      transport.secure(TlsConnection.accept(contexts.server, mutual), () =>
+        transport.writeBytes(full, 0, full.length),
+      );
+    });
+    await once(listener.listen(0, "127.0.0.1"), "listening");
+    const calls = openSsl();
+    const make = calls.newConnection;
+    let pointer: Pointer = 0;
+    calls.newConnection = (context) => {
+      pointer = make(context);
+      return pointer;
+    };
+    const client = TlsConnection.connect(contexts.client, clientOptions);
+    calls.newConnection = make;
+    const socket = connectTcp((listener.address() as AddressInfo).port, "127.0.0.1");
+    socket.on("error", () => {});
+    socket.write(client.handshake().output);
+    for (let isDone = false; !isDone; ) {
+      const [bytes] = (await once(socket, "data")) as [Buffer];
+      const { kind, output } = client.handshake(bytes, bytes.length);
+      socket.write(output);
+      isDone = kind === "done";
+    }
+    socket.pause();
+    let isClosed = false;
+    void reader.closed.then(() => {
+      isClosed = true;
+    });
+    let count = 0;
+    let sent = 0;
+    while (!isClosed && count < 200) {
+      calls.updateKey(pointer, 1); // SSL_KEY_UPDATE_REQUESTED
+      count++;
+      // A byte with it, and one in a read of its own, which makes up for the record without data.
+      for (let i = 0; i < 2 && !isClosed; i++) {
+        socket.write(sealed(client, "x"));
+        sent++;
+        while (!isClosed && reader.bytes < sent) await new Promise(setImmediate);
+      }
+    }
+    const error = isClosed ? await reader.closed : undefined;
+    socket.destroy();
+    client.close();
+    listener.close();
+    assert.match(String(error), /too many replies that it does not read/);
+    assert(count > 30, `${count} replies`);
+  });
 });

@@ -21,6 +21,9 @@ const unsealed = Buffer.allocUnsafeSlow(maxSealedAtOnce);
 /** Records on their way to the kernel; another one once it has not taken them at once. */
 let sealed = Buffer.allocUnsafeSlow(maxSealedBytes);
 
+/** Replies to changes of keys that wait for a peer to read; one asks for a change once in 256 GiB. */
+const maxRepliesBehind = 32;
+
 /** Who gets what is inside; another one, maybe, from one call to the next. */
 export interface Inside {
   readonly reader: { onBytes(bytes: Buffer, length: number): void; onEnd(): void };
@@ -37,6 +40,8 @@ export class Secured {
   #inUse: Buffer = sharedPlain;
   #buffer: Buffer = sharedPlain;
   #isReady = false;
+  /** Since the kernel last had all that was written. */
+  #repliesBehind = 0;
   /** Nothing more is read: the peer has ended it, or it broke. */
   isReadDone = false;
 
@@ -67,7 +72,7 @@ export class Secured {
   /** The wire has ended. A FIN alone may be anybody's on the way (docs/adr/0014). */
   onFin(): void {
     if (!this.isReadDone)
-      this.#break(this.connection.breakOff());
+      this.#break(this.connection.breakOff("the connection ended without close_notify"));
   }
 
   /** As `Transport` has it. */
@@ -84,7 +89,7 @@ export class Secured {
     const into = this.#buffer;
     const hasWaited = connection.isInMidMessage;
     const opened = connection.open(bytes, length, into);
-    this.#send(connection.takeReply());
+    this.#reply(connection.takeReply());
     const onSecure = this.#onSecure;
     this.#onSecure = undefined;
     onSecure?.();
@@ -161,6 +166,14 @@ export class Secured {
   /** False: the peer has begun a message of TLS' own, and nothing can be written, nor ended, before its rest has come. */
   get mayWrite(): boolean {
     return !this.connection.isInMidMessage;
+  }
+
+  /** A peer that has many of them made, and takes none, would have them kept without bound. */
+  #reply(records: Buffer | undefined): void {
+    if (records === undefined) return;
+    this.#repliesBehind = this.#socket.writableLength === 0 ? 0 : this.#repliesBehind + 1;
+    if (this.#repliesBehind <= maxRepliesBehind) this.#send(records);
+    else this.#break(this.connection.breakOff("too many replies that it does not read"));
   }
 
   /** Sends what is TLS' own. */

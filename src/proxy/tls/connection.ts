@@ -224,9 +224,12 @@ export class TlsConnection {
     return this.#takeOut();
   }
 
-  /** The wire has ended without the peer's word that it would: what has come so far may be part of what was sent. */
-  breakOff(): MeshError {
-    return this.#break("the connection ended without close_notify");
+  /**
+   * The peer has done what it must not, outside of TLS: ended the wire without its word, say, so that what has come may be
+   * part of what was sent.
+   */
+  breakOff(reason: string): MeshError {
+    return this.#break(reason);
   }
 
   /** Gives its memory back. */
