@@ -351,7 +351,13 @@ export class Exchange extends ReceivedRequest {
     // The answer was waited for; the conversation that follows lasts as long as it lasts.
     if (this.deadline !== undefined) this.downstream.environment.wheel.cancel(this.deadline);
     const switched = this.downstream.switchProtocols(this, head, text, upstream.transport);
-    if (switched === undefined) return; // nobody who cannot switch asks for it
+    if (switched === undefined) {
+      // Nobody who cannot switch asks for it; were it otherwise, the connection would be nobody's to close.
+      upstream.transport.destroy();
+      upstream.onTunnelClosed();
+      this.#end();
+      return;
+    }
     const { transport, ahead } = switched;
     const tunnel = new Tunnel(transport, upstream.transport, (closed) => {
       this.requestBytes += closed.fromDownstreamBytes;

@@ -153,7 +153,7 @@ export class Rival implements DownstreamLeg, UpstreamLeg, Holder {
   onExchangeOver(): void {}
   holdOff(): void {}
   switchProtocols(): undefined {
-    return undefined;
+    queueMicrotask(() => this.#lose());
   }
 
   // ---- UpstreamLeg: what the original's client does not take, the copy's connection keeps --------
