@@ -18,6 +18,7 @@
 import type { FieldSink } from "../hpack/decoder.ts";
 import type { Field } from "../hpack/static-table.ts";
 import { mark } from "../http1/field-names.ts";
+import { defaultLimits } from "../http1/head.ts";
 import { isForbiddenTrailer } from "../http1/trailers.ts";
 import {
   markShift,
@@ -44,9 +45,8 @@ export interface Vocabulary {
   readonly reasonOf: (status: number) => string;
 }
 
-/** Envoy's defaults, as for HTTP/1.1: 60 KiB of head, 100 fields. */
-export const maxHeadBytes: number = 60 * 1024;
-const maxFields = 100;
+export const maxHeadBytes: number = defaultLimits.maxHeadBytes;
+const { maxFields } = defaultLimits;
 /** RFC 9113 §10.5.1: what a field counts beyond its text. */
 const fieldOverhead = 32;
 
@@ -158,7 +158,8 @@ export class TranslatedHead implements FieldSink {
   finish(): boolean {
     if (this.#kind !== "trailers") {
       this.#startFields();
-      if (this.#cookies !== "") this.#finishCookies();
+      // They are the last line, and one field however many there were.
+      if (this.#cookies !== "") this.#addLine("cookie", this.#cookies, 0);
       if (this.#kind === "request" && this.fieldAt(mark.host) < 0) this.isMalformed = true;
       // What follows is the other protocol's, and no body of any length.
       if (this.upgrades && this.contentLength >= 0) this.isMalformed = true;
@@ -257,20 +258,19 @@ export class TranslatedHead implements FieldSink {
     this.text += field.line;
   }
 
-  /** They are the last line, and one field however many there were: it needs a place as others do. */
-  #finishCookies(): void {
-    if (this.count >= maxFields) this.isTooLarge = true;
-    else this.#addLine("cookie", this.#cookies, 0);
-  }
-
   #addLine(name: string, value: string, known: number): void {
     const line = `${name}: ${value}\r\n`;
     this.#place(name.length, line.length, known);
     this.text += line;
   }
 
+  /** A field that has no place is none that is left out: its head must not be acted on. */
   #place(nameLength: number, lineLength: number, known: number): void {
     const { slots, count } = this;
+    if (count >= maxFields) {
+      this.isTooLarge = true;
+      return;
+    }
     const start = this.text.length;
     const slot = count * 4;
     slots[slot] = start;
