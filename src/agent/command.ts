@@ -18,7 +18,7 @@ import type { Random } from "../base/random.ts";
 import { dropLogGroup } from "../core/dataplane/names.ts";
 import { type DropLog, openDropLog } from "../kernel/drop-log.ts";
 import { openKernelDriver } from "../kernel/netlink-driver.ts";
-import type { WireguardOptions } from "../kernel/wireguard.ts";
+import type { NoWireguardKey, WireguardOptions } from "../kernel/wireguard.ts";
 import { nameServers, proxyUid, trustDomain } from "../model/names.ts";
 import type { SidecarMode } from "../model/node-view.ts";
 import { apiError } from "../rpc/api-error.ts";
@@ -36,7 +36,7 @@ import type { AgentOptions } from "./options.ts";
 import { usualRoots } from "./runtimes/containers.ts";
 import { sidecarNodeOptions } from "./sidecars/node-options.ts";
 import { serverUpstream } from "./sidecars/server-upstream.ts";
-import { wireguardKeyIn } from "./state/wireguard-key.ts";
+import { keyOrNone } from "./state/wireguard-key.ts";
 
 /** As given on the command line. */
 export interface AgentFlags {
@@ -80,13 +80,16 @@ export async function runAgentCommand(
   process: AgentProcess,
   signal: AbortSignal,
 ): Promise<void> {
-  const key = wireguardKeyIn(flags.stateDir);
-  const options = { ...agentOptions(flags, process), wireguardKey: key.publicKey };
+  const log = process.log.with({ node: flags.node });
+  const key = keyOrNone(flags.stateDir, log);
+  const options = {
+    ...agentOptions(flags, process),
+    ...("missing" in key ? {} : { wireguardKey: key.publicKey }),
+  };
   requireReachable(options.runDir);
   const bootstrap = readBootstrap(flags.bootstrap, flags.node);
   const { clock, random } = process;
-  const log = process.log.with({ node: flags.node });
-  const wireguard: WireguardOptions = {
+  const wireguard: WireguardOptions | NoWireguardKey = {
     ...key,
     ...(flags.userspaceWireguard === true
       ? { userspaceFolder: join(flags.runDir, "wireguard") }

@@ -51,14 +51,14 @@ import { differencesOf, findLink, withSocketIn } from "./pod-interface.ts";
 import { sweepRouting } from "./pod-routes.ts";
 import { missingOf } from "./ruleset-check.ts";
 import { readSysctl, writeSysctl } from "./sysctl.ts";
-import { openWireguard, type WireguardOptions } from "./wireguard.ts";
+import { type NoWireguardKey, openWireguard, type WireguardOptions } from "./wireguard.ts";
 import { isAboutOverlay, Wrapping } from "./wrapping.ts";
 
 export interface KernelOptions {
   /** False has the fast path left alone, or taken away where an earlier driver put it. */
   readonly fastPath?: boolean;
   /** Absent: no encrypted overlay can be made, whatever the kernel has. */
-  readonly wireguard?: WireguardOptions;
+  readonly wireguard?: WireguardOptions | NoWireguardKey;
 }
 
 /** Opens the driver of the thread's present network namespace. Needs root. */

@@ -9,7 +9,6 @@
  * in which a folder of the agent's is there: nodes that share a machine (a lab's) then do not meet.
  */
 
-import { spawnSync } from "node:child_process";
 import { closeSync, existsSync, mkdirSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { MeshError } from "../base/error.ts";
@@ -24,6 +23,7 @@ import { bringUp } from "./links.ts";
 import type { NetlinkSocket } from "./netlink-socket.ts";
 import { findLink } from "./pod-interface.ts";
 import { doing } from "./refusal.ts";
+import { WireguardTool } from "./wireguard-tool.ts";
 
 export interface WireguardOptions {
   /** The node's private key, base64. */
@@ -31,6 +31,11 @@ export interface WireguardOptions {
   readonly publicKey: string;
   /** Where `wireguard-go` has its socket and its log. Absent: there is the kernel's WireGuard or none. */
   readonly userspaceFolder?: string;
+}
+
+/** Why the node has no key that could be used. */
+export interface NoWireguardKey {
+  readonly missing: string;
 }
 
 export type WireguardMaker = "kernel" | "wireguard-go";
@@ -57,11 +62,11 @@ export function openWireguard({
 }: {
   readonly socket: NetlinkSocket;
   readonly kernel: KernelHas;
-  readonly options: WireguardOptions | undefined;
+  readonly options: WireguardOptions | NoWireguardKey | undefined;
   readonly atHome: <T>(fn: () => T) => T;
 }): Wireguard {
   const support = supportFor(kernel, options);
-  if (support.feature !== "available" || options === undefined) {
+  if (support.feature !== "available" || options === undefined || "missing" in options) {
     const { missing = "" } = support;
     return {
       feature: support.feature,
@@ -74,8 +79,9 @@ export function openWireguard({
     };
   }
   const { maker } = support;
+  const tool = new WireguardTool(options.userspaceFolder);
   const read = (link: Link) =>
-    mayBeWireguard(link) ? atHome(() => readDevice(link.name, options)) : undefined;
+    mayBeWireguard(link) ? atHome(() => readDevice(link.name, tool)) : undefined;
   return {
     feature: "available",
     missing: undefined,
@@ -84,7 +90,7 @@ export function openWireguard({
       return device === undefined ? undefined : specOf(link, device, options);
     },
     put(spec) {
-      const link = atHome(() => ensureDevice(socket, spec, options, maker));
+      const link = atHome(() => ensureDevice({ socket, tool, options, maker }, spec));
       const { mtu, looseSources } = spec;
       bringUp(socket, link, { mtu, ...(looseSources === undefined ? {} : { looseSources }) });
     },
@@ -102,11 +108,15 @@ interface Support {
   readonly missing?: string;
 }
 
-function supportFor(kernel: KernelHas, options: WireguardOptions | undefined): Support {
+function supportFor(
+  kernel: KernelHas,
+  options: WireguardOptions | NoWireguardKey | undefined,
+): Support {
   const maker = kernel === "available" ? "kernel" : "wireguard-go";
   if (options === undefined) {
     return { feature: undefined, maker, missing: "the node has no WireGuard key" };
   }
+  if ("missing" in options) return { feature: "no-key", maker, missing: options.missing };
   const [absent] = [
     ...programsOf[maker].filter((name) => !hasProgram(name)),
     ...["/dev/net/tun"].filter((path) => maker === "wireguard-go" && !existsSync(path)),
@@ -151,11 +161,8 @@ function mayBeWireguard({ kind }: Link): boolean {
   return kind === "wireguard" || kind === "tun";
 }
 
-function readDevice(
-  name: string,
-  { userspaceFolder }: WireguardOptions,
-): WireguardDevice | undefined {
-  const { status, stdout } = run(["wg", "show", name, "dump"], userspaceFolder);
+function readDevice(name: string, tool: WireguardTool): WireguardDevice | undefined {
+  const { status, stdout } = tool.wg("show", name, "dump");
   return status === 0 ? parseWireguardDump(stdout) : undefined;
 }
 
@@ -179,17 +186,20 @@ function specOf(
   };
 }
 
+interface Means {
+  readonly socket: NetlinkSocket;
+  readonly tool: WireguardTool;
+  readonly options: WireguardOptions;
+  readonly maker: WireguardMaker;
+}
+
 /** Answers the link, which may be down. */
-function ensureDevice(
-  socket: NetlinkSocket,
-  spec: WireguardSpec,
-  options: WireguardOptions,
-  maker: WireguardMaker,
-): Link {
+function ensureDevice({ socket, tool, options, maker }: Means, spec: WireguardSpec): Link {
   const { name } = spec;
   const there = findLink(socket, name);
-  const found =
-    there !== undefined && mayBeWireguard(there) ? readDevice(name, options) : undefined;
+  const found = there !== undefined && mayBeWireguard(there) ? readDevice(name, tool) : undefined;
+  // Who does not answer now may encrypt all the same.
+  if (tool.hung !== undefined) throw failed(`look at WireGuard device ${name}`, tool.hung);
   if (found === undefined) {
     // What cannot be asked about may well serve: without the tool neither this device nor another could be set up.
     requirePrograms(maker);
@@ -198,11 +208,11 @@ function ensureDevice(
       doing("link", `create WireGuard device ${name}`, () =>
         socket.request(probeKind("wireguard", name)),
       );
-    } else startUserspace(name, options);
+    } else startUserspace(name, options, tool);
   }
   const words = changeWords(spec, found ?? fresh, options);
   if (words.length > 0) {
-    const { status, stderr } = run(["wg", "set", name, ...words], options.userspaceFolder);
+    const { status, stderr } = tool.wg("set", name, ...words);
     if (status !== 0) throw failed(`set keys and peers of WireGuard device ${name}`, stderr);
   }
   const link = findLink(socket, name);
@@ -244,47 +254,23 @@ function peerWords(
   return words.length === 0 ? [] : ["peer", wanted.publicKey, ...words];
 }
 
-function startUserspace(name: string, { userspaceFolder }: WireguardOptions): void {
+function startUserspace(
+  name: string,
+  { userspaceFolder }: WireguardOptions,
+  tool: WireguardTool,
+): void {
   if (userspaceFolder === undefined)
     throw failed(`start wireguard-go ${name}`, "it is not asked for");
   mkdirSync(join(userspaceFolder, "wireguard"), { recursive: true, mode: 0o700 });
   const logFile = join(userspaceFolder, "wireguard-go.log");
   const log = openSync(logFile, "a", 0o600);
   try {
-    // A session of its own: what ends the agent's does not end it.
-    const { status } = run(["setsid", "wireguard-go", name], userspaceFolder, log);
+    const { status } = tool.startUserspace(name, log);
     if (status !== 0) throw failed(`start wireguard-go ${name}`, `its log is ${logFile}`);
   } finally {
     closeSync(log);
   }
 }
-
-interface Outcome {
-  /** Null where it had to be ended. */
-  readonly status: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** `log`: takes what the command says, and what stays of it may go on to say. */
-function run(argv: readonly string[], folder: string | undefined, log?: number): Outcome {
-  const mounted =
-    folder === undefined
-      ? []
-      : ["unshare", "--mount", "--propagation", "private", "sh", "-c", inFolder, folder];
-  const [program = "", ...words] = [...mounted, ...argv];
-  const { status, stdout, stderr, error } = spawnSync(program, words, {
-    stdio: log === undefined ? ["ignore", "pipe", "pipe"] : ["ignore", log, log],
-    encoding: "utf8",
-    timeout: longestMs,
-    killSignal: "SIGKILL",
-  });
-  return { status, stdout: stdout ?? "", stderr: stderr || (error?.message ?? "") };
-}
-
-const inFolder = 'mount --bind "$0" /var/run && exec "$@"';
-/** Nothing else happens on the node meanwhile; usually they take 5 to 50 ms. */
-const longestMs = 5_000;
 
 function failed(doingWhat: string, why: string): MeshError {
   const said = why.trim().split("\n").at(-1) ?? "";

@@ -234,6 +234,9 @@ export interface KernelFeatures {
   readonly nftables: boolean;
   /** Packets of established connections may pass beside netfilter: an accelerator, and never needed. */
   readonly fastPath?: boolean;
-  /** `no-tool`: the kernel has it, the program that sets it up is missing. Undefined: nobody asked. */
-  readonly wireguard?: "available" | "absent" | "denied" | "no-tool";
+  /**
+   * `no-tool`: the kernel has it, the program that sets it up is missing. `no-key`: the file of the node's key holds none.
+   * Undefined: nobody asked.
+   */
+  readonly wireguard?: "available" | "absent" | "denied" | "no-tool" | "no-key";
 }

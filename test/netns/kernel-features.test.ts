@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { probeFeatures, probeLinkKind, requireFeature } from "../../src/kernel/features.ts";
 import { EINVAL, EOPNOTSUPP } from "../../src/kernel/ffi.ts";
+import { openKernelDriver } from "../../src/kernel/netlink-driver.ts";
 import { NETLINK_ROUTE, NetlinkSocket } from "../../src/kernel/netlink-socket.ts";
 import { inNetns } from "../../src/kernel/netns.ts";
 import { NftContext } from "../../src/kernel/nftables.ts";
@@ -44,6 +45,15 @@ describe("a probe", { skip: needsRoot }, () => {
     const bare = ["--clear-groups", "--reuid=65534", "--bounding-set=-all", process.execPath];
     const options = { encoding: "utf8", cwd: join(import.meta.dirname, "../..") } as const;
     assert.equal(execFileSync("setpriv", [...bare, "-e", script], options).trim(), "denied");
+  });
+
+  test("tells a node whose key cannot be used from one that has none", () => {
+    using scratch = new Scratch();
+    const missing = "/state/wireguard.key: want a WireGuard key";
+    const driver = inNetns(scratch.netns(), () => openKernelDriver({ wireguard: { missing } }));
+    scratch.defer(() => driver.close());
+    assert.equal(driver.features.wireguard, "no-key");
+    assert.equal(driver.missing.get("wireguard"), missing);
   });
 
   test("says what is missing when something needs it", () => {

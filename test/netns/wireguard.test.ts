@@ -179,6 +179,33 @@ describe("the encrypted overlay", { skip: needsRoot, timeout: 120_000 }, () => {
     assert.equal(await connect(one, api, 8080, "tcp", 10), `api ${secret} ${web}`);
   });
 
+  test("costs the agent a second and goes on where the program that keeps it hangs", async () => {
+    const node = site.node("one");
+    if (node.driver.wireguard()?.maker === "kernel") return; // nobody keeps it
+    const [{ pid } = { pid: 0 }] = processesIn([node.host.path]);
+    process.kill(pid, "SIGSTOP");
+    try {
+      const since = performance.now();
+      for (let look = 0; look < 3; look++) {
+        assert.throws(() => node.repair(), {
+          code: "kernel.wireguard.refused",
+          message: /hdwg: .* not answered/,
+        });
+      }
+      const ms = performance.now() - since;
+      assert.ok(ms < 2_500, `${ms} ms`);
+    } finally {
+      process.kill(pid, "SIGCONT");
+    }
+    assert.equal(await connect(one, api, 8080, "tcp", 5), `api ${secret} ${web}`);
+    await until(() => node.driver.wireguard() !== undefined);
+    assert.deepEqual(node.repair(), []);
+    assert.deepEqual(
+      processesIn([node.host.path]).map((each) => each.pid),
+      [pid],
+    );
+  });
+
   test("follows a node's new key, and takes nothing by the old one", async () => {
     const old = site.keys["two"];
     site.node("two").rotate();

@@ -3,7 +3,8 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync }
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
-import { wireguardKeyIn } from "./wireguard-key.ts";
+import { createLog } from "../../base/log.ts";
+import { keyOrNone, wireguardKeyIn } from "./wireguard-key.ts";
 
 const folders: string[] = [];
 after(() => {
@@ -43,17 +44,36 @@ describe("the node's WireGuard key", () => {
     assert.equal(wireguardKeyIn(state).publicKey, base64(pair.open));
   });
 
+  test("is made anew where a loss of power left its file empty", () => {
+    const state = folder();
+    writeFileSync(join(state, "wireguard.key"), "");
+    const { publicKey } = wireguardKeyIn(state);
+    assert.equal(wireguardKeyIn(state).publicKey, publicKey);
+  });
+
+  test("that is damaged does not keep the agent from starting: it says what it lacks", () => {
+    const state = folder();
+    const lines: string[] = [];
+    const log = createLog((line) => lines.push(line), Date.now);
+    writeFileSync(join(state, "wireguard.key"), "\0\0\0");
+    const key = keyOrNone(state, log);
+    assert.match("missing" in key ? key.missing : "", /wireguard\.key: want a WireGuard key/);
+    assert.equal(lines.length, 1);
+    rmSync(join(state, "wireguard.key"));
+    assert.ok("publicKey" in keyOrNone(state, log));
+  });
+
   test("that is none is refused by the path of its file, and not repeated", () => {
     const state = folder();
     const path = join(state, "wireguard.key");
-    for (const text of ["", "short", `${"!".repeat(44)}`, "AAAA"]) {
+    for (const text of ["short", `${"!".repeat(44)}`, "AAAA"]) {
       writeFileSync(path, text);
       assert.throws(
         () => wireguardKeyIn(state),
         (error: Error & { code?: string }) =>
           error.code === "agent.wireguard-key" &&
           error.message.startsWith(`${path}: want a WireGuard key`) &&
-          (text === "" || !error.message.includes(text)),
+          !error.message.includes(text),
       );
     }
   });

@@ -6,9 +6,19 @@
  */
 
 import { createPrivateKey, createPublicKey, generateKeyPairSync } from "node:crypto";
-import { chmodSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { MeshError } from "../../base/error.ts";
+import type { Log } from "../../base/log.ts";
 
 export interface WireguardKey {
   /** Holds the private key in base64, as `wg genkey` writes it. */
@@ -17,20 +27,34 @@ export interface WireguardKey {
   readonly publicKey: string;
 }
 
-/** Throws MeshError `agent.wireguard-key` where the file is there and holds no key. */
+/**
+ * Makes one where there is no file, or an empty one: what a loss of power leaves of a file that was not on the disk yet.
+ * Throws MeshError `agent.wireguard-key` where the file holds something else than a key.
+ */
 export function wireguardKeyIn(stateDir: string): WireguardKey {
   const keyFile = join(stateDir, "wireguard.key");
-  const text = read(keyFile) ?? make(stateDir, keyFile);
+  const text = read(keyFile) || make(stateDir, keyFile);
   const bytes = Buffer.from(text.trim(), "base64");
   if (bytes.length !== keyBytes || bytes.toString("base64") !== text.trim()) {
     throw new MeshError(
       "agent.wireguard-key",
-      `${keyFile}: want a WireGuard key, ${keyBytes} bytes in base64, found ${text.length} characters that are none; delete the file to have a new key made`,
+      `${keyFile}: want a WireGuard key, ${keyBytes} bytes in base64, found ${text.length} characters that are none; delete the file and restart the agent to have a new key made`,
       { fault: "user" },
     );
   }
   chmodSync(keyFile, 0o600);
   return { keyFile, publicKey: publicKeyOf(bytes) };
+}
+
+/** A node without a key cannot encrypt, and need not where nothing is to be encrypted: it says why, and goes on. */
+export function keyOrNone(stateDir: string, log: Log): WireguardKey | { readonly missing: string } {
+  try {
+    return wireguardKeyIn(stateDir);
+  } catch (error) {
+    if (!(error instanceof MeshError && error.code === "agent.wireguard-key")) throw error;
+    log.warn("node has no WireGuard key", { error: error.message });
+    return { missing: error.message };
+  }
 }
 
 const keyBytes = 32;
@@ -48,9 +72,12 @@ function make(stateDir: string, keyFile: string): string {
   const { d = "" } = generateKeyPairSync("x25519").privateKey.export({ format: "jwk" });
   const text = `${Buffer.from(d, "base64url").toString("base64")}\n`;
   mkdirSync(stateDir, { recursive: true });
-  // By rename: half a key is no key.
-  writeFileSync(`${keyFile}.new`, text, { mode: 0o600 });
+  // By rename, of what is on the disk already: half a key is no key.
+  writeFileSync(`${keyFile}.new`, text, { mode: 0o600, flush: true });
   renameSync(`${keyFile}.new`, keyFile);
+  const folder = openSync(stateDir, "r");
+  fsyncSync(folder);
+  closeSync(folder);
   return text;
 }
 

@@ -111,6 +111,7 @@ describe("compiling a node", () => {
       [{ wireguard: "absent" }, /does not have it/],
       [{ wireguard: "denied" }, /may not find out/],
       [{ wireguard: "no-tool" }, /wireguard-tools/],
+      [{ wireguard: "no-key" }, /the file of its key holds none/],
     ] as const) {
       const able = { ...features, ...wireguard };
       const wanted = compileNode({ ...view, settings }, attachments, able);

@@ -110,6 +110,7 @@ function wireguardRefusal({ wireguard }: KernelFeatures): readonly Diagnostic[] 
     absent: "this kernel does not have it",
     denied: "whether this kernel has it the agent may not find out",
     "no-tool": "the program wg, which sets it up, is not installed (Debian: wireguard-tools)",
+    "no-key": "the file of its key holds none (the agent's log names it)",
     unasked: "whether this kernel has it was not asked",
   }[wireguard ?? "unasked"];
   return [
