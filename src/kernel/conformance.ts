@@ -6,7 +6,8 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { podGateway } from "../model/names.ts";
+import { parseCidr } from "../base/ip.ts";
+import { encryptedTable, podGateway } from "../model/names.ts";
 import type {
   FastPathSpec,
   NodeState,
@@ -300,6 +301,30 @@ export function describeKernelDriver(
         [pod, moved, own].map((route): Step => ({ kind: "route-delete", route })),
       );
       assert.deepEqual(driver.observe().routes, []);
+    });
+
+    on("has a range of addresses take the routes of a table of its own", ({ driver }) => {
+      const table = encryptedTable;
+      const rules = ["10.244.0.0/16", "fd00:244::/64"].map((cidr) => ({
+        source: parseCidr(cidr),
+        table,
+      }));
+      const routes = ["192.0.2.2/32", "2001:db8::2/128"].map((cidr) => ({
+        ...{ destination: parseCidr(cidr), link: "hdvxlan", table },
+      }));
+      const main = { destination: parseCidr("192.0.2.2/32"), blackhole: true };
+      applyTwice(driver, [
+        { kind: "link-add", link: vxlan },
+        ...[main, ...routes].map((route): Step => ({ kind: "route-replace", route })),
+        ...rules.map((rule): Step => ({ kind: "rule-add", rule })),
+      ]);
+      const found = driver.observe();
+      assert.deepEqual([found.rules, found.routes], [rules, [main, ...routes]]);
+      applyTwice(driver, [
+        ...routes.map((route): Step => ({ kind: "route-delete", route })),
+        ...rules.map((rule): Step => ({ kind: "rule-delete", rule })),
+      ]);
+      assert.deepEqual(driver.observe(), { ...nothing, links: [vxlan], routes: [main] });
     });
 
     on("replaces and deletes neighbours and forwarding entries", ({ driver }) => {

@@ -1,12 +1,13 @@
 /**
- * One step on what stands on links: addresses, routes, neighbours and forwarding entries.
+ * One step on what stands on links: addresses, routes, neighbours and forwarding entries; and on rules.
  *
  * Each is one request that replaces or deletes; deleting what is absent is success. Links are named in steps and
  * numbered in requests, so a plan's steps share the numbers that were looked up (`indexes`).
  */
 
 import { unreachable } from "../base/error.ts";
-import { routeProtocol } from "../model/names.ts";
+import { renderCidr } from "../base/ip.ts";
+import { routeProtocol, rulePriority } from "../model/names.ts";
 import type { RouteSpec, Step } from "../model/node-state.ts";
 import { deleteAddress, replaceAddress } from "../wire/netlink/address.ts";
 import {
@@ -16,7 +17,8 @@ import {
   replaceNeighbour,
 } from "../wire/netlink/neighbour.ts";
 import { deleteRoute, type Route, replaceRoute } from "../wire/netlink/route.ts";
-import { ENODEV, SystemCallError } from "./ffi.ts";
+import { addSourceRule, deleteSourceRule } from "../wire/netlink/rule.ts";
+import { EEXIST, ENODEV, SystemCallError } from "./ffi.ts";
 import type { NetlinkSocket } from "./netlink-socket.ts";
 import { findLink } from "./pod-interface.ts";
 import { absent, doing } from "./refusal.ts";
@@ -69,6 +71,18 @@ export function applyEntry(
         absent,
       );
       break;
+    case "rule-add":
+    case "rule-delete": {
+      const rule = { ...step.rule, priority: rulePriority };
+      const adding = step.kind === "rule-add";
+      doing(
+        "rule",
+        `${adding ? "add" : "delete"} rule for packets from ${renderCidr(rule.source)}`,
+        () => socket.request(adding ? addSourceRule(rule) : deleteSourceRule(rule)),
+        adding ? [EEXIST] : absent,
+      );
+      break;
+    }
     case "neighbour-replace":
     case "neighbour-delete": {
       const { link, ...neighbour } = step.neighbour;
@@ -113,6 +127,7 @@ function routeOf(spec: RouteSpec, indexOf: (link: string) => number): Route {
     ...(spec.link === undefined ? {} : { linkIndex: indexOf(spec.link) }),
     ...(spec.via === undefined ? {} : { via: spec.via }),
     ...(spec.mtu === undefined ? {} : { mtu: spec.mtu }),
+    ...(spec.table === undefined ? {} : { table: spec.table }),
   };
 }
 
@@ -122,5 +137,6 @@ function renderRoute(route: RouteSpec): string {
     ...(route.blackhole ? ["blackhole"] : []),
     ...(route.via === undefined ? [] : [`via ${route.via}`]),
     ...(route.link === undefined ? [] : [`dev ${route.link}`]),
+    ...(route.table === undefined ? [] : [`table ${route.table}`]),
   ].join(" ");
 }

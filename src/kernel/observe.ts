@@ -1,8 +1,9 @@
 /**
  * Reads what is Heddle's from the kernel, as the state that a plan is made against.
  *
- * Ours are links `hd*`, the addresses on them and the pods' gateway address wherever it is, routes of our protocol,
- * permanent neighbours on our links and permanent forwarding entries of our VXLAN devices. Five listings, of which
+ * Ours are links `hd*`, the addresses on them and the pods' gateway address wherever it is, routes of our protocol, rules of
+ * our preference,
+ * permanent neighbours on our links and permanent forwarding entries of our VXLAN devices. Seven listings, of which
  * the kernel filters routes and forwarding entries.
  *
  * A veth's other end cannot be seen from here: its fields are filled from what this driver made (`remembered`), and
@@ -10,11 +11,14 @@
  * Where the rest differs, `link-add` repairs in place; deleting is only for names that nobody wants.
  */
 
+import { renderCidr } from "../base/ip.ts";
 import {
+  encryptedTable,
   linkPrefix,
   nameServers,
   podGateway,
   routeProtocol,
+  rulePriority,
   wireguardLink,
 } from "../model/names.ts";
 import type {
@@ -22,6 +26,7 @@ import type {
   NodeState,
   PodInterface,
   RouteSpec,
+  RuleSpec,
   VethSpec,
   WireguardSpec,
 } from "../model/node-state.ts";
@@ -36,6 +41,7 @@ import {
   dumpNeighbours,
 } from "../wire/netlink/neighbour.ts";
 import type { Route } from "../wire/netlink/route.ts";
+import { decodeRule, dumpRules } from "../wire/netlink/rule.ts";
 import { listLimits } from "./limits.ts";
 import type { NetlinkSocket } from "./netlink-socket.ts";
 import { doing, type KernelObject } from "./refusal.ts";
@@ -71,6 +77,10 @@ export function observeOurs(
   });
 
   const limits = listLimits(socket);
+  const rules = list("rule", dumpRules(), decodeRule)
+    .filter(({ table, priority }) => table === encryptedTable && priority === rulePriority)
+    .map(({ source, table }): RuleSpec => ({ source, table }))
+    .sort(by(({ source }) => renderCidr(source)));
   return {
     ours,
     links: ours
@@ -85,9 +95,11 @@ export function observeOurs(
       .filter((each) => !isKernels(each.address))
       .map(named)
       .sort(by((each) => `${each.link} ${each.address}`)),
-    routes: listRoutes(socket, routeProtocol)
+    routes: [undefined, encryptedTable]
+      .flatMap((table) => listRoutes(socket, routeProtocol, table))
       .map((route) => routeSpec(route, nameOf))
       .sort(by((each) => `${each.destination.address}/${each.destination.prefixLength}`)),
+    ...(rules.length === 0 ? {} : { rules }),
     neighbours: list("neighbour", dumpNeighbours(), decodeNeighbour)
       .filter((each) => ourIndexes.has(each.linkIndex))
       .map(named)
@@ -145,6 +157,7 @@ function routeSpec(route: Route, nameOf: ReadonlyMap<number, string>): RouteSpec
     ...(route.onLink ? { onLink: true } : {}),
     ...(route.blackhole ? { blackhole: true } : {}),
     ...(route.mtu === undefined ? {} : { mtu: route.mtu }),
+    ...(route.table === undefined ? {} : { table: route.table }),
   };
 }
 

@@ -10,7 +10,7 @@
  */
 
 import { type Cidr, familyOf, hostCidr, type IpFamily, renderCidr } from "../base/ip.ts";
-import { podGateways } from "../model/names.ts";
+import { podGateways, rulePriority } from "../model/names.ts";
 import type { PodInterface } from "../model/node-state.ts";
 import { decodeLink, dumpLinks } from "../wire/netlink/link.ts";
 import { type Route, replaceRoute } from "../wire/netlink/route.ts";
@@ -29,7 +29,6 @@ import { listRoutes } from "./routes.ts";
 const RTPROT_STATIC = 4; // what `ip route add` writes; the namespace is the pod's, not Heddle's
 /** Plus the link's index: beyond the numbers that people give tables. */
 const firstTable = 0x4844_0000;
-const rulePriority = 0x4844;
 /** Of the best route, as the kernel has it where none is asked for. */
 const bestMetric: Readonly<Record<IpFamily, number>> = { IPv4: 0, IPv6: 1024 };
 const everywhere: Readonly<Record<IpFamily, Cidr>> = {

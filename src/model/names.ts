@@ -79,6 +79,15 @@ export const nameServers: Readonly<Record<IpFamily, string>> = {
   IPv6: "fd68:6564:646c::53",
 };
 
+/**
+ * Routes that only pods' packets take, before those of the main table: to other nodes' own addresses, encrypted. Beyond
+ * the numbers that people give tables.
+ */
+export const encryptedTable = 0x4844;
+
+/** Preference of the routing rules that Heddle adds, so that it recognises its own. */
+export const rulePriority = 0x4844;
+
 /** Rtnetlink protocol number on every route that Heddle installs, so that it recognises its own. */
 export const routeProtocol = 0x48;
 

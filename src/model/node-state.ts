@@ -13,6 +13,8 @@ export interface NodeState {
   readonly links: readonly LinkSpec[];
   readonly addresses: readonly AddressSpec[];
   readonly routes: readonly RouteSpec[];
+  /** Absent where there is none. */
+  readonly rules?: readonly RuleSpec[];
   readonly neighbours: readonly NeighbourSpec[];
   readonly forwarding: readonly ForwardingSpec[];
   /** Absent where there is none. */
@@ -107,6 +109,14 @@ export interface RouteSpec {
   /** Drops what no more specific route takes: keeps a block's unused addresses from leaving the node. */
   readonly blackhole?: boolean;
   readonly mtu?: number;
+  /** Absent: the main one. */
+  readonly table?: number;
+}
+
+/** Packets from these addresses take the routes of a table, where it has one, before those of the main one. */
+export interface RuleSpec {
+  readonly source: Cidr;
+  readonly table: number;
 }
 
 export interface NeighbourSpec {
@@ -209,6 +219,8 @@ export type Step =
   | { readonly kind: "address-delete"; readonly address: AddressSpec }
   | { readonly kind: "route-replace"; readonly route: RouteSpec }
   | { readonly kind: "route-delete"; readonly route: RouteSpec }
+  | { readonly kind: "rule-add"; readonly rule: RuleSpec }
+  | { readonly kind: "rule-delete"; readonly rule: RuleSpec }
   | { readonly kind: "neighbour-replace"; readonly neighbour: NeighbourSpec }
   | { readonly kind: "neighbour-delete"; readonly neighbour: NeighbourSpec }
   | { readonly kind: "forwarding-replace"; readonly forwarding: ForwardingSpec }

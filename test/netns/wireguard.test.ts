@@ -138,7 +138,7 @@ describe("the encrypted overlay", { skip: needsRoot, timeout: 120_000 }, () => {
     assert.equal(await connect(one, api, 8080), "timeout");
     assert.deepEqual(
       two.repair().map(({ kind }) => kind),
-      ["link-add", "address-add", "address-add", "route-replace", "route-replace"],
+      ["link-add", "address-add", "address-add", "route-replace", "route-replace", "route-replace"],
     );
     assert.equal(await connect(one, api, 8080, "tcp", 5), `api ${secret} ${web}`);
     const [again, ...more] = two.driver.wireguard()?.device.peers ?? [];

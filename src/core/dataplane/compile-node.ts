@@ -64,6 +64,7 @@ export function compileNode(
       ],
       neighbours: overlay.neighbours,
       forwarding: overlay.forwarding,
+      ...(overlay.rules.length === 0 ? {} : { rules: overlay.rules }),
       routes: [...overlay.routes, ...attachments.flatMap(podRoutes)],
       ...(features.fastPath === true ? { fastPath: fastPathFor(links) } : {}),
       ruleset: nodeRuleset(supported.value, pods, services, hostPorts),

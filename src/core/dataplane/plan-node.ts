@@ -17,6 +17,7 @@ import type {
   NodeState,
   Plan,
   RouteSpec,
+  RuleSpec,
   Step,
   WireguardPeerSpec,
 } from "../../model/node-state.ts";
@@ -27,6 +28,7 @@ export function planNode(wanted: NodeState, observed: NodeState): Plan {
   const links = difference(wanted.links, observed.links, (link) => link.name, sameLink);
   const addresses = difference(wanted.addresses, observed.addresses, addressKey, () => true);
   const routes = difference(wanted.routes, observed.routes, routeKey, sameRoute);
+  const rules = difference(wanted.rules ?? [], observed.rules ?? [], ruleKey, () => true);
   const neighbours = difference(
     wanted.neighbours,
     observed.neighbours,
@@ -63,9 +65,11 @@ export function planNode(wanted: NodeState, observed: NodeState): Plan {
     ...onChanged(routes.put, wanted.routes, links.changed).map(
       (route): Step => ({ kind: "route-replace", route }),
     ),
+    ...rules.added.map((rule): Step => ({ kind: "rule-add", rule })),
     ...onChanged(fastPath.put, wanted.fastPath ?? [], links.changed).map(
       (each): Step => ({ kind: "fast-path-put", fastPath: each }),
     ),
+    ...rules.removed.map((rule): Step => ({ kind: "rule-delete", rule })),
     ...routes.removed.filter(stays).map((route): Step => ({ kind: "route-delete", route })),
     ...neighbours.removed
       .filter(stays)
@@ -206,8 +210,12 @@ function addressKey({ link, address, prefixLength }: AddressSpec): string {
   return `${link} ${address}/${prefixLength}`;
 }
 
-function routeKey({ destination }: RouteSpec): string {
-  return renderCidr(destination);
+function routeKey({ destination, table }: RouteSpec): string {
+  return `${table ?? "main"} ${renderCidr(destination)}`;
+}
+
+function ruleKey({ source, table }: RuleSpec): string {
+  return `${renderCidr(source)} ${table}`;
 }
 
 function neighbourKey({ link, address }: NeighbourSpec): string {

@@ -24,18 +24,19 @@ import {
   type IpFamily,
   renderCidr,
 } from "../../base/ip.ts";
-import { vxlanLink, wireguardLink } from "../../model/names.ts";
+import { encryptedTable, vxlanLink, wireguardLink } from "../../model/names.ts";
 import type {
   AddressSpec,
   ForwardingSpec,
   LinkSpec,
   NeighbourSpec,
   RouteSpec,
+  RuleSpec,
 } from "../../model/node-state.ts";
 import type { Encap, NetworkSettings, NodePeer, NodeView } from "../../model/node-view.ts";
 import { addressHolders, lostAddresses } from "./address-holders.ts";
 import { linkLocalOf } from "./hardware-address.ts";
-import { encryptionRefusal, wireguardDevice } from "./wireguard.ts";
+import { encryptedPeers, encryptionRefusal, wireguardDevice } from "./wireguard.ts";
 
 /** Ethernet's; where no node says what its link takes. */
 const usualMtu = 1500;
@@ -51,6 +52,7 @@ export interface Overlay {
   readonly neighbours: readonly NeighbourSpec[];
   readonly forwarding: readonly ForwardingSpec[];
   readonly routes: readonly RouteSpec[];
+  readonly rules: readonly RuleSpec[];
   /** Largest packet of a pod. */
   readonly podMtu: number;
   readonly diagnostics: readonly Diagnostic[];
@@ -83,7 +85,15 @@ export function overlayFor(view: NodeView, canEncrypt = false): Overlay {
     diagnostics.push(...lostAddresses(view, addressHolders(view)));
   }
   const device = deviceFor(self, view, podMtu, canEncrypt);
-  return { ...device, routes, podMtu, diagnostics };
+  const isEncrypted = settings.encap.kind === "wireguard" && canEncrypt;
+  const toNodes = isEncrypted ? waysToNodes(self, view, podMtu) : [];
+  return {
+    ...device,
+    routes: [...routes, ...toNodes],
+    rules: isEncrypted ? rulesToNodes(settings) : [],
+    podMtu,
+    diagnostics,
+  };
 }
 
 const nothing: Overlay = {
@@ -92,6 +102,7 @@ const nothing: Overlay = {
   neighbours: [],
   forwarding: [],
   routes: [],
+  rules: [],
   podMtu: usualMtu,
   diagnostics: [],
 };
@@ -121,7 +132,7 @@ function deviceFor(
   view: NodeView,
   mtu: number,
   canEncrypt: boolean,
-): Omit<Overlay, "routes" | "podMtu" | "diagnostics"> {
+): Omit<Overlay, "routes" | "rules" | "podMtu" | "diagnostics"> {
   const { encap } = view.settings;
   if (!hasOverlay(encap)) return nothing;
   const hasIpv6 = usesIpv6(view.settings);
@@ -173,6 +184,30 @@ function addressesOn(link: string, self: NodePeer, hasIpv6: boolean): readonly A
 
 export function usesIpv6({ pools }: NetworkSettings): boolean {
   return pools.some(({ cidr }) => familyOf(cidr.address) === "IPv6");
+}
+
+/**
+ * Pods reach other nodes' own addresses encrypted, too: by a table of their own, since what a node itself sends goes plainly.
+ * Else what they answer to a node, which comes from its address, would be all that passes in the clear; and where that node
+ * asked for another pod, it drops such an answer.
+ */
+function waysToNodes(self: NodePeer, view: NodeView, podMtu: number): readonly RouteSpec[] {
+  const { settings } = view;
+  const families = new Set(settings.pools.map(({ cidr }) => familyOf(cidr.address)));
+  const link = wireguardLink;
+  return encryptedPeers(self, view).flatMap(({ peer, own }) => {
+    const wrapped = linkMtu(peer, settings) - overhead(settings.encap, familyOf(self.address));
+    return own
+      .filter((address) => families.has(familyOf(address)))
+      .map((address) => ({
+        ...{ destination: hostCidr(address), link, table: encryptedTable },
+        ...smaller(wrapped, podMtu),
+      }));
+  });
+}
+
+function rulesToNodes({ pools }: NetworkSettings): readonly RuleSpec[] {
+  return pools.map(({ cidr }) => ({ source: cidr, table: encryptedTable }));
 }
 
 function routesTo(

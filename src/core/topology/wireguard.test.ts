@@ -64,9 +64,12 @@ function deviceOf(seen: NodeView): WireguardSpec | undefined {
 }
 
 function waysTo(seen: NodeView, canEncrypt = true): readonly string[] {
-  return overlayFor(seen, canEncrypt).routes.map(({ destination, link, via, blackhole }) =>
-    [renderCidr(destination), blackhole ? "blackhole" : `dev ${link}`, via].join(" ").trim(),
-  );
+  const { routes } = overlayFor(seen, canEncrypt);
+  return routes
+    .filter(({ table }) => table === undefined)
+    .map(({ destination, link, via, blackhole }) =>
+      [renderCidr(destination), blackhole ? "blackhole" : `dev ${link}`, via].join(" ").trim(),
+    );
 }
 
 describe("the encrypted overlay", () => {
@@ -182,6 +185,30 @@ describe("the encrypted overlay", () => {
     const impostor = { ...two, addresses: ["192.0.2.1"], created: "2026-02-01T00:00:00Z" };
     const [peer] = deviceOf(view([one, impostor]))?.peers ?? [];
     assert.equal(peer?.allowed.includes("192.0.2.1/32"), false);
+  });
+
+  test("has pods reach other nodes' own addresses by a table of theirs, of the families that pods have", () => {
+    const { rules, routes } = overlayFor(
+      view([one, two, { ...one, name: "three", addresses: ["192.0.2.3"], key: keys[2] }]),
+      true,
+    );
+    assert.deepEqual(
+      rules.map(({ source, table }) => [renderCidr(source), table]),
+      [
+        ["10.244.0.0/16", 0x4844],
+        ["fd00:244::/64", 0x4844],
+      ],
+    );
+    const own = routes.filter(({ table }) => table === 0x4844);
+    assert.deepEqual(
+      own.map(({ destination, link }) => [renderCidr(destination), link]),
+      [
+        ["192.0.2.3/32", "hdwg"],
+        ["192.0.2.2/32", "hdwg"],
+        ["2001:db8::2/128", "hdwg"],
+      ],
+    );
+    assert.deepEqual(overlayFor(view([one, two]), false).rules, []);
   });
 
   test("is no device, and no way, on a node that cannot have one", () => {

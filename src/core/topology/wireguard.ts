@@ -11,7 +11,7 @@ import { familyOf, hostCidr, renderCidr } from "../../base/ip.ts";
 import { wireguardLink } from "../../model/names.ts";
 import type { WireguardPeerSpec, WireguardSpec } from "../../model/node-state.ts";
 import type { NodePeer, NodeView } from "../../model/node-view.ts";
-import { type AddressHolders, addressHolders } from "./address-holders.ts";
+import { addressHolders } from "./address-holders.ts";
 import { linkLocalOf } from "./hardware-address.ts";
 
 export function wireguardDevice(
@@ -20,37 +20,50 @@ export function wireguardDevice(
   port: number,
   mtu: number,
 ): WireguardSpec {
-  const holders = addressHolders(view);
-  const peers = view.nodes
-    .filter((peer) => peer !== self && keyRefusal(peer, view) === undefined)
-    .flatMap((peer) => peerOf(peer, self, port, holders))
+  const peers = encryptedPeers(self, view)
+    .map((each) => peerSpec(each, port))
     .sort((a, b) => (a.publicKey < b.publicKey ? -1 : 1));
   const name = wireguardLink;
   return { kind: "wireguard", name, mtu, port, hasNodeKey: true, looseSources: true, peers };
 }
 
-function peerOf(
-  peer: NodePeer,
-  self: NodePeer,
+export interface EncryptedPeer {
+  readonly peer: NodePeer;
+  readonly publicKey: string;
+  /** Where it is reached: of the family of this node's own address. */
+  readonly remote: string;
+  /** Those of its addresses that no other node has. */
+  readonly own: readonly string[];
+}
+
+/** Whom the node speaks to. */
+export function encryptedPeers(self: NodePeer, view: NodeView): readonly EncryptedPeer[] {
+  const holders = addressHolders(view);
+  return view.nodes.flatMap((peer) => {
+    const remote = peer.addresses.find((each) => familyOf(each) === familyOf(self.address));
+    const { wireguardKey: publicKey } = peer;
+    if (peer === self || remote === undefined || publicKey === undefined) return [];
+    if (keyRefusal(peer, view) !== undefined) return [];
+    const own = peer.addresses.filter((address) => holders.get(address) === peer);
+    return [{ peer, publicKey, remote, own }];
+  });
+}
+
+function peerSpec(
+  { peer, publicKey, remote, own }: EncryptedPeer,
   port: number,
-  holders: AddressHolders,
-): readonly WireguardPeerSpec[] {
-  const remote = peer.addresses.find((each) => familyOf(each) === familyOf(self.address));
-  if (remote === undefined || peer.wireguardKey === undefined) return [];
-  const own = peer.addresses.filter((address) => holders.get(address) === peer);
-  return [
-    {
-      publicKey: peer.wireguardKey,
-      endpoint: familyOf(remote) === "IPv4" ? `${remote}:${port}` : `[${remote}]:${port}`,
-      allowed: [
-        ...peer.blocks,
-        // What the node itself sends to pods, and the probes of a check.
-        ...[...own, linkLocalOf(peer.vtepMac)].map(hostCidr),
-      ]
-        .map(renderCidr)
-        .sort(),
-    },
-  ];
+): WireguardPeerSpec {
+  return {
+    publicKey,
+    endpoint: familyOf(remote) === "IPv4" ? `${remote}:${port}` : `[${remote}]:${port}`,
+    allowed: [
+      ...peer.blocks,
+      // What the node itself sends to pods or answers them, and the probes of a check.
+      ...[...own, linkLocalOf(peer.vtepMac)].map(hostCidr),
+    ]
+      .map(renderCidr)
+      .sort(),
+  };
 }
 
 /** Why pods of the peer cannot be reached although they would be without encryption; undefined where nothing is wrong. */

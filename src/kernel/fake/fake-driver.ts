@@ -17,6 +17,7 @@ import type {
   NodeState,
   PodInterface,
   RouteSpec,
+  RuleSpec,
   Ruleset,
   Step,
 } from "../../model/node-state.ts";
@@ -47,6 +48,7 @@ export function createFakeKernel(): FakeKernel {
   const links = new Map<string, LinkSpec>([["lo", loopback]]);
   const addresses = new Map<string, AddressSpec>();
   const routes = new Map<string, RouteSpec>();
+  const rules = new Map<string, RuleSpec>();
   const neighbours = new Map<string, NeighbourSpec>();
   const forwarding = new Map<string, ForwardingSpec>();
   const fastPath = new Map<string, FastPathSpec>();
@@ -94,6 +96,7 @@ export function createFakeKernel(): FakeKernel {
         links: sorted(links).flatMap(([name, link]) => (name === "lo" ? [] : [link])),
         addresses: sorted(addresses).map(([, address]) => address),
         routes: sorted(routes).map(([, route]) => route),
+        ...(rules.size === 0 ? {} : { rules: sorted(rules).map(([, rule]) => rule) }),
         neighbours: sorted(neighbours).map(([, neighbour]) => neighbour),
         forwarding: sorted(forwarding).map(([, entry]) => entry),
         ...(fastPath.size === 0 ? {} : { fastPath: sorted(fastPath).map(([, each]) => each) }),
@@ -189,11 +192,17 @@ export function createFakeKernel(): FakeKernel {
         if (step.route.link !== undefined) {
           needLink("route", `replace route ${destination}`, step.route.link);
         }
-        routes.set(destination, step.route);
+        routes.set(routeKey(step.route), step.route);
         break;
       }
       case "route-delete":
-        routes.delete(renderCidr(step.route.destination));
+        routes.delete(routeKey(step.route));
+        break;
+      case "rule-add":
+        rules.set(renderCidr(step.rule.source), step.rule);
+        break;
+      case "rule-delete":
+        rules.delete(renderCidr(step.rule.source));
         break;
       case "neighbour-replace":
         needLink("neighbour", `replace ${step.neighbour.address}`, step.neighbour.link);
@@ -261,6 +270,10 @@ function isKept(existing: LinkSpec, wanted: LinkSpec): boolean {
 
 function isSamePlace(a: PodInterface, b: PodInterface): boolean {
   return a.netns === b.netns && a.ifName === b.ifName;
+}
+
+function routeKey({ destination, table }: RouteSpec): string {
+  return `${table ?? ""} ${renderCidr(destination)}`;
 }
 
 function addressKey(address: AddressSpec): string {

@@ -1,4 +1,4 @@
-/** Rtnetlink routes, of both families; lists are of the main table. */
+/** Rtnetlink routes, of both families. */
 
 import type { Cidr } from "../../base/ip.ts";
 import { Attributes, addressFamily, concat, familyNumber, ip, nest, u32 } from "./attributes.ts";
@@ -70,13 +70,17 @@ export function deleteRoute(route: Route): NetlinkRequest {
   };
 }
 
-/** Lists the main table's routes of one protocol; a socket with strict checking has the kernel filter. */
-export function dumpRoutes(protocol: number): NetlinkRequest {
+/**
+ * Lists a table's routes of one protocol; a socket with strict checking has the kernel filter. Without `table` they are
+ * the main one's.
+ */
+export function dumpRoutes(protocol: number, table?: number): NetlinkRequest {
   const payload = new Uint8Array(headBytes);
   payload[0] = AF_UNSPEC;
-  payload[4] = RT_TABLE_MAIN;
+  payload[4] = table === undefined ? RT_TABLE_MAIN : RT_TABLE_UNSPEC;
   payload[5] = protocol;
-  return { type: RTM_GETROUTE, flags: NLM_F_DUMP, payload };
+  const ofTable = table === undefined ? [] : [u32(RTA_TABLE, table)];
+  return { type: RTM_GETROUTE, flags: NLM_F_DUMP, payload: concat(payload, ...ofTable) };
 }
 
 export function decodeRoute(payload: Uint8Array): Route {
@@ -88,6 +92,7 @@ export function decodeRoute(payload: Uint8Array): Route {
   const via = attributes.ip(RTA_GATEWAY);
   const mtu = attributes.nested(RTA_METRICS)?.u32(RTAX_MTU);
   const metric = attributes.u32(RTA_PRIORITY);
+  const table = attributes.u32(RTA_TABLE) ?? view.getUint8(4);
   return {
     destination: {
       address: attributes.ip(RTA_DST) ?? (isIpv6 ? "::" : "0.0.0.0"),
@@ -100,6 +105,7 @@ export function decodeRoute(payload: Uint8Array): Route {
     ...(via === undefined ? {} : { via }),
     ...(mtu === undefined ? {} : { mtu }),
     ...(metric === undefined ? {} : { metric }),
+    ...(table === RT_TABLE_MAIN || table === RT_TABLE_UNSPEC ? {} : { table }),
   };
 }
 
