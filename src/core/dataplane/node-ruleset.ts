@@ -9,9 +9,9 @@
  *   services-*          prerouting and output, dstnat: a Service's address becomes an endpoint's, or is refused
  *   host-ports-*        after that: a port of the node becomes a pod's
  *   name-server         output: while no name server listens, its port is silent
- *   forward, input      established connections pass, but for what opens one; else the source's egress chain, then the destination's
- *                       ingress chain, both in one pass where both pods are here; what that lets be made is stamped
- *                       with the number of the rules, for the fast path (kernel/bpf/verdicts.h)
+ *   forward, input      established connections pass, but for what opens one; else the source's egress chain, then the
+ *                       destination's ingress chain, both in one pass where both pods are here; what that lets be made
+ *                       is stamped with the number of the rules, for the fast path (kernel/bpf/verdicts.h)
  *   postrouting         masquerade for hairpin connections, for clients from outside that reached a Service, for the
  *                       node's loopback, which a pod could not answer, and for what leaves the pods' range
  *
@@ -223,20 +223,30 @@ function policyHooks(settings: NetworkSettings): readonly NftChain[] {
       name: "forward",
       hook: "type filter hook forward priority filter; policy accept;",
       rules: [
+        // First: what is none of ours pays for one rule, and nothing below has a say about it.
         `iifname != ${ours} oifname != ${ours} accept`,
+        // Before what is known: an answer, and what others have opened, come encrypted or not at all.
         ...(encap.kind === "wireguard" ? fromPodsInTheClear : []),
-        // Both ends agree on segments that the way between them takes, also where ICMP does not come through.
+        // Both ends agree on segments that the way between them takes, also where ICMP does not come through. Before what is
+        // known, as a SYN-ACK is.
         "tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu",
         ...overlayFromPod,
+        // After all that no connection may do, and before the identities: a known connection's mark is the fast path's.
         passKnown,
-        // A pod that reaches itself through a Service: nothing may keep a pod from itself.
+        // A pod that reaches itself through a Service: nothing may keep a pod from itself. So before policy; after what is
+        // known, which also drops what is part of nothing.
         ...ofBoth(
           ({ keyword, suffix }) => `${keyword} saddr . ${keyword} daddr @hairpin${suffix} accept`,
         ),
+        // Policy goes by them.
         ...markIdentities,
+        // What these let pass they return: an `accept` in the first would spare the packet the second.
         "jump from-pod",
         "jump to-pod",
+        // The mark was lent: routing and the chains of others, which come later, find none.
         "meta mark set 0x0",
+        // Last: the number says that all rules above have let the connection be made. One that is in the table already was
+        // made under earlier ones, and gets none.
         `ct status & confirmed == 0 jump ${rulesStamp.chain}`,
       ],
     },
@@ -246,8 +256,10 @@ function policyHooks(settings: NetworkSettings): readonly NftChain[] {
       name: "input",
       hook: "type filter hook input priority filter; policy accept;",
       rules: [
-        `iifname != ${ours} accept`,
-        `${neighbourDiscovery} accept`, // not tracked; without it a pod finds no gateway
+        `iifname != ${ours} accept`, // first, as in `forward`
+        // Before policy, as it is not tracked: without it a pod finds no gateway.
+        `${neighbourDiscovery} accept`,
+        // The rest is in the order of `forward`. Nothing is stamped: no fast path leads here.
         ...overlayFromPod,
         passKnown,
         ...markIdentities,
@@ -259,6 +271,7 @@ function policyHooks(settings: NetworkSettings): readonly NftChain[] {
       name: "from-pod",
       rules: [
         `iifname != ${ours} return`,
+        // A link that is in no map has no policy yet: nothing may pass by the end of the chain.
         "iifname vmap @egress",
         logAndDrop({ kind: "admission", reason: "unknown-link" }),
       ],
@@ -267,7 +280,7 @@ function policyHooks(settings: NetworkSettings): readonly NftChain[] {
       name: "to-pod",
       rules: [
         `oifname != ${ours} return`,
-        "oifname vmap @ingress",
+        "oifname vmap @ingress", // as above
         logAndDrop({ kind: "admission", reason: "unknown-link" }),
       ],
     },
