@@ -82,7 +82,8 @@ test("an agent with hardly a Service answers while it reads twenty thousand rule
   scratch.defer(() => agent.kill("SIGKILL"));
   const { tookMs, slowestMs } = await askUntil(line(agent), join(directory, "run/agent.sock"));
   t.diagnostic(`ready after ${tookMs} ms, slowest answer ${slowestMs} ms`);
-  assert.ok(slowestMs / tookMs < longestShare, `${slowestMs} of ${tookMs} ms`);
+  // 0.12 to 0.18: libnftables reads everybody's rules at once where a table is not there. Without turns half.
+  assert.ok(slowestMs / tookMs < 0.3, `${slowestMs} of ${tookMs} ms`);
 });
 
 interface Answers {
