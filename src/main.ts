@@ -196,8 +196,8 @@ function addProcessCommands(program: Command): void {
     .option("--podman-root <folder>", "Podman's storage, where containers' labels are read")
     .option("--containerd-root <folder>", "containerd's state, where containers' labels are read")
     .action(async (flags: AgentFlags) => {
-      // Inherited by what the agent starts: this very file is compiled before a process can ask for the cache itself, and
-      // the compiler of TypeScript is a fifth of what a sidecar holds in memory.
+      // Inherited by what the agent starts: this very file is compiled before a process can ask for the cache itself,
+      // and the compiler of TypeScript is a fifth of what a sidecar holds in memory.
       process.env["NODE_COMPILE_CACHE"] = compileCache;
       const [{ runAgentCommand }, { systemClock }] = await Promise.all([
         import("./agent/command.ts"),

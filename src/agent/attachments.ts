@@ -43,7 +43,9 @@ export class Attachments {
     this.writeOverdue(); // there is room
   }
 
-  /** Changes fields of a record, here and on disk; one that is gone stays gone. Throws where the disk does not take it. */
+  /**
+   * Changes fields of a record, here and on disk; one that is gone stays gone. Throws where the disk does not take it.
+   */
   update(key: AttachmentKey, change: Partial<AttachmentRecord>): void {
     const text = keyText(key);
     const record = this.#records.get(text);

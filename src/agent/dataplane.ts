@@ -96,8 +96,8 @@ export class Dataplane {
 
   /**
    * What can be done for the first view in parts, with turns for everybody else in between: the table is read, and what
-   * others' rules are; where there is no table of ours, many Services are brought there. The view does not count before it
-   * is shown, so nobody is attached to a part of it. What fails is left to `show`.
+   * others' rules are; where there is no table of ours, many Services are brought there. The view does not count before
+   * it is shown, so nobody is attached to a part of it. What fails is left to `show`.
    */
   async prepare(view: NodeView, signal: AbortSignal): Promise<void> {
     if (this.views.get() !== undefined) return;
@@ -154,8 +154,8 @@ export class Dataplane {
   }
 
   /**
-   * Disconnects a pod and forgets its connections. What the kernel refuses to remove now is left to the next resync, and
-   * logged.
+   * Disconnects a pod and forgets its connections. What the kernel refuses to remove now is left to the next resync,
+   * and logged.
    */
   async detach(attachment: Attachment): Promise<void> {
     await this.#changes.make({ kind: "detach", attachment });

@@ -1,7 +1,7 @@
 /**
- * New pods get the fast path soon after their ADD, and not within it: for each link the kernel waits until no processor is in
- * the middle of a packet, 5 to 20 ms in which the agent does nothing else, and plugins that are chained behind us may put
- * queues and filters on the link first, which the fast path would pass by.
+ * New pods get the fast path soon after their ADD, and not within it: for each link the kernel waits until no processor
+ * is in the middle of a packet, 5 to 20 ms in which the agent does nothing else, and plugins that are chained behind us
+ * may put queues and filters on the link first, which the fast path would pass by.
  *
  * So it begins once nobody has come for half a second, or the first has waited for five, and goes link by link, with
  * pauses in which calls are answered. What fails here, or comes later, is found by the agent's next look.

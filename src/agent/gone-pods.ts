@@ -1,9 +1,9 @@
 /**
  * Forgets the tracked connections of pods that are gone, those of many in one walk of the kernel's table.
  *
- * A walk takes the same time whatever it is for, and where a node is drained it was most of what its pods' ends cost. So
- * the next begins no sooner than ten times as long after the last as that one took; whoever comes alone waits for nothing.
- * A failure is logged and nothing more: an address is not given again while a connection names it.
+ * A walk takes the same time whatever it is for, and where a node is drained it was most of what its pods' ends cost.
+ * So the next begins no sooner than ten times as long after the last as that one took; whoever comes alone waits for
+ * nothing. A failure is logged and nothing more: an address is not given again while a connection names it.
  */
 
 import type { Clock } from "../base/clock.ts";

@@ -1,5 +1,6 @@
 /**
- * How a node joins its cluster, and stays known where it is: what needs the server, and is insisted on until it answers.
+ * How a node joins its cluster, and stays known where it is: what needs the server, and is insisted on until it
+ * answers.
  *
  * Beside it the agent does what needs no server (main.ts).
  */
@@ -45,7 +46,9 @@ function attachedContainers({ attachments }: NodeParts): ReadonlySet<string> {
   return new Set(attachments.all().map((each) => each.attachment.containerId));
 }
 
-/** Tells the others when the node's addresses, prefixes or MTU change; checked often, because nothing works till then. */
+/**
+ * Tells the others when the node's addresses, prefixes or MTU change; checked often, because nothing works till then.
+ */
 async function watchPlace(
   known: UnderlayPlace,
   tell: (place: UnderlayPlace) => Promise<void>,

@@ -1,15 +1,17 @@
 /**
- * The node's state in the kernel: brought to what is wanted from what was applied last, or from what the kernel says it has.
+ * The node's state in the kernel: brought to what is wanted from what was applied last, or from what the kernel says it
+ * has.
  *
  * The state applied last is remembered, so that a change costs its difference; after a failure it is forgotten and the
  * kernel is asked what it has.
  *
- * A pod's link outlives its namespace's path where a process, such as its sidecar, keeps the namespace alive; else it goes
- * at a moment that the kernel chooses, on a busy machine seconds later. Nobody can look into such a namespace any more, and
- * at the path may be another's by now: whether it is there or not, nothing is done to the link until the attachment is
- * released (cni-server/dead-pods.ts), and nothing else waits for it. Nor does anything wait for a link that cannot be made
- * because of what is in its pod: a pod with the right to do so can put anything in its interface's place. Nor for the
- * encrypted overlay's, which others' programs make: without it the node's pods still reach each other.
+ * A pod's link outlives its namespace's path where a process, such as its sidecar, keeps the namespace alive; else it
+ * goes at a moment that the kernel chooses, on a busy machine seconds later. Nobody can look into such a namespace any
+ * more, and at the path may be another's by now: whether it is there or not, nothing is done to the link until the
+ * attachment is released (cni-server/dead-pods.ts), and nothing else waits for it. Nor does anything wait for a link
+ * that cannot be made because of what is in its pod: a pod with the right to do so can put anything in its interface's
+ * place. Nor for the encrypted overlay's, which others' programs make: without it the node's pods still reach each
+ * other.
  *
  * Not here: what is wanted, and by whom (dataplane.ts).
  */
@@ -48,7 +50,10 @@ export class KernelState {
     return this.#applied;
   }
 
-  /** Links of pods, or the encrypted overlay's, that could not be made when the kernel was last asked what it has, and why. */
+  /**
+   * Links of pods, or the encrypted overlay's, that could not be made when the kernel was last asked what it has, and
+   * why.
+   */
   get broken(): Broken {
     return this.#broken;
   }

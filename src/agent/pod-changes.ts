@@ -2,8 +2,8 @@
  * Pods that come and go at the same moment, as when a node is drained or boots, are one change of the kernel: one
  * compilation, one nftables transaction, one deletion of links.
  *
- * Who comes while the kernel is busy with the change before waits for the next; who comes alone waits for nothing but the
- * event loop's turn. A change that fails is made again pod by pod, so that nobody fails for another's fault.
+ * Who comes while the kernel is busy with the change before waits for the next; who comes alone waits for nothing but
+ * the event loop's turn. A change that fails is made again pod by pod, so that nobody fails for another's fault.
  */
 
 import type { Attachment } from "../model/node-view.ts";
@@ -21,8 +21,8 @@ export class PodChanges {
   readonly #waiting: (PodChange & PromiseWithResolvers<void>)[] = [];
 
   /**
-   * `commit` makes all of the changes, or throws. One change that it throws for is not made; several are then made one by
-   * one, each from what the kernel has by then.
+   * `commit` makes all of the changes, or throws. One change that it throws for is not made; several are then made one
+   * by one, each from what the kernel has by then.
    */
   constructor(commit: (changes: readonly PodChange[]) => void) {
     this.#commit = commit;

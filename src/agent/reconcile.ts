@@ -73,8 +73,9 @@ async function tend({ ipam, log }: NodeParts): Promise<void> {
 }
 
 /**
- * Containers whose namespace went without a DEL give back what they had, each in its turn. One that a call is at is left
- * to that call or the next look: an ADD releases what was there before, and may be waiting for the view that waits for this.
+ * Containers whose namespace went without a DEL give back what they had, each in its turn. One that a call is at is
+ * left to that call or the next look: an ADD releases what was there before, and may be waiting for the view that waits
+ * for this.
  */
 export async function releaseDead(parts: NodeParts, signal: AbortSignal): Promise<void> {
   const { attachments, turns } = parts;
@@ -94,7 +95,10 @@ export async function releaseDead(parts: NodeParts, signal: AbortSignal): Promis
   }
 }
 
-/** What is left of one pod is in no other's way: a full disk must not end the agent. It stays, for the next look or its DEL. */
+/**
+ * What is left of one pod is in no other's way: a full disk must not end the agent. It stays, for the next look or its
+ * DEL.
+ */
 export async function releaseOrWarn(record: AttachmentRecord, parts: NodeParts): Promise<void> {
   try {
     await release(record, parts);

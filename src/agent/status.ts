@@ -1,7 +1,7 @@
 /**
- * What the agent says of itself: `GET /status` on RUN/agent.sock, for people, the lab and tests, and `GET /metrics`; and what
- * it does when asked there: `POST /release?link=NAME` takes back what an attachment has whose pod is gone for good,
- * `POST /resync` compares the kernel with
+ * What the agent says of itself: `GET /status` on RUN/agent.sock, for people, the lab and tests, and `GET /metrics`;
+ * and what it does when asked there: `POST /release?link=NAME` takes back what an attachment has whose pod is gone for
+ * good, `POST /resync` compares the kernel with
  * what is wanted, `POST /upgrade-sidecars` has new processes take over from all sidecars.
  *
  * A picture of now, made when asked. No secret is in it.

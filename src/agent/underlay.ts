@@ -3,7 +3,8 @@
  *
  * The agent is told an address when it starts, and what is at it may change while it runs: a lease ends, a link gets
  * another MTU. So it looks now and then, and tells the others what it sees. The link counts, not the address: where
- * the address is gone, the link that had it (at first sight: the only one of the machine that has any) says the new one.
+ * the address is gone, the link that had it (at first sight: the only one of the machine that has any) says the new
+ * one.
  */
 
 import { type Cidr, familyOf, renderCidr } from "../base/ip.ts";

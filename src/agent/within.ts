@@ -1,4 +1,6 @@
-/** Waits for something no longer than a signal lets it; what is waited for goes on, and its failure is nobody's then. */
+/**
+ * Waits for something no longer than a signal lets it; what is waited for goes on, and its failure is nobody's then.
+ */
 
 /** Rejects with what `late` makes where the signal aborts first. */
 export async function within<T>(

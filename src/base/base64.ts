@@ -1,4 +1,6 @@
-/** Base64 (RFC 4648 §4) → text, for the pure layers, which have no Buffer. Line breaks and missing padding are taken. */
+/**
+ * Base64 (RFC 4648 §4) → text, for the pure layers, which have no Buffer. Line breaks and missing padding are taken.
+ */
 
 import { decodeUtf8 } from "./utf8.ts";
 

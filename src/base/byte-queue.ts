@@ -1,7 +1,7 @@
 /**
- * Bytes that wait, first in, first out, copied together: in whatever small pieces they come, what is kept is at most about
- * twice as large as they are. An object a piece would let a peer that sends single bytes have a hundred times as much
- * kept as any limit in bytes says.
+ * Bytes that wait, first in, first out, copied together: in whatever small pieces they come, what is kept is at most
+ * about twice as large as they are. An object a piece would let a peer that sends single bytes have a hundred times as
+ * much kept as any limit in bytes says.
  *
  * Not here: how many bytes may wait.
  */

@@ -5,7 +5,8 @@
  * arithmetic goes through bigints. The family is a property of the value, never a second copy of a function: what
  * depends on it asks `familyOf`. IPv4 also has unsigned 32-bit numbers, for the wire formats that carry those.
  *
- * Canonical means one text for one address, so text can be compared and be a key; `parseCidr` and `canonicalIp` make it.
+ * Canonical means one text for one address, so text can be compared and be a key; `parseCidr` and `canonicalIp` make
+ * it.
  */
 
 import { readIpv6, renderIpv6 } from "./ipv6-text.ts";

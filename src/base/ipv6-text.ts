@@ -44,7 +44,9 @@ function readGroups(
   return groups;
 }
 
-/** RFC 5952: lower case, no leading zeros, the longest run of zero groups (the first of equals, two or more) as `::`. */
+/**
+ * RFC 5952: lower case, no leading zeros, the longest run of zero groups (the first of equals, two or more) as `::`.
+ */
 export function renderIpv6(value: bigint, dotted: (value: number) => string): string {
   // §5: addresses that carry an IPv4 address by a well-known prefix show it; only the mapped ones are met.
   if (value >> 32n === 0xffffn) return `::ffff:${dotted(Number(value & 0xffffffffn))}`;

@@ -1,9 +1,10 @@
 /**
  * A histogram of durations that is fine where Prometheus' buckets are wide: eight buckets to the octave.
  *
- * Bucket 0 is below 0.05 ms; octave `e` from there on is cut into eight equal parts, up to one hour. A bucket is at most
- * an eighth of its lower bound wide, so a quantile, taken linearly inside its bucket, is off by a few per cent at worst.
- * The index is found with integers only (one multiplication, one count of leading zeros): it is on a proxy's data path.
+ * Bucket 0 is below 0.05 ms; octave `e` from there on is cut into eight equal parts, up to one hour. A bucket is at
+ * most an eighth of its lower bound wide, so a quantile, taken linearly inside its bucket, is off by a few per cent at
+ * worst. The index is found with integers only (one multiplication, one count of leading zeros): it is on a proxy's
+ * data path.
  *
  * Histograms of this shape can be added bucket by bucket, whoever took them. They travel sparse (`SparseHistogram`): a
  * service's latencies occupy some twenty of the 211 buckets.

@@ -1,6 +1,6 @@
 /**
- * `heddle check network`: the server has all nodes probe the paths between them; what is wrong is printed with the pair,
- * the evidence, and the command that helps.
+ * `heddle check network`: the server has all nodes probe the paths between them; what is wrong is printed with the
+ * pair, the evidence, and the command that helps.
  */
 
 import { MeshError } from "../base/error.ts";

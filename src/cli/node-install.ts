@@ -1,10 +1,10 @@
 /**
  * `heddle node install` and `uninstall`: the two files by which container runtimes find Heddle, and nothing else.
  *
- * The network configuration is last: a runtime that sees it finds the executable there. Both are put in place by rename,
- * since a runtime may read one, or execute the other, at any moment. The configuration is written for version 1.0.0,
- * which every runtime in use reads, and lists the newer one for those that choose. A file of the name that is not ours
- * is left alone. The agent itself is the node's own service manager's to start.
+ * The network configuration is last: a runtime that sees it finds the executable there. Both are put in place by
+ * rename, since a runtime may read one, or execute the other, at any moment. The configuration is written for version
+ * 1.0.0, which every runtime in use reads, and lists the newer one for those that choose. A file of the name that is
+ * not ours is left alone. The agent itself is the node's own service manager's to start.
  */
 
 import {

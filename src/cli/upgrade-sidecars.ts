@@ -1,4 +1,6 @@
-/** Asks an agent to have new processes take over from its sidecars; says which pods go on with the old ones, and why. */
+/**
+ * Asks an agent to have new processes take over from its sidecars; says which pods go on with the old ones, and why.
+ */
 
 import { MeshError } from "../base/error.ts";
 import { httpTransport } from "../rpc/http-transport.ts";

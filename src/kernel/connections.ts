@@ -2,8 +2,9 @@
  * Forgets the tracked connections of addresses, so that whoever gets an address next does not inherit them.
  *
  * A listing walks the whole hash table, which all namespaces of the machine share: 9 ms with the usual 262 144 buckets,
- * however few connections there are. So an empty table is not walked, a small one once for all addresses, and a large one
- * once for each end at which each address may stand, where decoding what the kernel could have filtered would cost more.
+ * however few connections there are. So an empty table is not walked, a small one once for all addresses, and a large
+ * one once for each end at which each address may stand, where decoding what the kernel could have filtered would cost
+ * more.
  */
 
 import type { DatagramConnection } from "../model/node-state.ts";

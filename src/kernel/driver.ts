@@ -51,8 +51,8 @@ export interface KernelDriver {
   hasTable(): boolean;
   /**
    * Reads the table with turns for others in between, so that `observe(expected)` has less to do: nothing where nobody
-   * changes the table until then. Where it is known to be as this driver left it, nothing is read. Where there is none, only
-   * others' rules are.
+   * changes the table until then. Where it is known to be as this driver left it, nothing is read. Where there is none,
+   * only others' rules are.
    */
   readTable(expected: Ruleset): Promise<void>;
   /** The machine's own links that are up. */
@@ -68,8 +68,8 @@ export interface KernelDriver {
   /** Whether a network namespace is at the path. */
   isNetns(path: string): boolean;
   /**
-   * What no other namespace of this boot has or will have; undefined where there is none at the path, it cannot be asked,
-   * or the kernel does not tell (Linux before 5.14).
+   * What no other namespace of this boot has or will have; undefined where there is none at the path, it cannot be
+   * asked, or the kernel does not tell (Linux before 5.14).
    */
   netnsCookie(path: string): string | undefined;
   /**

@@ -1,12 +1,12 @@
 /**
  * Puts the fast path into the kernel: programs on links, and the map of who is behind them (bpf/fast-path.bpf.c).
  *
- * Of each link is known what was put, and reading back compares it with what the kernel has: the program on the link must be
- * this loading's, the map's entries as they were written. What differs, or another agent put, is reported as a link of which
- * nothing is known, so that it is put again or taken away.
+ * Of each link is known what was put, and reading back compares it with what the kernel has: the program on the link
+ * must be this loading's, the map's entries as they were written. What differs, or another agent put, is reported as a
+ * link of which nothing is known, so that it is put again or taken away.
  *
- * A link that has queues, filters, chains of nftables or eBPF programs of somebody else's (a chained plugin's, an observer's)
- * is left to the plain path: they would see no packet of it.
+ * A link that has queues, filters, chains of nftables or eBPF programs of somebody else's (a chained plugin's, an
+ * observer's) is left to the plain path: they would see no packet of it.
  *
  * Programs stay on their links when an agent ends, with the map that it filled, which is as old as its rules; the next
  * agent fills a map of its own and replaces the programs. A pod is put into the map before its program is attached, and
@@ -235,8 +235,8 @@ function isOurs({ name }: AttachedProgram): boolean {
 }
 
 /**
- * What others have on a link that would be passed by; undefined where nothing. `here`: the programs on its ingress. Whatever the
- * overlay has at its end is met by what is sent there, but not a pod's.
+ * What others have on a link that would be passed by; undefined where nothing. `here`: the programs on its ingress.
+ * Whatever the overlay has at its end is met by what is sent there, but not a pod's.
  */
 function heldBy(
   spec: FastPathSpec,

@@ -1,8 +1,8 @@
 /**
  * What the running kernel can do, found out by asking it for the thing itself and remembered.
  *
- * No probe changes anything: VXLAN is asked for without the attributes it needs, WireGuard in a namespace that nobody is in,
- * nftables only checks a transaction.
+ * No probe changes anything: VXLAN is asked for without the attributes it needs, WireGuard in a namespace that nobody
+ * is in, nftables only checks a transaction.
  */
 
 import { existsSync } from "node:fs";
@@ -84,8 +84,8 @@ function probeVxlan(socket: NetlinkSocket): string | undefined {
 }
 
 /**
- * Whether the kernel makes links of a kind that needs no attributes, where asking is making one: in a namespace that goes
- * with the socket, and takes it along.
+ * Whether the kernel makes links of a kind that needs no attributes, where asking is making one: in a namespace that
+ * goes with the socket, and takes it along.
  */
 export function probeLinkKind(kind: string): KernelHas {
   try {

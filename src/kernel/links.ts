@@ -1,5 +1,6 @@
 /**
- * Makes veths and VXLAN devices (wireguard.ts: the third kind of link that is ours), so that afterwards they are as wanted whatever was there before.
+ * Makes veths and VXLAN devices (wireguard.ts: the third kind of link that is ours), so that afterwards they are as
+ * wanted whatever was there before.
  *
  * A veth whose pair is what is wanted is completed in place (up, MTU, the pod's address and routes), which is how an
  * agent that died in the middle goes on; any other link of the name is deleted and made anew. A VXLAN device changes

@@ -203,8 +203,8 @@ export function netnsInode(path: string): number | undefined {
 const SO_NETNS_COOKIE = 71; // Linux 5.14
 
 /**
- * The kernel's own number of the namespace at `path`, which no other has until the next boot: inodes are used again within
- * seconds. Undefined where there is none at `path`, it cannot be entered, or the kernel does not tell.
+ * The kernel's own number of the namespace at `path`, which no other has until the next boot: inodes are used again
+ * within seconds. Undefined where there is none at `path`, it cannot be entered, or the kernel does not tell.
  */
 export function netnsCookie(path: string): string | undefined {
   const cookie = new BigUint64Array(1);

@@ -60,9 +60,9 @@ export class NftContext {
   }
 
   /**
-   * Declarations and rules of table `inet <table>` as nft prints them, without elements; undefined where there is no such
-   * table. All tables of the family are listed, because for a single one nft 1.0.6 reads all elements as well, only to
-   * leave them out: with 10 000 Services 0.8 s of processor time, for 0.01 s.
+   * Declarations and rules of table `inet <table>` as nft prints them, without elements; undefined where there is no
+   * such table. All tables of the family are listed, because for a single one nft 1.0.6 reads all elements as well,
+   * only to leave them out: with 10 000 Services 0.8 s of processor time, for 0.01 s.
    */
   list(table: string): string | undefined {
     this.#library.setOutputFlags(this.#context, NFT_CTX_OUTPUT_TERSE);

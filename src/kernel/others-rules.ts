@@ -1,10 +1,10 @@
 /**
- * What others' packet filter rules mean for the fast path: whether openings may be remembered beside them, and which links
- * they have chains on.
+ * What others' packet filter rules mean for the fast path: whether openings may be remembered beside them, and which
+ * links they have chains on.
  *
- * Read by netlink, and again only where the kernel's number of the rules has changed. What cannot be read counts as rules
- * of the kind that is asked at each packet, and so do legacy iptables' tables: their changes have no number, so that a
- * verdict would outlive them.
+ * Read by netlink, and again only where the kernel's number of the rules has changed. What cannot be read counts as
+ * rules of the kind that is asked at each packet, and so do legacy iptables' tables: their changes have no number, so
+ * that a verdict would outlive them.
  */
 
 import { readFileSync } from "node:fs";
@@ -53,8 +53,8 @@ export function* whyOpeningsAreAsked(
 }
 
 /**
- * Judges the elements of one set after another. Those beyond the limit are not even listed: each part of a list takes the
- * kernel longer than the one before, so that four hundred thousand elements cost seven seconds.
+ * Judges the elements of one set after another. Those beyond the limit are not even listed: each part of a list takes
+ * the kernel longer than the one before, so that four hundred thousand elements cost seven seconds.
  */
 function elementJudge(
   open: () => NetlinkSocket,

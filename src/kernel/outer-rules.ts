@@ -1,9 +1,10 @@
 /**
- * Whether anybody but Heddle has a say about what the overlay sends and gets outside: the packets between nodes, of UDP.
+ * Whether anybody but Heddle has a say about what the overlay sends and gets outside: the packets between nodes, of
+ * UDP.
  *
- * Read by netlink: chains at the hooks that such a packet meets, and on the links that it passes. What a chain's rules say is
- * not asked: any rule counts. Chains of type nat do not, since these packets are not tracked (core/dataplane/node-ruleset.ts),
- * nor do those without a rule.
+ * Read by netlink: chains at the hooks that such a packet meets, and on the links that it passes. What a chain's rules
+ * say is not asked: any rule counts. Chains of type nat do not, since these packets are not tracked
+ * (core/dataplane/node-ruleset.ts), nor do those without a rule.
  */
 
 import { type Chain, decodeChain, dumpChains, nftFamilies } from "../wire/netlink/nft-rules.ts";

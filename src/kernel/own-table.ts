@@ -5,10 +5,10 @@
  * transaction led to, or all since then are known to have left the table alone (table-watch.ts), the table is what that
  * transaction made it, and nothing of it has to be read.
  *
- * The same number is what the table stamps new connections with, for the fast path: each transaction brings the number that
- * it will have. Where somebody comes in between, or has changed nftables since, the stamp is nobody's number, no verdict is
- * remembered, and the next look renews it (bpf/verdicts.h). So it is while others have rules that each packet must be asked
- * by (steady-rules.ts): nothing that happens without a transaction may end a verdict.
+ * The same number is what the table stamps new connections with, for the fast path: each transaction brings the number
+ * that it will have. Where somebody comes in between, or has changed nftables since, the stamp is nobody's number, no
+ * verdict is remembered, and the next look renews it (bpf/verdicts.h). So it is while others have rules that each
+ * packet must be asked by (steady-rules.ts): nothing that happens without a transaction may end a verdict.
  */
 
 import { atOnce, type InParts } from "../base/parts.ts";

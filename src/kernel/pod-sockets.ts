@@ -7,8 +7,8 @@
  * `connect` with an address: the thread enters in the tick before and leaves in the tick after, with no code of anybody
  * else between. Both ways together cost 3 µs.
  *
- * The thread's home is to have no network (`leaveNetwork`): whatever is forgotten here then reaches nothing, rather than
- * the node's network or another pod's.
+ * The thread's home is to have no network (`leaveNetwork`): whatever is forgotten here then reaches nothing, rather
+ * than the node's network or another pod's.
  */
 
 import { MeshError } from "../base/error.ts";

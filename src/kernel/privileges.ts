@@ -2,9 +2,9 @@
  * Giving up root: the last thing that a sidecar does before it serves.
  *
  * A process that serves many pods keeps three capabilities of its main thread, for each pod's sockets are made in the
- * pod's own namespace: CAP_SYS_ADMIN (`setns`), CAP_SYS_PTRACE (descriptors of a predecessor, namespaces by process) and
- * CAP_DAC_READ_SEARCH (namespaces below folders that are root's). Who takes such a process over is as good as root; that
- * is the price of the shared mode (docs/tasks/sidecar-modes.md).
+ * pod's own namespace: CAP_SYS_ADMIN (`setns`), CAP_SYS_PTRACE (descriptors of a predecessor, namespaces by process)
+ * and CAP_DAC_READ_SEARCH (namespaces below folders that are root's). Who takes such a process over is as good as root;
+ * that is the price of the shared mode (docs/tasks/sidecar-modes.md).
  */
 
 import { MeshError } from "../base/error.ts";

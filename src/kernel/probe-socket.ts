@@ -2,8 +2,8 @@
  * Sockets for probes: raw ICMP echoes and UDP datagrams that are never fragmented on the way, bound to an address, and
  * where asked to a link.
  *
- * "Don't fragment" is set and what the kernel has learned of paths is ignored (IP_PMTUDISC_PROBE): a probe is as large as
- * it says. Nothing waits: sending and receiving take what the kernel has now. The sockets belong to the namespace in
+ * "Don't fragment" is set and what the kernel has learned of paths is ignored (IP_PMTUDISC_PROBE): a probe is as large
+ * as it says. Nothing waits: sending and receiving take what the kernel has now. The sockets belong to the namespace in
  * which they were opened.
  */
 

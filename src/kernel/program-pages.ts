@@ -1,10 +1,10 @@
 /**
  * Gives back the pages of the program itself that only its start needed.
  *
- * Half of what a Node process holds in memory is its executable, mapped page by page as it booted and compiled. Those pages
- * are clean copies of the file: dropped from this process they stay in the page cache, which all processes of that program
- * share, and what is needed again comes back at a minor fault for 64 KiB each. So this saves little memory of the machine
- * and much of what is counted as this process's.
+ * Half of what a Node process holds in memory is its executable, mapped page by page as it booted and compiled. Those
+ * pages are clean copies of the file: dropped from this process they stay in the page cache, which all processes of
+ * that program share, and what is needed again comes back at a minor fault for 64 KiB each. So this saves little memory
+ * of the machine and much of what is counted as this process's.
  *
  * Only mappings that were never written are dropped: in another, relocated addresses would be lost.
  */
@@ -15,8 +15,8 @@ import { libc, SystemCallError } from "./ffi.ts";
 const MADV_DONTNEED = 4;
 
 /**
- * A function that drops them, as often as it is called. Made while the process may still read its own maps: not after it
- * has changed its user.
+ * A function that drops them, as often as it is called. Made while the process may still read its own maps: not after
+ * it has changed its user.
  */
 export function programPagesDropper(): () => void {
   const mappings = unwrittenMappings(readFileSync("/proc/self/smaps", "latin1"), process.execPath);

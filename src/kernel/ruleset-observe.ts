@@ -1,6 +1,6 @@
 /**
- * How far the table in the kernel is a given ruleset: what a plan is made against after a restart, and whenever somebody
- * has changed nftables since this driver did.
+ * How far the table in the kernel is a given ruleset: what a plan is made against after a restart, and whenever
+ * somebody has changed nftables since this driver did.
  *
  * Rules are compared as nft lists them. nft has its own words for them, so the expected ones are put, without elements,
  * into a namespace that nobody is in, and listed from there. Elements are read by netlink and compared as the text that
@@ -185,7 +185,9 @@ function* mapContents(netfilter: NetlinkSocket, table: string, map: NftMap): InP
   return hasAll && wanted === elements.size ? map : { ...declaration, elements };
 }
 
-/** What a set or map of the ruleset has in the kernel, none where it is not there; undefined where that cannot be read. */
+/**
+ * What a set or map of the ruleset has in the kernel, none where it is not there; undefined where that cannot be read.
+ */
 export function keysIn(
   netfilter: NetlinkSocket,
   { table, sets, maps }: Ruleset,

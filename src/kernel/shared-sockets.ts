@@ -1,6 +1,6 @@
 /**
- * Sockets of another process, to go on with where it stops: both have the same kernel socket, so what waits in its queue
- * is read by one of them, and nothing is lost when either closes its own descriptor.
+ * Sockets of another process, to go on with where it stops: both have the same kernel socket, so what waits in its
+ * queue is read by one of them, and nothing is lost when either closes its own descriptor.
  *
  * The other one need not help, nor be alive for longer than the call (`pidfd_getfd`, Linux 5.6). It takes the right to
  * trace the process, which root has where a container's seccomp profile does not take it.

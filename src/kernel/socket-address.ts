@@ -4,7 +4,9 @@ import { familyOf } from "../base/ip.ts";
 import { ipBytes, ipFromBytes } from "../base/ip-bytes.ts";
 import { AF_INET, AF_INET6 } from "./ffi.ts";
 
-/** `struct sockaddr_in` or `sockaddr_in6`. A scope is not needed: sockets for link-local addresses are bound to links. */
+/**
+ * `struct sockaddr_in` or `sockaddr_in6`. A scope is not needed: sockets for link-local addresses are bound to links.
+ */
 export function socketAddress(address: string, port: number): Uint8Array {
   const ip = ipBytes(address);
   const isIpv4 = familyOf(address) === "IPv4";

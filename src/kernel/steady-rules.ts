@@ -1,11 +1,11 @@
 /**
  * Whether rules say of every opening what they said of one like it, for as long as nobody changes them.
  *
- * The fast path remembers an opening by link, addresses and destination's port (bpf/verdicts.h). What rules read besides, of
- * the packet, of the machine or of what came before it, may be different at the next one: a source port, the time, a rate, a
- * set that packets fill or whose elements expire. So these are lists of what is known to stay the same, and all else,
- * whatever later kernels bring, does not. Counters pass, although they miss what takes the fast path; what writes a log,
- * or something on a packet or connection, does not.
+ * The fast path remembers an opening by link, addresses and destination's port (bpf/verdicts.h). What rules read
+ * besides, of the packet, of the machine or of what came before it, may be different at the next one: a source port,
+ * the time, a rate, a set that packets fill or whose elements expire. So these are lists of what is known to stay the
+ * same, and all else, whatever later kernels bring, does not. Counters pass, although they miss what takes the fast
+ * path; what writes a log, or something on a packet or connection, does not.
  *
  * Only rules that a forwarded packet can meet are judged, and of chains on links none: such links have no fast path
  * (fast-path.ts). A rule that translates is steady: no translated connection is remembered.
@@ -29,8 +29,8 @@ export interface RulesOfOthers {
 }
 
 /**
- * Where openings may be judged anew, as table, chain and expression; undefined where nowhere. `unsteadyElements` says it of
- * a set's elements, as what the set does.
+ * Where openings may be judged anew, as table, chain and expression; undefined where nowhere. `unsteadyElements` says
+ * it of a set's elements, as what the set does.
  */
 export function* unsteadyRule(
   others: RulesOfOthers,

@@ -1,9 +1,9 @@
 /**
- * Whether others' nftables transactions touched a table of ours: the kernel announces each to those who listen, object by
- * object and then its number.
+ * Whether others' nftables transactions touched a table of ours: the kernel announces each to those who listen, object
+ * by object and then its number.
  *
- * Numbers follow each other, so nothing can be missed: a number that was not heard, or a part that was lost, is an answer
- * too, namely that the table has to be read. Announcements wait in the socket's buffer; nobody is woken by them.
+ * Numbers follow each other, so nothing can be missed: a number that was not heard, or a part that was lost, is an
+ * answer too, namely that the table has to be read. Announcements wait in the socket's buffer; nobody is woken by them.
  *
  * Our own transactions are not listened to, since what they did is known: ten thousand elements would be as many
  * announcements.
@@ -41,7 +41,10 @@ export class TableWatch {
     this.#socket.leave(rulesGroup);
   }
 
-  /** The last transaction after number `known` up to which each was heard and none touched the table; `known` where none is. */
+  /**
+   * The last transaction after number `known` up to which each was heard and none touched the table; `known` where none
+   * is.
+   */
   untouchedSince(known: number): number {
     if (!this.#isListening) return known;
     let until = known;

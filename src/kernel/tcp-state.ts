@@ -1,6 +1,6 @@
 /**
- * Whether the peer of a TCP connection has closed it, asked of the kernel without reading: what is read is read by the event
- * loop, which may be a turn behind. About 1.5 µs.
+ * Whether the peer of a TCP connection has closed it, asked of the kernel without reading: what is read is read by the
+ * event loop, which may be a turn behind. About 1.5 µs.
  */
 
 import { libc } from "./ffi.ts";

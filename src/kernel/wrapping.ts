@@ -1,15 +1,15 @@
 /**
- * Has the fast path write the overlay's headers itself, and take them off: tells its programs the overlay's device and the
- * node's own link beneath it, the uplink, and puts the program on that (bpf/wrapping.h).
+ * Has the fast path write the overlay's headers itself, and take them off: tells its programs the overlay's device and
+ * the node's own link beneath it, the uplink, and puts the program on that (bpf/wrapping.h).
  *
- * Everything that is told is the kernel's: the device's settings and forwarding entries, which link has its address, the
- * number of the rules. So there is nothing to plan. Whoever has changed one of these has it looked at again (`look`); what
- * somebody else changes is seen at the agent's next look, but for rules of nftables, whose number makes the
- * programs leave packets to the device at once. Our own transactions take that number with them (`follow`).
+ * Everything that is told is the kernel's: the device's settings and forwarding entries, which link has its address,
+ * the number of the rules. So there is nothing to plan. Whoever has changed one of these has it looked at again
+ * (`look`); what somebody else changes is seen at the agent's next look, but for rules of nftables, whose number makes
+ * the programs leave packets to the device at once. Our own transactions take that number with them (`follow`).
  *
- * Nothing is wrapped where somebody else is asked about such packets outside (outer-rules.ts), or has a program, a filter or a
- * queue where they would no longer come by: where the overlay's device sends and the uplink receives. What leaves by
- * the uplink meets its programs, filters and queues as ever.
+ * Nothing is wrapped where somebody else is asked about such packets outside (outer-rules.ts), or has a program, a
+ * filter or a queue where they would no longer come by: where the overlay's device sends and the uplink receives. What
+ * leaves by the uplink meets its programs, filters and queues as ever.
  *
  * The thread's namespace must be that of the links.
  */
@@ -68,8 +68,8 @@ export class Wrapping {
   }
 
   /**
-   * `overlay`: the device's name, where it has the fast path. Nothing waits for an accelerator: what fails leaves all to
-   * the device, and the next look tries again.
+   * `overlay`: the device's name, where it has the fast path. Nothing waits for an accelerator: what fails leaves all
+   * to the device, and the next look tries again.
    */
   look(overlay: string | undefined): void {
     const before = this.#uplink;

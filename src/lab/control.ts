@@ -4,7 +4,8 @@
  * The abstract socket is the lock of the lab's name on this machine: the kernel lets one process have it and takes it
  * away with that process, so it is never stale, and it holds wherever the data folders are. It tells where the lab's
  * data are and does nothing else, because anybody may connect to it; commands go through the socket in the data folder,
- * which only root can open. A connection asks with one line; `down` is answered by the connection's end, when all is gone.
+ * which only root can open. A connection asks with one line; `down` is answered by the connection's end, when all is
+ * gone.
  */
 
 import { chmodSync } from "node:fs";

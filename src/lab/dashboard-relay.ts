@@ -3,8 +3,9 @@
  * socket.
  *
  * The server is in a namespace that no browser can reach, and its unix socket is in a folder that only root can. The
- * listener is the one thing of a lab that is outside its namespaces; it is the lab's own process that has it, so it ends
- * with the lab however that ends. Who may see anything is the server's business: a connection alone shows the sign-in.
+ * listener is the one thing of a lab that is outside its namespaces; it is the lab's own process that has it, so it
+ * ends with the lab however that ends. Who may see anything is the server's business: a connection alone shows the
+ * sign-in.
  */
 
 import { readFileSync } from "node:fs";

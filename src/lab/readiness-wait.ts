@@ -22,7 +22,9 @@ export interface Progress {
   readonly isHopeless: boolean;
 }
 
-/** Resolves when nothing is missing; throws `lab.not-ready` with the list after `timeoutMs`, or once waiting is no use. */
+/**
+ * Resolves when nothing is missing; throws `lab.not-ready` with the list after `timeoutMs`, or once waiting is no use.
+ */
 export async function untilReady(
   client: ObjectClient,
   timeoutMs: number,

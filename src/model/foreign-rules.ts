@@ -1,7 +1,8 @@
 /**
  * Packet filter rules of others, as far as they have to be understood to see whether they drop what is ours.
  *
- * A condition or verdict that is not understood is kept as `unknown`; whoever evaluates then knows that he does not know.
+ * A condition or verdict that is not understood is kept as `unknown`; whoever evaluates then knows that he does not
+ * know.
  */
 
 export interface ForeignChain {

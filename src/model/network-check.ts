@@ -1,9 +1,9 @@
 /**
  * A check of the paths between nodes: what the server orders, what agents see, what is concluded from it.
  *
- * The server leads all nodes through three phases with the answers to their reports: first everybody listens and counts,
- * then everybody probes, then everybody says what it has seen. So what was sent and what arrived can be compared, and a
- * loss has a direction. All is JSON; what is absent is not known.
+ * The server leads all nodes through three phases with the answers to their reports: first everybody listens and
+ * counts, then everybody probes, then everybody says what it has seen. So what was sent and what arrived can be
+ * compared, and a loss has a direction. All is JSON; what is absent is not known.
  */
 
 import type { NodeName } from "./names.ts";
@@ -256,6 +256,9 @@ export interface ConnectionForecast {
   readonly max: number;
   /** Connections a second, with the bounds of a 90 % interval; absent before there are enough samples. */
   readonly growth?: { readonly low: number; readonly mean: number; readonly high: number };
-  /** Seconds until the table is full at that growth; absent where it may never be. `late` is absent where the slow end is no growth. */
+  /**
+   * Seconds until the table is full at that growth; absent where it may never be. `late` is absent where the slow end
+   * is no growth.
+   */
   readonly full?: { readonly early: number; readonly late?: number };
 }

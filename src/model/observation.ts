@@ -1,9 +1,9 @@
 /**
  * What is observed of live traffic, as it travels: sidecar → agent → server → whoever looks (CLI, dashboard).
  *
- * Two families. *Reports* are increases since the last report, so that a lost one loses its second and nothing else, and
- * a restarted sidecar or agent needs no memory. *Views* are what the server answers on `/heddle/v1/…`; they hold rates
- * and quantiles for a span of time and never NaN: what is not known is absent.
+ * Two families. *Reports* are increases since the last report, so that a lost one loses its second and nothing else,
+ * and a restarted sidecar or agent needs no memory. *Views* are what the server answers on `/heddle/v1/…`; they hold
+ * rates and quantiles for a span of time and never NaN: what is not known is absent.
  *
  * Times are ms; instants are ms since the epoch; rates are per second; shares are 0 … 1.
  *
@@ -31,8 +31,8 @@ export interface EdgeCounts {
   /** Whether the peer's certificate was verified. Undefined where nobody was reached. */
   readonly mtls?: boolean;
   /**
-   * Requests by response code (`0`: none came). Connections, where the protocol is `tcp`, count under `-`, and under `0`
-   * where there was nobody to connect to.
+   * Requests by response code (`0`: none came). Connections, where the protocol is `tcp`, count under `-`, and under
+   * `0` where there was nobody to connect to.
    */
   readonly codes: Readonly<Record<string, number>>;
   /** Requests by response flag other than `-` (UF, UO, UT …). */

@@ -44,7 +44,10 @@ export type Secret =
 
 /** Who a proxy is; sent in its first request and used to compile and to authorise. */
 export interface ProxyNode {
-  /** Of a gateway `router~…`, of a sidecar `sidecar~<pod ip>~<pod>.<namespace>~<namespace>.svc.cluster.local`, Istio's form. */
+  /**
+   * Of a gateway `router~…`, of a sidecar `sidecar~<pod ip>~<pod>.<namespace>~<namespace>.svc.cluster.local`, Istio's
+   * form.
+   */
   readonly id: string;
   readonly namespace: string;
   readonly pod: string;

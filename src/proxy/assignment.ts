@@ -2,8 +2,9 @@
  * How a spare proxy process learns whose sidecar it is, or that it is a worker for many pods.
  *
  * The agent keeps processes that have loaded everything and wait on a socket pair (file descriptor 3). One line of JSON
- * assigns one; it answers with one line, ready or error, and both sides close. A spare whose agent goes away before that
- * has no purpose and ends. A worker hears of its pods on a socket of its own (worker/control.ts), in the same words.
+ * assigns one; it answers with one line, ready or error, and both sides close. A spare whose agent goes away before
+ * that has no purpose and ends. A worker hears of its pods on a socket of its own (worker/control.ts), in the same
+ * words.
  */
 
 import { Socket } from "node:net";

@@ -1,4 +1,6 @@
-/** Health checks, policies and applications that would like to pass for checks: two sidecars as the compiler makes them. */
+/**
+ * Health checks, policies and applications that would like to pass for checks: two sidecars as the compiler makes them.
+ */
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";

@@ -1,4 +1,6 @@
-/** Puts one sidecar together: everything that it counts, knows and limits is its own, whoever else is in the process. */
+/**
+ * Puts one sidecar together: everything that it counts, knows and limits is its own, whoever else is in the process.
+ */
 
 import type { Clock } from "../base/clock.ts";
 import { isIpv6 } from "../base/ip.ts";

@@ -1,9 +1,9 @@
 /**
  * Answers and requests that two readers may cut in two ways, through both legs.
  *
- * An application that answers oddly must not make its client take one answer for another, and a client that asks oddly must
- * not make an application see what the sidecar did not. Behind each odd message comes a plain one, which would be changed
- * or missing where anybody had misread the first.
+ * An application that answers oddly must not make its client take one answer for another, and a client that asks oddly
+ * must not make an application see what the sidecar did not. Behind each odd message comes a plain one, which would be
+ * changed or missing where anybody had misread the first.
  *
  * Not here: thousands of mutated requests of HTTP/1.1 against real servers (test/interop/desync.test.ts).
  */

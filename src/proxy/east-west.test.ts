@@ -1,4 +1,7 @@
-/** A gateway with AUTO_PASSTHROUGH, as the compiler makes it, between clients and a sidecar that takes nothing but mesh TLS. */
+/**
+ * A gateway with AUTO_PASSTHROUGH, as the compiler makes it, between clients and a sidecar that takes nothing but mesh
+ * TLS.
+ */
 
 import assert from "node:assert/strict";
 import { once } from "node:events";

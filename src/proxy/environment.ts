@@ -58,7 +58,10 @@ export interface ProxyLimits {
   readonly maxHeldBytes: number;
   /** How long that many are borne before the connections that hold the most are closed. */
   readonly shedAfterMs: number;
-  /** A request head, or a TLS handshake (whose place nobody wants), that takes longer is cut off: slow senders must not hold memory. */
+  /**
+   * A request head, or a TLS handshake (whose place nobody wants), that takes longer is cut off: slow senders must not
+   * hold memory.
+   */
   readonly headerTimeoutMs: number;
   /** A downstream connection without a request is closed after this long. Envoy's default. */
   readonly downstreamIdleMs: number;

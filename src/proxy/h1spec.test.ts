@@ -46,8 +46,8 @@ describe("the h1spec table", {
 });
 
 /**
- * A sidecar's port that is said to be HTTP's. Where HTTP is detected instead, a wrong beginning is another protocol's, and
- * goes to where it was going.
+ * A sidecar's port that is said to be HTTP's. Where HTTP is detected instead, a wrong beginning is another protocol's,
+ * and goes to where it was going.
  */
 async function declaredHttp(harness: Harness, app: number): Promise<number> {
   const ca = await createMeshCa();

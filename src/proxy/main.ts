@@ -3,8 +3,8 @@
  *
  * Everything that takes time happens before the assignment (modules, TLS). After it the order is: enter the namespace,
  * open what must be opened with rights, give the rights up, subscribe; the answer goes back when the first complete
- * snapshot is in force, for then the agent lets the pod's packets in. From there on the process needs nobody: it outlives
- * the agent, and keeps its last configuration while the source is silent.
+ * snapshot is in force, for then the agent lets the pod's packets in. From there on the process needs nobody: it
+ * outlives the agent, and keeps its last configuration while the source is silent.
  */
 
 import { renderError } from "../base/error.ts";

@@ -1,17 +1,17 @@
 /**
- * How much a sidecar takes on before it refuses: requests under way, TLS handshakes under way, and bytes held for peers that
- * do not take them.
+ * How much a sidecar takes on before it refuses: requests under way, TLS handshakes under way, and bytes held for peers
+ * that do not take them.
  *
- * Each buffer has a limit of its own (the table in codec/transport.ts), but there may be sixteen thousand connections with
- * several each; only a ceiling on all together keeps a process from being killed for its memory, and with it the pod.
- * Beyond a ceiling a request is refused at once, before anything is looked up or kept for it, and a new connection is
- * reset. A refusal costs a fraction of a request, but clients that ask again at once would make it up in numbers: of
- * HTTP/1.1 connections that were refused only so many are read again a second, so that what was taken on is still served
- * at full speed. Where the ceiling of bytes stays reached, those connections that hold the most are closed: readers that
- * never read must not lock everybody else out.
+ * Each buffer has a limit of its own (the table in codec/transport.ts), but there may be sixteen thousand connections
+ * with several each; only a ceiling on all together keeps a process from being killed for its memory, and with it the
+ * pod. Beyond a ceiling a request is refused at once, before anything is looked up or kept for it, and a new connection
+ * is reset. A refusal costs a fraction of a request, but clients that ask again at once would make it up in numbers: of
+ * HTTP/1.1 connections that were refused only so many are read again a second, so that what was taken on is still
+ * served at full speed. Where the ceiling of bytes stays reached, those connections that hold the most are closed:
+ * readers that never read must not lock everybody else out.
  *
- * Bytes are summed up ten times a second while requests are under way, and once a second else: counting each write would
- * cost every request, and what comes in within a tenth of a second is bounded by the processor.
+ * Bytes are summed up ten times a second while requests are under way, and once a second else: counting each write
+ * would cost every request, and what comes in within a tenth of a second is bounded by the processor.
  *
  * Not here: limits towards one cluster (upstream/cluster.ts), and what users ask for (filter/rate-limit.ts).
  */
@@ -116,8 +116,9 @@ export class Overload {
   }
 
   /**
-   * Whether this client's handshake may begin; it is then under way until `endHandshake`. Where there is no place, it gets that
-   * of the oldest, should that one have had it for longer than `handshakeMs`: who says nothing must not keep out who would.
+   * Whether this client's handshake may begin; it is then under way until `endHandshake`. Where there is no place, it
+   * gets that of the oldest, should that one have had it for longer than `handshakeMs`: who says nothing must not keep
+   * out who would.
    */
   beginHandshake(client: HandshakingClient): boolean {
     const now = this.#now();

@@ -2,10 +2,10 @@
  * How the destination's sidecar learns which workload calls it.
  *
  * The certificate says namespace and service account; Istio's metrics also want workload, app and version. The calling
- * sidecar says them in one field of the first request on each mutual TLS connection; the called one takes the field out,
- * believes it only beside a verified certificate, and remembers it for the connection. So it costs nothing per request,
- * never reaches an application, and whoever lies mislabels only requests that carry his own principal. (Istio sends
- * `x-envoy-peer-metadata` with every request.)
+ * sidecar says them in one field of the first request on each mutual TLS connection; the called one takes the field
+ * out, believes it only beside a verified certificate, and remembers it for the connection. So it costs nothing per
+ * request, never reaches an application, and whoever lies mislabels only requests that carry his own principal. (Istio
+ * sends `x-envoy-peer-metadata` with every request.)
  */
 
 import type { WorkloadLabels } from "../model/proxy-config.ts";

@@ -1,8 +1,8 @@
 /**
  * A sidecar: tables in force, listening sockets, live connections, and the steps between configurations.
  *
- * `apply` is all or nothing: everything is compiled and every new port opened before the first reference is swapped. From
- * then on new requests see the new tables; those in flight finish as they began.
+ * `apply` is all or nothing: everything is compiled and every new port opened before the first reference is swapped.
+ * From then on new requests see the new tables; those in flight finish as they began.
  */
 
 import { renderError } from "../base/error.ts";
@@ -136,7 +136,8 @@ export class Sidecar {
 
   /**
    * Somebody else takes new connections. Those that are here go on until their next answer, which says that it is the
-   * last, or their own end; a connection is never closed on a client that may be about to use it. `until` ends it early.
+   * last, or their own end; a connection is never closed on a client that may be about to use it. `until` ends it
+   * early.
    */
   async retire(until: AbortSignal): Promise<void> {
     await Promise.race([

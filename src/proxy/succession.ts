@@ -1,10 +1,10 @@
 /**
  * How a new process takes a sidecar over from the one that runs, with no connection refused.
  *
- * The successor duplicates the predecessor's listening sockets (`pidfd_getfd`, while it is still root): both accept from
- * the same queue, so nothing that waits there is lost when one of them stops. Connections stay with whoever accepted
- * them: the predecessor retires, which is to finish them (sidecar.ts). What it has learnt of servers that speak first is
- * handed over too, for learning it costs a connection seconds.
+ * The successor duplicates the predecessor's listening sockets (`pidfd_getfd`, while it is still root): both accept
+ * from the same queue, so nothing that waits there is lost when one of them stops. Connections stay with whoever
+ * accepted them: the predecessor retires, which is to finish them (sidecar.ts). What it has learnt of servers that
+ * speak first is handed over too, for learning it costs a connection seconds.
  *
  * Not here: who decides on it, and tells the predecessor to retire (agent/sidecars).
  */
@@ -31,8 +31,8 @@ export function renderLegacy({ sockets, serverFirst }: Legacy): string {
 }
 
 /**
- * Asks the predecessor, on its admin socket. `take` makes a descriptor of another process one of ours. Where it throws none
- * of them is left: one that stays open in a process of many pods would take connections that nobody accepts.
+ * Asks the predecessor, on its admin socket. `take` makes a descriptor of another process one of ours. Where it throws
+ * none of them is left: one that stays open in a process of many pods would take connections that nobody accepts.
  */
 export async function inherit(
   adminSocket: string,

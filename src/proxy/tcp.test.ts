@@ -215,8 +215,8 @@ async function sniffing(harness: Harness, app: number): ReturnType<Harness["side
 
 describe("a peer whose ClientHello comes late because it is busy", () => {
   /**
-   * An inbound sidecar before a server that greets; `greeting` is what a TLS client sees that says hello only when `until`
-   * has been waited for.
+   * An inbound sidecar before a server that greets; `greeting` is what a TLS client sees that says hello only when
+   * `until` has been waited for.
    */
   async function greeter(
     harness: Harness,

@@ -1,10 +1,10 @@
 /**
  * Many timeouts, one timer.
  *
- * Arming and cancelling are a few pointer writes on an object that the caller owns, so a request with a timeout costs no
- * allocation beyond that object and no heap of Node timers. Precision is one tick; that is plenty for what a proxy waits
- * for, and a timeout is never early. The wheel turns only while something is armed, so long waits (outlier ejections,
- * idle connections) do not belong on it: they would keep an idle process awake.
+ * Arming and cancelling are a few pointer writes on an object that the caller owns, so a request with a timeout costs
+ * no allocation beyond that object and no heap of Node timers. Precision is one tick; that is plenty for what a proxy
+ * waits for, and a timeout is never early. The wheel turns only while something is armed, so long waits (outlier
+ * ejections, idle connections) do not belong on it: they would keep an idle process awake.
  *
  * Not here: delays that must be exact (there are none on the data path).
  */

@@ -6,8 +6,8 @@
  *
  * A bucket is fair to those who take from it by name. While it is more than half full anybody may take; below that each
  * caller has an account, which fills with its equal part of the rate. So whoever asks for little is served even beside
- * somebody who asks for everything, and what nobody else wants is not withheld from him. Callers beyond the most that are
- * remembered share what the others leave.
+ * somebody who asks for everything, and what nobody else wants is not withheld from him. Callers beyond the most that
+ * are remembered share what the others leave.
  */
 
 import type { RateLimit } from "../model/proxy-config.ts";

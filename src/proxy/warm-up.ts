@@ -1,9 +1,10 @@
 /**
  * Does in a spare process, while nobody waits, what would otherwise be done for the first time while a pod waits.
  *
- * A sidecar and its admin server are brought up on loopback ports of the system's choice, one request goes through each,
- * and everything is closed again. That loads Node's lazy parts and compiles the path to the first answer; ready after an
- * assignment takes a third of the time. Whatever goes wrong here goes wrong silently: the real thing will say it properly.
+ * A sidecar and its admin server are brought up on loopback ports of the system's choice, one request goes through
+ * each, and everything is closed again. That loads Node's lazy parts and compiles the path to the first answer; ready
+ * after an assignment takes a third of the time. Whatever goes wrong here goes wrong silently: the real thing will say
+ * it properly.
  */
 
 import type { Server } from "node:http";

@@ -65,7 +65,8 @@ export function openClient(target: Target): Client {
   const host = hostOf(target.target);
   return new Client(target.target, tlsCredentials(target.roots, host), {
     ...channelOptions,
-    // An address must not be sent as a TLS server name (RFC 6066 §3). The certificate is checked against it all the same.
+    // An address must not be sent as a TLS server name (RFC 6066 §3). The certificate is checked against it all the
+    // same.
     ...(isIP(host) === 0 ? {} : { "grpc.ssl_target_name_override": "heddle-server" }),
   });
 }

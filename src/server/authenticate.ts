@@ -1,5 +1,6 @@
 /**
- * Who a request over the network comes from: a node or the administrator by a bearer token, or a browser by its session.
+ * Who a request over the network comes from: a node or the administrator by a bearer token, or a browser by its
+ * session.
  *
  * A session is a viewer: it may read, and never write, because a browser sends its cookie whoever made it send the
  * request. For the same reason a request that a page of another origin caused is refused, ports of

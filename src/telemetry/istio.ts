@@ -1,5 +1,6 @@
 /**
- * Istio's standard metrics: names, labels and buckets exactly, because people's dashboards, alerts and Kiali query them.
+ * Istio's standard metrics: names, labels and buckets exactly, because people's dashboards, alerts and Kiali query
+ * them.
  *
  * Not here: what value a label has for a request (proxy/observe).
  */

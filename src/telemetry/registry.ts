@@ -2,8 +2,8 @@
  * Counters, gauges and histograms with bounded label sets.
  *
  * `with` does the expensive part once (labels to a key, key to a series) and hands out the series; on the hot path a
- * request then costs `series.add(1)` or `series.observe(x)`. Families are found again by name, so two parts of a process
- * may name the same one.
+ * request then costs `series.add(1)` or `series.observe(x)`. Families are found again by name, so two parts of a
+ * process may name the same one.
  *
  * Not here: the text format (exposition.ts).
  */

@@ -1,9 +1,9 @@
 /**
- * Whether pods of this node reach themselves through a Service, tried with real packets: a TCP connection from a pod's own
- * namespace to the address of a Service that has this pod alone for an endpoint.
+ * Whether pods of this node reach themselves through a Service, tried with real packets: a TCP connection from a pod's
+ * own namespace to the address of a Service that has this pod alone for an endpoint.
  *
- * Whatever comes back counts, a refusal as well: it has been there and back, and nobody need listen. Of pods with a sidecar
- * nothing is tried, since it takes such a connection before it leaves; nor where no Service is a pod's alone.
+ * Whatever comes back counts, a refusal as well: it has been there and back, and nobody need listen. Of pods with a
+ * sidecar nothing is tried, since it takes such a connection before it leaves; nor where no Service is a pod's alone.
  */
 
 import { connect } from "node:net";

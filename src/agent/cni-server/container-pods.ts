@@ -121,7 +121,9 @@ export class ContainerPods {
     }
   }
 
-  /** Deletes what earlier agents of this node made for containers that are no longer attached; once in an agent's life. */
+  /**
+   * Deletes what earlier agents of this node made for containers that are no longer attached; once in an agent's life.
+   */
   async sweep(attached: () => ReadonlySet<string>): Promise<void> {
     const made = this.#made;
     if (made === undefined) return;

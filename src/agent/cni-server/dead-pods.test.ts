@@ -40,7 +40,8 @@ describe("a container that ended without a DEL", () => {
     await addressOf(add(node, "c2", "two", second));
     rmSync(first);
     rmSync(second);
-    // One link goes as the ADD's plan is refused; the other while the agent looks which links cannot be made, if it does.
+    // One link goes as the ADD's plan is refused; the other while the agent looks which links cannot be made, if it
+    // does.
     const going: readonly (string | undefined)[] = [first, undefined, second];
     let event = 0;
     node.kernel.failOn((step) => {

@@ -1,5 +1,6 @@
 /**
- * Attachments whose container ended without a DEL, as the kernel shows them: what GC is for runtimes that never call it.
+ * Attachments whose container ended without a DEL, as the kernel shows them: what GC is for runtimes that never call
+ * it.
  *
  * Runtimes that end a container while no agent answers are the usual reason. The namespace loses its path first; it and
  * the link live on for as long as a process is in it.
@@ -19,8 +20,8 @@ export function isDead(
 }
 
 /**
- * Whether the namespace at the record's path is the one that was attached. Of the same boot's. A cookie that cannot be asked
- * for now tells nothing, for nobody's pod ends because the agent has no descriptor left.
+ * Whether the namespace at the record's path is the one that was attached. Of the same boot's. A cookie that cannot be
+ * asked for now tells nothing, for nobody's pod ends because the agent has no descriptor left.
  */
 export function isAtItsPath(
   { attachment: { netns }, netnsInode: inode, netnsCookie: cookie }: AttachmentRecord,

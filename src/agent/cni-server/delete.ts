@@ -1,6 +1,6 @@
 /**
- * DEL: what ADD gave is taken back, in the opposite order, whatever of it is still there. Only capture goes last, when the
- * link is gone: until then connections are refused, where else they would pass uncaptured.
+ * DEL: what ADD gave is taken back, in the opposite order, whatever of it is still there. Only capture goes last, when
+ * the link is gone: until then connections are refused, where else they would pass uncaptured.
  *
  * Runtimes call it more than once, late, with a namespace that is gone, and for a long time if it fails; so it goes on
  * past every step that does, and only fails where a retry can help. The address starts to cool down when the kernel
@@ -57,15 +57,18 @@ function uncapture(record: AttachmentRecord, parts: NodeParts): void {
   }
 }
 
-/** What another network gave the container under the same name is not meant: a runtime calls DEL after an ADD that failed. */
+/**
+ * What another network gave the container under the same name is not meant: a runtime calls DEL after an ADD that
+ * failed.
+ */
 export async function del(key: AttachmentKey, network: string, parts: NodeParts): Promise<void> {
   const record = parts.attachments.get(key);
   if (record?.network === network) await release(record, parts);
 }
 
 /**
- * Everything of one attachment goes: sidecar, link and rules, connections, capture, record, address. A container's sidecar
- * stays while the container has another interface, whose record it is then written in.
+ * Everything of one attachment goes: sidecar, link and rules, connections, capture, record, address. A container's
+ * sidecar stays while the container has another interface, whose record it is then written in.
  */
 export async function release(record: AttachmentRecord, parts: NodeParts): Promise<void> {
   const { attachment } = record;

@@ -1,6 +1,6 @@
 /**
- * Calls one after the other: those of an attachment, and those of a container, whose interfaces share a sidecar, capture and
- * the Pod object. Runtimes call for all networks of a container at once.
+ * Calls one after the other: those of an attachment, and those of a container, whose interfaces share a sidecar,
+ * capture and the Pod object. Runtimes call for all networks of a container at once.
  *
  * Who interrupts, interrupts the calls of his own attachment alone.
  */

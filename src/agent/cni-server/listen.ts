@@ -1,5 +1,6 @@
 /**
- * The socket of the CNI executable: one connection, one call. Only root may connect: who can attach a namespace owns it.
+ * The socket of the CNI executable: one connection, one call. Only root may connect: who can attach a namespace owns
+ * it.
  */
 
 import { chmodSync, rmSync } from "node:fs";

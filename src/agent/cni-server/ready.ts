@@ -1,6 +1,6 @@
 /**
- * STATUS: whether an ADD could succeed now, and nothing else, as the specification wants it: a pod whose link is broken is in
- * `GET /status` and in `heddle check network`.
+ * STATUS: whether an ADD could succeed now, and nothing else, as the specification wants it: a pod whose link is broken
+ * is in `GET /status` and in `heddle check network`.
  */
 
 import { renderCidr } from "../../base/ip.ts";

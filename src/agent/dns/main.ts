@@ -2,8 +2,8 @@
  * `heddle names`: the name server of one node, a process of its own so that lookups do not notice when its agent is
  * restarted or upgraded.
  *
- * The agent starts it, tells it the names of each view (control.ts), and its successors adopt it. It listens when it has
- * its first names: a resolver that is told nothing asks again, one that is told "server failure" gives up; so that
+ * The agent starts it, tells it the names of each view (control.ts), and its successors adopt it. It listens when it
+ * has its first names: a resolver that is told nothing asks again, one that is told "server failure" gives up; so that
  * nobody waits for ever it listens after ten seconds without any, too. A replacement goes on with the very sockets of
  * the one before, once it has the same names, so there is no moment in which nobody listens and nothing that is lost;
  * where the kernel does not let it have them it shares the port.

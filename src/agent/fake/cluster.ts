@@ -1,7 +1,7 @@
 /**
- * Nodes that share one address plan, in virtual time and over one store, each with the real `Ipam`: for tests of who gets
- * which address. What a node's records say survives its agent. A lease that fails in one of the ways that users meet is
- * undefined; anything else throws.
+ * Nodes that share one address plan, in virtual time and over one store, each with the real `Ipam`: for tests of who
+ * gets which address. What a node's records say survives its agent. A lease that fails in one of the ways that users
+ * meet is undefined; anything else throws.
  */
 
 import assert from "node:assert/strict";

@@ -5,8 +5,8 @@
  * its view is in the kernel. A successor in the same directory finds what the killed one left.
  *
  * With HEDDLE_DIE_BEFORE=n it kills itself before the n-th change that it then makes to the kernel. With
- * HEDDLE_VIEW=<file> its view is in a file (`FileView`), read again after SIGHUP. With HEDDLE_RELEASE=<version> it is of
- * that version and keeps a name server.
+ * HEDDLE_VIEW=<file> its view is in a file (`FileView`), read again after SIGHUP. With HEDDLE_RELEASE=<version> it is
+ * of that version and keeps a name server.
  */
 
 import { readFileSync } from "node:fs";

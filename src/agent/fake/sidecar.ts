@@ -1,11 +1,12 @@
 /**
  * A sidecar that only follows the assignment protocol: for tests of whatever starts sidecars.
  *
- * It listens on its admin socket, where `/proxy` answers what it was told of its pod, and says ready. A pod named `refuse…`, and one in whose directory is a file `refuse`, is
- * refused with an error, one named `die…` makes it end without an answer; that of one named `slow…` stands still for 300 ms
- * at each question, and then counts it in a file beside its socket. One that is named `busy…` goes on when it is taken over
- * from, as if it had connections to finish. It ends on SIGTERM, and when descriptor 3 closes before it has a pod. Told to
- * be a worker it does the same for each of its pods, as long as it has any.
+ * It listens on its admin socket, where `/proxy` answers what it was told of its pod, and says ready. A pod named
+ * `refuse…`, and one in whose directory is a file `refuse`, is refused with an error, one named `die…` makes it end
+ * without an answer; that of one named `slow…` stands still for 300 ms at each question, and then counts it in a file
+ * beside its socket. One that is named `busy…` goes on when it is taken over from, as if it had connections to finish.
+ * It ends on SIGTERM, and when descriptor 3 closes before it has a pod. Told to be a worker it does the same for each
+ * of its pods, as long as it has any.
  */
 
 import { existsSync, renameSync, writeFileSync } from "node:fs";

@@ -1,10 +1,10 @@
 /**
  * What a container is called and labelled, from the files of the runtime that made it.
  *
- * CNI tells a plugin an id and nothing else that people chose. The runtimes know the rest, but cannot be asked just now:
- * Podman holds the container's lock while it waits for its network, and its command would wait for that lock. Both keep
- * what they know in a Bolt file that is complete before the network is asked for, so that is read, without a lock and
- * without a change (wire/bolt). A container that no file knows is one of a runtime without labels (cnitool).
+ * CNI tells a plugin an id and nothing else that people chose. The runtimes know the rest, but cannot be asked just
+ * now: Podman holds the container's lock while it waits for its network, and its command would wait for that lock. Both
+ * keep what they know in a Bolt file that is complete before the network is asked for, so that is read, without a lock
+ * and without a change (wire/bolt). A container that no file knows is one of a runtime without labels (cnitool).
  */
 
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";

@@ -1,4 +1,6 @@
-/** How a spare becomes somebody's sidecar, whether one pod's or that of many: one way, and nothing left of a failed try. */
+/**
+ * How a spare becomes somebody's sidecar, whether one pod's or that of many: one way, and nothing left of a failed try.
+ */
 
 import type { ProcessId } from "../../kernel/process-id.ts";
 import { type Assignment, assign, type WorkerAssignment } from "./assignment.ts";

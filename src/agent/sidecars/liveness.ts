@@ -1,11 +1,11 @@
 /**
- * Finds processes that hang: one that neither answers nor dies serves its pods no more, and nobody would replace it. It is
- * killed, and then replaced like any that died.
+ * Finds processes that hang: one that neither answers nor dies serves its pods no more, and nobody would replace it. It
+ * is killed, and then replaced like any that died.
  *
- * A process counts as alive for whatever it answers: what is asked for is a sign of its event loop, which a sidecar gives
- * within 0.13 s under twenty times the load that it can bear (test/netns/overload.test.ts). Where nobody listens it is not
- * this that is wrong, and where this agent itself stood still nothing is known: the time is counted in parts, and what came
- * in during a long one is read before the next.
+ * A process counts as alive for whatever it answers: what is asked for is a sign of its event loop, which a sidecar
+ * gives within 0.13 s under twenty times the load that it can bear (test/netns/overload.test.ts). Where nobody listens
+ * it is not this that is wrong, and where this agent itself stood still nothing is known: the time is counted in parts,
+ * and what came in during a long one is read before the next.
  *
  * A process that is stopped by hand, as debuggers do, hangs as well.
  */

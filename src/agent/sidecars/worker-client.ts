@@ -26,7 +26,10 @@ const maxReasonBytes = 64 * 1024;
 /** The worker cannot be reached: it has ended, or is about to. Nothing was begun. */
 export class WorkerGone extends MeshError {}
 
-/** Resolves when the pod's sidecar is ready, or was there already. Throws `agent.sidecar.refused` with the worker's words, or WorkerGone. */
+/**
+ * Resolves when the pod's sidecar is ready, or was there already. Throws `agent.sidecar.refused` with the worker's
+ * words, or WorkerGone.
+ */
 export async function givePod(
   socketPath: string,
   id: string,

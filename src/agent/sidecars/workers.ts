@@ -8,7 +8,8 @@
  * An upgrade makes new processes for the workers' names, and the pods move one by one; an old process ends when what it
  * had in flight is finished.
  *
- * Not here: when a pod is moved or started again (sidecar.ts), and the words that a worker understands (worker-client.ts).
+ * Not here: when a pod is moved or started again (sidecar.ts), and the words that a worker understands
+ * (worker-client.ts).
  */
 
 import { mkdirSync, readdirSync, rmSync } from "node:fs";

@@ -1,9 +1,9 @@
 /**
  * What the agent must remember of one attachment, as it stands on disk.
  *
- * Boot, namespace inode and cookie say whether the record still means something; `phase` says how far ADD came: a record that
- * a restarted agent finds in `adding` belongs to a call that nobody was told the end of, and is undone; one in
- * `removing` was being released, which is gone on with.
+ * Boot, namespace inode and cookie say whether the record still means something; `phase` says how far ADD came: a
+ * record that a restarted agent finds in `adding` belongs to a call that nobody was told the end of, and is undone; one
+ * in `removing` was being released, which is gone on with.
  */
 
 import { isRecord } from "../../base/json.ts";
@@ -17,7 +17,9 @@ export interface AttachmentRecord {
   readonly network: string;
   readonly bootId: string;
   readonly netnsInode: number;
-  /** The kernel's number of the namespace, which it gives once; absent in records of before, and on Linux before 5.14. */
+  /**
+   * The kernel's number of the namespace, which it gives once; absent in records of before, and on Linux before 5.14.
+   */
   readonly netnsCookie?: string;
   readonly phase: "adding" | "added" | "removing";
   /** The agent made the Pod object itself, because the runtime knows no pods, and deletes it with the attachment. */

@@ -1,6 +1,6 @@
 /**
- * Annotations that say of traffic what no field of Istio's or Kubernetes' kinds can say yet. Values are JSON, in the words
- * of the field's own APIs (docs/adr/0007).
+ * Annotations that say of traffic what no field of Istio's or Kubernetes' kinds can say yet. Values are JSON, in the
+ * words of the field's own APIs (docs/adr/0007).
  */
 
 import { isRecord } from "../../base/json.ts";
@@ -10,8 +10,8 @@ import type { Resource } from "../resource.ts";
 export const healthCheckAnnotation = "heddle.dev/health-check";
 
 /**
- * Of a Service: each pod's sidecar lets so many requests in, from all callers together. Of a VirtualService: each caller's
- * sidecar sends so many by each of its routes. A RateLimitSetting.
+ * Of a Service: each pod's sidecar lets so many requests in, from all callers together. Of a VirtualService: each
+ * caller's sidecar sends so many by each of its routes. A RateLimitSetting.
  */
 export const localRateLimitAnnotation = "heddle.dev/local-rate-limit";
 

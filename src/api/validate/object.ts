@@ -128,7 +128,9 @@ const checks: ReadonlyMap<string, Check> = new Map(
   Object.entries(schemas).map(([name, schema]) => [name, checkFor(name, schema)]),
 );
 
-/** Every issue of the object at once; none where it is fine. Its kind must be known and its apiVersion be the kind's. */
+/**
+ * Every issue of the object at once; none where it is fine. Its kind must be known and its apiVersion be the kind's.
+ */
 export function validateObject(object: unknown): readonly Issue[] {
   const kind = isRecord(object) ? String(object["kind"]) : "";
   const check = checks.get(kind);

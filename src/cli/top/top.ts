@@ -1,8 +1,8 @@
 /**
  * `heddle top`: live traffic as a table that is drawn again each second, until Ctrl-C.
  *
- * Elsewhere than on a terminal a table is printed every few seconds; `--once` prints one, `-o json` the view itself, one
- * a line. A server that is away is waited for: whoever looks at a restart wants to see its end.
+ * Elsewhere than on a terminal a table is printed every few seconds; `--once` prints one, `-o json` the view itself,
+ * one a line. A server that is away is waited for: whoever looks at a restart wants to see its end.
  */
 
 import { setTimeout as delay } from "node:timers/promises";

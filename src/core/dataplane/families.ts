@@ -1,4 +1,6 @@
-/** What differs between the two families in nft's language, and in the names of our sets: rules take it from here alone. */
+/**
+ * What differs between the two families in nft's language, and in the names of our sets: rules take it from here alone.
+ */
 
 import { familyOf, type IpFamily } from "../../base/ip.ts";
 

@@ -1,6 +1,6 @@
 /**
- * Lowers the host ports of this node's pods to two maps for each family: protocol and port to pod and port, and the same
- * with one of the node's addresses in front, which is asked first.
+ * Lowers the host ports of this node's pods to two maps for each family: protocol and port to pod and port, and the
+ * same with one of the node's addresses in front, which is asked first.
  *
  * A host port more is an element, never a chain or rule. Both ways to a node's port lead here: packets that arrive
  * (prerouting), also those of pods, and what the node itself sends, also to 127.0.0.1 (output). They run after the

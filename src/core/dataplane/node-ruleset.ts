@@ -15,9 +15,10 @@
  *   postrouting         masquerade for hairpin connections, for clients from outside that reached a Service, for the
  *                       node's loopback, which a pod could not answer, and for what leaves the pods' range
  *
- * A packet that concerns none of our links leaves the filter chains at their first rule, unmarked; those of type nat see
- * its connection once, since clients from outside ask Services too. Identities are looked up once for a new connection: the source's goes into the packet mark, the destination's into the connection mark; the
- * packet mark is given back as 0. Policy therefore sees the real endpoint behind a Service address, and its port.
+ * A packet that concerns none of our links leaves the filter chains at their first rule, unmarked; those of type nat
+ * see its connection once, since clients from outside ask Services too. Identities are looked up once for a new
+ * connection: the source's goes into the packet mark, the destination's into the connection mark; the packet mark is
+ * given back as 0. Policy therefore sees the real endpoint behind a Service address, and its port.
  *
  * What the node itself sends is not filtered: a node may always reach its own pods, as probes must.
  * Both families take the same rules, over a set each. A pod's neighbour discovery passes admission; what else a link
@@ -167,8 +168,8 @@ function wrappedPackets({
 }
 
 /**
- * Every connection inside has its own port outside and is tracked inside: tracking it outside, too, doubles what a new one
- * costs (bench/pod-to-pod).
+ * Every connection inside has its own port outside and is tracked inside: tracking it outside, too, doubles what a new
+ * one costs (bench/pod-to-pod).
  */
 function overlay(wrapped: WrappedPackets | undefined): readonly NftChain[] {
   if (wrapped === undefined) return [];
@@ -177,8 +178,8 @@ function overlay(wrapped: WrappedPackets | undefined): readonly NftChain[] {
 }
 
 /**
- * Where packets between nodes are to be encrypted, none from pod to pod passes by another link than ours, whatever routes
- * say, and whatever is missing.
+ * Where packets between nodes are to be encrypted, none from pod to pod passes by another link than ours, whatever
+ * routes say, and whatever is missing.
  */
 const unencrypted = logAndDrop({ kind: "admission", reason: "unencrypted" });
 const fromPodsInTheClear = ofBoth(
@@ -210,8 +211,8 @@ const nameServer: NftChain = {
 
 function policyHooks(settings: NetworkSettings): readonly NftChain[] {
   const { encap } = settings;
-  // Before what is known: masquerading may take the overlay's port for a source, and a pod would answer it. What WireGuard
-  // takes is authenticated: who sends it does not matter.
+  // Before what is known: masquerading may take the overlay's port for a source, and a pod would answer it. What
+  // WireGuard takes is authenticated: who sends it does not matter.
   const overlayFromPod =
     hasOverlay(encap) && encap.kind !== "wireguard"
       ? [
@@ -227,14 +228,14 @@ function policyHooks(settings: NetworkSettings): readonly NftChain[] {
         `iifname != ${ours} oifname != ${ours} accept`,
         // Before what is known: an answer, and what others have opened, come encrypted or not at all.
         ...(encap.kind === "wireguard" ? fromPodsInTheClear : []),
-        // Both ends agree on segments that the way between them takes, also where ICMP does not come through. Before what is
-        // known, as a SYN-ACK is.
+        // Both ends agree on segments that the way between them takes, also where ICMP does not come through. Before
+        // what is known, as a SYN-ACK is.
         "tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu",
         ...overlayFromPod,
         // After all that no connection may do, and before the identities: a known connection's mark is the fast path's.
         passKnown,
-        // A pod that reaches itself through a Service: nothing may keep a pod from itself. So before policy; after what is
-        // known, which also drops what is part of nothing.
+        // A pod that reaches itself through a Service: nothing may keep a pod from itself. So before policy; after what
+        // is known, which also drops what is part of nothing.
         ...ofBoth(
           ({ keyword, suffix }) => `${keyword} saddr . ${keyword} daddr @hairpin${suffix} accept`,
         ),
@@ -245,8 +246,8 @@ function policyHooks(settings: NetworkSettings): readonly NftChain[] {
         "jump to-pod",
         // The mark was lent: routing and the chains of others, which come later, find none.
         "meta mark set 0x0",
-        // Last: the number says that all rules above have let the connection be made. One that is in the table already was
-        // made under earlier ones, and gets none.
+        // Last: the number says that all rules above have let the connection be made. One that is in the table already
+        // was made under earlier ones, and gets none.
         `ct status & confirmed == 0 jump ${rulesStamp.chain}`,
       ],
     },
@@ -288,8 +289,8 @@ function policyHooks(settings: NetworkSettings): readonly NftChain[] {
 }
 
 /**
- * A SYN opens a connection, whatever is remembered of an earlier one with its addresses and ports, so it is asked about like
- * any: connection tracking lets it pass as part of a connection that ended out of its sight.
+ * A SYN opens a connection, whatever is remembered of an earlier one with its addresses and ports, so it is asked about
+ * like any: connection tracking lets it pass as part of a connection that ended out of its sight.
  */
 const passKnown =
   "ct state vmap { established : jump established, related : accept, invalid : drop }";

@@ -2,8 +2,8 @@
  * Lowers Services to maps: what a node's rules ask to get from a Service's address to one endpoint.
  *
  * Rules follow the distinct numbers of slots, not the Services, so a Service or an endpoint more is elements only.
- * Each Service's elements are one part (`services/part.ts`), kept while the Service is the same value, and all maps have
- * the one list of parts: compiling one change among 10 000 Services makes one part and one list.
+ * Each Service's elements are one part (`services/part.ts`), kept while the Service is the same value, and all maps
+ * have the one list of parts: compiling one change among 10 000 Services makes one part and one list.
  *
  * A Service without endpoints is in the maps too, and refuses. Where two claim one address and port, the first has it.
  */

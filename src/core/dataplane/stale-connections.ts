@@ -2,8 +2,8 @@
  * Which tracked connections a change of Services has made wrong: what conntrack still does and the maps no longer say.
  *
  * Datagrams (UDP, SCTP) go where the entry says for as long as somebody sends, whatever the rules are by then, so every
- * transition counts: an endpoint that went, the first one that came (until then the entry leads nowhere), a Service or a
- * port that went or came. TCP connections end by themselves; only those whose endpoint's address is gone hang, and
+ * transition counts: an endpoint that went, the first one that came (until then the entry leads nowhere), a Service or
+ * a port that went or came. TCP connections end by themselves; only those whose endpoint's address is gone hang, and
  * those are forgotten by address (agent).
  *
  * Only the entrances of Services that changed are asked about: what a change costs does not grow with the others.

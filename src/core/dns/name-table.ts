@@ -4,8 +4,8 @@
  * One map from name to records, built once per view and read by every query: Services by virtual address, headless
  * Services by their ready endpoints, pods of a headless Service by host name, SRV for named ports, PTR for addresses,
  * CNAME for ExternalName. Beyond it, a pod's aliases are names among the Services of its namespace, and hosts of
- * ServiceEntries lead pods that have a sidecar, and see them, to the addresses by which sidecars know them. Names are lower
- * case and without the final dot.
+ * ServiceEntries lead pods that have a sidecar, and see them, to the addresses by which sidecars know them. Names are
+ * lower case and without the final dot.
  *
  * Not here: the DNS wire format and asking other servers for names outside the cluster (agent).
  */

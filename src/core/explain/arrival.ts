@@ -1,6 +1,6 @@
 /**
- * From the source to the endpoints of one part of the way: policy on both nodes, then the endpoints' sidecars; and which
- * endpoints fare alike.
+ * From the source to the endpoints of one part of the way: policy on both nodes, then the endpoints' sidecars; and
+ * which endpoints fare alike.
  */
 
 import type { Pod } from "../../api/k8s/core.ts";

@@ -40,8 +40,8 @@ export interface Entrance {
 }
 
 /**
- * The server of one of the pod's Gateways that takes the host, HTTP before TLS where no port is asked for. Undefined: none
- * does; throws `explain.port` where one does, at other ports.
+ * The server of one of the pod's Gateways that takes the host, HTTP before TLS where no port is asked for. Undefined:
+ * none does; throws `explain.port` where one does, at other ports.
  */
 export function entranceFor(
   world: World,

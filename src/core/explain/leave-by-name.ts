@@ -1,8 +1,8 @@
 /**
  * What NetworkPolicy says of a connection whose destination is a name that only the outside can look up.
  *
- * Rules that let everybody through on the port, and none, decide whatever the name leads to. Blocks of addresses do not:
- * then it is said that they will, and whoever wants to know asks for the address.
+ * Rules that let everybody through on the port, and none, decide whatever the name leads to. Blocks of addresses do
+ * not: then it is said that they will, and whoever wants to know asks for the address.
  */
 
 import type { Pod } from "../../api/k8s/core.ts";

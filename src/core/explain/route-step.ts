@@ -1,4 +1,6 @@
-/** Which rule of which VirtualService takes a request, why those before it did not, and what no rule taking it means. */
+/**
+ * Which rule of which VirtualService takes a request, why those before it did not, and what no rule taking it means.
+ */
 
 import type { VirtualService } from "../../api/istio/networking.ts";
 import { serviceHost } from "../../model/names.ts";

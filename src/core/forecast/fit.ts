@@ -8,8 +8,8 @@
  * A request that finds the worker idle takes one hop more than its service: to the application and back. That of one
  * that waited is over before it is served. So the two groups' means differ by the hop, which is no time of the worker.
  *
- * What callers see beyond that (network, two proxies, TLS) is taken quantile by quantile from the same window, since both
- * ends measured the same requests: it is small, and has a tail of its own.
+ * What callers see beyond that (network, two proxies, TLS) is taken quantile by quantile from the same window, since
+ * both ends measured the same requests: it is small, and has a tail of its own.
  *
  * Estimates of variability are noisy: the SCV of n exponential times is off by 2/√n. So arrivals count as Poisson until
  * that is refuted, and the SCV of service is drawn towards 1 as far as its own noise suggests.

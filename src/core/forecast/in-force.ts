@@ -1,9 +1,9 @@
 /**
  * What is in force for callers of a service: endpoints, balancer, retries, outlier detection.
  *
- * It is read from the configuration that a caller's sidecar gets, by the compiler that makes it: what no DestinationRule
- * says is Istio's default here as there. Where callers have different configurations, the first stands for all; where a
- * route splits requests between versions, all their endpoints are taken as alike.
+ * It is read from the configuration that a caller's sidecar gets, by the compiler that makes it: what no
+ * DestinationRule says is Istio's default here as there. Where callers have different configurations, the first stands
+ * for all; where a route splits requests between versions, all their endpoints are taken as alike.
  */
 
 import type { Pod, Service } from "../../api/k8s/core.ts";

@@ -1,14 +1,14 @@
 /**
- * What the sudden death of one endpoint will cost: how long until every caller has ejected it, and how many requests fail
- * meanwhile, under the outlier detection and the retries that are in force.
+ * What the sudden death of one endpoint will cost: how long until every caller has ejected it, and how many requests
+ * fail meanwhile, under the outlier detection and the retries that are in force.
  *
  * Each caller's sidecar counts for itself. Of k failures in a row, the requests that it had under way at the endpoint
- * (N, geometric, as in M/M/1) fail at once; the others come as a Poisson stream of rate r. Counted from the first failed
- * attempt, as it is measured, the time is Erlang distributed with k − max(1, N) stages of mean 1/r. Several callers: the
- * last of them, each from the death on.
+ * (N, geometric, as in M/M/1) fail at once; the others come as a Poisson stream of rate r. Counted from the first
+ * failed attempt, as it is measured, the time is Erlang distributed with k − max(1, N) stages of mean 1/r. Several
+ * callers: the last of them, each from the death on.
  *
- * A dead endpoint answers at once, so it always looks idle, and least-request picks it more often than its share: of two
- * draws it wins if it is the first, or the second and the first is busy: 1/m · (1 + (1 − 1/m)·β), β the share of
+ * A dead endpoint answers at once, so it always looks idle, and least-request picks it more often than its share: of
+ * two draws it wins if it is the first, or the second and the first is busy: 1/m · (1 + (1 − 1/m)·β), β the share of
  * others that look busy to one caller.
  *
  * A retry goes to another endpoint but for the chance that five picks in a row are the dead one.

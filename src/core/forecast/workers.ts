@@ -2,11 +2,12 @@
  * How many requests one replica serves at a time, from how long responses took by how many were under way when theirs
  * arrived.
  *
- * With c workers that serve in order, a request that finds n < c others is served at once; one that finds more waits for
- * n − c + 1 departures, each s/c apart, the first of which is already under way. So the mean response is flat up to c
- * and then a line, E[R | n] = s · (1 + (n − c + θ)/c), θ = (1 + SCV)/2 the residual part of the first (1 for exponential
- * service; L. Kleinrock, Queueing Systems I, §5.2, mean residual life). The c whose shape lies nearest wins, by
- * least squares weighted with what is known of each mean. Where even the busiest moments show no line, no limit was seen.
+ * With c workers that serve in order, a request that finds n < c others is served at once; one that finds more waits
+ * for n − c + 1 departures, each s/c apart, the first of which is already under way. So the mean response is flat up to
+ * c and then a line, E[R | n] = s · (1 + (n − c + θ)/c), θ = (1 + SCV)/2 the residual part of the first (1 for
+ * exponential service; L. Kleinrock, Queueing Systems I, §5.2, mean residual life). The c whose shape lies nearest
+ * wins, by least squares weighted with what is known of each mean. Where even the busiest moments show no line, no
+ * limit was seen.
  *
  * Not here: processor sharing, which looks like one worker from here, and has about its mean.
  */

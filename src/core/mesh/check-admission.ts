@@ -2,9 +2,9 @@
  * Lets the health checks of other sidecars past AuthorizationPolicies, and nothing else: of a workload's ports what a
  * DestinationRule of its Service's own namespace, or of the root namespace, asks to be checked there.
  *
- * A check is told by a field that sidecars alone can send each other (model/names.ts), and send only where such a rule is
- * the one they check by; by method and exact path. It must come in mesh TLS, from whomever. Written as authorization rules: DENY rules leave such requests alone, and where ALLOW
- * rules hold one more of them takes those.
+ * A check is told by a field that sidecars alone can send each other (model/names.ts), and send only where such a rule
+ * is the one they check by; by method and exact path. It must come in mesh TLS, from whomever. Written as authorization
+ * rules: DENY rules leave such requests alone, and where ALLOW rules hold one more of them takes those.
  *
  * Not here: TCP, where a check is over before policies are asked. Why so: docs/adr/0013.
  */

@@ -2,8 +2,8 @@
  * The configuration of one proxy in a world: Istio's semantics, lowered to listeners, routes, clusters and endpoints.
  *
  * What the pod is and which labels it has is read in the world, not taken from what the proxy says of itself; only its
- * address is the proxy's word, since a pod's status may not have it yet. What is the same for all proxies of a namespace
- * is made once (outbound-part.ts).
+ * address is the proxy's word, since a pod's status may not have it yet. What is the same for all proxies of a
+ * namespace is made once (outbound-part.ts).
  *
  * Not here: which of what is visible a sidecar gets (sidecar-scope.ts), and what a gateway serves (gateway/).
  */

@@ -4,7 +4,9 @@ import { compressionOf } from "../../api/heddle/traffic-annotations.ts";
 import type { VirtualService } from "../../api/istio/networking.ts";
 import type { Compression } from "../../model/proxy-config.ts";
 
-/** Text that shrinks by more than it costs; streams of events are not among them, for they must not wait for each other. */
+/**
+ * Text that shrinks by more than it costs; streams of events are not among them, for they must not wait for each other.
+ */
 const shrinking: readonly string[] = [
   "text/html",
   "text/css",

@@ -1,8 +1,9 @@
 /**
  * A DestinationRule's health check (an annotation: docs/adr/0007) for the ports that it can be asked at.
  *
- * A probe by HTTP is for ports that may speak HTTP, one by gRPC for those that are declared as HTTP/2; bytes fit all. Jitter
- * keeps a deployment's sidecars from asking in step. A cluster that a sidecar has not used is checked once a minute.
+ * A probe by HTTP is for ports that may speak HTTP, one by gRPC for those that are declared as HTTP/2; bytes fit all.
+ * Jitter keeps a deployment's sidecars from asking in step. A cluster that a sidecar has not used is checked once a
+ * minute.
  */
 
 import { healthCheckOf, type ServiceProbe } from "../../api/heddle/traffic-annotations.ts";
@@ -37,7 +38,9 @@ export function healthCheckFor(
 
 type Headers = readonly (readonly [name: string, value: string])[];
 
-/** What has the other side's policies let it pass. A caller's own rule gets none: it says how to ask, for what, as whom. */
+/**
+ * What has the other side's policies let it pass. A caller's own rule gets none: it says how to ask, for what, as whom.
+ */
 const admitted: Headers = [[healthCheckField, "1"]];
 
 function probeAt(

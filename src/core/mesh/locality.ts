@@ -7,8 +7,8 @@
  *   regions the one that a rule names comes before all.
  * - `failoverPriority`: endpoints that agree with the client in more of these labels, from the first on, come first.
  *
- * As in Istio, priorities take effect where outlier detection is on, since nobody would notice otherwise that a place is
- * down; a Service's `trafficDistribution` asks for them by itself. `enabled: false` turns all of it off.
+ * As in Istio, priorities take effect where outlier detection is on, since nobody would notice otherwise that a place
+ * is down; a Service's `trafficDistribution` asks for them by itself. `enabled: false` turns all of it off.
  */
 
 import type {

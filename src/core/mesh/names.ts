@@ -39,7 +39,9 @@ export function hostOfServerName(name: string): string | undefined {
   return /^outbound_\.\d+_\.[^.]*_\.(.+)$/.exec(name)?.[1];
 }
 
-/** The name of one endpoint of a headless Service: its own where it has one, else its address, dashed as DNS writes it. */
+/**
+ * The name of one endpoint of a headless Service: its own where it has one, else its address, dashed as DNS writes it.
+ */
 export function endpointHost(
   service: { readonly namespace: string; readonly name: string },
   endpoint: { readonly address: string; readonly hostname?: string },

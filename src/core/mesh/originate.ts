@@ -1,9 +1,9 @@
 /**
  * TLS that is not the mesh's, towards a destination: what a DestinationRule says with SIMPLE and MUTUAL.
  *
- * Keys and roots are Secrets of the namespace whose proxies use them, by `credentialName`. Paths of files are refused: a
- * sidecar runs outside its pod and would read the node's files. What cannot be done is said, and the destination is cut
- * off: plain text where TLS was asked for would be worse than no answer.
+ * Keys and roots are Secrets of the namespace whose proxies use them, by `credentialName`. Paths of files are refused:
+ * a sidecar runs outside its pod and would read the node's files. What cannot be done is said, and the destination is
+ * cut off: plain text where TLS was asked for would be worse than no answer.
  */
 
 import type { ClientTls, TrafficPolicy } from "../../api/istio/networking.ts";

@@ -1,6 +1,7 @@
 /**
  * The outbound side of a sidecar's configuration, which all pods of a namespace share: where a request goes depends on
- * who calls only where some VirtualService asks for the caller's labels, and on where from only where rules go by places.
+ * who calls only where some VirtualService asks for the caller's labels, and on where from only where rules go by
+ * places.
  */
 
 import type { VirtualService } from "../../api/istio/networking.ts";

@@ -1,8 +1,8 @@
 /**
  * What becomes of destinations that nobody declared: `outboundTrafficPolicy` of the mesh, or of a Sidecar.
  *
- * With `ALLOW_ANY` (the default) they are gone to as they are (`PassthroughCluster`). With `REGISTRY_ONLY` connections are
- * closed (`BlackHoleCluster`) and HTTP is answered with 502, as Istio does.
+ * With `ALLOW_ANY` (the default) they are gone to as they are (`PassthroughCluster`). With `REGISTRY_ONLY` connections
+ * are closed (`BlackHoleCluster`) and HTTP is answered with 502, as Istio does.
  */
 
 import { networkOf } from "../registry/settings.ts";

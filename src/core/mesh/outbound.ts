@@ -3,8 +3,8 @@
  *
  * `virtualOutbound` takes them all and hands each to the listener of its destination: `0.0.0.0_<port>` for HTTP ports
  * (the Host header says which Service is meant), `<address>_<port>` for TCP and for ports whose protocol is detected
- * (the address says it; and where `tls` rules ask for it the name in the ClientHello). Headless Services have no address of
- * their own: each pod's stands for itself. ServiceEntries without an address share a port's listener by name
+ * (the address says it; and where `tls` rules ask for it the name in the ClientHello). Headless Services have no
+ * address of their own: each pod's stands for itself. ServiceEntries without an address share a port's listener by name
  * (shared-listener.ts). Everything else goes where it wanted to go, or nowhere (outbound-policy.ts).
  */
 

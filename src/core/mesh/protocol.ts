@@ -3,8 +3,8 @@
  * dash, else the connection's first bytes tell (`detect`).
  *
  * A port that is declared as HTTP/2 or gRPC has its endpoints spoken to in HTTP/2, one that is declared as HTTP in
- * HTTP/1.1, whatever the client speaks; where the protocol is detected, endpoints are spoken to as the client speaks. TLS of
- * the application's own is TCP.
+ * HTTP/1.1, whatever the client speaks; where the protocol is detected, endpoints are spoken to as the client speaks.
+ * TLS of the application's own is TCP.
  */
 
 import type { Cluster } from "../../model/proxy-config.ts";

@@ -1,9 +1,10 @@
 /**
  * Rate limits that annotations ask for (docs/adr/0007), as buckets.
  *
- * A Service's global limit is handed out in equal parts to the pods that it sends requests to, and handed out anew as they
- * come and go: all together never let more in than the limit, nobody is asked on the way of a request, and a balancer that
- * spreads evenly leaves little of it unused. A pod that gets more than its part refuses while others have room.
+ * A Service's global limit is handed out in equal parts to the pods that it sends requests to, and handed out anew as
+ * they come and go: all together never let more in than the limit, nobody is asked on the way of a request, and a
+ * balancer that spreads evenly leaves little of it unused. A pod that gets more than its part refuses while others have
+ * room.
  */
 
 import {

@@ -1,4 +1,6 @@
-/** Istio's retry policies: two more tries on failures that cannot have reached the application, unless told otherwise. */
+/**
+ * Istio's retry policies: two more tries on failures that cannot have reached the application, unless told otherwise.
+ */
 
 import type { HttpRoute } from "../../api/istio/networking.ts";
 import { durationMs } from "../../api/validate/duration.ts";

@@ -168,7 +168,9 @@ function serviceDomains(
   return withPort([...names, ...addresses], port);
 }
 
-/** From the most to the least qualified; the bare name only within the namespace. Hosts of ServiceEntries have one name. */
+/**
+ * From the most to the least qualified; the bare name only within the namespace. Hosts of ServiceEntries have one name.
+ */
 function serviceNames(clientNamespace: string, service: MeshService): readonly string[] {
   const { name, namespace } = service;
   if (service.kind === "ServiceEntry") return [service.host];

@@ -1,9 +1,9 @@
 /**
  * What users keep in Secrets, as the proxies that need it get it: certificates with their keys, and trusted roots.
  *
- * Configuration names them (`kubernetes://namespace/name`, and with `-cacert` for roots, as Istio does); which of them a
- * proxy gets is read from its finished configuration, so that no proxy gets one that it has no use for. Keys are those of
- * `kubernetes.io/tls` (`tls.crt`, `tls.key`, `ca.crt`) or Istio's older `cert`, `key`, `cacert`.
+ * Configuration names them (`kubernetes://namespace/name`, and with `-cacert` for roots, as Istio does); which of them
+ * a proxy gets is read from its finished configuration, so that no proxy gets one that it has no use for. Keys are
+ * those of `kubernetes.io/tls` (`tls.crt`, `tls.key`, `ca.crt`) or Istio's older `cert`, `key`, `cacert`.
  *
  * Not here: whether the PEM in them is any good. The proxy finds out, and closes what depends on it.
  */

@@ -2,8 +2,8 @@
  * ServiceEntries as destinations: each of their hosts is one.
  *
  * Connections are told apart as Istio tells them: HTTP by its host, TLS by the name that it asks for, all others by
- * address. A host that has none is given one (status.addresses, by the server), to which the name server leads pods that
- * have a sidecar; what cannot be told apart goes to the oldest that wants the port.
+ * address. A host that has none is given one (status.addresses, by the server), to which the name server leads pods
+ * that have a sidecar; what cannot be told apart goes to the oldest that wants the port.
  *
  * Not here: looking names up (proxy/upstream/names), giving addresses (core/services).
  */

@@ -3,8 +3,8 @@
  *
  * One Sidecar holds for a pod: the oldest of its namespace whose selector means it, else the namespace's own without a
  * selector, else the root namespace's without one. Hosts of its egress entries admit Services, ServiceEntries and
- * VirtualServices, each by the namespace of the object and the host; destinations that admitted VirtualServices lead to are
- * reached, too. What is not admitted is unknown to the sidecar, and fares as unknown destinations do.
+ * VirtualServices, each by the namespace of the object and the host; destinations that admitted VirtualServices lead to
+ * are reached, too. What is not admitted is unknown to the sidecar, and fares as unknown destinations do.
  *
  * It saves memory and work and guards against mistakes; it is no policy: what is unknown may well be let through.
  *

@@ -1,9 +1,9 @@
 /**
  * What nodes have seen → what is wrong: each finding with its node or pair, the evidence, and the command that helps.
  *
- * A loss is explained once: where a rule of somebody else or a strict link accounts for it, that is the finding, and the
- * lost probes are its evidence. An empty list means that every pair that was probed carries packets of full size both
- * ways, and that nothing on the nodes stands in the way of what was not probed.
+ * A loss is explained once: where a rule of somebody else or a strict link accounts for it, that is the finding, and
+ * the lost probes are its evidence. An empty list means that every pair that was probed carries packets of full size
+ * both ways, and that nothing on the nodes stands in the way of what was not probed.
  *
  * Not here: what is sent (agent/check), what rules do (walk-rules.ts).
  */

@@ -67,8 +67,8 @@ function settings(node: string, evidence: NodeEvidence): readonly Finding[] {
 }
 
 /**
- * What a pod needs to reach itself through a Service stands in a set of that name and in the chain `postrouting`; whether
- * it does was tried besides.
+ * What a pod needs to reach itself through a Service stands in a set of that name and in the chain `postrouting`;
+ * whether it does was tried besides.
  */
 function ownRules(node: string, evidence: NodeEvidence): readonly Finding[] {
   const isHairpin = (sentence: string) => /\bhairpin|chain postrouting\b/.test(sentence);

@@ -1,9 +1,9 @@
 /**
  * Findings about pairs: who does not reach whom, with which size, and who breaks checksums.
  *
- * What arrived is what the receiver heard, or where it took no part, what it answered. Small probes say whether there is
- * a way, full ones whether packets of pods fit it, datagrams whether checksums that the kernel leaves to the hardware are
- * right at the other end.
+ * What arrived is what the receiver heard, or where it took no part, what it answered. Small probes say whether there
+ * is a way, full ones whether packets of pods fit it, datagrams whether checksums that the kernel leaves to the
+ * hardware are right at the other end.
  */
 
 import type { Finding, Fix, HeardProbes, PathProbe, Way } from "../../model/network-check.ts";

@@ -1,8 +1,8 @@
 /**
  * What rules of others do to a packet of ours, with what is not known kept apart.
  *
- * A packet is known in part: its links and ranges of addresses, not its ports. So a condition is true, false or open, and
- * a drop is certain only where it follows from true conditions alone, with no open accept before it. A host's usual
+ * A packet is known in part: its links and ranges of addresses, not its ports. So a condition is true, false or open,
+ * and a drop is certain only where it follows from true conditions alone, with no open accept before it. A host's usual
  * blocks (one address, one port) are then no more than suspects, named where a probe was lost; a policy of drop without
  * an accept for us is certain, and so is a rule that drops a range of ours.
  */

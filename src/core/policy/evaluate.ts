@@ -180,7 +180,10 @@ interface Rule {
   readonly ports: readonly NetworkPolicyPort[] | undefined;
 }
 
-/** "If no policyTypes are specified then by default Ingress will always be set and Egress will be set if the policy has any egress rules." */
+/**
+ * "If no policyTypes are specified then by default Ingress will always be set and Egress will be set if the policy has
+ * any egress rules."
+ */
 function policyTypes(policy: NetworkPolicy): readonly string[] {
   const given = policy.spec.policyTypes ?? [];
   if (given.length > 0) return given;

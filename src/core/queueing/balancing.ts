@@ -8,8 +8,8 @@
  */
 
 /**
- * The weight of a queue each (0: one central queue) under the power of two choices, drawn with replacement as Envoy does.
- * At low load it tends to 1/c, the chance that both draws are the same host.
+ * The weight of a queue each (0: one central queue) under the power of two choices, drawn with replacement as Envoy
+ * does. At low load it tends to 1/c, the chance that both draws are the same host.
  * Idea: M. Mitzenmacher, The power of two choices in randomized load balancing, IEEE TPDS 12 (2001). Form and numbers
  * are our own.
  */

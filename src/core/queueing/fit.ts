@@ -1,12 +1,13 @@
 /**
  * From what was observed of a service to the numbers of its model.
  *
- * What one window can tell: with arrivals, replicas and the SCV known, the mean response rises strictly with the service
- * time, from the overhead to infinity at saturation, so the observed mean fixes the service time (method of moments).
- * The median does as well, and is not moved by a few outliers, but is only as good as the buckets are narrow. The SCV
- * shows in the shape: the likeliest of a few candidates given the bucket counts, if at least three buckets are occupied;
- * else it stays an assumption, and the fit says so. What one window cannot tell: overhead (network, proxies) from
- * service time, since both only shift; two windows of different load can (`fitOverhead`), since only service queues.
+ * What one window can tell: with arrivals, replicas and the SCV known, the mean response rises strictly with the
+ * service time, from the overhead to infinity at saturation, so the observed mean fixes the service time (method of
+ * moments). The median does as well, and is not moved by a few outliers, but is only as good as the buckets are narrow.
+ * The SCV shows in the shape: the likeliest of a few candidates given the bucket counts, if at least three buckets are
+ * occupied; else it stays an assumption, and the fit says so. What one window cannot tell: overhead (network, proxies)
+ * from service time, since both only shift; two windows of different load can (`fitOverhead`), since only service
+ * queues.
  *
  * Under low load the service time is the latency less the overhead; near saturation it is hardly more than
  * replicas / arrivals, and says little about the rest.
@@ -142,7 +143,8 @@ function solveServiceMs(
 ): ReplicatedDemand {
   above("the observed latency in ms", target, 0);
   const servers = demand.replicas * (demand.workers ?? 1);
-  // Above neither: service takes no longer than the response (which a median may be far below), nor than capacity allows.
+  // Above neither: service takes no longer than the response (which a median may be far below), nor than capacity
+  // allows.
   const capacityMs =
     demand.arrivalsPerSecond === 0
       ? Number.POSITIVE_INFINITY

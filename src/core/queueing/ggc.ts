@@ -5,9 +5,9 @@
  * the share that waits, the wait of those (gamma, from Whitt's two moments) and the service time (gamma). It becomes
  * M/M/c exactly at ca² = cs² = 1, and has Pollaczek and Khinchine's mean for Poisson arrivals at one server.
  *
- * Against simulations with Poisson and with Erlang arrivals, cs² from 0.06 to 2, ρ from 0.3 to 0.9: means within 2 %, p99
- * within 7 %. Bursts (ca² above 1) were not simulated; their wait depends on more than two moments. For constant service
- * use `mdc`, which is exact.
+ * Against simulations with Poisson and with Erlang arrivals, cs² from 0.06 to 2, ρ from 0.3 to 0.9: means within 2 %,
+ * p99 within 7 %. Bursts (ca² above 1) were not simulated; their wait depends on more than two moments. For constant
+ * service use `mdc`, which is exact.
  */
 
 import { answer, atLeast, type Outcome, type ServedDemand, type UnitAnswer } from "./demand.ts";

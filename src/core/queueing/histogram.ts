@@ -2,8 +2,8 @@
  * Latency histograms: quantiles and means out of cumulative buckets, and what a model would look like through them.
  *
  * Buckets are Prometheus': cumulative, by inclusive upper bound, the last one +Inf. A quantile is interpolated linearly
- * inside its bucket, the way `histogram_quantile` does it, which in Istio's wide buckets can be off by half a bucket. So
- * a prediction is compared with a histogram only after it was put through the same buckets (`throughBuckets`).
+ * inside its bucket, the way `histogram_quantile` does it, which in Istio's wide buckets can be off by half a bucket.
+ * So a prediction is compared with a histogram only after it was put through the same buckets (`throughBuckets`).
  */
 
 import type { Steady } from "./demand.ts";

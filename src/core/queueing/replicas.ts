@@ -6,9 +6,9 @@
  * (`least-request`) lies between the ends: each quantile is blended of both with a fitted weight.
  *
  * Against 240 simulations of least-request: median error 1.4 % at p50, 3.0 % at p99; for 2 and 4 replicas with one
- * client and ρ ≥ 0.3 never above 10 %; up to 16 replicas within 25 %. Fitted with one worker per replica and SCV 0 and 1;
- * elsewhere it is a reasoned guess. Arrivals are Poisson unless told: other variabilities go by Allen and Cunneen, of a
- * random c-th part of them 1 + (ca² − 1)/c is left, of each c-th in turn ca²/c (Whitt 1983, §4.4, on splitting).
+ * client and ρ ≥ 0.3 never above 10 %; up to 16 replicas within 25 %. Fitted with one worker per replica and SCV 0 and
+ * 1; elsewhere it is a reasoned guess. Arrivals are Poisson unless told: other variabilities go by Allen and Cunneen,
+ * of a random c-th part of them 1 + (ca² − 1)/c is left, of each c-th in turn ca²/c (Whitt 1983, §4.4, on splitting).
  */
 
 import { MeshError, unreachable } from "../../base/error.ts";
@@ -178,8 +178,8 @@ export function replicasFor(demand: ReplicatedDemand, q: number, withinMs: numbe
 }
 
 /**
- * A request that fans out to k calls at once and waits for all: P(T > t) = 1 − (1 − p)^k, quantile(q) = that of one call
- * at q^(1/k). Calls are taken as independent, which errs on the slow side. k from 1.
+ * A request that fans out to k calls at once and waits for all: P(T > t) = 1 − (1 − p)^k, quantile(q) = that of one
+ * call at q^(1/k). Calls are taken as independent, which errs on the slow side. k from 1.
  * Source: J. Dean, L. Barroso, The tail at scale, Communications of the ACM 56 (2013).
  */
 export function slowestOf(calls: number, tail: number): number {

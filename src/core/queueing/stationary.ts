@@ -3,7 +3,8 @@
  *
  * Grassmann, Taksar and Heyman's elimination never subtracts, so each probability comes out with full relative
  * precision, however small: what availabilities of 0.99999999 need. Works alike for transition probabilities and for
- * rates, because only what leaves a state counts. Cost: n³/3, or n²·reach where no state leads further down than `reach`.
+ * rates, because only what leaves a state counts. Cost: n³/3, or n²·reach where no state leads further down than
+ * `reach`.
  *
  * Source: W. Grassmann, M. Taksar, D. Heyman, Regenerative analysis and steady state distributions for Markov chains,
  * Operations Research 33 (1985); W. Stewart, Probability, Markov Chains, Queues, and Simulation, 2009, §10.2.

@@ -1,7 +1,7 @@
 /**
  * Erlang C, M/M/c and Pollaczek–Khinchine, to ten digits: from the defining formulas in exact rational arithmetic, made
- * outside of this code base with Python's `fractions`, because printed tables have three or four digits. The models must
- * agree to 1e-6.
+ * outside of this code base with Python's `fractions`, because printed tables have three or four digits. The models
+ * must agree to 1e-6.
  */
 
 import assert from "node:assert/strict";

@@ -1,6 +1,6 @@
 /**
- * What connections to a ServiceEntry's hosts are recognised by: the addresses that its writer gave, else the one that the
- * server gave to a host (`status.addresses`).
+ * What connections to a ServiceEntry's hosts are recognised by: the addresses that its writer gave, else the one that
+ * the server gave to a host (`status.addresses`).
  *
  * Whoever goes to where the application wants to go (`NONE`) cannot be sent to an address that leads nowhere, and a
  * wildcard has no name to give one to: these have none.
@@ -29,7 +29,9 @@ export function externalHosts(world: World): readonly ExternalHostView[] {
   });
 }
 
-/** Hosts that are to be given an address, as Istio does: label `networking.istio.io/enable-autoallocate-ip` opts out. */
+/**
+ * Hosts that are to be given an address, as Istio does: label `networking.istio.io/enable-autoallocate-ip` opts out.
+ */
 export function hostsInNeed({ metadata, spec }: ServiceEntry): readonly string[] {
   const { resolution = "NONE", addresses = [], hosts } = spec;
   const isOut = metadata.labels?.["networking.istio.io/enable-autoallocate-ip"] === "false";

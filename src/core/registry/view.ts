@@ -136,7 +136,9 @@ function workloadsOf(
   });
 }
 
-/** An address belongs to one pod. Where a pod on its way out still shows the address of a newer one, the newer has it. */
+/**
+ * An address belongs to one pod. Where a pod on its way out still shows the address of a newer one, the newer has it.
+ */
 function addressHolders(pods: readonly Pod[]): ReadonlyMap<string, Pod> {
   const holders = new Map<string, Pod>();
   for (const pod of pods) {

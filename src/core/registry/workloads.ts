@@ -16,7 +16,8 @@ export const namespaceNameLabel = "kubernetes.io/metadata.name";
 
 /**
  * Each node's DNS server, as if it were a pod: policies that allow DNS to `kube-system` pods labelled
- * `k8s-app: kube-dns`, as nearly all published ones do, mean this one. It is part of the node, so no policy isolates it.
+ * `k8s-app: kube-dns`, as nearly all published ones do, mean this one. It is part of the node, so no policy isolates
+ * it.
  */
 export const nodeDnsPod: Pod = {
   apiVersion: "v1",

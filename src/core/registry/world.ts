@@ -83,7 +83,10 @@ export function objectsOf<T extends Resource>(world: World, kind: T["kind"]): re
   return list as readonly T[]; // The map holds only objects of this kind, which the API server has validated.
 }
 
-/** One object by name, e.g. `objectNamed<Service>(world, "Service", "shop", "cart")`; namespace "" where the kind has none. */
+/**
+ * One object by name, e.g. `objectNamed<Service>(world, "Service", "shop", "cart")`; namespace "" where the kind has
+ * none.
+ */
 export function objectNamed<T extends Resource>(
   world: World,
   kind: T["kind"],

@@ -1,9 +1,9 @@
 /**
  * How long until a bad endpoint is ejected, and what it costs until then.
  *
- * Each client (sidecar) counts for itself, so each must see its own k failures in a row: the sum of losses grows with the
- * number of clients, and the last client to notice determines when the service is whole again. Failures that are slow
- * (timeouts) delay detection by their own duration, and what was sent meanwhile is lost too.
+ * Each client (sidecar) counts for itself, so each must see its own k failures in a row: the sum of losses grows with
+ * the number of clients, and the last client to notice determines when the service is whole again. Failures that are
+ * slow (timeouts) delay detection by their own duration, and what was sent meanwhile is lost too.
  *
  * Not here: what happens after ejection (`flapping.ts`), and success-rate detection.
  */
@@ -61,8 +61,8 @@ const timesConsecutive = 50;
 /**
  * Time to detect: requests to the endpoint are Poisson at r = λ/m; the number needed is that of `failure-run.ts`. Mean
  * E[N]/r + failure time; distribution Σ P(N > n)·Poisson(n; r·t), which for a dead endpoint is Erlang-k (the negative
- * binomial's continuous form): mean k·m/λ. Rates per second, times in ms; `certainty` above 0 and below 1, 0.9 unless told.
- * Sources: Feller I, §XIII.7; uniformisation: A. Jensen 1953, in W. Stewart 2009, §10.7.
+ * binomial's continuous form): mean k·m/λ. Rates per second, times in ms; `certainty` above 0 and below 1, 0.9 unless
+ * told. Sources: Feller I, §XIII.7; uniformisation: A. Jensen 1953, in W. Stewart 2009, §10.7.
  */
 export function detection(bad: BadEndpoint, certainty = 0.9): Detection | Undetected {
   checkBad(bad);
@@ -103,9 +103,9 @@ export interface Losses {
  * Requests lost until all clients have ejected the endpoint, with n retries, each picking like a first attempt does (or
  * never the same host, `avoidsTried`, Envoy's previous_hosts).
  *
- * A dead endpoint costs each client k attempts, and those already under way: λ/m · failure time. Lost is a request whose
- * n + 1 attempts all hit it, counted exactly over the k attempts; for a gray one, in the proportion that holds over many
- * requests, fⁿ(1−f)/(1−fⁿ⁺¹) per failed attempt, f = q/m.
+ * A dead endpoint costs each client k attempts, and those already under way: λ/m · failure time. Lost is a request
+ * whose n + 1 attempts all hit it, counted exactly over the k attempts; for a gray one, in the proportion that holds
+ * over many requests, fⁿ(1−f)/(1−fⁿ⁺¹) per failed attempt, f = q/m.
  */
 export function losses(
   bad: BadEndpoint,

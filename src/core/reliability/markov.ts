@@ -1,8 +1,8 @@
 /**
  * Availability from a small continuous-time Markov chain: states, rates, and which states count as up.
  *
- * Shares of time come from state reduction, which keeps full relative precision for availabilities near 1. Mean times to
- * a set of states come from a dense linear solve with partial pivoting; a hundred states take about a millisecond.
+ * Shares of time come from state reduction, which keeps full relative precision for availabilities near 1. Mean times
+ * to a set of states come from a dense linear solve with partial pivoting; a hundred states take about a millisecond.
  *
  * Source: W. Stewart, Probability, Markov Chains, Queues, and Simulation, 2009, §10; K. Trivedi, Probability and
  * Statistics with Reliability, Queuing, and Computer Science Applications, 2nd ed. 2002, §8.

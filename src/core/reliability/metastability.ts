@@ -2,8 +2,8 @@
  * Whether retries can keep a service down after what broke it is gone.
  *
  * Retries add load, load adds timeouts, timeouts add retries: the effective arrival rate is a fixed point of
- * λe = λ·attempts(f(λe)). One fixed point: the service returns to it after any disturbance. Three: the middle one is the
- * tipping point, and a burst beyond it ends in the upper one, which lasts without the burst.
+ * λe = λ·attempts(f(λe)). One fixed point: the service returns to it after any disturbance. Three: the middle one is
+ * the tipping point, and a burst beyond it ends in the upper one, which lasts without the burst.
  *
  * Source: N. Bronson et al., Metastable failures in distributed systems, HotOS 2021; the fixed point is the usual
  * mean-field argument (as in F. Kelly, Loss networks, 1991).
@@ -67,7 +67,8 @@ export function regime(load: RetriedLoad): Regime {
 
 /**
  * Share of attempts that a queue of c servers answers later than the timeout: P(T > timeout) of M/G/c, 1 at and beyond
- * capacity (late work is still done, as a server does not know that its caller has gone). Times in ms, rates per second.
+ * capacity (late work is still done, as a server does not know that its caller has gone). Times in ms, rates per
+ * second.
  */
 export function timeoutFailures(
   service: { readonly servers: number; readonly serviceMs: number; readonly serviceScv: number },

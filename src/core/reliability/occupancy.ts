@@ -2,8 +2,8 @@
  * How many of something are in use at a time: connections in a pool, entries of conntrack, requests under way.
  *
  * Little's law gives the mean from rate and holding time, whatever their distributions. With Poisson arrivals and no
- * limit the number is Poisson distributed, again whatever the holding times (M/G/∞), which gives the size that is enough
- * for all but a given share of the time.
+ * limit the number is Poisson distributed, again whatever the holding times (M/G/∞), which gives the size that is
+ * enough for all but a given share of the time.
  */
 
 import { inside, notNegative, positive } from "./domain.ts";

@@ -1,10 +1,11 @@
 /**
- * What the server gives to a Service: cluster addresses, node ports, the port for health checks; and what it takes back.
+ * What the server gives to a Service: cluster addresses, node ports, the port for health checks; and what it takes
+ * back.
  *
  * A pure function of the Service, what it was before and what is taken. Each thing given is a claim, a text that only
  * one Service can hold; whoever keeps the claims (server/api) holds the new ones and drops the old. The first candidate
- * follows from the Service's name: one that is deleted and made again usually gets the same, and clients that still hold
- * an address do not reach a stranger.
+ * follows from the Service's name: one that is deleted and made again usually gets the same, and clients that still
+ * hold an address do not reach a stranger.
  */
 
 import type { Service, ServicePort } from "../../api/k8s/core.ts";

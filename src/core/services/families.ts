@@ -1,5 +1,6 @@
 /**
- * Which families a Service is of, and which cluster address it has in each: `ipFamilies`, `ipFamilyPolicy`, `clusterIPs`.
+ * Which families a Service is of, and which cluster address it has in each: `ipFamilies`, `ipFamilyPolicy`,
+ * `clusterIPs`.
  *
  * As Kubernetes decides: what the user fixes (an address, a family) comes first, then the cluster's primary family; the
  * policy says whether a second family is wanted, and whether doing without it is a refusal. The primary family of a

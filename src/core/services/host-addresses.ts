@@ -1,10 +1,10 @@
 /**
- * Which addresses hosts of ServiceEntries are given that have none: so that sidecars can tell connections to two of them
- * apart that are on one port, and are no HTTP.
+ * Which addresses hosts of ServiceEntries are given that have none: so that sidecars can tell connections to two of
+ * them apart that are on one port, and are no HTTP.
  *
- * The addresses are of Istio's range, which is nobody's: they lead from a pod to its sidecar and no further. Whoever has
- * one keeps it; a candidate follows from the host's and the entry's name, so that an entry that is made again usually
- * gets the same. Equal input gives equal output, so a controller that runs this twice writes once.
+ * The addresses are of Istio's range, which is nobody's: they lead from a pod to its sidecar and no further. Whoever
+ * has one keeps it; a candidate follows from the host's and the entry's name, so that an entry that is made again
+ * usually gets the same. Equal input gives equal output, so a controller that runs this twice writes once.
  */
 
 import type { ServiceEntry } from "../../api/istio/service-entry.ts";

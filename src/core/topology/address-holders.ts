@@ -1,8 +1,8 @@
 /**
- * Which node has an address that Node objects show. A node writes its own object, so a pod's address is nobody's, whoever
- * shows it: with it would come the pod's packets. Of several that show one, as after a machine was renamed and until
- * somebody deletes the old object, one has it, the same at every look: this node what is its own, and of others the newest
- * object, since what is older has been left behind.
+ * Which node has an address that Node objects show. A node writes its own object, so a pod's address is nobody's,
+ * whoever shows it: with it would come the pod's packets. Of several that show one, as after a machine was renamed and
+ * until somebody deletes the old object, one has it, the same at every look: this node what is its own, and of others
+ * the newest object, since what is older has been left behind.
  */
 
 import type { Diagnostic } from "../../base/compiled.ts";

@@ -1,11 +1,12 @@
 /**
  * How packets get to pods of other nodes: routes, and for the overlay its device, neighbours and forwarding entries.
  *
- * The encrypted overlay, whose device needs neither neighbours nor forwarding entries, is in wireguard.ts. Nothing is learned: which node holds which block, and each end point's hardware address, are in the view. A block of
- * another node is routed over `hdvxlan` by way of that node, so a node costs one neighbour for each family and one
- * forwarding entry however many blocks it holds. The next hop is the node's own address, for IPv6 a link-local one
- * made of its end point's hardware address: the outer packets are the underlay's family whatever is inside. A node
- * that shares a link with this one is its own next hop there, where encapsulation is `none` or `auto`.
+ * The encrypted overlay, whose device needs neither neighbours nor forwarding entries, is in wireguard.ts. Nothing is
+ * learned: which node holds which block, and each end point's hardware address, are in the view. A block of another
+ * node is routed over `hdvxlan` by way of that node, so a node costs one neighbour for each family and one forwarding
+ * entry however many blocks it holds. The next hop is the node's own address, for IPv6 a link-local one made of its end
+ * point's hardware address: the outer packets are the underlay's family whatever is inside. A node that shares a link
+ * with this one is its own next hop there, where encapsulation is `none` or `auto`.
  *
  * The overlay device carries the node's own addresses: packets from the node itself to pods of other nodes then have a
  * source that those can answer. Without it the kernel would take the first address it finds, 169.254.1.1 on `lo`,

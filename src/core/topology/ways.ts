@@ -2,8 +2,8 @@
  * The ways from this node to each other one, as probes can take them: plainly, and wrapped where pods' packets are.
  *
  * The overlay's device carries the node's own addresses, and the other node's are its neighbours there. So a probe that
- * is bound to the device takes the very way of pods' packets, although its addresses are the underlay's; what answers it
- * comes back plainly.
+ * is bound to the device takes the very way of pods' packets, although its addresses are the underlay's; what answers
+ * it comes back plainly.
  */
 
 import { familyOf } from "../../base/ip.ts";

@@ -87,7 +87,9 @@ export function healthOf(signals: GoldenSignals, dropsPerSecond: number): EdgeHe
   return successShare < degradedBelow || dropsPerSecond > 0 ? "degraded" : "healthy";
 }
 
-/** Answered with 5xx, not at all, or nobody to connect to; or refused for coming too often, which is no answer either. */
+/**
+ * Answered with 5xx, not at all, or nobody to connect to; or refused for coming too often, which is no answer either.
+ */
 export function hasFailed(code: string): boolean {
   return code === "0" || code === "429" || code.startsWith("5");
 }

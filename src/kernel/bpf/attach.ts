@@ -61,8 +61,8 @@ export function detachFromLink(hook: LinkHook, name: string): void {
 }
 
 /**
- * Kernel ids of the programs of that name that a link has: what tells one loading of a program from the next. None where
- * the link is gone.
+ * Kernel ids of the programs of that name that a link has: what tells one loading of a program from the next. None
+ * where the link is gone.
  */
 export function attachedTo(hook: LinkHook, name: string): readonly number[] {
   return programsOn(hook).flatMap((each) =>

@@ -3,8 +3,8 @@
  *
  * libbpf comes with iproute2, so it is wherever our other needs are met. It does the two things nobody should write
  * twice: it fits a compiled program to the running kernel's types (CO-RE), and it resolves kernel functions. What is
- * plain arguments is bound as it is; the two option structures that we need are laid out here, by hand: each begins with
- * its own size, and newer libraries read shorter ones as they were.
+ * plain arguments is bound as it is; the two option structures that we need are laid out here, by hand: each begins
+ * with its own size, and newer libraries read shorter ones as they were.
  *
  * Not here: what a program is for, and what is done when the kernel refuses one (object.ts, attach.ts).
  */

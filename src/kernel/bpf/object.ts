@@ -2,9 +2,9 @@
  * Loads a compiled eBPF program (`build/bpf/<name>.o`, made at set-up from `<name>.bpf.c`) into the kernel.
  *
  * Spec is data, object is live: the file is the spec; what this returns is descriptors of programs and maps in the
- * kernel. Nothing is pinned to a file system, so nothing is left over: a program lives while a descriptor is open or while
- * it is attached, and its maps live with it. What is attached to a link of the network survives its loader that way and
- * goes with the link (attach.ts).
+ * kernel. Nothing is pinned to a file system, so nothing is left over: a program lives while a descriptor is open or
+ * while it is attached, and its maps live with it. What is attached to a link of the network survives its loader that
+ * way and goes with the link (attach.ts).
  *
  * Constants of the program (`const volatile`) are set before it is loaded: the verifier then removes the code that they
  * switch off. A program that is refused is told with the verifier's last words.

@@ -1,9 +1,9 @@
 /**
- * Stand-in for Istio's testing app: `istio-app.ts --port 8080 --grpc 17070 --tcp 19090 --version v1`, each flag as often as
- * wanted, with `=` or without; others are not its business.
+ * Stand-in for Istio's testing app: `istio-app.ts --port 8080 --grpc 17070 --tcp 19090 --version v1`, each flag as
+ * often as wanted, with `=` or without; others are not its business.
  *
- * HTTP and gRPC say which version and pod answered. gRPC is the app's `proto.EchoTestService/Echo`: a message whose first
- * field is text comes back as one whose first field is text; metadata `x-status` makes it fail with that code.
+ * HTTP and gRPC say which version and pod answered. gRPC is the app's `proto.EchoTestService/Echo`: a message whose
+ * first field is text comes back as one whose first field is text; metadata `x-status` makes it fail with that code.
  */
 
 import { createServer } from "node:net";

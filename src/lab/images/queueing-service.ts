@@ -1,6 +1,6 @@
 /**
- * A server of which everything is known, to hold queueing models against: WORKERS workers serve in order of arrival, each
- * one request at a time, and each request takes SERVICE_MS on average, always (SERVICE_DIST=deterministic) or
+ * A server of which everything is known, to hold queueing models against: WORKERS workers serve in order of arrival,
+ * each one request at a time, and each request takes SERVICE_MS on average, always (SERVICE_DIST=deterministic) or
  * exponentially distributed.
  *
  * A worker is a thread that sleeps: the kernel's timer is good to a tenth of a millisecond, and sleeping takes no time

@@ -75,7 +75,9 @@ async function generate(options: LoadOptions): Promise<void> {
   process.stdout.write(`${JSON.stringify(report)}\n`);
 }
 
-/** Tells the main thread when each request is due, in ms since the epoch; the first message is when the clock started. */
+/**
+ * Tells the main thread when each request is due, in ms since the epoch; the first message is when the clock started.
+ */
 function keepTime({ requestsPerSecond, seconds, isPoisson }: LoadOptions): void {
   const bell = new Int32Array(new SharedArrayBuffer(4));
   const now = () => performance.timeOrigin + performance.now();

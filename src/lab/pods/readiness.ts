@@ -1,5 +1,6 @@
 /**
- * When a container is ready: when its readiness probe passes, or, without one, when it listens on the ports it declares.
+ * When a container is ready: when its readiness probe passes, or, without one, when it listens on the ports it
+ * declares.
  *
  * Listening is read from the kernel's socket tables (no connection is made, so nothing is captured, counted or refused
  * by policy). HTTP probes are asked over the pod's own loopback, which capture leaves alone.

@@ -1,4 +1,7 @@
-/** Where connections arrive, how they are told apart, and what ends TLS and carries on: listeners, filter chains, filters. */
+/**
+ * Where connections arrive, how they are told apart, and what ends TLS and carries on: listeners, filter chains,
+ * filters.
+ */
 
 import type { Rbac } from "./authorization.ts";
 import type { RateLimit, RouteConfig, WeightedCluster } from "./route.ts";

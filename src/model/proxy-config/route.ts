@@ -18,7 +18,9 @@ export interface VirtualHost {
 export interface Route {
   /** The rule's own name, or the object it is from. */
   readonly name: string;
-  /** `namespace/name` of the VirtualService that made it, for explain and access log; undefined for the default route. */
+  /**
+   * `namespace/name` of the VirtualService that made it, for explain and access log; undefined for the default route.
+   */
   readonly origin?: string;
   readonly match: RouteMatch;
   readonly action: RouteAction;

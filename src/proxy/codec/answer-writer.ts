@@ -1,8 +1,8 @@
 /**
  * Answers on their way to a client of HTTP/1.1: heads edited, bodies framed, and whether there may be another after.
  *
- * A small answer leaves as one string in one write; one that nothing is changed about leaves as it came. A body that came
- * without a length goes on in chunks of our making, one that came in chunks in those.
+ * A small answer leaves as one string in one write; one that nothing is changed about leaves as it came. A body that
+ * came without a length goes on in chunks of our making, one that came in chunks in those.
  *
  * Not here: when the connection ends (downstream.ts).
  */

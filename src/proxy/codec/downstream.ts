@@ -2,9 +2,9 @@
  * The server side of one captured HTTP/1.1 connection: requests in, answers out, one at a time.
  *
  * States: `idle` waits for a request's first byte; `head` has part of one; `exchange` has handed a request on and
- * passes its body, and holds back what the client sends ahead of the answer; `lingering` has said its last word and reads
- * on for a moment, so that the client gets to see it (RFC 9112 §9.6); `tunnel` carries another protocol now, which
- * someone else reads; `closed`.
+ * passes its body, and holds back what the client sends ahead of the answer; `lingering` has said its last word and
+ * reads on for a moment, so that the client gets to see it (RFC 9112 §9.6); `tunnel` carries another protocol now,
+ * which someone else reads; `closed`.
  *
  * A connection belongs to a chain by name, not to a configuration: each request asks for the chain as it is now, so a
  * change is in force with the next request and no connection is touched.

@@ -2,8 +2,8 @@
  * Heads on their way through the proxy: which fields it watches, and the text that goes out.
  *
  * A head leaves as the text it came in, cut where something must go (hop-by-hop fields, edited ones) and with lines put
- * at its end; for most requests that is one slice. White space that servers read differently is not passed on. Bytes are
- * latin1 on both sides, so whatever a field held goes through unchanged.
+ * at its end; for most requests that is one slice. White space that servers read differently is not passed on. Bytes
+ * are latin1 on both sides, so whatever a field held goes through unchanged.
  *
  * Not here: what to add for whom (filter/router.ts), and what a configuration wants edited (config/header-edits.ts).
  */
@@ -173,8 +173,8 @@ export function fieldValue(head: Head, text: string, index: number): string {
 }
 
 /**
- * The value of the field `name` (lower case), several joined by commas (RFC 9110 §5.3); undefined when absent. Fields of
- * `unseen` marks count as absent.
+ * The value of the field `name` (lower case), several joined by commas (RFC 9110 §5.3); undefined when absent. Fields
+ * of `unseen` marks count as absent.
  */
 export function findField(
   head: Head,

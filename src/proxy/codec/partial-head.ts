@@ -1,7 +1,8 @@
 /**
  * A head that did not arrive in one read: its bytes so far, and a parser that goes on where they ended.
  *
- * The bytes grow by doubling, so a peer that sends one byte a packet costs linear work; the parser's own limit bounds them.
+ * The bytes grow by doubling, so a peer that sends one byte a packet costs linear work; the parser's own limit bounds
+ * them.
  */
 
 import type { HeadParser } from "../../wire/http1/head.ts";

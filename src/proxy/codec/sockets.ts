@@ -113,7 +113,10 @@ export interface ConnectTlsOptions {
   readonly isVerified: boolean;
   /** Refuses the peer's certificate by returning an error; its chain has been verified already. */
   readonly verifyPeer: (certificate: PeerCertificate) => Error | undefined;
-  /** Of an earlier connection to the same peer, with the same context and the same demands: spares a handshake's signatures. */
+  /**
+   * Of an earlier connection to the same peer, with the same context and the same demands: spares a handshake's
+   * signatures.
+   */
   readonly session?: Buffer;
 }
 

@@ -2,9 +2,9 @@
  * The request target: what of it is path, and one spelling for each path.
  *
  * Policies and routes must judge the very path that the application will act on, so what can be written in several ways
- * is written in one before anybody looks at it, and goes on that way (Istio's BASE normalisation: dot segments resolved,
- * backslashes turned, unreserved characters unescaped), and bytes that may not stand in a target are escaped. Nearly every
- * path has nothing to change and is recognised by its bytes.
+ * is written in one before anybody looks at it, and goes on that way (Istio's BASE normalisation: dot segments
+ * resolved, backslashes turned, unreserved characters unescaped), and bytes that may not stand in a target are escaped.
+ * Nearly every path has nothing to change and is recognised by its bytes.
  */
 
 import { isValidHost } from "../../wire/http1/field-values.ts";
@@ -18,8 +18,8 @@ export interface Target {
 }
 
 /**
- * Undefined when the target is no path, or not one for this method: `*` is for OPTIONS (RFC 9112 §3.2.4), and CONNECT has
- * no path at all: whatever a server takes one for, its 2xx would turn the connection into a tunnel behind our back.
+ * Undefined when the target is no path, or not one for this method: `*` is for OPTIONS (RFC 9112 §3.2.4), and CONNECT
+ * has no path at all: whatever a server takes one for, its 2xx would turn the connection into a tunnel behind our back.
  */
 export function parseTarget(text: string, method: string): Target | undefined {
   if (method === "CONNECT") return undefined;
@@ -60,7 +60,10 @@ const DOT = 46;
 const PERCENT = 37;
 const SLASH = 47;
 
-/** Nothing in it can be written in another way: neither `\` nor `%`, no byte above ASCII, no segment that begins with a dot. */
+/**
+ * Nothing in it can be written in another way: neither `\` nor `%`, no byte above ASCII, no segment that begins with a
+ * dot.
+ */
 function isPlain(path: string): boolean {
   for (let i = 0; i < path.length; i++) {
     const code = path.charCodeAt(i);

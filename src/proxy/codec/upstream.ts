@@ -260,7 +260,8 @@ export class HttpUpstream implements Reader, UpstreamLeg {
     // It answered without asking for the body: whether it reads that as a body or as a request, nobody can tell.
     if (exchange.expectsContinue && !this.#hasContinued) this.#mayStay = false;
     const isDone = this.#body.isDone;
-    // A small body becomes text with its head, of which it is the rest: the answer leaves as one string, mostly this very one.
+    // A small body becomes text with its head, of which it is the rest: the answer leaves as one string, mostly this
+    // very one.
     const isJoined = exchange.downstream.joinsBodies && bodyEnd - headEnd <= joinedBodyBytes;
     const text = bytes.toString("latin1", base, isJoined ? bodyEnd : headEnd);
     if (this.served === 1) this.#readKeepAlive(head, text);

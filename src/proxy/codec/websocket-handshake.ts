@@ -1,6 +1,7 @@
 /**
- * How a WebSocket opens in HTTP/1.1, and the proof by which a client there knows that its server speaks it (RFC 6455 §4).
- * HTTP/2 has no such proof (RFC 8441 §5), so that whoever translates asks for it on one side, or gives it on the other.
+ * How a WebSocket opens in HTTP/1.1, and the proof by which a client there knows that its server speaks it (RFC 6455
+ * §4). HTTP/2 has no such proof (RFC 8441 §5), so that whoever translates asks for it on one side, or gives it on the
+ * other.
  */
 
 import { createHash, randomBytes } from "node:crypto";

@@ -1,9 +1,9 @@
 /**
  * Snapshot → tables, all or nothing.
  *
- * `prepare` compiles everything and throws on whatever cannot be run, naming it; nothing that is in force has been touched
- * by then. `commit` only swaps references: clusters take over their endpoints, the caller takes over the tables. A route to
- * a cluster that is not there is no reason to refuse a snapshot; that route answers 503 NC.
+ * `prepare` compiles everything and throws on whatever cannot be run, naming it; nothing that is in force has been
+ * touched by then. `commit` only swaps references: clusters take over their endpoints, the caller takes over the
+ * tables. A route to a cluster that is not there is no reason to refuse a snapshot; that route answers 503 NC.
  */
 
 import { MeshError, renderError } from "../../base/error.ts";

@@ -1,5 +1,6 @@
 /**
- * Values by the beginning or end of a text, longest first: one look-up for each length that occurs, however many there are.
+ * Values by the beginning or end of a text, longest first: one look-up for each length that occurs, however many there
+ * are.
  *
  * Hosts and paths are written with a handful of lengths, so that among ten thousand of them a dozen look-ups are made.
  */

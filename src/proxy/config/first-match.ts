@@ -1,9 +1,9 @@
 /**
  * The first of a virtual host's routes that takes a request, in the order in which they are written.
  *
- * Few routes are asked one after the other, as Envoy does. Many are filed by path: exact ones in a map, prefixes by their
- * length, and only what is left (regular expressions, paths whose case does not matter) in a row; of those that the path
- * leads to, the first that also takes the rest of the request is it. `bench/config-growth` has the figures.
+ * Few routes are asked one after the other, as Envoy does. Many are filed by path: exact ones in a map, prefixes by
+ * their length, and only what is left (regular expressions, paths whose case does not matter) in a row; of those that
+ * the path leads to, the first that also takes the rest of the request is it. `bench/config-growth` has the figures.
  */
 
 import type { RouteMatch } from "../../model/proxy-config.ts";

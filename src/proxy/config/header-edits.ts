@@ -1,8 +1,8 @@
 /**
  * Header edits compiled for the codec: names to take out, lines to put in. Set is "take out, then put in".
  *
- * Framing is the codec's: an edit that names a field of it does nothing there, whoever wrote it. Nor can one pass a request
- * off as a health check.
+ * Framing is the codec's: an edit that names a field of it does nothing there, whoever wrote it. Nor can one pass a
+ * request off as a health check.
  */
 
 import { healthCheckField } from "../../model/names.ts";

@@ -1,11 +1,11 @@
 /**
  * Certificates and trusted roots as TLS settings, for both ends of connections.
  *
- * Mesh TLS is 1.3 only, and spoken by `proxy/tls`; what is not the mesh's by Node. A peer must have exactly one URI among
- * its subject alternative names, a SPIFFE id of our trust domain (SPIFFE X.509-SVID §2); upstream it must be one of those
- * that the cluster names. TLS to servers outside, and from clients outside, is judged by names. Contexts are made once per
- * pair of secrets and demands, and kept over snapshots, so that a snapshot without new secrets costs no key parsing; a
- * connection keeps the context that it began with.
+ * Mesh TLS is 1.3 only, and spoken by `proxy/tls`; what is not the mesh's by Node. A peer must have exactly one URI
+ * among its subject alternative names, a SPIFFE id of our trust domain (SPIFFE X.509-SVID §2); upstream it must be one
+ * of those that the cluster names. TLS to servers outside, and from clients outside, is judged by names. Contexts are
+ * made once per pair of secrets and demands, and kept over snapshots, so that a snapshot without new secrets costs no
+ * key parsing; a connection keeps the context that it began with.
  */
 
 import type { X509Certificate } from "node:crypto";
@@ -33,8 +33,9 @@ import { Kept } from "./kept.ts";
 const sessionSeconds = 3_600;
 
 /**
- * What is demanded of the peer, and with it the name of sessions: what was agreed under lesser demands is of no use under
- * greater ones, which OpenSSL makes in a full handshake only. (Without a name it resumes nothing that shows a certificate.)
+ * What is demanded of the peer, and with it the name of sessions: what was agreed under lesser demands is of no use
+ * under greater ones, which OpenSSL makes in a full handshake only. (Without a name it resumes nothing that shows a
+ * certificate.)
  */
 type Demands = "client certificate required" | "client certificate asked" | "nothing" | "server";
 
@@ -197,8 +198,8 @@ export function carriesName(
 }
 
 /**
- * OpenSSL compares a certificate with the clock in a full handshake only; who goes on from a session would live for ever, since
- * each use of one brings another.
+ * OpenSSL compares a certificate with the clock in a full handshake only; who goes on from a session would live for
+ * ever, since each use of one brings another.
  */
 export function hasExpired(certificate: X509Certificate, nowMs: number): boolean {
   return certificate.validToDate.getTime() < nowMs;

@@ -1,7 +1,7 @@
 /**
- * Refuses a request where the sidecar has taken on as much as it may (overload.ts): 503 OM in Envoy's words, UNAVAILABLE to
- * a call of gRPC. Before authorization and routes, so that a refusal costs next to nothing; inside metrics, so that it is
- * counted.
+ * Refuses a request where the sidecar has taken on as much as it may (overload.ts): 503 OM in Envoy's words,
+ * UNAVAILABLE to a call of gRPC. Before authorization and routes, so that a refusal costs next to nothing; inside
+ * metrics, so that it is counted.
  */
 
 import type { Overload } from "../overload.ts";

@@ -2,9 +2,9 @@
  * Compresses answers for clients that ask for it (RFC 9110 §8.4, §12.5.3), where a route wants that.
  *
  * Left alone are answers with a part of a body, those that are encoded already, small ones, types that do not
- * shrink, and what says `no-transform`. An answer that might have been compressed says so (`Vary`), or a cache would hand one
- * client what another asked for; a compressed one has a weak ETag, since its bytes are not those that the tag was for, and
- * loses the digests of its bytes. Answers to HEAD, and 304, say what the answer to GET would.
+ * shrink, and what says `no-transform`. An answer that might have been compressed says so (`Vary`), or a cache would
+ * hand one client what another asked for; a compressed one has a weak ETag, since its bytes are not those that the tag
+ * was for, and loses the digests of its bytes. Answers to HEAD, and 304, say what the answer to GET would.
  *
  * A compressor takes memory, so only so many run at a time (compressor-pool.ts); beyond that, answers go as they are.
  */
@@ -97,7 +97,9 @@ function varyLine(head: Head, text: string): string {
   return varies ? "" : "vary: Accept-Encoding\r\n";
 }
 
-/** What becomes of the tag of bytes that are not the ones that go out; undefined: it is weak already, or there is none. */
+/**
+ * What becomes of the tag of bytes that are not the ones that go out; undefined: it is weak already, or there is none.
+ */
 function weakTag(head: Head, text: string): string | undefined {
   const etag = findField(head, text, "etag");
   return etag?.startsWith('"') === true ? `W/${etag}` : undefined;
@@ -129,7 +131,9 @@ function mayBeTransformed(head: Head, text: string, types: ReadonlySet<string>):
   return !anyFieldIs(head, text, "cache-control", (value) => /\bno-transform\b/i.test(value));
 }
 
-/** The first of ours among those that the client likes best; undefined: it wants none, or likes the plain form better. */
+/**
+ * The first of ours among those that the client likes best; undefined: it wants none, or likes the plain form better.
+ */
 export function preferred(
   accepts: string | undefined,
   algorithms: readonly Algorithm[],

@@ -2,11 +2,12 @@
  * Hedging: a request that has waited long for its answer is sent a second time, to another host; the first answer wins
  * (stack/rival.ts). It takes the edge off the slowest answers where one host stalls now and then.
  *
- * Only what may run twice is hedged: by its method, where its body came with its head; calls of gRPC where the user says
- * that they may, once their body is whole and not too long to keep. Each second try needs a place in the cluster's budget of
- * retries: where everything is slow, hedging must not double the load.
+ * Only what may run twice is hedged: by its method, where its body came with its head; calls of gRPC where the user
+ * says that they may, once their body is whole and not too long to keep. Each second try needs a place in the cluster's
+ * budget of retries: where everything is slow, hedging must not double the load.
  *
- * When is said in time, or as the percentile of the route's own answers: of the last 10 to 20 s, and not before 100 of them.
+ * When is said in time, or as the percentile of the route's own answers: of the last 10 to 20 s, and not before 100 of
+ * them.
  */
 
 import { LogHistogram, quantileMs } from "../../base/log-histogram.ts";

@@ -1,8 +1,8 @@
 /**
  * Mirroring: copies a share of a route's requests to other clusters, as Istio does. Nobody waits for their answers.
  *
- * A copy is what the destination gets, once, however often the request itself is tried; only its host ends in `-shadow`,
- * so that logs tell copies from requests. Requests for an upgrade are not copied: a tunnel has no copy.
+ * A copy is what the destination gets, once, however often the request itself is tried; only its host ends in
+ * `-shadow`, so that logs tell copies from requests. Requests for an upgrade are not copied: a tunnel has no copy.
  *
  * Copies must not cost what they were meant to spare: a cluster has at most 1 024 of them under way from a sidecar, and
  * those over that are not made (`heddle_proxy_mirror_dropped_total`).

@@ -1,4 +1,7 @@
-/** L7 authorization: 403 with Envoy's body. Which policy decided goes to the log and the access log, never to the client. */
+/**
+ * L7 authorization: 403 with Envoy's body. Which policy decided goes to the log and the access log, never to the
+ * client.
+ */
 
 import { type CompiledRbac, refusal } from "../config/matchers.ts";
 import type { Environment } from "../environment.ts";

@@ -1,8 +1,8 @@
 /**
  * The line that gives a request its identity, `x-request-id: ` and a random UUID (RFC 9562 §5.4).
  *
- * Many are made at a time, as one string of which each request gets a slice: a UUID by itself is put together from twenty
- * strings, which the write that follows puts together again.
+ * Many are made at a time, as one string of which each request gets a slice: a UUID by itself is put together from
+ * twenty strings, which the write that follows puts together again.
  */
 
 import { randomFillSync } from "node:crypto";

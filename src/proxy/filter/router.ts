@@ -1,10 +1,10 @@
 /**
  * The last handler of a forwarding route: cluster by weight, the head that goes out, then a host and its connection.
  *
- * The head is composed once per exchange, on the handler's own time, while the request's bytes are still in place; every
- * try sends the same head, but for its number. What is put in: `x-request-id` and `x-forwarded-proto` where they are
- * missing, which try it is, how long the route waits, and what the path and the host were before a rewrite (all Envoy's);
- * the verified caller as `x-forwarded-client-cert` on inbound mutual TLS; and the configured edits.
+ * The head is composed once per exchange, on the handler's own time, while the request's bytes are still in place;
+ * every try sends the same head, but for its number. What is put in: `x-request-id` and `x-forwarded-proto` where they
+ * are missing, which try it is, how long the route waits, and what the path and the host were before a rewrite (all
+ * Envoy's); the verified caller as `x-forwarded-client-cert` on inbound mutual TLS; and the configured edits.
  */
 
 import type { RouteAction, RouteMatch } from "../../model/proxy-config.ts";

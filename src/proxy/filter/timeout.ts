@@ -1,8 +1,8 @@
 /**
  * The route's timeout: from the complete head to the complete answer, all tries and waits included. 504 UT.
  *
- * A call of gRPC says itself how long its caller waits; that holds where it is shorter, or the route has no timeout, as with
- * Istio. An upgraded connection has had its answer: it lasts as long as both sides wish.
+ * A call of gRPC says itself how long its caller waits; that holds where it is shorter, or the route has no timeout, as
+ * with Istio. An upgraded connection has had its answer: it lasts as long as both sides wish.
  */
 
 import type { Environment } from "../environment.ts";

@@ -1,7 +1,7 @@
 /**
- * Which filter chain takes a connection: by destination port, then its address, then transport, then server name, then application
- * protocol, each step keeping only the most specific matches, without going back. (Envoy asks for the server name before
- * the transport, which comes to the same: only TLS has one.)
+ * Which filter chain takes a connection: by destination port, then its address, then transport, then server name, then
+ * application protocol, each step keeping only the most specific matches, without going back. (Envoy asks for the
+ * server name before the transport, which comes to the same: only TLS has one.)
  */
 
 import { longestPrefix } from "../../base/ip.ts";

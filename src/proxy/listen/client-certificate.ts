@@ -1,8 +1,8 @@
 /**
  * Whether a client's certificate lets it in, and who it is then.
  *
- * OpenSSL has judged the chain by then, now or when the session began that this connection goes on from; here is whether the
- * certificate still holds, and what the name in it must be. A principal is only who has a SPIFFE identity
+ * OpenSSL has judged the chain by then, now or when the session began that this connection goes on from; here is
+ * whether the certificate still holds, and what the name in it must be. A principal is only who has a SPIFFE identity
  * of the mesh: other clients stay nameless, whatever their certificates say.
  */
 

@@ -1,16 +1,16 @@
 /**
  * One captured connection, from the accept to the filter chain that takes it.
  *
- * Original destination → listener → chains for the port; then only as much looking as telling them apart takes: nothing,
- * the first byte (TLS or not), the ClientHello's ALPN, or the first bytes of the protocol, in the clear or inside TLS. A
- * chain that terminates TLS does so here, and the peer is known before any filter runs. L4 authorization is the last
- * step; who is refused is closed without a byte.
+ * Original destination → listener → chains for the port; then only as much looking as telling them apart takes:
+ * nothing, the first byte (TLS or not), the ClientHello's ALPN, or the first bytes of the protocol, in the clear or
+ * inside TLS. A chain that terminates TLS does so here, and the peer is known before any filter runs. L4 authorization
+ * is the last step; who is refused is closed without a byte.
  *
  * A client that waits for the server's greeting would wait for ever while we wait for its first bytes. Detection ends
  * after a bounded time with "other", and the destination is remembered (server-first.ts).
  *
- * Not here: where it wanted to go (destination.ts), whether a certificate is good (client-certificate.ts), who reads the
- * connection then (hand-over.ts).
+ * Not here: where it wanted to go (destination.ts), whether a certificate is good (client-certificate.ts), who reads
+ * the connection then (hand-over.ts).
  */
 
 import type { Socket } from "node:net";
@@ -171,7 +171,8 @@ export class Incoming implements Reader, LiveConnection {
 
   /**
    * What the server-first memory is about. A greeting inside TLS says nothing of when a ClientHello comes, and one
-   * client in the clear nothing of another that speaks TLS: a busy peer's late ClientHello must not be taken for silence.
+   * client in the clear nothing of another that speaks TLS: a busy peer's late ClientHello must not be taken for
+   * silence.
    */
   get #memoryKey(): string {
     const { address, port } = this.#destination;

@@ -1,8 +1,8 @@
 /**
  * Destinations where the server speaks first, so that detection waits for the client once and never again.
  *
- * A destination is only remembered when its server did speak before its client: an idle client alone proves nothing, and
- * must not turn the destination's HTTP into plain TCP for others. Bounded; the oldest is forgotten.
+ * A destination is only remembered when its server did speak before its client: an idle client alone proves nothing,
+ * and must not turn the destination's HTTP into plain TCP for others. Bounded; the oldest is forgotten.
  */
 
 const maxDestinations = 4096;

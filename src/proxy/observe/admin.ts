@@ -1,8 +1,8 @@
 /**
  * What a sidecar tells about itself: readiness, configuration, clusters, metrics.
  *
- * Envoy's paths, so that people and tools find them. Secrets are redacted. Plain `node:http`: nothing here is on the data
- * path.
+ * Envoy's paths, so that people and tools find them. Secrets are redacted. Plain `node:http`: nothing here is on the
+ * data path.
  */
 
 import { createServer, type Server, type ServerResponse } from "node:http";

@@ -1,8 +1,8 @@
 /**
  * Who talks to whom, as this sidecar sees it: counts and fine latencies by destination, version and security.
  *
- * Finer than Istio's metrics in time, coarser in labels: one histogram for an edge and version, not one for each status.
- * A tally is bound where the metric series are (recorder.ts), so a request finds it without composing a key.
+ * Finer than Istio's metrics in time, coarser in labels: one histogram for an edge and version, not one for each
+ * status. A tally is bound where the metric series are (recorder.ts), so a request finds it without composing a key.
  */
 
 import { LogHistogram } from "../../base/log-histogram.ts";

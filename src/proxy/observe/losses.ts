@@ -1,5 +1,6 @@
 /**
- * Endpoints that this sidecar gave up, with what that cost: how long they had failed in a row, how many requests were lost.
+ * Endpoints that this sidecar gave up, with what that cost: how long they had failed in a row, how many requests were
+ * lost.
  *
  * An entry is made a moment after the ejection, when what was under way at the endpoint has failed as well.
  */

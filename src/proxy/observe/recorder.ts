@@ -1,9 +1,9 @@
 /**
  * Istio's metrics from exchanges and tunnels, and beside them what agents read (edges.ts).
  *
- * Series are bound where their labels live: outbound with the host (labels of the endpoint), inbound with the peer (what
- * the calling sidecar said of itself), so that a request finds its series in two steps, without building a label. Only a
- * new combination of status and flag binds anew.
+ * Series are bound where their labels live: outbound with the host (labels of the endpoint), inbound with the peer
+ * (what the calling sidecar said of itself), so that a request finds its series in two steps, without building a label.
+ * Only a new combination of status and flag binds anew.
  */
 
 import type { Direction, WorkloadLabels } from "../../model/proxy-config.ts";

@@ -3,8 +3,8 @@
  * spread of arrivals, and the service times that a single worker must have had.
  *
  * Service times cannot be seen from outside, but they follow exactly where one worker serves in order of arrival: it
- * took up a request when that had arrived and the one before had left, so S = D − max(A, previous D). Whether that holds
- * is not decided here; where several are served at a time these times are too short, and busy time and in-flight
+ * took up a request when that had arrived and the one before had left, so S = D − max(A, previous D). Whether that
+ * holds is not decided here; where several are served at a time these times are too short, and busy time and in-flight
  * integral say so.
  *
  * Requests that are refused before the application, and protocol switches, are not served and do not count.

@@ -34,8 +34,8 @@ export function httpStatusOf(grpcStatus: string): number {
 }
 
 /**
- * For the statuses that a proxy answers, as gRPC maps them; anything else is 2, UNKNOWN. But for 504: that map is for clients
- * that were told no status, and UNAVAILABLE would invite them to try again what has no time left. Envoy 1.40
+ * For the statuses that a proxy answers, as gRPC maps them; anything else is 2, UNKNOWN. But for 504: that map is for
+ * clients that were told no status, and UNAVAILABLE would invite them to try again what has no time left. Envoy 1.40
  * says UNAVAILABLE; the called application says DEADLINE_EXCEEDED where it is first.
  */
 const codes: Readonly<Record<number, string>> = {

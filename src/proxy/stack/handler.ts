@@ -10,7 +10,9 @@ import type { Exchange } from "./exchange.ts";
 export type Handler = (exchange: Exchange) => void;
 export type Filter = (next: Handler) => Handler;
 
-/** `filters` outermost first, around `last`. A filter that has nothing to do in this configuration is left undefined. */
+/**
+ * `filters` outermost first, around `last`. A filter that has nothing to do in this configuration is left undefined.
+ */
 export function stack(filters: readonly (Filter | undefined)[], last: Handler): Handler {
   return filters.reduceRight<Handler>(
     (next, filter) => (filter === undefined ? next : filter(next)),

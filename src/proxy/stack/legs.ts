@@ -39,8 +39,8 @@ export interface DownstreamLeg {
   /** The answer is complete. `trailers`: lines in HTTP/2's form, beyond those that are in chunks already. */
   writeResponseEnd(exchange: Exchange, trailers: string): void;
   /**
-   * The answer cannot be completed: the client must not take what it got for all of it. `isCancelled`: nobody was to wait
-   * for it any more.
+   * The answer cannot be completed: the client must not take what it got for all of it. `isCancelled`: nobody was to
+   * wait for it any more.
    */
   breakOff(isCancelled: boolean): void;
   /** The exchange is over and counted. */

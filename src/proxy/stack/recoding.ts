@@ -1,9 +1,9 @@
 /**
  * The body of an answer on its way through a compressor.
  *
- * It stands between the exchange and its upstream leg: bytes come in as they arrive, chunks taken off; what comes out goes to
- * the client without a length, and is never held back for more to come: an answer that is said bit by bit is heard bit by
- * bit. Back-pressure goes through it both ways: a client that takes nothing stops the compressor,
+ * It stands between the exchange and its upstream leg: bytes come in as they arrive, chunks taken off; what comes out
+ * goes to the client without a length, and is never held back for more to come: an answer that is said bit by bit is
+ * heard bit by bit. Back-pressure goes through it both ways: a client that takes nothing stops the compressor,
  * and one that is full stops the endpoint.
  *
  *   buffer                limit                               who pauses             who resumes

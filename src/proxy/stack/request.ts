@@ -1,9 +1,9 @@
 /**
  * What was asked, by whom, and how it came: the half of an exchange that filters match on.
  *
- * It is the head as the codec parsed it, in place, with what each request is asked for so often that it is taken out once:
- * method, authority, path. An exchange is such a request (exchange.ts extends it): matchers ask without going through
- * another object on each request's way.
+ * It is the head as the codec parsed it, in place, with what each request is asked for so often that it is taken out
+ * once: method, authority, path. An exchange is such a request (exchange.ts extends it): matchers ask without going
+ * through another object on each request's way.
  *
  * Not here: the body (request-body.ts), and what becomes of the request.
  */
@@ -162,8 +162,8 @@ export class ReceivedRequest implements Subject {
 
 /**
  * WebSocket is the one protocol that may be switched to, as with Istio: after any other switch (h2c above all) requests
- * would go on inside the tunnel that no policy sees. An upgrade that is not taken up is an ordinary request (RFC 9110 §7.8);
- * one with a body is never taken up, since not all servers agree where that body ends and the tunnel begins.
+ * would go on inside the tunnel that no policy sees. An upgrade that is not taken up is an ordinary request (RFC 9110
+ * §7.8); one with a body is never taken up, since not all servers agree where that body ends and the tunnel begins.
  */
 function isWebSocket(head: Head, text: string, isHttp2: boolean): boolean {
   if (head.isChunked || head.contentLength > 0) return false;

@@ -3,8 +3,8 @@
  *
  * It is sent like any request and its answer is thrown away. It follows the request that it is a copy of, its original:
  * bytes of the body reach it as they come, and it never asks anybody to wait. Where the mirror takes them slower than
- * they come, up to a mebibyte is kept; a copy that falls back further is given up, as is one whose original was given up.
- * After its original has ended it has some seconds left.
+ * they come, up to a mebibyte is kept; a copy that falls back further is given up, as is one whose original was given
+ * up. After its original has ended it has some seconds left.
  *
  * Not here: which requests are copied, how many at a time (filter/mirror.ts).
  */

@@ -85,7 +85,9 @@ export class Tries {
     cluster.activeRetries--;
   }
 
-  /** Whether the try that failed so may be made good at once, as if it had not been; each time it says yes, it counts. */
+  /**
+   * Whether the try that failed so may be made good at once, as if it had not been; each time it says yes, it counts.
+   */
   isFreeAgain(exchange: Exchange, failure: Failure, upstream: UpstreamLeg | undefined): boolean {
     if (!exchange.canReplay || exchange.attempt === undefined) return false;
     if (failure === "refused") return this.#refusals++ < maxRefusals; // RFC 9113 §8.7: the endpoint did not look at it

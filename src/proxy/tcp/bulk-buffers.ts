@@ -1,9 +1,9 @@
 /**
  * Large read buffers, lent to connections while they carry much.
  *
- * A connection that reads 256 KiB at a time costs a tenth of the system calls of one that reads 16 KiB, but ten thousand
- * of them idle would hold 2.5 GB. So the buffers belong to nobody: a reader borrows one when a read was large, and gives it
- * back after one that was not.
+ * A connection that reads 256 KiB at a time costs a tenth of the system calls of one that reads 16 KiB, but ten
+ * thousand of them idle would hold 2.5 GB. So the buffers belong to nobody: a reader borrows one when a read was large,
+ * and gives it back after one that was not.
  */
 
 const bulkBytes = 256 * 1024;

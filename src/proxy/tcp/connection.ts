@@ -1,9 +1,9 @@
 /**
  * One captured connection that is proxied as bytes: cluster by weight, a host, a connection, then a tunnel.
  *
- * While there is no upstream connection nothing is read, so what is buffered is what detection has looked at, and what TLS
- * had read with it. A host that cannot be connected to is passed over for another one, for no byte of the client's has
- * been sent yet.
+ * While there is no upstream connection nothing is read, so what is buffered is what detection has looked at, and what
+ * TLS had read with it. A host that cannot be connected to is passed over for another one, for no byte of the client's
+ * has been sent yet.
  */
 
 import type { Direction } from "../../model/proxy-config.ts";

@@ -1,4 +1,7 @@
-/** What a tunnel joins: a connection (`Transport`), or a stream of HTTP/2 (`StreamEnd`). The members mean what they do there. */
+/**
+ * What a tunnel joins: a connection (`Transport`), or a stream of HTTP/2 (`StreamEnd`). The members mean what they do
+ * there.
+ */
 
 import type { Reader } from "../codec/transport.ts";
 

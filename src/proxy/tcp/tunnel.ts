@@ -1,11 +1,11 @@
 /**
  * Two connections, or streams, joined byte for byte, each direction on its own.
  *
- * A direction that carries little reads into the memory that all share and copies what it passes on. Once a read is large it
- * borrows a bulk buffer, and hands that to the other socket as it is. It stops reading while a write is unfinished, since
- * the buffer is in use, and because the other side is then the slower one. A FIN goes through as a FIN, so protocols that
- * close one direction first work. The tunnel is over when both directions are, or when either connection breaks, in which
- * case the other is broken too.
+ * A direction that carries little reads into the memory that all share and copies what it passes on. Once a read is
+ * large it borrows a bulk buffer, and hands that to the other socket as it is. It stops reading while a write is
+ * unfinished, since the buffer is in use, and because the other side is then the slower one. A FIN goes through as a
+ * FIN, so protocols that close one direction first work. The tunnel is over when both directions are, or when either
+ * connection breaks, in which case the other is broken too.
  */
 
 import type { Reader } from "../codec/transport.ts";
@@ -131,8 +131,8 @@ class Direction implements Reader {
   }
 
   /**
-   * TLS goes on when it is paused, record by record, with what it had read by then: while one waits to be written, the next
-   * must not come into the same memory.
+   * TLS goes on when it is paused, record by record, with what it had read by then: while one waits to be written, the
+   * next must not come into the same memory.
    */
   #passOnRecord(record: Buffer): void {
     const isLent = this.from.ownsBuffer && this.#to.queuedBytes === 0;

@@ -1,4 +1,7 @@
-/** Requests of HTTP/2 that two readers may take for two things: what is answered, and what a server of HTTP/1.1 sees of each. */
+/**
+ * Requests of HTTP/2 that two readers may take for two things: what is answered, and what a server of HTTP/1.1 sees of
+ * each.
+ */
 
 import type { RawRequest } from "./raw-http2.ts";
 

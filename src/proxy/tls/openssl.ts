@@ -1,9 +1,9 @@
 /**
  * OpenSSL as it is inside Node, called directly: what TLS inside the mesh needs of it, bound once and typed.
  *
- * Node exports its OpenSSL for addons, so that this is the very library that `node:tls` uses, with nothing to install and
- * the same fixes. A call costs 0.1 to 0.3 µs beyond its work. What Node puts around a connection's records instead (a chain
- * of buffers, a write request and a tick for each) costs more than the records themselves: docs/adr/0014.
+ * Node exports its OpenSSL for addons, so that this is the very library that `node:tls` uses, with nothing to install
+ * and the same fixes. A call costs 0.1 to 0.3 µs beyond its work. What Node puts around a connection's records instead
+ * (a chain of buffers, a write request and a tick for each) costs more than the records themselves: docs/adr/0014.
  *
  * Pointers are numbers here, 0 for none. They are not counted or checked, and none leaves this folder. Who owns what:
  *

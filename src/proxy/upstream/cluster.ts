@@ -1,11 +1,11 @@
 /**
- * A cluster at work: its hosts, the picker over them, and its limits. It lives on through configuration changes that keep
- * its name, and so do connections and what is known of hosts.
+ * A cluster at work: its hosts, the picker over them, and its limits. It lives on through configuration changes that
+ * keep its name, and so do connections and what is known of hosts.
  *
- * An update swaps the picker in one step, and so does a name of an endpoint that comes to lead elsewhere. Hosts that stay
- * are the same objects; those that left drain. Where TLS settings change in a way that an old connection would not satisfy,
- * the pooled connections of the old generation are closed and busy ones are not reused; new certificates alone change nothing
- * for connections that exist.
+ * An update swaps the picker in one step, and so does a name of an endpoint that comes to lead elsewhere. Hosts that
+ * stay are the same objects; those that left drain. Where TLS settings change in a way that an old connection would not
+ * satisfy, the pooled connections of the old generation are closed and busy ones are not reused; new certificates alone
+ * change nothing for connections that exist.
  */
 
 import type { SecureContext } from "node:tls";
@@ -294,8 +294,8 @@ export class ClusterRuntime {
     if (this.#repickAt !== 0 && this.environment.now() >= this.#repickAt) this.#repick();
     let host = this.#picker.pick(key);
     if (avoid === undefined && !this.#hasProbation) return host;
-    // Istio's previous-hosts predicate: up to five picks for one that has not been tried; then any will do. A key's next
-    // choices are the same in every sidecar, too.
+    // Istio's previous-hosts predicate: up to five picks for one that has not been tried; then any will do. A key's
+    // next choices are the same in every sidecar, too.
     for (let i = 1; i < maxPicks && host !== undefined; i++) {
       if (avoid?.includes(host) !== true && !host.isBeingTried) break;
       host = this.#picker.pick(key === undefined ? undefined : mix(key + i));
@@ -337,7 +337,9 @@ export class ClusterRuntime {
     return !isFull;
   }
 
-  /** Whether there may be one more connection. As in Envoy a host may always have one, or its requests waited for ever. */
+  /**
+   * Whether there may be one more connection. As in Envoy a host may always have one, or its requests waited for ever.
+   */
   mayConnectTo(host: Host): boolean {
     if (host.connections === 0 || this.#hasRoom()) return true;
     this.connectionOverflowsTotal++;

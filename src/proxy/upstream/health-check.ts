@@ -3,7 +3,8 @@
  *
  * An endpoint has at most one check under way, so checks cost it no more than one request each interval from each
  * sidecar, however slow it is; a cluster that nobody has used is checked once a minute, and as often as others from its
- * first use on. Until its first result an endpoint is used: with Envoy it is not, and every new sidecar answers 503 for a moment.
+ * first use on. Until its first result an endpoint is used: with Envoy it is not, and every new sidecar answers 503 for
+ * a moment.
  *
  * Not here: what a check sends (health-probe.ts), what results amount to (health-state.ts).
  */

@@ -1,8 +1,8 @@
 /**
  * One health check of one endpoint: a request of HTTP, a call of gRPC, or bytes.
  *
- * It takes the way of requests (the same connections, mesh TLS, HTTP version), as an exchange without a client, so that it
- * says what requests would meet. It counts for nothing else: not as traffic, not for outlier detection, not as load.
+ * It takes the way of requests (the same connections, mesh TLS, HTTP version), as an exchange without a client, so that
+ * it says what requests would meet. It counts for nothing else: not as traffic, not for outlier detection, not as load.
  */
 
 import type { Cluster, HealthProbe, StatusRange } from "../../model/proxy-config.ts";

@@ -6,8 +6,8 @@
 import type { HealthCheck } from "../../model/proxy-config.ts";
 
 /**
- * `failed`: no answer, or one that may pass; `refused`: the endpoint says itself that it is unwell; `unknown`: it could not
- * be asked.
+ * `failed`: no answer, or one that may pass; `refused`: the endpoint says itself that it is unwell; `unknown`: it could
+ * not be asked.
  */
 export type ProbeResult = "passed" | "failed" | "refused" | "unknown";
 

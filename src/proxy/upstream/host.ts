@@ -182,8 +182,8 @@ export class Host {
     const { environment } = this.cluster;
     const { usableMs } = this.idleLife;
     if (usableMs !== Infinity && environment.now() - idleSince > usableMs) return false;
-    // What may run twice is sent again should the connection break; for the others its end must not be overlooked, though
-    // it was not read yet.
+    // What may run twice is sent again should the connection break; for the others its end must not be overlooked,
+    // though it was not read yet.
     if (exchange.mayRunTwice) return true;
     const descriptor = descriptorOf(transport.socket);
     return descriptor !== undefined && !environment.isHungUp(descriptor);
@@ -347,7 +347,9 @@ export class Host {
     this.#lose();
   }
 
-  /** Opens a connection that is nobody's load and in no pool: for a health check. What ends it, ends it by `onClose`. */
+  /**
+   * Opens a connection that is nobody's load and in no pool: for a health check. What ends it, ends it by `onClose`.
+   */
   connectApart(reader: Reader, onReady: (transport: Transport) => void): Transport {
     const transport = this.#connector.open(reader, "any");
     this.#connector.whenReady(
@@ -400,7 +402,10 @@ export class Host {
     for (const connection of [...this.#shared]) connection.drain();
   }
 
-  /** Closes what has been idle since before `since`, or for longer than the endpoint is trusted; the oldest are in front. */
+  /**
+   * Closes what has been idle since before `since`, or for longer than the endpoint is trusted; the oldest are in
+   * front.
+   */
   sweep(before: number): void {
     const since = Math.max(before, this.cluster.environment.now() - this.idleLife.usableMs);
     for (const connection of [...this.#shared]) {

@@ -1,9 +1,9 @@
 /**
- * How long an endpoint keeps connections that nobody uses, so that we are the one who closes them: a request that meets the
- * endpoint's close is lost, and only one that may run twice can be sent again.
+ * How long an endpoint keeps connections that nobody uses, so that we are the one who closes them: a request that meets
+ * the endpoint's close is lost, and only one that may run twice can be sent again.
  *
- * Servers say it (`Keep-Alive: timeout=5`; Node and Apache do), or it is learnt: two closes at different times after about
- * the same wait are a timer's; a restart closes connections of all ages, at one time.
+ * Servers say it (`Keep-Alive: timeout=5`; Node and Apache do), or it is learnt: two closes at different times after
+ * about the same wait are a timer's; a restart closes connections of all ages, at one time.
  */
 
 /** Closes so much alike are by the same timer. */

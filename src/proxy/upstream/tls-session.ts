@@ -2,8 +2,8 @@
  * The last TLS session with a host, so that its next connection is spared the signatures of a full handshake.
  *
  * Good only for the very context (certificate, roots) and the very demands on the peer under which it was made: whoever
- * the peer was verified to be then, it is the same who holds the key to the ticket now. And good only for as long as the
- * peer's certificate: nobody looks at that again but in a full handshake. Bench: bench/mtls-handshake.ts.
+ * the peer was verified to be then, it is the same who holds the key to the ticket now. And good only for as long as
+ * the peer's certificate: nobody looks at that again but in a full handshake. Bench: bench/mtls-handshake.ts.
  */
 
 import type { X509Certificate } from "node:crypto";

@@ -1,16 +1,16 @@
 /**
  * How the agent tells a worker of its pods: HTTP on a unix socket that only root may open.
  *
- *     POST   /pods/ID          an assignment; 200 once the pod's sidecar is ready, 500 with the reason where it cannot be,
- *                              409 where it is served already
+ *     POST   /pods/ID          an assignment; 200 once the pod's sidecar is ready, 500 with the reason where it
+ *                              cannot be, 409 where it is served already
  *     GET    /pods/ID          200 where it is served, else 404
  *     POST   /pods/ID/retire   another process has taken over
  *     DELETE /pods/ID?drainMs= 200 when nothing of it is left, also where nothing was
  *     GET    /status           who is served
  *
  * The answers to the first two stay unfinished for as long as the pod is served here: the kernel ends them with the
- * process, so whoever reads one knows of every end at once, whoever started the process. Whoever leaves before the first
- * is answered takes his pod along: nobody was told that it is there.
+ * process, so whoever reads one knows of every end at once, whoever started the process. Whoever leaves before the
+ * first is answered takes his pod along: nobody was told that it is there.
  */
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";

@@ -11,8 +11,8 @@ import type { Sidecar } from "../sidecar.ts";
 import type { WorkerParts } from "./worker.ts";
 
 /**
- * What one pod may have at a time. Less than a process of its own has, so that one cannot take what all live on: with two
- * descriptors for each connection, 64 such pods fit into the million that Linux gives a process.
+ * What one pod may have at a time. Less than a process of its own has, so that one cannot take what all live on: with
+ * two descriptors for each connection, 64 such pods fit into the million that Linux gives a process.
  */
 const podLimits: Partial<ProxyLimits> = {
   maxConnections: 8_192,
@@ -74,7 +74,10 @@ export class WorkerPods {
     });
   }
 
-  /** Serves a pod until it is told otherwise. `onReady` is called once; rejects where it cannot be served. `abandoned`: at once. */
+  /**
+   * Serves a pod until it is told otherwise. `onReady` is called once; rejects where it cannot be served. `abandoned`:
+   * at once.
+   */
   async serve(
     id: string,
     assignment: PodAssignment & { readonly logFile: string },

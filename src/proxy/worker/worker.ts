@@ -6,8 +6,8 @@
  * moment reaches nothing. It keeps the right to enter namespaces and no other (kernel/privileges.ts). It ends by itself
  * with its last pod.
  *
- * Not here: what it is told, and by which words (control.ts); which pods are put together, and what becomes of them when
- * the process dies (agent/sidecars).
+ * Not here: what it is told, and by which words (control.ts); which pods are put together, and what becomes of them
+ * when the process dies (agent/sidecars).
  */
 
 import { chmodSync } from "node:fs";

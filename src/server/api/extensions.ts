@@ -1,6 +1,6 @@
 /**
- * The paths that are Heddle's own. Here it is enforced that a node may send its report and nothing else, and that all the
- * rest is the administrator's (a browser's session is the administrator who only reads: server/authenticate.ts):
+ * The paths that are Heddle's own. Here it is enforced that a node may send its report and nothing else, and that all
+ * the rest is the administrator's (a browser's session is the administrator who only reads: server/authenticate.ts):
  *
  * - `POST /heddle/v1/node-tokens {"node"}`: a bootstrap document for an agent. The newest two tokens of a node work.
  * - `GET /heddle/v1/proxies`: who is connected over xDS, and what each has taken or refused.

@@ -112,7 +112,9 @@ export function openObjects({ store, addresses, now, random }: ObjectsOptions): 
     return { object: await remove(stored), warnings };
   }
 
-  /** Writes the object, a Service with the addresses and ports that it is given; what the write does not keep goes back. */
+  /**
+   * Writes the object, a Service with the addresses and ports that it is given; what the write does not keep goes back.
+   */
   async function writeAddressed(
     object: Resource,
     current: Resource | undefined,

@@ -1,9 +1,9 @@
 /**
  * Leads the nodes through a check of the network, and concludes from what they say.
  *
- * Agents ask for orders with their reports, each second, and five times a second once they have one. A phase is over when
- * every node that takes part has said so, or when its time is up: a node that is away, or of an earlier version, costs
- * time and is a finding, never a hang. Whoever asks while a check runs gets that one's conclusions.
+ * Agents ask for orders with their reports, each second, and five times a second once they have one. A phase is over
+ * when every node that takes part has said so, or when its time is up: a node that is away, or of an earlier version,
+ * costs time and is a finding, never a hang. Whoever asks while a check runs gets that one's conclusions.
  */
 
 import type { Network } from "../../api/heddle/v1.ts";

@@ -1,8 +1,8 @@
 /**
  * Keeps each Service's EndpointSlices as its pods are; which those are is decided in core/services.
  *
- * A Service is only held against the pods that carry the first label of its selector: 1 000 Services and 2 000 pods cost
- * milliseconds, where every Service against every pod of its namespace took 650 ms.
+ * A Service is only held against the pods that carry the first label of its selector: 1 000 Services and 2 000 pods
+ * cost milliseconds, where every Service against every pod of its namespace took 650 ms.
  */
 
 import type { EndpointSlice, Node, Pod, Service } from "../../api/k8s/core.ts";

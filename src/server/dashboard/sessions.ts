@@ -1,8 +1,8 @@
 /**
  * Who is signed in to the dashboard: a bounded list of sessions, each by the hash of what its browser keeps.
  *
- * The list is a file, so that a restart of the server signs nobody out, and it holds hashes, so that a stolen copy opens
- * nothing. A session ends at a fixed time after it began, used or not; one more than the bound ends the oldest.
+ * The list is a file, so that a restart of the server signs nobody out, and it holds hashes, so that a stolen copy
+ * opens nothing. A session ends at a fixed time after it began, used or not; one more than the bound ends the oldest.
  *
  * Not here: what a session may do (server/authenticate.ts), cookies (session-endpoint.ts).
  */

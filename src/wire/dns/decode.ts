@@ -26,7 +26,9 @@ export function decodeMessage(bytes: Uint8Array): DnsMessage {
   };
 }
 
-/** The id of a message that is otherwise not readable, so that its sender can be told; undefined if even that is not. */
+/**
+ * The id of a message that is otherwise not readable, so that its sender can be told; undefined if even that is not.
+ */
 export function decodeId(bytes: Uint8Array): number | undefined {
   return bytes.length < 12 ? undefined : new Reader(bytes).u16();
 }

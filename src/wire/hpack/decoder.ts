@@ -1,11 +1,13 @@
 /**
- * Reads header blocks (RFC 7541 §3): one decoder per direction of a connection, since its table is the connection's memory.
+ * Reads header blocks (RFC 7541 §3): one decoder per direction of a connection, since its table is the connection's
+ * memory.
  *
- * A block is decoded whole or the connection is lost: a problem leaves the table unlike the peer's. Fields are handed to a
- * sink one by one, which may stop caring (too many, too long) while decoding goes on. A field that comes out of a table is
- * always the same object, so what was found out about it is found out once.
+ * A block is decoded whole or the connection is lost: a problem leaves the table unlike the peer's. Fields are handed
+ * to a sink one by one, which may stop caring (too many, too long) while decoding goes on. A field that comes out of a
+ * table is always the same object, so what was found out about it is found out once.
  *
- * The work is linear in the block's bytes, and memory is bounded by the table's limit and the longest string in a block.
+ * The work is linear in the block's bytes, and memory is bounded by the table's limit and the longest string in a
+ * block.
  */
 
 import { decodeHuffman, maxDecodedBytes } from "./huffman.ts";

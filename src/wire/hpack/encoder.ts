@@ -1,10 +1,11 @@
 /**
- * Writes header blocks (RFC 7541 §3): one encoder per direction of a connection, with the table that the peer keeps a copy of.
+ * Writes header blocks (RFC 7541 §3): one encoder per direction of a connection, with the table that the peer keeps a
+ * copy of.
  *
- * Fields are looked up as whole lines, `name: value`, since that is how they reach a proxy's other side; nearly all fields
- * of nearly all requests are one look-up and one or two bytes. What is not in the table goes out as text, and is put in
- * when it comes a second time: request ids, dates and the like never do, so they push nothing out, and no list of their
- * names is needed. Credentials are never put in a table (RFC 7541 §7.1.3).
+ * Fields are looked up as whole lines, `name: value`, since that is how they reach a proxy's other side; nearly all
+ * fields of nearly all requests are one look-up and one or two bytes. What is not in the table goes out as text, and is
+ * put in when it comes a second time: request ids, dates and the like never do, so they push nothing out, and no list
+ * of their names is needed. Credentials are never put in a table (RFC 7541 §7.1.3).
  */
 
 import { defaultTableBytes } from "./decoder.ts";

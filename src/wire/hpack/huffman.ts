@@ -2,11 +2,11 @@
  * HPACK's Huffman code (RFC 7541 Appendix B), decoded four bits at a time.
  *
  * The code is canonical: symbols in the order of their lengths, then of their values, have consecutive codes. So the
- * lengths are all there is to know. From them a machine is made whose states are the inner nodes of the code's tree; a step
- * takes four bits and gives at most one symbol, since no code is shorter than five.
+ * lengths are all there is to know. From them a machine is made whose states are the inner nodes of the code's tree; a
+ * step takes four bits and gives at most one symbol, since no code is shorter than five.
  *
- * Not here: encoding. We send text as it is: what repeats is sent as an index, and for the rest saving a fifth of its bytes
- * on a mesh's links is not worth the time.
+ * Not here: encoding. We send text as it is: what repeats is sent as an index, and for the rest saving a fifth of its
+ * bytes on a mesh's links is not worth the time.
  */
 
 /** Lengths in bits of the symbols 0–255 and of the end-of-string symbol, in base 36. */
@@ -100,8 +100,8 @@ export function maxDecodedBytes(length: number): number {
 }
 
 /**
- * Decodes `bytes[start, end)` into `out`, which has room for `maxDecodedBytes`. Answers how many bytes there are; -1 when
- * it is no proper code (the end-of-string symbol, or padding that is too long or not all ones; RFC 7541 §5.2).
+ * Decodes `bytes[start, end)` into `out`, which has room for `maxDecodedBytes`. Answers how many bytes there are; -1
+ * when it is no proper code (the end-of-string symbol, or padding that is too long or not all ones; RFC 7541 §5.2).
  */
 export function decodeHuffman(
   bytes: Uint8Array,

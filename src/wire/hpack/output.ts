@@ -1,8 +1,8 @@
 /**
  * Bytes on their way out: one array that grows, filled from the front.
  *
- * Frames and header blocks are written straight into it, so that many small frames leave in one write. Whoever sends the
- * bytes takes them with `take`, and gives the array back with `reuse` once nobody reads it any more.
+ * Frames and header blocks are written straight into it, so that many small frames leave in one write. Whoever sends
+ * the bytes takes them with `take`, and gives the array back with `reuse` once nobody reads it any more.
  *
  * Not here: when to send, and how much may wait (the owner's business).
  */

@@ -1,10 +1,10 @@
 /**
  * Follows one message body through the buffers it arrives in.
  *
- * `advance` answers how many of the bytes belong to the body, framing included, so that a proxy can pass them on as they
- * are: chunks are checked, not rebuilt. That is safe only because the check is strict; lines end in CRLF, sizes are plain
- * hexadecimal, extensions hold no control bytes, so every reader downstream sees the same chunks. Trailers go through
- * as well, but for those that could change what the head said (trailers.ts): these are a problem.
+ * `advance` answers how many of the bytes belong to the body, framing included, so that a proxy can pass them on as
+ * they are: chunks are checked, not rebuilt. That is safe only because the check is strict; lines end in CRLF, sizes
+ * are plain hexadecimal, extensions hold no control bytes, so every reader downstream sees the same chunks. Trailers go
+ * through as well, but for those that could change what the head said (trailers.ts): these are a problem.
  */
 
 import { COLON, CR, hexValue, LF, SP, TAB, tokenByte, valueByte } from "./chars.ts";
@@ -176,7 +176,9 @@ export class BodyReader {
     return at;
   }
 
-  /** One byte of `;name=value` (RFC 9112 §7.1.1, without its optional white space); false when it cannot stand there. */
+  /**
+   * One byte of `;name=value` (RFC 9112 §7.1.1, without its optional white space); false when it cannot stand there.
+   */
   #extension(byte: number): boolean {
     switch (this.#state) {
       case EXT_START:

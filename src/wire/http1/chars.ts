@@ -20,7 +20,9 @@ export const valueByte: Uint8Array = table(
   (byte) => byte === 9 || (byte >= 32 && byte <= 126) || byte >= 128,
 );
 
-/** The request target: visible ASCII; and bytes above it, which deployed clients send unescaped. No `#`: RFC 9112 §3.2. */
+/**
+ * The request target: visible ASCII; and bytes above it, which deployed clients send unescaped. No `#`: RFC 9112 §3.2.
+ */
 export const targetByte: Uint8Array = table(
   (byte) => (byte > 32 && byte < 127 && byte !== 35) || byte >= 128,
 );

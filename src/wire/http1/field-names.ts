@@ -4,8 +4,8 @@
  * A name that is watched gets its mark (a small number) in the slot of each field that carries it. Names are looked up
  * by length first: nearly every other name is dismissed by one array access.
  *
- * A watched name spelled with `_` for `-` is recognised too, as a disguise: applications behind CGI-like interfaces take
- * `X_Forwarded_For` for `X-Forwarded-For`, so whoever decides about the one must decide about the other.
+ * A watched name spelled with `_` for `-` is recognised too, as a disguise: applications behind CGI-like interfaces
+ * take `X_Forwarded_For` for `X-Forwarded-For`, so whoever decides about the one must decide about the other.
  */
 
 /** The fields that this layer itself must understand, in the order of their marks. */

@@ -37,8 +37,8 @@ export function isContinue(bytes: Uint8Array, start: number, end: number): boole
 
 /**
  * Host, or the authority of a target: `name`, `address` or `[address]`, and a port in digits. RFC 9110 §7.2 allows an
- * empty one, and servers refuse it all the same: it names nobody. Of a name's bytes those that RFC 3986 lets stand there,
- * but no comma: a list is two hosts to some.
+ * empty one, and servers refuse it all the same: it names nobody. Of a name's bytes those that RFC 3986 lets stand
+ * there, but no comma: a list is two hosts to some.
  */
 export function isValidHost(bytes: Uint8Array, start: number, end: number): boolean {
   let at = start;

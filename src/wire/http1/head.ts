@@ -399,7 +399,10 @@ export class HeadParser {
   }
 }
 
-/** A sender cannot take away what the next hop needs to read the message or to know whom it is for, nor Connection itself. */
+/**
+ * A sender cannot take away what the next hop needs to read the message or to know whom it is for, nor Connection
+ * itself.
+ */
 function isNeeded(known: number): boolean {
   return known >= mark.host && known <= mark.upgrade;
 }

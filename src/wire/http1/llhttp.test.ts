@@ -1,8 +1,8 @@
 /**
  * The cases of llhttp, the parser in Node: what it refuses we refuse, and what both take is the same messages.
  *
- * Every case is accounted for: it holds, or it is left out or differs for a reason that stands here. A request of theirs
- * without Host gets one put in, since they test the parser alone and we refuse such a request for that.
+ * Every case is accounted for: it holds, or it is left out or differs for a reason that stands here. A request of
+ * theirs without Host gets one put in, since they test the parser alone and we refuse such a request for that.
  */
 
 import assert from "node:assert/strict";
@@ -109,7 +109,10 @@ function plain({ startLine, fields }: ReadMessage): Plain {
   return { first: startLine.replace(/ ?HTTP\/1\.\d ?/, " ").trim(), fields };
 }
 
-/** Their log as messages: method and URL or status, then fields. A trailer is listed as a field, so only a prefix is sure. */
+/**
+ * Their log as messages: method and URL or status, then fields. A trailer is listed as a field, so only a prefix is
+ * sure.
+ */
 function messagesOf(log: readonly string[]): readonly Plain[] {
   const messages: { first: string; fields: [string, string][]; isHead: boolean }[] = [];
   for (const line of log) {

@@ -1,7 +1,8 @@
 /**
  * Reads whole messages out of byte sequences: what the tests, and whoever looks at a capture, want of the parsers.
  *
- * The data path does not come this way; it works on heads and bodies in place. Here a head that was cut is joined first.
+ * The data path does not come this way; it works on heads and bodies in place. Here a head that was cut is joined
+ * first.
  */
 
 import { BodyReader } from "./body.ts";

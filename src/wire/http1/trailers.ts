@@ -2,8 +2,8 @@
  * Which fields may not stand in a trailer section (RFC 9110 §6.5.1).
  *
  * A server that merges trailers into the head would take them for fields that routing, authorization or framing was
- * decided by, after the decision. `_` counts as `-`, as it does for such servers. In HTTP/1.1 names are gathered byte by
- * byte, since a trailer may be cut anywhere; longer ones than the longest forbidden name are not remembered.
+ * decided by, after the decision. `_` counts as `-`, as it does for such servers. In HTTP/1.1 names are gathered byte
+ * by byte, since a trailer may be cut anywhere; longer ones than the longest forbidden name are not remembered.
  */
 
 const forbidden: ReadonlySet<string> = new Set([

@@ -1,8 +1,8 @@
 /**
  * What the parts of a connection share: its streams from their opening to their end, and errors of both sizes.
  *
- * A stream error resets the one stream; a connection error (`fatal`) writes a GOAWAY, makes every part answer "no more" to
- * the frame reader, and tells the owner, who closes when the bytes are out.
+ * A stream error resets the one stream; a connection error (`fatal`) writes a GOAWAY, makes every part answer "no more"
+ * to the frame reader, and tells the owner, who closes when the bytes are out.
  *
  * Not here: which frames lead to what (incoming-heads.ts, incoming-data.ts, control-frames.ts).
  */

@@ -1,9 +1,9 @@
 /**
- * One end of an HTTP/2 connection (RFC 9113), client or server, without I/O: bytes in (`read`), bytes out (`sender.out`),
- * events to the owner (events.ts).
+ * One end of an HTTP/2 connection (RFC 9113), client or server, without I/O: bytes in (`read`), bytes out
+ * (`sender.out`), events to the owner (events.ts).
  *
- * Here is what stands where on the connection as a whole: preface, SETTINGS first, nothing between the parts of a header
- * block; each frame then goes to the part that knows its kind. What the parts share is in connection-core.ts.
+ * Here is what stands where on the connection as a whole: preface, SETTINGS first, nothing between the parts of a
+ * header block; each frame then goes to the part that knows its kind. What the parts share is in connection-core.ts.
  *
  * Limits on the peer: streams at a time, the bytes of a head, data beyond the windows, and work that leads to nothing
  * (calm.ts). Priorities are read and ignored, as RFC 9113 §5.3 wishes; push is refused.

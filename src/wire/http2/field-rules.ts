@@ -1,9 +1,9 @@
 /**
- * What a field of HTTP/2 is, and whether it may be (RFC 9113 §8.2, §8.3). Judged once per table entry: the verdict is the
- * field's note.
+ * What a field of HTTP/2 is, and whether it may be (RFC 9113 §8.2, §8.3). Judged once per table entry: the verdict is
+ * the field's note.
  *
- * Stricter than the letter, because what is passed here may go on as a line of HTTP/1.1: names are tokens, values hold no
- * control bytes, paths no spaces, methods are tokens.
+ * Stricter than the letter, because what is passed here may go on as a line of HTTP/1.1: names are tokens, values hold
+ * no control bytes, paths no spaces, methods are tokens.
  */
 
 import type { Field } from "../hpack/static-table.ts";

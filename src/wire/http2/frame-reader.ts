@@ -1,9 +1,10 @@
 /**
- * Cuts arriving bytes into frames and checks what can be checked of a frame alone: sizes, padding, which stream it may be on.
+ * Cuts arriving bytes into frames and checks what can be checked of a frame alone: sizes, padding, which stream it may
+ * be on.
  *
- * DATA is handed on as it comes, in as many pieces as it arrives in, so a large frame is never put together. Every other
- * frame is short (16 KiB at most) and is handed over whole: in place when it lies within one read, otherwise from a
- * buffer that collects it.
+ * DATA is handed on as it comes, in as many pieces as it arrives in, so a large frame is never put together. Every
+ * other frame is short (16 KiB at most) and is handed over whole: in place when it lies within one read, otherwise from
+ * a buffer that collects it.
  *
  * Not here: what the frames mean for streams and windows (connection.ts).
  */

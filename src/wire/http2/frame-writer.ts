@@ -57,7 +57,9 @@ export function beginHeaders(out: Output): number {
   return out.length;
 }
 
-/** Completes what `beginHeaders` began: a HEADERS frame, with CONTINUATION frames where the block is too long for one. */
+/**
+ * Completes what `beginHeaders` began: a HEADERS frame, with CONTINUATION frames where the block is too long for one.
+ */
 export function endHeaders(
   out: Output,
   blockStart: number,

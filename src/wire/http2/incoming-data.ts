@@ -45,7 +45,8 @@ export class IncomingData<T> {
     const stream = this.#stream;
     const length = end - start;
     if (stream === undefined || stream.isClosed) {
-      // Nobody's: only the connection's window must not shrink for it. Paid for as it begins, and full frames give it back.
+      // Nobody's: only the connection's window must not shrink for it. Paid for as it begins, and full frames give it
+      // back.
       core.calm.gain(gainOfDataReceived(length));
       if (isLast) core.windows.credit(this.#left);
       else core.windows.credit(length);

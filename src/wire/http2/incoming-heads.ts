@@ -1,6 +1,6 @@
 /**
- * Heads on their way in: header blocks put together and decoded, and what each of them is: a request, an answer, an interim
- * answer, trailers, or something that may not come there.
+ * Heads on their way in: header blocks put together and decoded, and what each of them is: a request, an answer, an
+ * interim answer, trailers, or something that may not come there.
  *
  * Blocks that nobody wants are decoded to the end even so, because the field tables of both ends must stay alike.
  *

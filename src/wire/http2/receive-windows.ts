@@ -1,14 +1,14 @@
 /**
- * What the peer may still send: the window of the connection and those of its streams (RFC 9113 §5.2), from the receiving
- * end.
+ * What the peer may still send: the window of the connection and those of its streams (RFC 9113 §5.2), from the
+ * receiving end.
  *
  * Bytes leave a window when they arrive and come back once they are consumed; the peer is told when enough have come
  * together, so that a small read costs no frame. A stream that is held (its bytes have nowhere to go) gets nothing back
  * until it is released, which stops its peer and nobody else.
  *
  * A server's connection has one client, and what that one does not take counts for the connection, too: so much it can
- * make us hold. A client's connection carries answers for many. Whoever of them takes nothing must not stop the others, so
- * the connection's window comes back as bytes arrive, and each stream alone is held.
+ * make us hold. A client's connection carries answers for many. Whoever of them takes nothing must not stop the others,
+ * so the connection's window comes back as bytes arrive, and each stream alone is held.
  */
 
 import type { Output } from "../hpack/output.ts";
@@ -27,7 +27,10 @@ export class ReceiveWindows<T> {
   /** Consumed, and not told to the peer yet. */
   #uncredited = 0;
 
-  /** `out`: where window updates are written. `isForMany`: the streams are not one peer's, who would have to wait for itself. */
+  /**
+   * `out`: where window updates are written. `isForMany`: the streams are not one peer's, who would have to wait for
+   * itself.
+   */
   constructor(out: Output, isForMany: boolean) {
     this.#out = out;
     this.#isForMany = isForMany;

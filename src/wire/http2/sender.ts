@@ -2,8 +2,8 @@
  * The sending half of a connection: header blocks, and data as far as the peer's windows let it go.
  *
  * Everything is written into one output, whose owner sends it when it sees fit. Data beyond a window is copied into its
- * stream's queue and leaves when a window opens; streams that wait for the connection's window take turns, a frame each. A
- * queue is bounded by whoever fills it: it must stop when `sendData` leaves something queued (see the table in
+ * stream's queue and leaves when a window opens; streams that wait for the connection's window take turns, a frame
+ * each. A queue is bounded by whoever fills it: it must stop when `sendData` leaves something queued (see the table in
  * proxy/codec/transport.ts).
  */
 

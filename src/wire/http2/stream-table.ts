@@ -1,6 +1,6 @@
 /**
- * The streams of one connection: those that are open, and of the others whether they were never opened (idle), are over,
- * or were reset by us so lately that their frames may still be on the way (RFC 9113 §5.1).
+ * The streams of one connection: those that are open, and of the others whether they were never opened (idle), are
+ * over, or were reset by us so lately that their frames may still be on the way (RFC 9113 §5.1).
  */
 
 import { maxStreamId } from "./protocol.ts";

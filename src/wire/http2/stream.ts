@@ -1,8 +1,8 @@
 /**
  * One stream: what is open of it, its windows, and what waits for the peer's window.
  *
- * Its state (RFC 9113 §5.1) is in two flags: idle streams have no object, half-closed ones one flag, closed ones are gone
- * from their connection's table.
+ * Its state (RFC 9113 §5.1) is in two flags: idle streams have no object, half-closed ones one flag, closed ones are
+ * gone from their connection's table.
  */
 
 import { ByteQueue } from "../../base/byte-queue.ts";

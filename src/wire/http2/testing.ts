@@ -1,4 +1,6 @@
-/** For tests and tools: a vocabulary without marks of its own, ends of connections that tell in words, frames by hand. */
+/**
+ * For tests and tools: a vocabulary without marks of its own, ends of connections that tell in words, frames by hand.
+ */
 
 import { HpackEncoder } from "../hpack/encoder.ts";
 import { Output } from "../hpack/output.ts";

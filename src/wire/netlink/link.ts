@@ -50,7 +50,10 @@ const AF_INET = 2;
 const IFLA_INET_CONF = 1;
 const IPV4_DEVCONF_RP_FILTER = 8;
 const IPV4_DEVCONF_ROUTE_LOCALNET = 26;
-/** The source must be reachable, by any link; stronger than the strict 1, since the greater of the link's and `all`'s counts. */
+/**
+ * The source must be reachable, by any link; stronger than the strict 1, since the greater of the link's and `all`'s
+ * counts.
+ */
 const rpFilterLoose = 2;
 const IFLA_VXLAN_ID = 1;
 const IFLA_VXLAN_LOCAL = 4;

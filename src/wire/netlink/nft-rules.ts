@@ -1,9 +1,9 @@
 /**
- * Nfnetlink's nf_tables as everybody's rules: chains with their hooks, sets with their flags, rules as the expressions that
- * the kernel evaluates.
+ * Nfnetlink's nf_tables as everybody's rules: chains with their hooks, sets with their flags, rules as the expressions
+ * that the kernel evaluates.
  *
- * A listing by nft is for people: it has other words for the same thing, and none for some. Expressions are what there is,
- * by name, so that whoever judges rules knows what he does not know.
+ * A listing by nft is for people: it has other words for the same thing, and none for some. Expressions are what there
+ * is, by name, so that whoever judges rules knows what he does not know.
  */
 
 import { Attributes, attributeList, concat, text } from "./attributes.ts";

@@ -3,8 +3,8 @@
  * kernel announces of each transaction.
  *
  * What is put goes through libnftables, as text; what is there is read here, because ten thousands of elements are read
- * back after each restart. A set of single intervals is a list of boundaries: a key that begins a range and one, flagged,
- * that begins what is no longer in it.
+ * back after each restart. A set of single intervals is a list of boundaries: a key that begins a range and one,
+ * flagged, that begins what is no longer in it.
  */
 
 import { Attributes, attributeList, concat, text } from "./attributes.ts";

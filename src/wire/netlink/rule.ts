@@ -39,7 +39,8 @@ export function deleteSourceRule(rule: SourceRule): NetlinkRequest {
 }
 
 function payloadOf({ source, table, priority }: SourceRule): Uint8Array {
-  // `struct fib_rule_hdr`: family, lengths of destination and source, type of service, table, two reserved, action, flags.
+  // `struct fib_rule_hdr`: family, lengths of destination and source, type of service, table, two reserved, action,
+  // flags.
   const head = Uint8Array.of(
     ...[familyNumber(source.address), 0, source.prefixLength, 0],
     ...[0, 0, 0, FR_ACT_TO_TBL],

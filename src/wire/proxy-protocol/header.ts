@@ -1,8 +1,8 @@
 /**
  * The PROXY protocol, versions 1 and 2: what a proxy says before the first byte of a connection, of who made it.
  *
- * Reading is strict: what begins like a header and is none ends the connection, since everything behind it would be taken
- * for what it is not. Of a second version's extensions (TLVs) nothing is read; they are skipped by their length.
+ * Reading is strict: what begins like a header and is none ends the connection, since everything behind it would be
+ * taken for what it is not. Of a second version's extensions (TLVs) nothing is read; they are skipped by their length.
  */
 
 import { isIp, isIpv4 } from "../../base/ip.ts";

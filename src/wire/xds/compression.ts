@@ -1,6 +1,6 @@
 /**
- * How a route's answers are compressed. Envoy's compressor is a filter of the whole listener, so this travels in the route's
- * metadata (`heddle.compression`), and an Envoy does not compress.
+ * How a route's answers are compressed. Envoy's compressor is a filter of the whole listener, so this travels in the
+ * route's metadata (`heddle.compression`), and an Envoy does not compress.
  */
 
 import type { Compression } from "../../model/proxy-config.ts";

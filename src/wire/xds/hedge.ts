@@ -1,6 +1,7 @@
 /**
- * When a route's requests are sent a second time. Envoy hedges on a per-try timeout only, so this travels in the route's
- * metadata (`heddle.hedge_delay_ms`, `heddle.hedge_percentile`, `heddle.hedge_grpc`), and an Envoy does not hedge.
+ * When a route's requests are sent a second time. Envoy hedges on a per-try timeout only, so this travels in the
+ * route's metadata (`heddle.hedge_delay_ms`, `heddle.hedge_percentile`, `heddle.hedge_grpc`), and an Envoy does not
+ * hedge.
  */
 
 import type { HedgePolicy } from "../../model/proxy-config.ts";

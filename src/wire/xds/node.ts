@@ -1,8 +1,9 @@
 /**
  * Who a client says it is, in its first request.
  *
- * A sidecar is `sidecar~ip~pod.namespace~domain` with Istio's metadata, a gateway `router~…`; an agent is `agent~node`. What a client says
- * selects its configuration only after the server has checked that the token it came with may say so.
+ * A sidecar is `sidecar~ip~pod.namespace~domain` with Istio's metadata, a gateway `router~…`; an agent is `agent~node`.
+ * What a client says selects its configuration only after the server has checked that the token it came with may say
+ * so.
  */
 
 import type { ProxyNode } from "../../model/proxy-config.ts";

@@ -14,8 +14,9 @@
  * Addresses that refuse are a map and not a set, and groups lead to marks and not to chains, so that all that churns is
  * plain data: of verdicts the kernel checks every one again when one changes.
  *
- * All are of type nat, so only a connection's first packet comes here: what it costs is look-ups, never a walk. A refusal
- * is decided here as well, before the connection is tracked, so a Service that gets an endpoint later is asked afresh.
+ * All are of type nat, so only a connection's first packet comes here: what it costs is look-ups, never a walk. A
+ * refusal is decided here as well, before the connection is tracked, so a Service that gets an endpoint later is asked
+ * afresh.
  */
 
 import type { Cidr } from "../../../base/ip.ts";

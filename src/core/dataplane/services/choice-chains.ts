@@ -21,8 +21,8 @@ const seed = "0x68656464";
 export const mostStickySlots = 8191;
 
 /**
- * A choice as a mark, by which a group's connections find their chain: a map from groups to chains themselves would have
- * the kernel walk all of its elements, each time one changes, to look for loops.
+ * A choice as a mark, by which a group's connections find their chain: a map from groups to chains themselves would
+ * have the kernel walk all of its elements, each time one changes, to look for loops.
  */
 export function choiceMark(choice: Choice, protocol: string, { family }: NftFamily): number {
   const six = family === "IPv6" ? 1 : 0;

@@ -1,5 +1,6 @@
 /**
- * The pieces of all Services, put together, and kept from one list of Services to the next: a change costs what changed.
+ * The pieces of all Services, put together, and kept from one list of Services to the next: a change costs what
+ * changed.
  *
  * Lists are sorted and share their unchanged values, so what two lists have in common is a beginning and an end, and
  * only the middle is looked at. What is remembered is the last result alone, and only where it does not depend on

@@ -2,9 +2,9 @@
  * What the Services' chains write on a packet and its connection while they decide, and how a number is laid out.
  *
  * Packet mark: the group of endpoints that the connection is for, with flags that say how its address may be reached;
- * the flags are taken off as they are obeyed. Connection mark: how to choose among the group's endpoints; then the group
- * again, where a client keeps its endpoint. Both are 0 again right after (chains `services-settled-…`), so policy and
- * routing never see them.
+ * the flags are taken off as they are obeyed. Connection mark: how to choose among the group's endpoints; then the
+ * group again, where a client keeps its endpoint. Both are 0 again right after (chains `services-settled-…`), so policy
+ * and routing never see them.
  *
  * Connection labels outlive the decision: they say until the connection's end that a Service was asked, and that the
  * source becomes a node's address. A mark could not: policy needs it between prerouting and postrouting.

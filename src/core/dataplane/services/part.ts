@@ -125,7 +125,10 @@ function* entrances(
   }
 }
 
-/** Ranges must not overlap: one inside another is left out. Where there are ranges of one family only, the other is shut. */
+/**
+ * Ranges must not overlap: one inside another is left out. Where there are ranges of one family only, the other is
+ * shut.
+ */
 function* allowedSources(
   { external = [], sourceRanges }: ServiceView,
   { family, port }: NumberedPort,

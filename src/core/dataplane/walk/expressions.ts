@@ -2,8 +2,8 @@
  * Values of nft expressions for one packet: the part of the language that our rulesets use, and no more.
  *
  * A value is the text that stands in sets and maps for it (`10.0.0.1`, `tcp`, `80`, `0x00000002`), so a look-up is a
- * comparison of texts, and only intervals need arithmetic. What is not understood throws: a rule that this reads wrongly
- * would be worse than one that it does not read.
+ * comparison of texts, and only intervals need arithmetic. What is not understood throws: a rule that this reads
+ * wrongly would be worse than one that it does not read.
  */
 
 import { cidrContains, compareIps, familyOf, isIp, parseCidr } from "../../../base/ip.ts";

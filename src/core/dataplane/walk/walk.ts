@@ -1,9 +1,9 @@
 /**
  * Walks a packet through a ruleset as the kernel would: the second opinion on what our own rules mean.
  *
- * It reads the rules' text, not what the compiler meant by it, so a compiler that writes a wrong rule is found out. Only
- * a connection's first packet is walked. Chains of one hook run in the order of their priorities; those of type nat end
- * for a connection once one has translated it.
+ * It reads the rules' text, not what the compiler meant by it, so a compiler that writes a wrong rule is found out.
+ * Only a connection's first packet is walked. Chains of one hook run in the order of their priorities; those of type
+ * nat end for a connection once one has translated it.
  *
  * What it does not know is the kernel itself: whether nft takes a text, and what a hash gives, is shown with real
  * packets (test/netns).

@@ -3,10 +3,10 @@
  * (`outbound_.80_.v1_.cart.shop.svc.cluster.local`); Istio's east–west gateway. Sidecars outside of this network reach
  * Services by it, and identities are proven end to end.
  *
- * What passes is never seen, so only endpoints that take mesh TLS get any: there the certificate is judged, and policies
- * hold. The gateway's own AuthorizationPolicies say nothing of these connections (Istio's), for nobody's name is known.
- * No VirtualService is asked; subsets are those of the DestinationRules that the gateway's namespace sees, with their
- * settings but for TLS.
+ * What passes is never seen, so only endpoints that take mesh TLS get any: there the certificate is judged, and
+ * policies hold. The gateway's own AuthorizationPolicies say nothing of these connections (Istio's), for nobody's name
+ * is known. No VirtualService is asked; subsets are those of the DestinationRules that the gateway's namespace sees,
+ * with their settings but for TLS.
  *
  * Not here: ServiceEntries outside the mesh, and hosts that are found by asking for a name.
  */

@@ -2,9 +2,9 @@
  * The configuration of a gateway: a proxy that serves ports of its own for clients outside, and calls Services as a
  * sidecar does.
  *
- * One listener for each port. A plain HTTP port is one chain; of a TLS port each server is one, chosen by the server name
- * that the client asks for, which is opened with the server's certificate or passed on as it is. Policies that select the
- * gateway's pod hold for what it serves.
+ * One listener for each port. A plain HTTP port is one chain; of a TLS port each server is one, chosen by the server
+ * name that the client asks for, which is opened with the server's certificate or passed on as it is. Policies that
+ * select the gateway's pod hold for what it serves.
  *
  * Not here: Services, subsets and their settings, which are those of every proxy of the namespace (clusters.ts).
  */

@@ -1,8 +1,8 @@
 /**
  * One request on a downstream HTTP/2 connection, and the answer to it.
  *
- * Answers from HTTP/1.1 are translated: their lines put into HTTP/2's form, chunks taken off. What we answer ourselves to a
- * gRPC call is an answer of gRPC: status 200 and trailers that say what happened (grpc.ts).
+ * Answers from HTTP/1.1 are translated: their lines put into HTTP/2's form, chunks taken off. What we answer ourselves
+ * to a gRPC call is an answer of gRPC: status 200 and trailers that say what happened (grpc.ts).
  */
 
 import { ByteQueue } from "../../../base/byte-queue.ts";

@@ -1,9 +1,9 @@
 /**
  * The server side of one captured HTTP/2 connection: its streams become exchanges, answered in any order.
  *
- * Like HTTP/1.1's it belongs to a chain by name, and each request asks for the chain as it is now. It ends in two steps, as
- * RFC 9113 §6.8 wishes: first it says that it will (GOAWAY with the highest stream id), a moment later it takes no more
- * streams, and closes when the last one is done; so no request is lost to a change or a stop.
+ * Like HTTP/1.1's it belongs to a chain by name, and each request asks for the chain as it is now. It ends in two
+ * steps, as RFC 9113 §6.8 wishes: first it says that it will (GOAWAY with the highest stream id), a moment later it
+ * takes no more streams, and closes when the last one is done; so no request is lost to a change or a stop.
  *
  * Not here: frames and windows (wire/http2), one request's answer (downstream-stream.ts).
  */

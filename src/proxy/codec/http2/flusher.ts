@@ -2,8 +2,8 @@
  * Sends what HTTP/2 connections have written, once per turn of the event loop.
  *
  * One read brings frames of many streams, and one turn brings reads of many connections; all that they lead to on one
- * connection leaves in one write. The wait is the rest of the turn. A connection whose output has grown large is sent at
- * once, so that a turn's output stays bounded.
+ * connection leaves in one write. The wait is the rest of the turn. A connection whose output has grown large is sent
+ * at once, so that a turn's output stays bounded.
  */
 
 export interface Flushable {

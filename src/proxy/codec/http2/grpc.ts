@@ -1,6 +1,6 @@
 /**
- * What a proxy must know of gRPC (its PROTOCOL-HTTP2 document): which requests are calls, how long they may take, and how
- * to answer one that goes no further.
+ * What a proxy must know of gRPC (its PROTOCOL-HTTP2 document): which requests are calls, how long they may take, and
+ * how to answer one that goes no further.
  */
 
 import type { Exchange } from "../../stack/exchange.ts";

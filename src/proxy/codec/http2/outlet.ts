@@ -1,8 +1,8 @@
 /**
  * The way out of one HTTP/2 connection: when its output is sent, and whether it takes more.
  *
- * The output's array is written over as soon as the kernel (or OpenSSL) has taken its bytes, which is nearly always at once;
- * otherwise the socket keeps it and a new one begins.
+ * The output's array is written over as soon as the kernel (or OpenSSL) has taken its bytes, which is nearly always at
+ * once; otherwise the socket keeps it and a new one begins.
  */
 
 import type { Output } from "../../../wire/hpack/output.ts";

@@ -1,9 +1,9 @@
 /**
- * A stream of HTTP/2 that carries another protocol (RFC 8441), as a tunnel has it: bytes for data, END_STREAM for a FIN, a
- * reset for an RST.
+ * A stream of HTTP/2 that carries another protocol (RFC 8441), as a tunnel has it: bytes for data, END_STREAM for a
+ * FIN, a reset for an RST.
  *
- * Back-pressure is the stream's window, and the connection's socket: a write counts as written when neither holds anything
- * back. A paused reader is still given what the peer may send by its window, 256 KiB.
+ * Back-pressure is the stream's window, and the connection's socket: a write counts as written when neither holds
+ * anything back. A paused reader is still given what the peer may send by its window, 256 KiB.
  */
 
 import type { Http2Connection } from "../../../wire/http2/connection.ts";

@@ -178,7 +178,8 @@ export class UpstreamStream implements UpstreamLeg {
   }
 
   #tellOver(): void {
-    // The frame that ends a stream is still in hand here, and the stream among the open ones until it has been dealt with.
+    // The frame that ends a stream is still in hand here, and the stream among the open ones until it has been dealt
+    // with.
     this.#connection.onStreamOver(this.#stream?.isClosed === false ? 1 : 0);
   }
 }

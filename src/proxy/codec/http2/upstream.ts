@@ -1,11 +1,12 @@
 /**
  * The client side of one HTTP/2 connection to an endpoint, shared by many exchanges at a time.
  *
- * States: `connecting` (TLS handshake included), while exchanges may already wait for it; `ready`; `draining` takes no more
- * and closes with its last stream, because the peer said GOAWAY, the endpoint left, or its TLS settings are old; `closed`.
+ * States: `connecting` (TLS handshake included), while exchanges may already wait for it; `ready`; `draining` takes no
+ * more and closes with its last stream, because the peer said GOAWAY, the endpoint left, or its TLS settings are old;
+ * `closed`.
  *
- * A stream that the peer refused, or that is above the last one of its GOAWAY, was not looked at there: its exchange fails as
- * `refused`, which may always be tried again.
+ * A stream that the peer refused, or that is above the last one of its GOAWAY, was not looked at there: its exchange
+ * fails as `refused`, which may always be tried again.
  */
 
 import { Http2Connection } from "../../../wire/http2/connection.ts";
@@ -118,8 +119,8 @@ export class Http2Upstream implements Reader, Http2Events<UpstreamStream> {
   }
 
   /**
-   * Whether the endpoint takes other protocols on streams. False: it does not, and the request is on its way in HTTP/1.1; or
-   * it has not said so yet, and the request waits for its first SETTINGS.
+   * Whether the endpoint takes other protocols on streams. False: it does not, and the request is on its way in
+   * HTTP/1.1; or it has not said so yet, and the request waits for its first SETTINGS.
    */
   #maySwitch(exchange: Exchange): boolean {
     const takes = this.connection.takesExtendedConnect;
@@ -181,8 +182,8 @@ export class Http2Upstream implements Reader, Http2Events<UpstreamStream> {
       exchange.onInterim(head, head.text);
       return;
     }
-    // Not the head's length: an answer that has no body may still be ended by an empty frame, and in HTTP/1.1 a chunk for
-    // that would be taken for the beginning of the next answer.
+    // Not the head's length: an answer that has no body may still be ended by an empty frame, and in HTTP/1.1 a chunk
+    // for that would be taken for the beginning of the next answer.
     if (exchange.wantsUpgrade && head.status < 300) {
       leg.switchProtocols(head, isEnd);
       return;

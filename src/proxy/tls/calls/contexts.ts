@@ -3,19 +3,23 @@
 import koffi from "koffi";
 import { type Library, owned, type Pointer } from "./library.ts";
 
-/** What `context.ts` needs: settings that connections share. Results are OpenSSL's: 1 or a pointer for success, else 0. */
+/**
+ * What `context.ts` needs: settings that connections share. Results are OpenSSL's: 1 or a pointer for success, else 0.
+ */
 export interface ContextCalls {
   newContext(): Pointer;
   freeContext(context: Pointer): void;
   setTls13(context: Pointer): void;
   /**
-   * Records' buffers are given back while a connection idles; of chains only what was given is sent, as it is; `read` returns
-   * after each record, also one without data.
+   * Records' buffers are given back while a connection idles; of chains only what was given is sent, as it is; `read`
+   * returns after each record, also one without data.
    */
   setModes(context: Pointer): void;
   /** No session is kept here: clients keep theirs as bytes, and servers' are in the tickets. */
   setSessions(context: Pointer, name: string, seconds: number): boolean;
-  /** `choose` is asked while a ClientHello is dealt with: `list` as `select` below wants it; undefined: no preference. */
+  /**
+   * `choose` is asked while a ClientHello is dealt with: `list` as `select` below wants it; undefined: no preference.
+   */
   selectProtocols(context: Pointer, choose: () => Buffer | undefined): void;
   readCertificate(pem: Pointer): Pointer;
   readKey(pem: Pointer): Pointer;

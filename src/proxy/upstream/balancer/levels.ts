@@ -3,8 +3,8 @@
  *
  * A priority takes so much of the traffic as its healthy part, times the overprovisioning factor, up to all of it; what
  * it cannot take goes to the next. Where all priorities together are not healthy enough for everything, each takes more
- * in proportion. Within a priority localities share by weight, those with too few healthy hosts by less of it; where the
- * cluster is not weighted so, localities play no part.
+ * in proportion. Within a priority localities share by weight, those with too few healthy hosts by less of it; where
+ * the cluster is not weighted so, localities play no part.
  *
  * Shares are exact, where Envoy rounds them to whole percents. With consistent hashing the key chooses priority and
  * locality, too: as long as health stays, so does the host of a key.

@@ -1,8 +1,8 @@
 /**
  * Maglev hashing (Eisenbud et al., NSDI 2016, §3.4): a table in which every host fills slots in an order of its own.
  *
- * Shares are even to within a few slots, and a pick is one look-up. When a host leaves, its keys spread over the others,
- * and a few keys of others move as well: that is the trade against a ring. The size must be prime.
+ * Shares are even to within a few slots, and a pick is one look-up. When a host leaves, its keys spread over the
+ * others, and a few keys of others move as well: that is the trade against a ring. The size must be prime.
  */
 
 import { hashText, mix } from "./hash.ts";

@@ -2,7 +2,8 @@
  * Choosing a host: an immutable picker over the hosts that may be used, swapped whenever that list changes.
  *
  * Whoever picks never waits and never sees half a change. Load is read from the hosts themselves (`active`), so a new
- * picker starts with what the old one knew. Consistent hashing (ring-hash.ts, maglev.ts) picks by the request's key instead.
+ * picker starts with what the old one knew. Consistent hashing (ring-hash.ts, maglev.ts) picks by the request's key
+ * instead.
  */
 
 import { unreachable } from "../../../base/error.ts";

@@ -13,8 +13,8 @@ const spread = 16;
 
 /**
  * Points of the lightest host, which `hosts` like it would share the ring with. The same for all numbers of hosts up to
- * thirty-two, then a sixteenth of it up to five hundred, and so on: wherever it changes all hosts' points do, and with them
- * half of everybody's keys.
+ * thirty-two, then a sixteenth of it up to five hundred, and so on: wherever it changes all hosts' points do, and with
+ * them half of everybody's keys.
  */
 function unitFor(minimum: number, hosts: number): number {
   const step = Math.max(2, Math.min(spread, maxRingSize / minimum));
