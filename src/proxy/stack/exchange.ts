@@ -77,8 +77,13 @@ export class Exchange extends ReceivedRequest {
   flag: ResponseFlag = "-";
   details = "via_upstream";
   requestBytes: number;
+  /** Heads included, as `requestBytes`. */
   responseBytes = 0;
+  /** What of them was head and trailers. */
+  responseHeadBytes = 0;
   grpcStatus = "";
+  /** The line with the id that it was given here, with its CRLF; empty: it came with one, or got no further. */
+  requestIdLine = "";
 
   /** The head that goes upstream, without its last empty line. */
   outgoing = "";
@@ -90,6 +95,7 @@ export class Exchange extends ReceivedRequest {
   readonly tries: Tries = new Tries();
   readonly #body = new RequestBody();
   readonly #ends: ((exchange: Exchange) => void)[] = [];
+  #onceWhole: (() => void) | undefined = undefined;
 
   constructor(
     downstream: DownstreamLeg,
@@ -125,6 +131,12 @@ export class Exchange extends ReceivedRequest {
   /** Calls `tell` once the exchange is over. */
   atEnd(tell: (exchange: Exchange) => void): void {
     this.#ends.push(tell);
+  }
+
+  /** Calls `tell` once the request has come to its end, at once where it has; one may ask. */
+  onceWhole(tell: () => void): void {
+    if (this.isRequestDone) tell();
+    else this.#onceWhole = tell;
   }
 
   /** From now on the body is kept for a retry, as far as it fits. */
@@ -186,6 +198,7 @@ export class Exchange extends ReceivedRequest {
     if (shadows !== undefined) {
       for (const shadow of shadows) shadow.onBody(bytes, start, end, isDone, this.requestTrailers);
     }
+    if (isDone) this.#becomeWhole();
     const body = this.#body;
     if (upstream === undefined || body.isForRetry) {
       body.keep(bytes, start, end, upstream !== undefined);
@@ -197,6 +210,13 @@ export class Exchange extends ReceivedRequest {
     body.hasLeft = true;
     upstream.sendBody(bytes, start, end, isDone, this.requestTrailers);
     if (upstream.isBackedUp) this.downstream.pause();
+  }
+
+  /** The client has said all: from now on its answer is waited for. */
+  #becomeWhole(): void {
+    if (this.isOver) return;
+    this.#onceWhole?.();
+    this.tries.startLimit(this);
   }
 
   /** The request ended with trailers (HTTP/2). */
