@@ -50,6 +50,18 @@ const echo = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
 };
 
 describe("a client of HTTP/2", () => {
+  test("is told that a tunnel is not to be had, as one of HTTP/1.1 is", async () => {
+    await using harness = new Harness();
+    const { port } = await toApp(harness, await harness.deadPort(), undefined);
+    const { headers } = await new Http2Client(harness, port).request({
+      ":method": "CONNECT",
+      ":authority": "cart:80",
+      ":path": undefined,
+      ":scheme": undefined,
+    });
+    assert.equal(headers[":status"], 405);
+  });
+
   test("reaches an application of HTTP/1.1, which sees a request of its own kind", async () => {
     await using harness = new Harness();
     const seen: string[] = [];

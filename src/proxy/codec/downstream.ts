@@ -355,6 +355,7 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
   /** Writes the 101; from here on the connection is a tunnel's. */
   switchProtocols(exchange: Exchange, head: Head, text: string, upstream: TunnelEnd): Switched {
     const out = switchingHead(exchange, head, text);
+    exchange.responseHeadBytes += out.length;
     exchange.responseBytes += out.length;
     this.transport.writeText(out);
     this.#state = "tunnel";

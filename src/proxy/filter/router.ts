@@ -144,7 +144,10 @@ function compose(exchange: Exchange, destination: Destination, changes: Changes)
     out += keptFields(head, text, exchange.drops, dropped);
   }
   if (head.isChunked) out += chunkedLine;
-  if (head.fieldAt(ownMark.requestId) < 0) out += newRequestIdLine();
+  if (head.fieldAt(ownMark.requestId) < 0) {
+    exchange.requestIdLine = newRequestIdLine();
+    out += exchange.requestIdLine;
+  }
   if (exchange.isFromOutside) out += forwardedLines(exchange);
   else if (head.fieldAt(ownMark.forwardedProto) < 0) {
     out += peer.principal === undefined ? plainProto : securedProto;

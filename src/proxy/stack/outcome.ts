@@ -17,6 +17,7 @@ export type ResponseFlag =
   | "DC"
   | "DPE"
   | "FI"
+  | "DI,FI"
   | "DI";
 
 export type Failure =

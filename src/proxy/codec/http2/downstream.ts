@@ -132,7 +132,8 @@ export class Http2Downstream implements Reader, LiveConnection, Http2Events<Down
     const isOther = head.protocol !== undefined && head.protocol !== "websocket";
     const isCut = head.protocol !== undefined && isEnd;
     if (target === undefined || chain === undefined || isOther || isCut) {
-      const status = isOther ? 501 : 400; // RFC 9220 §3 for both versions of HTTP
+      // RFC 9220 §3 for both versions of HTTP; a CONNECT is as unwelcome as in HTTP/1.1
+      const status = isOther ? 501 : method === "CONNECT" ? 405 : 400;
       this.connection.sender.sendResponse(stream, status, "content-length: 0\r\n", true);
       return;
     }
