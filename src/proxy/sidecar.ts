@@ -179,7 +179,7 @@ export class Sidecar {
     const now = environment.now();
     connections.sweep(now);
     environment.overload.measure();
-    for (const cluster of tables.clusters.values()) cluster.sweep(now);
+    for (const cluster of tables.clusters.values()) cluster.sweep();
   }
 }
 

@@ -431,7 +431,7 @@ export class Exchange extends ReceivedRequest {
     if (this.retries?.afterFailure(this, failure) === true) return;
     const reply = replyFor(failure, this.tries.count > 1);
     const flag = this.retryRefusal ?? reply.flag;
-    this.respond(reply.status, flag, reply.body, `upstream_failure{${failure}}`);
+    this.respond(reply.status, flag, reply.body, `upstream_failure{${failure}}`, reply.fields);
   }
 
   /** Gives up the attempt that is under way: its connection is closed, for nobody may read the rest of it. */

@@ -179,7 +179,7 @@ export class Http2Downstream implements Reader, LiveConnection, Http2Events<Down
 
   /** Whoever answers after the announcement has read it: what he had sent before is here. */
   onPong(): void {
-    if (this.#state !== "announced" || this.connection.openStreams > 0) return;
+    if (this.#state !== "announced") return;
     this.connection.takeNoMore();
     this.#enter("ending");
     this.#closeIfDone();

@@ -147,7 +147,7 @@ export class Http2Upstream implements Reader, Http2Events<UpstreamStream> {
     if (this.#undecided.length > 0 && this.connection.takesExtendedConnect !== undefined) {
       this.#decide(false);
     }
-    this.host.onSharedRoom(this); // a stream that ended with these bytes is among the open ones until now
+    this.host.shared.onRoom(this); // a stream that ended with these bytes is among the open ones until now
     this.outlet.wake();
   }
 
@@ -220,7 +220,7 @@ export class Http2Upstream implements Reader, Http2Events<UpstreamStream> {
   onReset(stream: Stream, code: number): void {
     const leg = stream.owner;
     if (leg !== undefined) leg.isReused = false; // it was this request's turn: no race with a connection's end
-    leg?.fail(code === REFUSED_STREAM ? "refused" : code === CANCEL ? "cancelled" : "reset");
+    leg?.fail(failureOf(code));
     this.onStreamOver();
   }
 
@@ -247,7 +247,7 @@ export class Http2Upstream implements Reader, Http2Events<UpstreamStream> {
   /** A stream has ended; so many of those that are open have, too. */
   onStreamOver(ended = 0): void {
     this.outlet.wake();
-    this.host.onSharedRoom(this);
+    this.host.shared.onRoom(this);
     if (this.connection.openStreams > ended || this.state === "closed") return;
     this.idleSince = this.host.cluster.environment.now();
     if (this.generation !== this.host.cluster.generation) this.state = "draining";
@@ -287,7 +287,12 @@ export class Http2Upstream implements Reader, Http2Events<UpstreamStream> {
     if (this.state === "closed") return;
     this.state = "closed";
     this.#decide(true);
-    this.host.onSharedClosed(this);
+    this.host.shared.onClosed(this);
     this.#tellWaiting(false);
   }
+}
+
+function failureOf(code: number): Failure {
+  if (code === REFUSED_STREAM) return "refused";
+  return code === CANCEL ? "cancelled" : "stream-reset";
 }
