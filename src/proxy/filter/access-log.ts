@@ -31,7 +31,8 @@ export function accessLog(write: (line: string) => void, environment: Environmen
           duration: Math.round(over.endedAt - over.startedAt),
           x_forwarded_for: forwardedFor ?? null,
           user_agent: userAgent ?? null,
-          request_id: requestId ?? givenId(over.requestIdLine),
+          request_id: requestId ?? over.givenRequestId ?? null,
+          trace_id: over.trace?.traceId ?? null,
           authority,
           upstream_host: over.host === undefined ? null : `${over.host.address}:${over.host.port}`,
           upstream_cluster: over.cluster?.name ?? null,
@@ -45,9 +46,4 @@ export function accessLog(write: (line: string) => void, environment: Environmen
     });
     next(exchange);
   };
-}
-
-/** The id that the request was given on the way. */
-function givenId(line: string): string | null {
-  return line === "" ? null : line.slice("x-request-id: ".length, -2);
 }

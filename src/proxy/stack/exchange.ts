@@ -16,6 +16,7 @@ import { findField } from "../codec/heads.ts";
 import type { Target } from "../codec/target.ts";
 import type { CompiledEdit } from "../config/header-edits.ts";
 import type { CompiledRoute } from "../config/route-table.ts";
+import type { TracePlace } from "../filter/tracing.ts";
 import { Tunnel } from "../tcp/tunnel.ts";
 import type { Timeout } from "../timer-wheel.ts";
 import type { ClusterRuntime } from "../upstream/cluster.ts";
@@ -71,6 +72,8 @@ export class Exchange extends ReceivedRequest {
   shadows: Shadow[] | undefined = undefined;
   /** What consistent hashing picks by. */
   hashKey: number | undefined = undefined;
+  /** Its place in its trace, where that is followed. */
+  trace: TracePlace | undefined = undefined;
 
   /** The outcome, for metrics and log. Status 0: the client left before there was one. */
   status = 0;
@@ -126,6 +129,12 @@ export class Exchange extends ReceivedRequest {
 
   get attempts(): number {
     return this.tries.count;
+  }
+
+  /** The id that it was given here; undefined: it came with one, or got no further. */
+  get givenRequestId(): string | undefined {
+    const line = this.requestIdLine;
+    return line === "" ? undefined : line.slice("x-request-id: ".length, -2);
   }
 
   /** Calls `tell` once the exchange is over. */
