@@ -680,6 +680,7 @@ export interface Cluster {
 
 /** envoy.extensions.upstreams.http.v3.HttpProtocolOptions */
 export interface HttpProtocolOptions {
+  readonly commonHttpProtocolOptions?: CommonHttpOptions | undefined;
   readonly explicitHttpConfig?: ExplicitHttpConfig | undefined;
   readonly useDownstreamProtocolConfig?: DownstreamHttpConfig | undefined;
 }
@@ -700,7 +701,16 @@ export interface DownstreamHttpConfig {
 export type Http1ProtocolOptions = Readonly<Record<never, never>>;
 
 /** envoy.config.core.v3.Http2ProtocolOptions */
-export type Http2ProtocolOptions = Readonly<Record<never, never>>;
+export interface Http2ProtocolOptions {
+  readonly maxConcurrentStreams?: UInt32Value | undefined;
+  readonly connectionKeepalive?: KeepaliveSettings | undefined;
+}
+
+/** envoy.config.core.v3.KeepaliveSettings */
+export interface KeepaliveSettings {
+  readonly interval?: Duration | undefined;
+  readonly timeout?: Duration | undefined;
+}
 
 /** envoy.config.cluster.v3.Cluster.EdsClusterConfig */
 export interface EdsClusterConfig {

@@ -743,6 +743,7 @@ export const Cluster: MessageType<t.Cluster> = message("envoy.config.cluster.v3.
 ]);
 
 export const HttpProtocolOptions: MessageType<t.HttpProtocolOptions> = message("envoy.extensions.upstreams.http.v3.HttpProtocolOptions", [
+  [1, "commonHttpProtocolOptions", "message", "optional", () => CommonHttpOptions],
   [3, "explicitHttpConfig", "message", "optional", () => ExplicitHttpConfig],
   [4, "useDownstreamProtocolConfig", "message", "optional", () => DownstreamHttpConfig],
 ]);
@@ -762,7 +763,13 @@ export const Http1ProtocolOptions: MessageType<t.Http1ProtocolOptions> = message
 ]);
 
 export const Http2ProtocolOptions: MessageType<t.Http2ProtocolOptions> = message("envoy.config.core.v3.Http2ProtocolOptions", [
+  [2, "maxConcurrentStreams", "message", "optional", () => UInt32Value],
+  [15, "connectionKeepalive", "message", "optional", () => KeepaliveSettings],
+]);
 
+export const KeepaliveSettings: MessageType<t.KeepaliveSettings> = message("envoy.config.core.v3.KeepaliveSettings", [
+  [1, "interval", "message", "optional", () => Duration],
+  [2, "timeout", "message", "optional", () => Duration],
 ]);
 
 export const EdsClusterConfig: MessageType<t.EdsClusterConfig> = message("envoy.config.cluster.v3.Cluster.EdsClusterConfig", [
