@@ -145,7 +145,7 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
   #read(bytes: Buffer, from: number, end: number): void {
     let at = from;
     this.#isReading = true;
-    while (at < end && this.#mayRead) {
+    while (at < end && this.#mayRead()) {
       const partial = this.#partial;
       if (partial !== undefined) {
         if (!partial.read(bytes, at, end)) {
@@ -180,7 +180,7 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
     if (isWaiting && at < end) this.#hold(bytes, at, end);
   }
 
-  get #mayRead(): boolean {
+  #mayRead(): boolean {
     return (this.#state === "idle" && this.#holdOff === undefined) || this.#state === "head";
   }
 
