@@ -18,6 +18,8 @@ const gatherMs = 1_000;
 const batchSize = 256;
 const mostWaiting = 1_024; // some 600 kB
 const timeoutMs = 5_000;
+/** Nobody is told of how the collector was told, or that would never end. */
+const fields = "content-type: application/json\r\nb3: 0\r\n";
 
 /** Where spans go; undefined cluster: the configuration names one that it does not have. */
 export interface Collector extends Pick<Tracing, "host" | "path" | "service"> {
@@ -77,7 +79,7 @@ export class SpanExporter {
     const body = Buffer.from(renderSpans(service, batch));
     const ended = Promise.withResolvers<void>();
     this.#underWay = ended.promise;
-    post({ cluster, host, path, type: "application/json", body, timeoutMs }, (status) => {
+    post({ cluster, host, path, fields, body, timeoutMs }, (status) => {
       const isTaken = status >= 200 && status < 300;
       (isTaken ? this.#told : this.#dropped).add(batch.length);
       this.#underWay = undefined;

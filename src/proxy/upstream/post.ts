@@ -13,16 +13,16 @@ export interface Post {
   readonly cluster: ClusterRuntime;
   readonly host: string;
   readonly path: string;
-  /** Media type of the body. */
-  readonly type: string;
+  /** Complete lines. */
+  readonly fields: string;
   readonly body: Buffer;
   readonly timeoutMs: number;
 }
 
 /** `tell` is called once, never before this returns; 0: there was no answer. */
 export function post(asked: Post, tell: (status: number) => void): void {
-  const { cluster, host, path, type, body } = asked;
-  const outgoing = `POST ${path} HTTP/1.1\r\nhost: ${host}\r\ncontent-type: ${type}\r\ncontent-length: ${body.length}\r\nuser-agent: heddle\r\n`;
+  const { cluster, host, path, fields, body } = asked;
+  const outgoing = `POST ${path} HTTP/1.1\r\nhost: ${host}\r\n${fields}content-length: ${body.length}\r\nuser-agent: heddle\r\n`;
   const whole = `${outgoing}\r\n`;
   const head = parseHead(whole);
   if (head === undefined) {
