@@ -412,7 +412,7 @@ export class Exchange extends ReceivedRequest {
     if (this.isOver) return;
     const upstream = this.upstream;
     this.upstream = undefined;
-    this.host?.reportFailure(failure);
+    if (this.tries.isAtHost) this.host?.reportFailure(failure);
     if (this.hasResponse) {
       // Status and head are out: the only honest thing left is to break the connection.
       this.flag = replyFor(failure).flag;

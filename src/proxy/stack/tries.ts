@@ -42,6 +42,11 @@ export class Tries {
   /** It was lost with a reused connection, and went out once more. */
   #hasLostRace = false;
 
+  /** An endpoint has it or is being connected to: it does not wait for a connection that others have. */
+  get isAtHost(): boolean {
+    return this.#isUnderWay && this.pending === undefined;
+  }
+
   begin(exchange: Exchange, host: Host): void {
     const { cluster, downstream } = exchange;
     this.count++;
