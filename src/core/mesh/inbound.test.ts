@@ -93,22 +93,23 @@ describe("a port's mode", () => {
     "mesh TLS with TCP": { port: 5432, tls: mesh() },
     "plain TCP": { port: 5432 },
     "mesh TLS to a port that nobody named": { port: 9000, tls: mesh(), http: http() },
+    "an application's TLS to a port that nobody named": { port: 9000, tls: { kind: "own" } },
     "plain HTTP to a port of no Service": { port: 7777, http: http() },
+    "an application's TLS to a port of no Service": { port: 7777, tls: { kind: "own" } },
   };
   const strict = "{ mtls: { mode: STRICT } }";
+  const strictCloses = Object.keys(requests)
+    .filter((name) => !name.startsWith("mesh"))
+    .join(", ");
   const cases: readonly (readonly [name: string, documents: readonly string[], closed: string])[] =
     [
       ["is PERMISSIVE by default", [], ""],
       ["UNSET inherits", [peerAuthentication("{ mtls: { mode: UNSET } }")], ""],
-      [
-        "STRICT closes what is not the mesh's",
-        [peerAuthentication(strict)],
-        "plain HTTP, an application's TLS, plain TCP, plain HTTP to a port of no Service",
-      ],
+      ["STRICT closes what is not the mesh's", [peerAuthentication(strict)], strictCloses],
       [
         "STRICT for the mesh holds in every namespace",
         [peerAuthentication(strict, "istio-system")],
-        "plain HTTP, an application's TLS, plain TCP, plain HTTP to a port of no Service",
+        strictCloses,
       ],
       [
         "of the namespace overrides the mesh's",
@@ -135,7 +136,7 @@ describe("a port's mode", () => {
             "{ selector: { matchLabels: { app: cart } }, mtls: { mode: STRICT }, portLevelMtls: { 8080: { mode: PERMISSIVE } } }",
           ),
         ],
-        "plain HTTP to a port of no Service",
+        "an application's TLS to a port that nobody named, plain HTTP to a port of no Service, an application's TLS to a port of no Service",
       ],
       ["of another namespace says nothing here", [peerAuthentication(strict, "other")], ""],
     ];

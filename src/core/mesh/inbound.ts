@@ -40,6 +40,8 @@ import {
   inboundCluster,
   inboundPassthroughCluster,
   meshAlpn,
+  meshBytesAlpn,
+  meshHttpAlpn,
   validationSecret,
 } from "./names.ts";
 import { type EffectiveMode, modeOfPort, modesOf } from "./peer-authentication.ts";
@@ -195,10 +197,10 @@ function portChains(settings: PortSettings): readonly FilterChain[] {
   const takesTls = mode !== "DISABLE";
   const takesPlain = mode !== "STRICT";
   if (protocol === "detect") {
+    const mesh = takesPlain ? toldByOffer : bothProtocols;
     return [
-      ...(takesTls ? bothProtocols(settings, "tls", tls) : []),
-      ...(takesPlain ? bothProtocols(settings, "raw", undefined) : []),
-      ...(takesTls ? [] : [passThrough(settings)]),
+      ...(takesTls ? mesh(settings, "tls", tls) : []),
+      ...(takesPlain ? [...bothProtocols(settings, "raw"), passThrough(settings)] : []),
     ];
   }
   const filtered = isHttp(protocol) ? httpChain : tcpChain;
@@ -212,10 +214,22 @@ function portChains(settings: PortSettings): readonly FilterChain[] {
   ];
 }
 
+/** Beside TLS of the application's own the mesh's is told by what it offers, which says what is in it, too. */
+function toldByOffer(
+  settings: PortSettings,
+  transport: "tls",
+  tls: DownstreamTls,
+): readonly FilterChain[] {
+  return [
+    httpChain(settings, { transport, applicationProtocols: meshHttpAlpn }, tls),
+    tcpChain(settings, { transport, applicationProtocols: meshBytesAlpn }, tls),
+  ];
+}
+
 function bothProtocols(
   settings: PortSettings,
   transport: "tls" | "raw",
-  tls: DownstreamTls | undefined,
+  tls?: DownstreamTls,
 ): readonly FilterChain[] {
   const negotiated = transport === "tls" ? [meshAlpn.http, meshAlpn.http2] : [];
   const protocols = [...httpDetected, ...negotiated];

@@ -11,14 +11,10 @@ export const validationSecret = "ROOTCA";
 
 export { meshAlpn } from "../../model/names.ts";
 
-/** Everything that Istio's sidecars, old and new, offer each other. */
-export const allMeshAlpn: readonly string[] = [
-  "istio-peer-exchange",
-  "istio",
-  "istio-http/1.0",
-  "istio-http/1.1",
-  "istio-h2",
-];
+/** What Istio's sidecars, old and new, offer each other for HTTP, and for bytes that may be anything. */
+export const meshHttpAlpn: readonly string[] = ["istio-http/1.0", "istio-http/1.1", "istio-h2"];
+export const meshBytesAlpn: readonly string[] = ["istio-peer-exchange", "istio"];
+export const allMeshAlpn: readonly string[] = [...meshBytesAlpn, ...meshHttpAlpn];
 
 /** `outbound|9080|v1|reviews.default.svc.cluster.local`. */
 export function outboundCluster(port: number, subset: string | undefined, host: string): string {

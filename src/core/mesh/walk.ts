@@ -7,7 +7,7 @@
  */
 
 import { isIp, longestPrefix, parseCidr } from "../../base/ip.ts";
-import { ports } from "../../model/names.ts";
+import { meshAlpn, ports } from "../../model/names.ts";
 import type {
   Endpoint,
   FilterChain,
@@ -133,7 +133,7 @@ export function walkInbound(config: ProxyConfig, request: InboundRequest): Inbou
   const isMesh = tls?.kind === "mesh";
   const chain = chooseChain(listener, port, {
     transport: tls === undefined ? "raw" : "tls",
-    alpn: isMesh ? "istio" : undefined,
+    alpn: isMesh ? (http === undefined ? meshAlpn.any : meshAlpn.http) : undefined,
     // Inside an application's own TLS nothing is seen.
     protocol: http === undefined || tls?.kind === "own" ? undefined : "http/1.1",
   });
