@@ -8,6 +8,7 @@ import { http1Requests, http1Responses } from "./http1.ts";
 import { hpackBlocks, http2Client, http2Server } from "./http2.ts";
 import { grpcWords, targets as requestTargets } from "./requests.ts";
 import { type FuzzTarget, fuzz } from "./target.ts";
+import { tlsRecords } from "./tls-records.ts";
 import { xdsMessages, xdsResources } from "./xds.ts";
 
 const targets: readonly FuzzTarget[] = [
@@ -21,6 +22,7 @@ const targets: readonly FuzzTarget[] = [
   http2Client,
   proxyHeaders,
   tlsHellos,
+  tlsRecords,
   dnsMessages,
   xdsMessages,
   xdsResources,

@@ -33,7 +33,7 @@ await runProxy({
     leaveNetwork,
     becomeVisitor,
     socketsByNetns,
-    openLog: () => ({ log, threshold: { least: "warn" }, accessLog: () => {} }),
+    openLog: () => ({ log, threshold: { least: "warn" } }),
   },
   originalDestination,
   isHungUp,

@@ -7,12 +7,8 @@
 
 import type { Socket } from "node:net";
 import type { MeshError } from "../../base/error.ts";
-import {
-  maxPlainBytes,
-  maxSealedAtOnce,
-  maxSealedBytes,
-  type TlsConnection,
-} from "../tls/connection.ts";
+import type { TlsConnection } from "../tls/connection.ts";
+import { maxPlainBytes, maxSealedAtOnce, maxSealedBytes } from "../tls/record-layer.ts";
 
 /** Where reads are opened into. Touched by every read of every connection inside TLS. */
 const sharedPlain: Buffer = Buffer.allocUnsafeSlow(maxPlainBytes);

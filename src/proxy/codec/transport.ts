@@ -46,7 +46,8 @@ import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 import { ByteQueue } from "../../base/byte-queue.ts";
 import type { Output } from "../../wire/hpack/output.ts";
-import { maxWireBytes, type TlsConnection } from "../tls/connection.ts";
+import type { TlsConnection } from "../tls/connection.ts";
+import { maxWireBytes } from "../tls/record-layer.ts";
 import { Secured } from "./secured.ts";
 import { type Negotiated, negotiatedOf } from "./sockets.ts";
 
@@ -193,7 +194,7 @@ export class Transport {
 
   /** Whether so much is waiting to be sent that the source must wait for `onDrain`. */
   get isBackedUp(): boolean {
-    return this.socket.writableLength >= highWaterBytes || this.#mustWait();
+    return this.socket.writableLength >= highWaterBytes || this.#mustWait;
   }
 
   get queuedBytes(): number {
@@ -201,14 +202,13 @@ export class Transport {
   }
 
   /** Where small pieces go while the queue is full; undefined: to the socket. */
-  #waiting(): ByteQueue | undefined {
+  get #waiting(): ByteQueue | undefined {
     if (this.#behind === undefined && this.isBackedUp) this.#behind = new ByteQueue();
     return this.#behind;
   }
 
-  // A method, as `#waiting` is: V8 asks its runtime for a private getter each time, and calls it without inlining it.
   /** TLS cannot write now. */
-  #mustWait(): boolean {
+  get #mustWait(): boolean {
     return this.#secured !== undefined && !this.#secured.mayWrite;
   }
 
@@ -224,7 +224,7 @@ export class Transport {
 
   /** Hands what waits to the socket, in one piece. */
   #catchUp(): void {
-    if (this.#mustWait()) return;
+    if (this.#mustWait) return;
     const behind = this.#behind;
     const onWritten = this.#onWritten;
     this.#behind = undefined;
@@ -241,7 +241,7 @@ export class Transport {
 
   /** Writes latin1 text: heads, and bodies that were read as latin1. */
   writeText(text: string): void {
-    const waiting = this.#waiting();
+    const waiting = this.#waiting;
     if (waiting !== undefined) waiting.push(Buffer.from(text, "latin1"), 0, text.length);
     else if (this.#secured !== undefined) this.#secured.writeText(text);
     else this.socket.write(text, "latin1");
@@ -250,7 +250,7 @@ export class Transport {
   /** Writes bytes of the shared buffer, which stay the caller's. */
   writeBytes(bytes: Buffer, start: number, end: number): void {
     if (start === end) return;
-    const waiting = this.#waiting();
+    const waiting = this.#waiting;
     if (waiting !== undefined) waiting.push(bytes, start, end);
     else if (this.#secured !== undefined) this.#secured.write(bytes, start, end);
     else if (end - start <= joinedBodyBytes) {
@@ -266,7 +266,7 @@ export class Transport {
   writeChunk(bytes: Buffer, start: number, end: number): void {
     if (start === end) return;
     const head = `${(end - start).toString(16)}\r\n`;
-    if (this.#waiting() !== undefined) {
+    if (this.#waiting !== undefined) {
       this.writeText(head);
       this.writeBytes(bytes, start, end);
       this.writeText("\r\n");
@@ -284,7 +284,7 @@ export class Transport {
   /** Writes a head and the bytes that follow it with as few system calls as can be. */
   writeMessage(head: string, bytes: Buffer, start: number, end: number): void {
     if (start === end) this.writeText(head);
-    else if (this.#waiting() !== undefined) {
+    else if (this.#waiting !== undefined) {
       this.writeText(head);
       this.writeBytes(bytes, start, end);
     } else if (this.#secured !== undefined) this.#secured.writeAround(head, bytes, start, end, "");
@@ -301,13 +301,13 @@ export class Transport {
   /** Writes bytes that the caller leaves alone until `written` is called. */
   writeOwned(bytes: Buffer, written: () => void): void {
     this.#catchUp();
-    if (this.#mustWait()) {
+    if (this.#mustWait) {
       const before = this.#onWritten;
       this.#onWritten = () => {
         before?.();
         written();
       };
-      this.#waiting()?.push(bytes, 0, bytes.length);
+      this.#waiting?.push(bytes, 0, bytes.length);
     } else if (this.#secured !== undefined) this.#secured.write(bytes, 0, bytes.length, written);
     else this.socket.write(bytes, written);
   }
@@ -316,7 +316,7 @@ export class Transport {
   writeOutput(out: Output): void {
     const whole = out.bytes;
     const bytes = out.take();
-    const waiting = this.#waiting();
+    const waiting = this.#waiting;
     const isCopied = waiting === undefined && this.#secured === undefined && this.#isSmall(bytes);
     if (waiting !== undefined || isCopied) {
       if (waiting !== undefined) waiting.push(bytes, 0, bytes.length);
@@ -340,7 +340,7 @@ export class Transport {
   /** Sends what is queued, then FIN. Reading goes on. */
   end(): void {
     this.#catchUp();
-    if (this.#mustWait()) {
+    if (this.#mustWait) {
       this.#ending = "end";
       return;
     }
@@ -352,7 +352,7 @@ export class Transport {
   /** Sends what is queued, then closes both ways. */
   close(): void {
     this.#catchUp();
-    if (this.#mustWait()) {
+    if (this.#mustWait) {
       this.#ending = "close";
       return;
     }

@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { DownstreamTls } from "../../model/proxy-config.ts";
 import { createMeshCa } from "../testing/mesh-ca.ts";
-import { maxPlainBytes, TlsConnection } from "../tls/connection.ts";
+import { TlsConnection } from "../tls/connection.ts";
 import { TlsContext } from "../tls/context.ts";
+import { maxPlainBytes } from "../tls/record-layer.ts";
 import { TlsContexts } from "./tls-contexts.ts";
 
 const chain = (requireClientCertificate: boolean): DownstreamTls => ({

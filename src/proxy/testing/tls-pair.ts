@@ -1,13 +1,8 @@
 /** Two ends of mesh TLS in memory, for tests. */
 
-import {
-  type ClientOptions,
-  maxPlainBytes,
-  maxSealedBytes,
-  type ServerOptions,
-  TlsConnection,
-} from "../tls/connection.ts";
+import { type ClientOptions, type ServerOptions, TlsConnection } from "../tls/connection.ts";
 import { TlsContext } from "../tls/context.ts";
+import { maxPlainBytes, maxSealedBytes } from "../tls/record-layer.ts";
 import type { ProxySecrets } from "./mesh-ca.ts";
 
 export function contextOf([own, trust]: ProxySecrets, roots: string = trust.roots): TlsContext {
@@ -51,8 +46,16 @@ export class Pair {
     );
   }
 
-  /** Until both are done; the error of whoever breaks. */
+  /** Until both are done, and the client has its tickets; the error of whoever breaks. */
   shake(): Error | undefined {
+    const tickets = this.shakeHands();
+    if (tickets instanceof Error) return tickets;
+    read(this.client, tickets);
+    return undefined;
+  }
+
+  /** Until both are done; the server's tickets, or the error of whoever breaks. */
+  shakeHands(): Buffer | Error {
     let toClient: Buffer = Buffer.alloc(0);
     for (let i = 0; i < 6; i++) {
       const one = this.client.handshake(toClient, toClient.length);
@@ -62,8 +65,7 @@ export class Pair {
       toClient = other.output;
       if (one.kind === "done" && other.kind === "done") break;
     }
-    read(this.client, toClient); // tickets
-    return undefined;
+    return toClient;
   }
 
   close(): void {

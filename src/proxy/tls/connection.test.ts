@@ -73,6 +73,40 @@ describe("TLS between two ends of ours", () => {
     second.close();
   });
 
+  test("goes on without OpenSSL wherever the first records, changes of keys among them, are cut", () => {
+    for (let cut = 0; ; cut += 37) {
+      const pair = new Pair(contexts, { keyLife: -1 }); // each seal changes keys
+      const tickets = pair.shakeHands();
+      assert.ok(Buffer.isBuffer(tickets));
+      const first = [tickets, sealed(pair.server, "one"), sealed(pair.server, "two")];
+      const wire = Buffer.concat(first);
+      const text = read(pair.client, wire.subarray(0, cut)) + read(pair.client, wire.subarray(cut));
+      assert.equal(text, "onetwo", `cut at ${cut}: ${pair.client.error}`);
+      assert.equal(pair.sessions.length, 1);
+      for (const [from, to] of [
+        [pair.client, pair.server],
+        [pair.server, pair.client],
+      ] as const) {
+        assert.equal(read(to, sealed(from, "three")), "three", `cut at ${cut}: ${to.error}`);
+      }
+      pair.close();
+      if (cut >= wire.length) break;
+    }
+  });
+
+  test("takes what comes in one breath with the end of the handshake", () => {
+    const pair = new Pair(contexts);
+    const hello = pair.client.handshake().output;
+    const flight = pair.server.handshake(hello, hello.length).output;
+    const finished = pair.client.handshake(flight, flight.length).output;
+    const wire = Buffer.concat([finished, sealed(pair.client, "one"), sealed(pair.client, "two")]);
+    const head = wire.subarray(0, wire.length - 5);
+    assert.equal(pair.server.handshake(head, head.length).kind, "done");
+    assert.equal(plain.toString("latin1", 0, pair.server.open(undefined, 0, plain)), "one");
+    assert.equal(read(pair.server, wire.subarray(wire.length - 5)), "two");
+    pair.close();
+  });
+
   test("changes keys once one has protected its share, in both directions", () => {
     const pair = new Pair(contexts, { keyLife: 10 });
     pair.shake();

@@ -1,51 +1,30 @@
 /**
- * TLS of one connection, by OpenSSL, without a socket: bytes off the wire in, what they say out, and the other way round.
+ * TLS of one connection, without a socket: bytes off the wire in, what they say out, and the other way round.
  *
- * OpenSSL does all of the protocol: handshake, verification, records, tickets, key updates, alerts, their limits. It reads
- * and writes two pieces of memory that all connections share: nothing is left in them when a call returns, for what
- * arrives is taken in whole (part of a record is kept by the connection itself) and what leaves is taken out. So an idle
- * connection holds no buffer at all. Were it otherwise, one connection's records would break another; they could not be
- * read there.
+ * OpenSSL does the handshake. Once it is over, what OpenSSL holds for a connection (26 kB) is no use any more: its secrets and
+ * the numbers of its next records go to a `Records` of our own, and OpenSSL's part is freed. A server does that at once, a
+ * client when it has a ticket, or data where none came before. Which of the two it is, nobody else sees.
  *
- * Whoever uses it must `close` it; nothing else gives its memory back.
+ * Whoever uses it must `close` it; nothing else gives back what OpenSSL may still hold.
  *
  * Not here: the socket, and who is told of what (codec/transport.ts).
  */
 
 import { X509Certificate } from "node:crypto";
 import { MeshError } from "../../base/error.ts";
-import { takeAll } from "./calls/bios.ts";
 import {
   SSL_ERROR_WANT_READ,
-  SSL_ERROR_ZERO_RETURN,
-  SSL_KEY_UPDATE_NOT_REQUESTED,
   SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
   SSL_VERIFY_PEER,
 } from "./calls/connections.ts";
 import type { Pointer } from "./calls/library.ts";
-import { speaking, type TlsContext } from "./context.ts";
+import type { TlsContext } from "./context.ts";
+import { Ledger } from "./ledger.ts";
 import { type OpenSsl, openSsl } from "./openssl.ts";
-
-/** Of one read off the wire; with what the connection kept of a record before, it says less than `maxPlainBytes`. */
-export const maxWireBytes: number = 64 * 1024;
-export const maxPlainBytes: number = maxWireBytes + 20 * 1024;
-/** What `seal` takes at a time, and the most that comes of it: 22 bytes more a record, and a change of keys before it. */
-export const maxSealedAtOnce: number = 64 * 1024;
-export const maxSealedBytes: number = maxSealedAtOnce + 4 * 1024;
-
-/**
- * How many records one key protects: AES-GCM is good for 2^24.5 of the full size (RFC 8446 §5.5), and OpenSSL, which
- * does not count them, changes keys when it is told to.
- */
-const recordsPerKey = 2 ** 24;
-const recordBytes = 16 * 1024;
-
-/**
- * Records without data (tickets, changes of keys), in one read off the wire or in many; a read that brings data makes up for
- * one. BoringSSL bears as many in a row. Each costs its sender little and its reader 40 µs: a read full of them held the
- * whole process for a tenth of a second, and a megabyte a second of short reads all of a core.
- */
-const maxRecordsWithoutData = 32;
+import { OpenSslRecords } from "./openssl-records.ts";
+import { broken, type RecordLayer, recordsPerKey } from "./record-layer.ts";
+import { Records } from "./records.ts";
+import { sharedMemory } from "./shared-memory.ts";
 
 export interface ServerOptions {
   readonly alpn: readonly string[];
@@ -69,159 +48,153 @@ export type Step =
   | { readonly kind: "going-on" | "done"; readonly output: Buffer }
   | { readonly kind: "broken"; readonly output: Buffer; readonly error: MeshError };
 
+/** What a handshake settles. */
+interface Settled {
+  readonly protocol: string | undefined;
+  readonly isResumed: boolean;
+  /** In DER. */
+  readonly peerCertificate: Buffer | undefined;
+  readonly verifyProblem: string | undefined;
+}
+
 export class TlsConnection {
   readonly #calls: OpenSsl;
-  /** 0 once it is freed. */
-  #pointer: Pointer;
-  /** Until the handshake is over. */
-  #protocols: Buffer | undefined;
+  /** Undefined: a server's. */
+  readonly #onSession: ClientOptions["onSession"] | undefined;
   readonly #recordsPerKey: number;
-  #onSession: ((session: Buffer) => void) | undefined;
-  #records = 0;
-  /** Records without data, less those that data made up for. */
-  #withoutData = 0;
-  #reply: Buffer | undefined;
-  /** The peer has said that it sends nothing more: its close_notify. */
-  hasPeerClosed = false;
-  /**
-   * The peer has sent part of a message of TLS' own, a ticket mostly. OpenSSL writes nothing before it has the rest: neither
-   * `seal` nor `end` may be called until an `open` has said otherwise.
-   */
-  isInMidMessage = false;
-  /** What broke it; nothing more can be read. */
-  error: MeshError | undefined;
+  readonly #memory = sharedMemory();
+  /** OpenSSL's part; 0 once it is freed. */
+  #pointer: Pointer;
+  readonly #ledger: Ledger;
+  #settled: Settled | undefined;
+  #layer: RecordLayer | undefined;
+  /** What came behind the handshake's end. */
+  #rest: Buffer = nothing;
+  #isClosed = false;
+  /** Of the handshake. */
+  #error: MeshError | undefined;
 
-  private constructor(context: TlsContext, alpn: readonly string[], keyLife: number) {
-    this.#calls = openSsl();
-    this.#recordsPerKey = keyLife;
-    this.#protocols = alpn.length === 0 ? undefined : protocolList(alpn);
-    this.#pointer = this.#calls.newConnection(context.pointer);
-    const { arriving, leaving } = memory(this.#calls);
-    this.#calls.setBios(this.#ssl, arriving, leaving);
+  private constructor(
+    context: TlsContext,
+    { alpn, onSession }: Pick<ClientOptions, "alpn"> & Partial<ClientOptions>,
+    keyLife: number | undefined,
+  ) {
+    const calls = openSsl();
+    this.#calls = calls;
+    this.#onSession = onSession;
+    this.#recordsPerKey = keyLife ?? recordsPerKey;
+    this.#pointer = calls.newConnection(context.pointer);
+    calls.setBios(this.#pointer, this.#memory.arriving, this.#memory.leaving);
+    const protocols = alpn.length === 0 ? undefined : protocolList(alpn);
+    this.#ledger = new Ledger(this.#pointer, onSession === undefined, protocols);
   }
 
   static accept(context: TlsContext, options: ServerOptions, keyLife?: number): TlsConnection {
-    const made = new TlsConnection(context, options.alpn, keyLife ?? recordsPerKey);
-    made.#calls.setServer(made.#ssl);
+    const made = new TlsConnection(context, { alpn: options.alpn }, keyLife);
+    made.#calls.setServer(made.#pointer);
     const required = options.requireClientCertificate ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0;
     if (options.asksForCertificate) {
-      made.#calls.verifyPeer(made.#ssl, SSL_VERIFY_PEER | required);
+      made.#calls.verifyPeer(made.#pointer, SSL_VERIFY_PEER | required);
     }
     return made;
   }
 
   static connect(context: TlsContext, options: ClientOptions, keyLife?: number): TlsConnection {
-    const made = new TlsConnection(context, options.alpn, keyLife ?? recordsPerKey);
+    const made = new TlsConnection(context, options, keyLife);
     const calls = made.#calls;
-    calls.setClient(made.#ssl);
-    if (options.isVerified) calls.verifyPeer(made.#ssl, SSL_VERIFY_PEER);
-    if (options.sni !== "") calls.setServerName(made.#ssl, options.sni);
-    if (made.#protocols !== undefined) calls.offerProtocols(made.#ssl, made.#protocols);
-    if (options.session !== undefined) calls.goOnFrom(made.#ssl, options.session);
-    made.#onSession = options.onSession;
+    const ssl = made.#pointer;
+    const { protocols } = made.#ledger;
+    calls.setClient(ssl);
+    if (options.isVerified) calls.verifyPeer(ssl, SSL_VERIFY_PEER);
+    if (options.sni !== "") calls.setServerName(ssl, options.sni);
+    if (protocols !== undefined) calls.offerProtocols(ssl, protocols);
+    if (options.session !== undefined) calls.goOnFrom(ssl, options.session);
     return made;
   }
 
   /** Goes on with the handshake by what arrived, if anything did. */
   handshake(bytes?: Buffer, length = 0): Step {
+    this.#refuseClosed();
+    const error = this.error;
+    if (error !== undefined) return { kind: "broken", output: nothing, error };
     const calls = this.#calls;
-    if (this.error !== undefined) return { kind: "broken", output: nothing, error: this.error };
-    const ssl = this.#ssl;
-    if (bytes !== undefined) this.#putIn(bytes, length);
-    calls.clearErrors();
-    const result = speaking(this.#protocols, () => calls.handshake(ssl));
-    const output = this.#takeOut();
+    const ssl = this.#pointer;
+    if (bytes !== undefined) this.#memory.put(bytes, length);
+    calls.clearErrors(); // others' would be taken for this one's
+    const result = calls.handshake(ssl);
+    const output = this.#memory.takeWritten();
     if (result === 1) {
-      calls.forgetEphemeralKeys(ssl);
-      this.#protocols = undefined;
+      this.#finish();
       return { kind: "done", output };
     }
     const isWaiting = calls.errorOf(ssl, result) === SSL_ERROR_WANT_READ;
     if (isWaiting) return { kind: "going-on", output };
     const problem = calls.verifyProblem(ssl) ?? calls.errorReason();
-    return { kind: "broken", output, error: this.#break(problem) };
+    return { kind: "broken", output, error: this.breakOff(problem) };
   }
 
-  /**
-   * Takes in `bytes[0, length)` off the wire (none right after the handshake, which may have left some) and writes what
-   * they say to `into`, which has room for `maxPlainBytes`. Returns how much that is; `hasPeerClosed` and `error` say whether
-   * anything can follow, `takeReply` what is to be sent then.
-   */
+  #finish(): void {
+    const calls = this.#calls;
+    const ssl = this.#pointer;
+    this.#rest = this.#memory.takeUnread();
+    this.#settled = {
+      protocol: calls.protocolOf(ssl),
+      isResumed: calls.isResumed(ssl),
+      peerCertificate: calls.peerCertificate(ssl),
+      verifyProblem: calls.verifyProblem(ssl),
+    };
+    const onSession = this.#onSession;
+    const recordsPerKey = this.#recordsPerKey;
+    if (onSession === undefined) this.#handOver();
+    else this.#layer = new OpenSslRecords(calls, ssl, { recordsPerKey, onSession });
+  }
+
+  /** Goes on without OpenSSL. */
+  #handOver(): void {
+    const { reading, writing } = this.#ledger.keys(this.#calls);
+    const isServer = this.#onSession === undefined;
+    const recordsPerKey = this.#recordsPerKey;
+    this.#layer = new Records({ reading, writing, isServer, recordsPerKey });
+    this.#free();
+  }
+
+  // ---- records, once the handshake is over -----------------------------------------------------
+
+  /** As `RecordLayer` has it; undefined right after the handshake, behind the end of which something may have come. */
   open(bytes: Buffer | undefined, length: number, into: Buffer): number {
-    const calls = this.#calls;
-    const ssl = this.#ssl;
-    // What nobody would take out of the shared memory must not get in.
-    if (this.hasPeerClosed || this.error !== undefined) return 0;
-    if (bytes !== undefined) this.#putIn(bytes, length);
-    const { arriving, leaving } = memory(calls);
-    calls.clearErrors(); // others' would be taken for this one's
-    let filled = 0;
-    let hasRead = false; // at last
-    while (!this.hasPeerClosed && this.error === undefined) {
-      const read = calls.read(ssl, into, filled, into.length - filled);
-      hasRead = read > 0;
-      if (hasRead) {
-        filled += read;
-        if (calls.bio.pending(arriving) === 0) break;
-      } else if (this.#isWaiting(read)) {
-        if (calls.bio.pending(arriving) === 0) break;
-        this.#withoutData++;
-        if (this.#withoutData > maxRecordsWithoutData) this.#break("too many records without data");
-      }
-    }
-    this.isInMidMessage = !hasRead && this.error === undefined && calls.isInHandshake(ssl);
-    if (filled > 0 && this.#withoutData > 0) this.#withoutData--;
-    if (calls.bio.pending(leaving) > 0) this.#reply = this.#takeOut();
-    if (this.#onSession !== undefined) this.#tellSession(filled > 0);
-    return filled;
+    this.#refuseClosed();
+    if (this.error !== undefined) return 0;
+    const layer = this.#records;
+    const arrived = bytes ?? this.#rest;
+    this.#rest = nothing;
+    const opened = layer.open(arrived, bytes === undefined ? arrived.length : length, into);
+    if (layer instanceof OpenSslRecords && !layer.isNeeded) this.#handOver();
+    return opened;
   }
 
-  /** Nothing was read. False: and nothing will be. */
-  #isWaiting(result: number): boolean {
-    const calls = this.#calls;
-    const error = calls.errorOf(this.#ssl, result);
-    if (error === SSL_ERROR_WANT_READ) return true;
-    if (error === SSL_ERROR_ZERO_RETURN) this.hasPeerClosed = true;
-    else this.#break(calls.errorReason());
-    calls.bio.empty(memory(calls).arriving); // nobody reads what may follow
-    return false;
-  }
-
-  /** What `open` has found to be sent: an alert, mostly. */
   takeReply(): Buffer | undefined {
-    const reply = this.#reply;
-    this.#reply = undefined;
-    return reply;
+    return this.#layer?.takeReply();
   }
 
-  /** Tickets come with the first bytes, or before them. */
-  #tellSession(isLast: boolean): void {
-    const session = this.#calls.sessionOf(this.#ssl);
-    const tell = this.#onSession;
-    if (isLast || session !== undefined) this.#onSession = undefined;
-    if (session !== undefined) tell?.(session);
-  }
-
-  /**
-   * Writes `bytes[at, at + length)`, at most `maxSealedAtOnce`, as records to `into`, which has room for `maxSealedBytes`.
-   * Returns how much that is.
-   */
   seal(bytes: Uint8Array, at: number, length: number, into: Buffer): number {
-    const calls = this.#calls;
-    this.#records += Math.ceil(length / recordBytes);
-    if (this.#records > this.#recordsPerKey) {
-      this.#records = 0;
-      calls.updateKey(this.#ssl, SSL_KEY_UPDATE_NOT_REQUESTED);
-    }
-    if (calls.write(this.#ssl, bytes, at, length) !== length) this.#break(calls.errorReason());
-    return Math.max(0, calls.bio.take(memory(calls).leaving, into, 0, into.length));
+    return this.#records.seal(bytes, at, length, into);
   }
 
-  /** Says that nothing more is sent; what is to be sent for that. Reading goes on. */
   end(): Buffer {
-    this.#calls.clearErrors();
-    this.#calls.shutdown(this.#ssl);
-    return this.#takeOut();
+    return this.#records.end();
+  }
+
+  get hasPeerClosed(): boolean {
+    return this.#layer?.hasPeerClosed === true;
+  }
+
+  get isInMidMessage(): boolean {
+    return this.#layer?.isInMidMessage === true;
+  }
+
+  /** What broke it, in its handshake or later; nothing more can be read. */
+  get error(): MeshError | undefined {
+    return this.#error ?? this.#layer?.error;
   }
 
   /**
@@ -229,18 +202,39 @@ export class TlsConnection {
    * part of what was sent.
    */
   breakOff(reason: string): MeshError {
-    return this.#break(reason);
+    if (this.#layer !== undefined) return this.#layer.breakOff(reason);
+    this.#calls.clearErrors();
+    this.#memory.drop();
+    this.#error = broken(reason);
+    return this.#error;
   }
 
-  /** Gives its memory back. */
+  /** Throws MeshError `heddle.assumption` while there is none yet, or any more. */
+  get #records(): RecordLayer {
+    this.#refuseClosed();
+    if (this.#layer !== undefined) return this.#layer;
+    throw new MeshError(
+      "heddle.assumption",
+      "use TLS of a connection before its handshake is over",
+    );
+  }
+
+  /** Gives back what OpenSSL holds. */
   close(): void {
-    if (this.#pointer !== 0) this.#calls.freeConnection(this.#pointer);
+    this.#isClosed = true;
+    this.#free();
+  }
+
+  #free(): void {
+    if (this.#pointer === 0) return; // where it pointed to may be another's by now
+    this.#ledger.close();
+    this.#calls.freeConnection(this.#pointer);
     this.#pointer = 0;
   }
 
-  /** Throws MeshError `heddle.assumption` once it is closed: OpenSSL would read and write what is others' by then. */
-  get #ssl(): Pointer {
-    if (this.#pointer !== 0) return this.#pointer;
+  /** OpenSSL would read and write what is others' by then. */
+  #refuseClosed(): void {
+    if (!this.#isClosed) return;
     throw new MeshError("heddle.assumption", "use TLS of a connection that is closed");
   }
 
@@ -248,58 +242,31 @@ export class TlsConnection {
 
   /** By ALPN. */
   get protocol(): string | undefined {
-    return this.#calls.protocolOf(this.#ssl);
+    return this.#afterwards?.protocol;
   }
 
   /** It went on from a session. */
   get isResumed(): boolean {
-    return this.#calls.isResumed(this.#ssl);
+    return this.#afterwards?.isResumed === true;
   }
 
   get peerCertificate(): X509Certificate | undefined {
-    const der = this.#calls.peerCertificate(this.#ssl);
+    const der = this.#afterwards?.peerCertificate;
     return der === undefined ? undefined : new X509Certificate(der);
   }
 
   /** Why the peer's certificate was not accepted. */
   get verifyProblem(): string | undefined {
-    return this.#calls.verifyProblem(this.#ssl);
+    return this.#afterwards?.verifyProblem;
   }
 
-  #putIn(bytes: Buffer, length: number): void {
-    this.#calls.bio.put(memory(this.#calls).arriving, bytes, 0, length);
-  }
-
-  #takeOut(): Buffer {
-    return takeAll(this.#calls.bio, memory(this.#calls).leaving);
-  }
-
-  #break(reason: string): MeshError {
-    const calls = this.#calls;
-    calls.clearErrors();
-    calls.bio.empty(memory(calls).arriving);
-    this.error = new MeshError(
-      "proxy.tls.broken",
-      `speak TLS with a peer: ${reason === "" ? "the connection broke" : reason}`,
-      { fault: "peer" },
-    );
-    return this.error;
+  get #afterwards(): Settled | undefined {
+    this.#refuseClosed();
+    return this.#settled;
   }
 }
 
 const nothing = Buffer.alloc(0);
-
-interface Memory {
-  readonly arriving: Pointer;
-  readonly leaving: Pointer;
-}
-
-let shared: Memory | undefined;
-
-function memory({ bio }: OpenSsl): Memory {
-  shared ??= { arriving: bio.newMemory(), leaving: bio.newMemory() };
-  return shared;
-}
 
 /** Each name behind its length (RFC 7301 §3.1). */
 function protocolList(names: readonly string[]): Buffer {

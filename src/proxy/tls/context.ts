@@ -8,6 +8,7 @@
 import { MeshError } from "../../base/error.ts";
 import type { Pointer } from "./calls/library.ts";
 import { type OpenSsl, openSsl } from "./openssl.ts";
+import { suiteNames } from "./traffic-keys.ts";
 
 export interface TlsContextOptions {
   /** Own certificate and those that lead from it to a root, and its key, in PEM; undefined: none is shown. */
@@ -23,8 +24,6 @@ export interface TlsContextOptions {
 const maxCertificates = 1_000;
 
 const dropped = new FinalizationRegistry<Pointer>((context) => openSsl().freeContext(context));
-
-let protocolsOfPresentHandshake: Buffer | undefined;
 
 export class TlsContext {
   /** For `connection.ts` alone. */
@@ -46,24 +45,14 @@ export class TlsContext {
 
 function setAll(calls: OpenSsl, context: Pointer, options: TlsContextOptions): void {
   const { own, roots, sessionName, sessionSeconds } = options;
-  calls.setTls13(context);
+  if (!calls.setTls13(context, suiteNames)) throw refused(calls, "suites: must be known");
   calls.setModes(context);
   if (!calls.setSessions(context, sessionName, sessionSeconds)) {
     throw refused(calls, `sessionName: must be at most 32 bytes, got ${sessionName}`);
   }
-  calls.selectProtocols(context, () => protocolsOfPresentHandshake);
+  calls.setCallbacks(context);
   if (own !== undefined) setCertificate(calls, context, own);
   if (roots !== undefined) setRoots(calls, context, roots);
-}
-
-/** Runs one step of a server's handshake, in which OpenSSL may ask which protocols are spoken. */
-export function speaking<T>(protocols: Buffer | undefined, step: () => T): T {
-  protocolsOfPresentHandshake = protocols;
-  try {
-    return step();
-  } finally {
-    protocolsOfPresentHandshake = undefined;
-  }
 }
 
 function setCertificate(

@@ -11,8 +11,10 @@
  *   -------------------------------------  --------------------------------------  ----------------------------------
  *   SSL_CTX                                a TlsContext; each SSL counts as one    when the TlsContext is collected,
  *                                            more                                    and its last SSL is freed
- *   SSL, with session and peer's chain     a TlsConnection                         `close`, which the close of its
+ *   SSL, with session and peer's chain     a TlsConnection                         at the hand-over to `Records`, else by
+ *                                                                                    `close`, which the close of its
  *                                                                                    socket calls; then it throws
+ *   EVP_CIPHER_CTX, two for an algorithm   the process                             never
  *   X509, EVP_PKEY of a configuration      the function that reads them            before it returns
  *   BIOs `arriving`, `leaving`, `scratch`  the process; each SSL has a reference   never; empty between calls
  *   `sharedPlain` (codec/secured.ts)       the process; a reader while its         never
@@ -25,12 +27,15 @@
 
 import koffi from "koffi";
 import { MeshError } from "../../base/error.ts";
+import { type AeadCalls, bindAeads } from "./calls/aead.ts";
 import { type BioCalls, bindBios } from "./calls/bios.ts";
+import { bindCallbacks, type CallbackCalls } from "./calls/callbacks.ts";
 import { bindConnections, type ConnectionCalls } from "./calls/connections.ts";
 import { bindContexts, type ContextCalls } from "./calls/contexts.ts";
 
-export interface OpenSsl extends ContextCalls, ConnectionCalls {
+export interface OpenSsl extends ContextCalls, ConnectionCalls, CallbackCalls {
   readonly bio: BioCalls;
+  readonly aead: AeadCalls;
   /** Forgets errors of calls before. Where it was left to do, the next failure would be taken for theirs. */
   clearErrors(): void;
   /** The reason of the first error since then; "" where there is none. Others may follow from it. */
@@ -68,6 +73,8 @@ function bindAll(): OpenSsl {
   const reason = library.func("const char *ERR_reason_error_string(unsigned long)");
   return {
     bio,
+    aead: bindAeads(library),
+    ...bindCallbacks(library),
     ...bindContexts(library),
     ...bindConnections(library, bio),
     clearErrors() {

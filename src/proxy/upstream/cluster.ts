@@ -116,12 +116,6 @@ export class ClusterRuntime {
     return this.config.balancer.kind === "peak-ewma";
   }
 
-  /** How long a pooled connection may wait for a request. */
-  get idleMs(): number {
-    const ms = this.config.idleTimeoutMs ?? this.environment.limits.upstreamIdleMs;
-    return ms === 0 ? Infinity : ms; // 0: for ever, as with Envoy
-  }
-
   get hosts(): readonly Host[] {
     return [...this.#hosts.values()];
   }
@@ -409,9 +403,11 @@ export class ClusterRuntime {
     for (const host of this.#hosts.values()) host.drain();
   }
 
-  sweep(): void {
+  sweep(now: number): void {
+    const idleMs = this.config.idleTimeoutMs ?? this.environment.limits.upstreamIdleMs;
+    const since = now - (idleMs === 0 ? Infinity : idleMs); // 0: never, as with Envoy
     for (const host of this.#hosts.values()) {
-      host.sweep();
+      host.sweep(since);
       if (host.connections === 0) this.onHostUnused(host);
     }
   }

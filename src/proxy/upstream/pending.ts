@@ -7,10 +7,11 @@ import type { Exchange } from "../stack/exchange.ts";
 
 export class PendingRequests {
   readonly #waiting = new Set<Exchange>();
-  readonly #cluster: { pendingRequests: number };
+  readonly #onCount: (difference: 1 | -1) => void;
 
-  constructor(cluster: { pendingRequests: number }) {
-    this.#cluster = cluster;
+  /** `onCount` is told of each that comes and goes. */
+  constructor(onCount: (difference: 1 | -1) => void) {
+    this.#onCount = onCount;
   }
 
   get size(): number {
@@ -20,13 +21,13 @@ export class PendingRequests {
   add(exchange: Exchange): void {
     this.#waiting.add(exchange);
     exchange.tries.pending = this;
-    this.#cluster.pendingRequests++;
+    this.#onCount(1);
   }
 
   leave(exchange: Exchange): void {
     if (!this.#waiting.delete(exchange)) return;
     exchange.tries.pending = undefined;
-    this.#cluster.pendingRequests--;
+    this.#onCount(-1);
   }
 
   /** The one that has waited longest; it waits no more. */

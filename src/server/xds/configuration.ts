@@ -48,7 +48,6 @@ const meshKinds: readonly string[] = [
   "ServiceEntry",
   "WorkloadEntry",
   "Sidecar",
-  "Telemetry",
   "Network",
 ];
 

@@ -30,8 +30,8 @@ export interface ConnectionCalls {
   /** Part of a message that is not data has come, or the handshake is not over. */
   isInHandshake(connection: Pointer): boolean;
   updateKey(connection: Pointer, kind: number): boolean;
-  /** Once the handshake is over, nothing needs them any more; OpenSSL would keep them for as long as the connection. */
-  forgetEphemeralKeys(connection: Pointer): void;
+  /** By its number (RFC 8446 §B.4), once it is agreed on. */
+  suiteOf(connection: Pointer): number;
   /** In DER. */
   peerCertificate(connection: Pointer): Buffer | undefined;
   protocolOf(connection: Pointer): string | undefined;
@@ -60,6 +60,8 @@ export function bindConnections(library: Library, bio: BioCalls): ConnectionCall
   const errorOf = library.func("int SSL_get_error(uintptr_t, int)");
   const isInHandshake = library.func("int SSL_in_init(uintptr_t)");
   const updateKey = library.func("int SSL_key_update(uintptr_t, int)");
+  const suite = library.func("uintptr_t SSL_get_current_cipher(uintptr_t)");
+  const numberOf = library.func("uint16_t SSL_CIPHER_get_protocol_id(uintptr_t)");
   return {
     newConnection: (context) => owned(make(context)),
     freeConnection: (connection) => void free(connection),
@@ -81,23 +83,8 @@ export function bindConnections(library: Library, bio: BioCalls): ConnectionCall
     errorOf: (connection, result) => errorOf(connection, result),
     isInHandshake: (connection) => isInHandshake(connection) === 1,
     updateKey: (connection, kind) => updateKey(connection, kind) === 1,
-    forgetEphemeralKeys: bindEphemeralKeys(library),
+    suiteOf: (connection) => numberOf(suite(connection)),
     ...bindPeer(library, bio),
-  };
-}
-
-function bindEphemeralKeys(library: Library): ConnectionCalls["forgetEphemeralKeys"] {
-  const control = library.func("long SSL_ctrl(uintptr_t, int, long, void *)");
-  const setType = library.func("int EVP_PKEY_set_type(uintptr_t, int)");
-  const free = library.func("void EVP_PKEY_free(uintptr_t)");
-  const pointer = Buffer.alloc(8);
-  return (connection) => {
-    for (const which of [SSL_CTRL_GET_PEER_TMP_KEY, SSL_CTRL_GET_TMP_KEY]) {
-      if (control(connection, which, 0, pointer) !== 1) continue;
-      const key = Number(pointer.readBigUInt64LE()); // with a reference for us
-      setType(key, EVP_PKEY_X25519); // whatever type it gets, it loses what it had of another
-      free(key);
-    }
   };
 }
 
@@ -166,9 +153,6 @@ function bindPeer(
   };
 }
 
-// From openssl/ssl.h, evp.h and x509_vfy.h of OpenSSL 3.
+// From openssl/ssl.h and x509_vfy.h of OpenSSL 3.
 const SSL_CTRL_SET_TLSEXT_HOSTNAME = 55;
-const SSL_CTRL_GET_PEER_TMP_KEY = 109;
-const SSL_CTRL_GET_TMP_KEY = 133;
-const EVP_PKEY_X25519 = 1034;
 const X509_V_OK = 0;

@@ -1,6 +1,5 @@
-/** OpenSSL's calls for what connections share: settings, certificates, trusted roots, and the choice of protocols. */
+/** OpenSSL's calls for what connections share: settings, certificates, and trusted roots. */
 
-import koffi from "koffi";
 import { type Library, owned, type Pointer } from "./library.ts";
 
 /**
@@ -9,7 +8,8 @@ import { type Library, owned, type Pointer } from "./library.ts";
 export interface ContextCalls {
   newContext(): Pointer;
   freeContext(context: Pointer): void;
-  setTls13(context: Pointer): void;
+  /** TLS 1.3 alone, with the suites of a list. */
+  setTls13(context: Pointer, suites: string): boolean;
   /**
    * Records' buffers are given back while a connection idles; of chains only what was given is sent, as it is; `read`
    * returns after each record, also one without data.
@@ -17,10 +17,6 @@ export interface ContextCalls {
   setModes(context: Pointer): void;
   /** No session is kept here: clients keep theirs as bytes, and servers' are in the tickets. */
   setSessions(context: Pointer, name: string, seconds: number): boolean;
-  /**
-   * `choose` is asked while a ClientHello is dealt with: `list` as `select` below wants it; undefined: no preference.
-   */
-  selectProtocols(context: Pointer, choose: () => Buffer | undefined): void;
   readCertificate(pem: Pointer): Pointer;
   readKey(pem: Pointer): Pointer;
   freeCertificate(certificate: Pointer): void;
@@ -38,6 +34,7 @@ export function bindContexts(library: Library): ContextCalls {
   const free = library.func("void SSL_CTX_free(uintptr_t)");
   const control = library.func("long SSL_CTX_ctrl(uintptr_t, int, long, uintptr_t)");
   const setOptions = library.func("uint64_t SSL_CTX_set_options(uintptr_t, uint64_t)");
+  const setSuites = library.func("int SSL_CTX_set_ciphersuites(uintptr_t, const char *)");
   const setName = library.func("int SSL_CTX_set_session_id_context(uintptr_t, const char *, int)");
   const setTimeout = library.func("long SSL_CTX_set_timeout(uintptr_t, long)");
   const setCertificate = library.func("int SSL_CTX_use_certificate(uintptr_t, uintptr_t)");
@@ -57,7 +54,10 @@ export function bindContexts(library: Library): ContextCalls {
   return {
     newContext: () => owned(make(method())),
     freeContext: (context) => void free(context),
-    setTls13: (context) => void control(context, SSL_CTRL_SET_MIN_PROTO_VERSION, TLS1_3_VERSION, 0),
+    setTls13(context, suites) {
+      control(context, SSL_CTRL_SET_MIN_PROTO_VERSION, TLS1_3_VERSION, 0);
+      return setSuites(context, suites) === 1;
+    },
     setModes(context) {
       control(context, SSL_CTRL_MODE, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN, 0);
       control(context, SSL_CTRL_CLEAR_MODE, SSL_MODE_AUTO_RETRY, 0);
@@ -72,7 +72,6 @@ export function bindContexts(library: Library): ContextCalls {
       setTimeout(context, seconds);
       return setName(context, name, name.length) === 1;
     },
-    selectProtocols: bindProtocolChoice(library),
     readCertificate: (pem) => certificate(pem, 0, 0, 0),
     readKey: (pem) => key(pem, 0, 0, 0),
     freeCertificate: (one) => void freeCertificate(one),
@@ -82,33 +81,6 @@ export function bindContexts(library: Library): ContextCalls {
     setKey: (context, one) => setKey(context, one) === 1 && checkKey(context) === 1,
     trust: (context, root) =>
       addToStore(store(context), root) === 1 && addName(context, root) === 1,
-  };
-}
-
-/** ALPN at the server's end, which OpenSSL asks for by a call back. */
-function bindProtocolChoice(library: Library): ContextCalls["selectProtocols"] {
-  const select = library.func(
-    "int SSL_select_next_proto(uintptr_t, uintptr_t, const void *, uint, uintptr_t, uint)",
-  );
-  const setSelect = library.func("void SSL_CTX_set_alpn_select_cb(uintptr_t, void *, uintptr_t)");
-  const shape = koffi.proto(
-    "int HeddleSelectProtocol(uintptr_t, uintptr_t, uintptr_t, uintptr_t, uint, uintptr_t)",
-  );
-  let asked: (() => Buffer | undefined) | undefined;
-  const callback = koffi.register(
-    (_ssl: Pointer, out: Pointer, outLength: Pointer, offered: Pointer, length: number) => {
-      const list = asked?.();
-      if (list === undefined) return SSL_TLSEXT_ERR_NOACK;
-      // What is chosen points into one of the two lists; OpenSSL copies it when this returns.
-      const found = select(out, outLength, list, list.length, offered, length);
-      // RFC 7301 §3.2: a server that speaks nothing of what is offered says so, and ends it.
-      return found === OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
-    },
-    koffi.pointer(shape),
-  );
-  return (context, choose) => {
-    asked = choose;
-    setSelect(context, callback, 0);
   };
 }
 
@@ -125,7 +97,3 @@ const SSL_MODE_RELEASE_BUFFERS = 0x10;
 const SSL_OP_NO_TX_CERTIFICATE_COMPRESSION = 1n << 32n;
 const SSL_OP_NO_RX_CERTIFICATE_COMPRESSION = 1n << 33n;
 const SSL_SESS_CACHE_OFF = 0;
-const SSL_TLSEXT_ERR_OK = 0;
-const SSL_TLSEXT_ERR_ALERT_FATAL = 2;
-const SSL_TLSEXT_ERR_NOACK = 3;
-const OPENSSL_NPN_NEGOTIATED = 1;
