@@ -1,7 +1,11 @@
 /** Pods that ask nodes' own addresses, where traffic between nodes is encrypted: Services from outside, and what answers. */
 
 import assert from "node:assert/strict";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { createServer, type Socket } from "node:net";
 import { after, before, describe, test } from "node:test";
+import { inNetns } from "../../src/kernel/netns.ts";
 import { connect, ip, type Netns, TestNetwork } from "./dataplane-node.ts";
 import { needsRoot } from "./kernel-scratch.ts";
 import { EncryptedSite, worldFor } from "./wireguard-node.ts";
@@ -38,6 +42,12 @@ endpoints: [{ addresses: ["${pod}"], conditions: { ready: true }, nodeName: two,
 `;
 // Blocks are the nodes' in the order of their names.
 const four = service("api", "IPv4", ["10.96.0.9", "198.51.100.9", "10.244.0.129"], 30080);
+const push: string = service("push", "IPv4", ["10.96.0.10", "198.51.100.10", "10.244.0.129"], 30090)
+  .replace("port: 8080", "port: 9090")
+  .replace("targetPort: 8080", "targetPort: 9090");
+/** A program that repeats what it is told. */
+const listens = (port: number) =>
+  `require("node:net").connect(${port}, "192.0.2.1").pipe(process.stdout)`;
 
 describe("a pod whose packets to other nodes are encrypted", {
   skip: needsRoot,
@@ -87,6 +97,40 @@ describe("a pod whose packets to other nodes are encrypted", {
       readable(heads).filter((head) => !/ 192\.0\.2\.1\.\d+ > 192\.0\.2\.2\.30080:/.test(head)),
       [],
     );
+  });
+
+  test("sends nothing in the clear while the device is missing, not even on a connection that was open", async () => {
+    const two = site.node("two");
+    // `api` goes on to answer `web`, whose node asks in its place.
+    const server = createServer();
+    inNetns(two.pod("api").path, () => server.listen(9090));
+    site.show(worldFor(nodes, site.keys, `${four}---${push}`));
+    const client = inNetns(web.path, () => spawn(process.execPath, ["-e", listens(30090)]));
+    const said = once(client.stdout, "data");
+    const [socket] = (await once(server, "connection")) as [Socket];
+    const capture = await site.capture();
+    try {
+      ip(two.host, "link delete hdwg");
+      socket.write("answer");
+      // Nor does it ask another node, whose answer would be as readable.
+      assert.equal(await connect(two.pod("api"), "192.0.2.1", 30080), "timeout");
+      // What has left before this has passed the wire before it.
+      execFileSync("ip", ["netns", "exec", two.host.name, "ping", "-c1", "192.0.2.1"]);
+      const heads = readable((await capture.stop()).heads);
+      assert.equal(heads.filter((head) => /ICMP echo/.test(head)).length, 2);
+      assert.deepEqual(
+        heads.filter((head) => !/ICMP (echo|.* port 51871 unreachable)/.test(head)),
+        [],
+      );
+      two.repair();
+      assert.equal(`${(await said)[0]}`, "answer");
+    } finally {
+      two.repair();
+      client.kill();
+      socket.destroy();
+      server.close();
+      site.show(worldFor(nodes, site.keys, four));
+    }
   });
 
   test("is led so again where others took rules and routes away", async () => {

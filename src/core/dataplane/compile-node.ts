@@ -67,7 +67,7 @@ export function compileNode(
       ...(overlay.rules.length === 0 ? {} : { rules: overlay.rules }),
       routes: [...overlay.routes, ...attachments.flatMap(podRoutes)],
       ...(features.fastPath === true ? { fastPath: fastPathFor(links) } : {}),
-      ruleset: nodeRuleset(supported.value, pods, services, hostPorts),
+      ruleset: nodeRuleset(supported.value, overlay.encryptedNodes, { pods, services, hostPorts }),
     },
     diagnostics: [
       ...supported.diagnostics,

@@ -21,6 +21,13 @@ export const nftFamily: Readonly<Record<IpFamily, NftFamily>> = {
 
 export const nftFamilies: readonly NftFamily[] = [nftFamily.IPv4, nftFamily.IPv6];
 
+/** A rule, or several, for each family. */
+export function ofBoth(
+  rules: (family: NftFamily) => string | readonly string[],
+): readonly string[] {
+  return nftFamilies.flatMap(rules);
+}
+
 /** Those of one family. */
 export function ofFamily(family: IpFamily, addresses: readonly string[]): readonly string[] {
   return addresses.filter((address) => familyOf(address) === family);

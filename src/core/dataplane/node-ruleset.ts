@@ -5,7 +5,7 @@
  *   admission           prerouting, raw: from one of our links it must have the pod's own address; nobody but the node
  *                       itself uses its loopback addresses
  *   overlay             output, raw: what the overlay wraps is not tracked a second time
- *   encryption          postrouting, filter: with an encrypted overlay, what goes to a pod leaves by a link of ours
+ *   encryption          postrouting, filter: what goes between nodes leaves encrypted (encryption.ts)
  *   services-*          prerouting and output, dstnat: a Service's address becomes an endpoint's, or is refused
  *   host-ports-*        after that: a port of the node becomes a pod's
  *   name-server         output: while no name server listens, its port is silent
@@ -38,7 +38,8 @@ import {
 import type { NftChain, NftSet, Ruleset } from "../../model/node-state.ts";
 import type { NetworkSettings, NodeView } from "../../model/node-view.ts";
 import { hasOverlay, overlayLink, remoteOf } from "../topology/overlay.ts";
-import { type NftFamily, nftFamilies, nftFamily } from "./families.ts";
+import { encryptedNodeSets, encryption, fromPodsInTheClear } from "./encryption.ts";
+import { nftFamilies, nftFamily, ofBoth } from "./families.ts";
 import type { HostPortMaps } from "./host-ports.ts";
 import { cidrRange, mergeRanges, renderAddresses } from "./intervals.ts";
 import { logAndDrop } from "./names.ts";
@@ -52,24 +53,27 @@ const ours = `"${linkPrefix}*"`;
 const fromTheLink = "ip6 saddr { ::, fe80::/10 }";
 const neighbourDiscovery = "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert }";
 
-/** A rule, or several, for each family. */
-function ofBoth(rules: (family: NftFamily) => string | readonly string[]): readonly string[] {
-  return nftFamilies.flatMap(rules);
+export interface NodeMaps {
+  readonly pods: PodMaps;
+  readonly services: ServiceMaps;
+  readonly hostPorts: HostPortMaps;
 }
 
+/** `encryptedNodes`: own addresses of other nodes, as the overlay has it. */
 export function nodeRuleset(
   view: Pick<NodeView, "node" | "nodes" | "settings">,
-  pods: PodMaps,
-  services: ServiceMaps,
-  hostPorts: HostPortMaps,
+  encryptedNodes: readonly string[],
+  { pods, services, hostPorts }: NodeMaps,
 ): Ruleset {
   const { settings } = view;
   const wrapped = wrappedPackets(view);
+  const isEncrypted = settings.encap.kind === "wireguard";
   return {
     table: nftTable,
     sets: [
       ...pods.sets,
       ...rangeSets(settings),
+      ...(isEncrypted ? encryptedNodeSets(encryptedNodes) : []),
       ...(wrapped === undefined || wrapped.fromStrangers.length === 0 ? [] : [endPoints(view)]),
       ...services.sets,
     ],
@@ -77,7 +81,7 @@ export function nodeRuleset(
     chains: [
       ...admission(settings, wrapped),
       ...overlay(wrapped),
-      ...(settings.encap.kind === "wireguard" ? [encryption] : []),
+      ...(isEncrypted ? [encryption] : []),
       ...services.chains,
       nameServer,
       ...hostPorts.chains,
@@ -176,25 +180,6 @@ function overlay(wrapped: WrappedPackets | undefined): readonly NftChain[] {
   const hook = "type filter hook output priority raw; policy accept;";
   return [{ name: "overlay", hook, rules: [`${wrapped.leaving} notrack`] }];
 }
-
-/**
- * Where packets between nodes are to be encrypted, none from pod to pod passes by another link than ours, whatever
- * routes say, and whatever is missing.
- */
-const unencrypted = logAndDrop({ kind: "admission", reason: "unencrypted" });
-const fromPodsInTheClear = ofBoth(
-  ({ keyword, suffix }) =>
-    `iifname != ${ours} ${keyword} saddr @pod-ranges${suffix} ${unencrypted}`,
-);
-const encryption: NftChain = {
-  name: "encryption",
-  hook: "type filter hook postrouting priority filter; policy accept;",
-  rules: [
-    `oifname ${ours} accept`,
-    'oifname "lo" accept',
-    ...ofBoth(({ keyword, suffix }) => `${keyword} daddr @pod-ranges${suffix} ${unencrypted}`),
-  ],
-};
 
 /**
  * While the agent is restarted, nobody listens on the pods' name server. Told so ("port unreachable"), a resolver fails

@@ -54,6 +54,8 @@ export interface Overlay {
   readonly forwarding: readonly ForwardingSpec[];
   readonly routes: readonly RouteSpec[];
   readonly rules: readonly RuleSpec[];
+  /** Own addresses of other nodes that pods' packets reach encrypted, or not at all. */
+  readonly encryptedNodes: readonly string[];
   /** Largest packet of a pod. */
   readonly podMtu: number;
   readonly diagnostics: readonly Diagnostic[];
@@ -92,6 +94,7 @@ export function overlayFor(view: NodeView, canEncrypt = false): Overlay {
     ...device,
     routes: [...routes, ...toNodes],
     rules: isEncrypted ? rulesToNodes(settings) : [],
+    encryptedNodes: toNodes.map(({ destination }) => destination.address),
     podMtu,
     diagnostics,
   };
@@ -104,6 +107,7 @@ const nothing: Overlay = {
   forwarding: [],
   routes: [],
   rules: [],
+  encryptedNodes: [],
   podMtu: usualMtu,
   diagnostics: [],
 };
@@ -133,7 +137,7 @@ function deviceFor(
   view: NodeView,
   mtu: number,
   canEncrypt: boolean,
-): Omit<Overlay, "routes" | "rules" | "podMtu" | "diagnostics"> {
+): Pick<Overlay, "links" | "addresses" | "neighbours" | "forwarding"> {
   const { encap } = view.settings;
   if (!hasOverlay(encap)) return nothing;
   const hasIpv6 = usesIpv6(view.settings);

@@ -188,7 +188,7 @@ describe("the encrypted overlay", () => {
   });
 
   test("has pods reach other nodes' own addresses by a table of theirs, of the families that pods have", () => {
-    const { rules, routes } = overlayFor(
+    const { rules, routes, encryptedNodes } = overlayFor(
       view([one, two, { ...one, name: "three", addresses: ["192.0.2.3"], key: keys[2] }]),
       true,
     );
@@ -208,7 +208,10 @@ describe("the encrypted overlay", () => {
         ["2001:db8::2/128", "hdwg"],
       ],
     );
-    assert.deepEqual(overlayFor(view([one, two]), false).rules, []);
+    // Where those routes are gone with their device, the table drops what would go by others.
+    assert.deepEqual(encryptedNodes, ["192.0.2.3", "192.0.2.2", "2001:db8::2"]);
+    const without = overlayFor(view([one, two]), false);
+    assert.deepEqual([without.rules, without.encryptedNodes], [[], []]);
   });
 
   test("is no device, and no way, on a node that cannot have one", () => {
