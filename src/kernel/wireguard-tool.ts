@@ -11,6 +11,7 @@ export interface Outcome {
   /** Null where it had to be ended, or was not run. */
   readonly status: number | null;
   readonly stdout: string;
+  /** What it said, or what became of it. */
   readonly stderr: string;
 }
 
@@ -23,19 +24,12 @@ export class WireguardTool {
     this.#folder = folder;
   }
 
-  /** Why none is run at present; undefined where they are. */
-  get hung(): string | undefined {
-    return performance.now() < this.#hungUntilMs
-      ? `a command was not answered within ${longestMs} ms, and is tried again after ${pauseMs} ms`
-      : undefined;
-  }
-
   wg(...words: readonly string[]): Outcome {
-    if (this.hung !== undefined) return { status: null, stdout: "", stderr: this.hung };
+    if (performance.now() < this.#hungUntilMs) return { status: null, stdout: "", stderr: hung };
     const { error, ...outcome } = this.#run(["wg", ...words], longestMs);
     if (error?.code !== "ETIMEDOUT") return outcome;
     this.#hungUntilMs = performance.now() + pauseMs;
-    return { ...outcome, stderr: this.hung ?? "" };
+    return { ...outcome, stderr: hung };
   }
 
   /** `log` takes what it says, now and as long as it runs. */
@@ -54,13 +48,14 @@ export class WireguardTool {
         ? []
         : ["unshare", "--mount", "--propagation", "private", "sh", "-c", inFolder, this.#folder];
     const [program = "", ...words] = [...mounted, ...argv];
-    const { status, stdout, stderr, error } = spawnSync(program, words, {
+    const { status, signal, stdout, stderr, error } = spawnSync(program, words, {
       stdio: log === undefined ? ["ignore", "pipe", "pipe"] : ["ignore", log, log],
       encoding: "utf8",
       timeout,
       killSignal: "SIGKILL",
     });
-    return { status, stdout: stdout ?? "", stderr: stderr || (error?.message ?? ""), error };
+    const why = error?.message ?? (signal === null ? "" : `${argv[0]} was ended by ${signal}`);
+    return { status, stdout: stdout ?? "", stderr: stderr || why, error };
   }
 }
 
@@ -70,3 +65,4 @@ const longestMs = 1_000;
 const pauseMs = 10_000;
 /** Once, when the device is made. */
 const longestStartMs = 5_000;
+const hung = `a command was not answered within ${longestMs} ms, and is tried again after ${pauseMs} ms`;

@@ -80,8 +80,10 @@ export function openWireguard({
   }
   const { maker } = support;
   const tool = new WireguardTool(options.userspaceFolder);
-  const read = (link: Link) =>
-    mayBeWireguard(link) ? atHome(() => readDevice(link.name, tool)) : undefined;
+  const read = (link: Link) => {
+    const found = atHome(() => readDevice(link, tool));
+    return found.kind === "device" ? found.device : undefined;
+  };
   return {
     feature: "available",
     missing: undefined,
@@ -161,9 +163,22 @@ function mayBeWireguard({ kind }: Link): boolean {
   return kind === "wireguard" || kind === "tun";
 }
 
-function readDevice(name: string, tool: WireguardTool): WireguardDevice | undefined {
-  const { status, stdout } = tool.wg("show", name, "dump");
-  return status === 0 ? parseWireguardDump(stdout) : undefined;
+/** What is behind a link. */
+type Reading =
+  | { readonly kind: "device"; readonly device: WireguardDevice }
+  /** Nothing that speaks WireGuard. */
+  | { readonly kind: "other" }
+  /** It may encrypt all the same. */
+  | { readonly kind: "unknown"; readonly why: string };
+
+function readDevice(link: Link, tool: WireguardTool): Reading {
+  if (!mayBeWireguard(link)) return { kind: "other" };
+  const { status, stdout, stderr } = tool.wg("show", link.name, "dump");
+  if (status === 0) return { kind: "device", device: parseWireguardDump(stdout) };
+  // Only `wg` can say that it is none, and does so with these words; one that was killed, or never began, has not.
+  return stderr.startsWith("Unable to access interface")
+    ? { kind: "other" }
+    : { kind: "unknown", why: stderr };
 }
 
 function specOf(
@@ -197,11 +212,9 @@ interface Means {
 function ensureDevice({ socket, tool, options, maker }: Means, spec: WireguardSpec): Link {
   const { name } = spec;
   const there = findLink(socket, name);
-  const found = there !== undefined && mayBeWireguard(there) ? readDevice(name, tool) : undefined;
-  // Who does not answer now may encrypt all the same.
-  if (tool.hung !== undefined) throw failed(`look at WireGuard device ${name}`, tool.hung);
-  if (found === undefined) {
-    // What cannot be asked about may well serve: without the tool neither this device nor another could be set up.
+  const found = there === undefined ? undefined : readDevice(there, tool);
+  if (found?.kind === "unknown") throw failed(`look at WireGuard device ${name}`, found.why);
+  if (found?.kind !== "device") {
     requirePrograms(maker);
     if (there !== undefined) removeLink(socket, name);
     if (maker === "kernel") {
@@ -210,7 +223,7 @@ function ensureDevice({ socket, tool, options, maker }: Means, spec: WireguardSp
       );
     } else startUserspace(name, options, tool);
   }
-  const words = changeWords(spec, found ?? fresh, options);
+  const words = changeWords(spec, found?.kind === "device" ? found.device : fresh, options);
   if (words.length > 0) {
     const { status, stderr } = tool.wg("set", name, ...words);
     if (status !== 0) throw failed(`set keys and peers of WireGuard device ${name}`, stderr);

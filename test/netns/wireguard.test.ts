@@ -1,9 +1,11 @@
 /** Pods of two nodes over the encrypted overlay: who reaches whom, and what of it a machine on the wire can read. */
 
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
+import { execFile, execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { until } from "../../src/agent/fake/calls.ts";
 import { inNetns } from "../../src/kernel/netns.ts";
@@ -204,6 +206,31 @@ describe("the encrypted overlay", { skip: needsRoot, timeout: 120_000 }, () => {
       processesIn([node.host.path]).map((each) => each.pid),
       [pid],
     );
+  });
+
+  test("is not made anew where wg is killed, or cannot be run, before it has told of it", async () => {
+    const { host, driver } = site.node("one");
+    const links = () =>
+      inNetns(host.path, () => execFileSync("ip", ["-o", "link", "show", "hdwg"]));
+    const [before = ""] = `${links()}`.split(": ");
+    const folder = mkdtempSync(join(tmpdir(), "heddle-wg-"));
+    const { PATH } = process.env;
+    process.env["PATH"] = `${folder}:${PATH}`;
+    try {
+      for (const [program, said] of [
+        ["kill -KILL $$", /look at WireGuard device hdwg: wg was ended by SIGKILL$/],
+        ["echo fork: out of memory >&2; exit 1", /hdwg: fork: out of memory$/],
+      ] as const) {
+        writeFileSync(join(folder, "wg"), `#!/bin/sh\n${program}\n`, { mode: 0o755 });
+        assert.throws(() => site.node("one").repair(), { message: said });
+      }
+    } finally {
+      process.env["PATH"] = PATH;
+      rmSync(folder, { recursive: true });
+    }
+    assert.equal(`${links()}`.split(": ")[0], before);
+    assert.ok(driver.wireguard() !== undefined);
+    assert.equal(await connect(one, api, 8080, "tcp", 5), `api ${secret} ${web}`);
   });
 
   test("follows a node's new key, and takes nothing by the old one", async () => {
