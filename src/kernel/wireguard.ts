@@ -71,7 +71,7 @@ export function openWireguard({
     return {
       feature: support.feature,
       missing,
-      specOf: () => undefined,
+      specOf: (link) => (mayBeWireguard(link) ? unread(link) : undefined),
       put: () => {
         throw new MeshError("kernel.feature.wireguard", missing, { fault: "host" });
       },
@@ -80,16 +80,14 @@ export function openWireguard({
   }
   const { maker } = support;
   const tool = new WireguardTool(options.userspaceFolder);
-  const read = (link: Link) => {
-    const found = atHome(() => readDevice(link, tool));
-    return found.kind === "device" ? found.device : undefined;
-  };
+  const read = (link: Link) => atHome(() => readDevice(link, tool));
   return {
     feature: "available",
     missing: undefined,
     specOf(link) {
-      const device = read(link);
-      return device === undefined ? undefined : specOf(link, device, options);
+      const found = read(link);
+      if (found.kind === "unknown") return unread(link);
+      return found.kind === "device" ? specOf(link, found.device, options) : undefined;
     },
     put(spec) {
       const link = atHome(() => ensureDevice({ socket, tool, options, maker }, spec));
@@ -98,8 +96,8 @@ export function openWireguard({
     },
     status() {
       const link = findLink(socket, wireguardLink);
-      const device = link && read(link);
-      return device === undefined ? undefined : { maker, device };
+      const found = link && read(link);
+      return found?.kind === "device" ? { maker, device: found.device } : undefined;
     },
   };
 }
@@ -179,6 +177,11 @@ function readDevice(link: Link, tool: WireguardTool): Reading {
   return stderr.startsWith("Unable to access interface")
     ? { kind: "other" }
     : { kind: "unknown", why: stderr };
+}
+
+/** Like none that is wanted, so that it is put right, or deleted where none is. */
+function unread({ name, mtu }: Link): WireguardSpec {
+  return { kind: "wireguard", name, mtu, port: 0, hasNodeKey: false, peers: [] };
 }
 
 function specOf(

@@ -8,6 +8,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { until } from "../../src/agent/fake/calls.ts";
+import { planNode } from "../../src/core/dataplane/plan-node.ts";
+import { openKernelDriver } from "../../src/kernel/netlink-driver.ts";
 import { inNetns } from "../../src/kernel/netns.ts";
 import { processesIn } from "../../src/lab/processes.ts";
 import { connect, ip, type Netns, TestNetwork } from "./dataplane-node.ts";
@@ -262,6 +264,21 @@ describe("the encrypted overlay", { skip: needsRoot, timeout: 120_000 }, () => {
     assert.deepEqual([steps(), steps()], [[], []]);
     site.show(worldFor(nodes, site.keys));
     assert.equal(await connect(one, api, 8080, "tcp", 10), `api ${secret} ${web}`);
+  });
+
+  test("is taken away where the key was damaged by the time that nobody wants it", () => {
+    const { host } = site.node("two");
+    const driver = inNetns(host.path, () =>
+      openKernelDriver({ wireguard: { missing: "damaged" } }),
+    );
+    try {
+      const observed = driver.observe();
+      const plan = planNode({ ...observed, links: [], addresses: [], routes: [] }, observed);
+      const deleted = plan.flatMap((step) => (step.kind === "link-delete" ? [step.name] : []));
+      assert.ok(deleted.includes("hdwg"), deleted.join());
+    } finally {
+      driver.close();
+    }
   });
 
   test("goes with its device, whoever made it", async () => {
