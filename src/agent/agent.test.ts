@@ -37,6 +37,18 @@ describe("an address", () => {
   });
 });
 
+describe("a node's status", () => {
+  test("does not say that nobody asks for encryption where the device is what is missing", async () => {
+    await using node = await startFakeNode();
+    node.showPods([]);
+    await until(async () => (await node.status()).inSync);
+    assert.match((await node.status()).wireguard, /does not ask for it/);
+    node.showPods([], [], { kind: "wireguard", port: 51_871 });
+    await until(() => node.verdicts.length > 1);
+    assert.match((await node.status()).wireguard, /^wanted, and the device is gone/);
+  });
+});
+
 describe("a restarted agent", () => {
   test("knows its attachments and leaves the kernel as it is", async () => {
     await using node = await startFakeNode();

@@ -1,8 +1,8 @@
 /**
  * What the agent says of itself: `GET /status` on RUN/agent.sock, for people, the lab and tests, and `GET /metrics`;
  * and what it does when asked there: `POST /release?link=NAME` takes back what an attachment has whose pod is gone for
- * good, `POST /resync` compares the kernel with
- * what is wanted, `POST /upgrade-sidecars` has new processes take over from all sidecars.
+ * good, `POST /resync` compares the kernel with what is wanted, `POST /upgrade-sidecars` has new processes take over from
+ * all sidecars.
  *
  * A picture of now, made when asked. No secret is in it.
  */
@@ -143,8 +143,15 @@ function wireguardStatus({
   const missing = driver.missing.get("wireguard") ?? dataplane.brokenLinks.get(wireguardLink);
   if (missing !== undefined) return { wireguard: missing };
   const found = driver.wireguard();
-  if (found === undefined) return { wireguard: "available, and the network does not ask for it" };
-  const nodes = dataplane.views.get()?.nodes ?? [];
+  const { settings, nodes = [] } = dataplane.views.get() ?? {};
+  if (found === undefined) {
+    const isWanted = settings?.encap.kind === "wireguard";
+    return {
+      wireguard: isWanted
+        ? "wanted, and the device is gone or does not answer: the next look puts it right, or says why not"
+        : "available, and the network does not ask for it",
+    };
+  }
   return {
     wireguard: `on, by ${found.maker === "kernel" ? "the kernel" : found.maker}`,
     wireguardPeers: found.device.peers.map((peer) => ({
