@@ -183,6 +183,13 @@ const cases: readonly Case[] = [
     "error spec.rules[0].to[0].operation.ports[0]: must be a string, got number",
   ],
   [
+    "an AuthorizationPolicy that asks for addresses and ports that are none",
+    "AuthorizationPolicy",
+    '{rules: [{when: [{key: source.ip, values: [10.0.0.0/8, 10.0.0.0/33]}, {key: destination.port, notValues: ["http"]}, {key: remote.ip, values: ["fd00::1"]}]}]}',
+    'error spec.rules[0].when[0].values[1]: must be an IP address or a CIDR such as 10.0.0.0/8, got "10.0.0.0/33"',
+    'error spec.rules[0].when[1].notValues[0]: must be a port number as text, such as "8080", got "http"',
+  ],
+  [
     "a PeerAuthentication for a port",
     "PeerAuthentication",
     '{portLevelMtls: {"http": {mode: STRICT}}}',

@@ -5,7 +5,7 @@
  * Namespaces and service accounts are parts of the peer's SPIFFE id and become regular expressions over it, Istio's.
  */
 
-import { hostCidr, renderCidr } from "../../base/ip.ts";
+import { hostCidr, parseCidr, renderCidr } from "../../base/ip.ts";
 import type { StringMatch } from "../../model/proxy-config.ts";
 
 export function textMatch(value: string): StringMatch {
@@ -43,6 +43,15 @@ export function accountMatch(value: string, policyNamespace: string): StringMatc
   const namespace = slash < 0 ? policyNamespace : value.slice(0, slash);
   const account = value.slice(slash + 1);
   return { kind: "regex", value: `.+/ns/${escaped(namespace)}/sa/${escaped(account)}` };
+}
+
+export function isRange(value: string): boolean {
+  try {
+    parseCidr(cidrOf(value));
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** `value`: a range, or an address alone, of either family. */

@@ -15,6 +15,7 @@ import {
   accountMatch,
   cidrOf,
   hostMatch,
+  isRange,
   namespaceMatch,
   pathMatch,
   textMatch,
@@ -179,6 +180,12 @@ function conditionOf(
     permissions: [],
     principals: principals(values, notValues, of),
   });
+  /** Whether it asks for what can be looked for; objects that were stored by an earlier release may not. */
+  const asks = (isOne: (value: string) => boolean): boolean => {
+    const odd = [...(values ?? []), ...(notValues ?? [])].filter((value) => !isOne(value));
+    for (const value of odd) collected.refuse(`condition ${key} ${JSON.stringify(value)}`);
+    return odd.length === 0;
+  };
   const header = /^request\.headers\[(.+)\]$/.exec(key)?.[1];
   if (header !== undefined) {
     const asked = principals(values, notValues, (value) => ({
@@ -190,7 +197,7 @@ function conditionOf(
   switch (key) {
     case "source.ip":
     case "remote.ip":
-      return who(fromAddress);
+      return asks(isRange) ? who(fromAddress) : nothing;
     case "source.namespace":
       return who(inNamespace);
     case "source.principal":
@@ -201,12 +208,15 @@ function conditionOf(
         match: accountMatch(account, collected.namespace),
       }));
     case "destination.port":
+      if (!asks(isPort)) return nothing;
       return { permissions: permissions(values, notValues, toPort), principals: [] };
     default:
       collected.refuse(`condition ${key}`);
-      return { permissions: [], principals: [] };
+      return nothing;
   }
 }
+
+const nothing: ConditionParts = { permissions: [], principals: [] };
 
 function principal(value: string): Principal {
   return { kind: "authenticated", match: textMatch(value) };
@@ -218,6 +228,10 @@ function inNamespace(value: string): Principal {
 
 function fromAddress(value: string): Principal {
   return { kind: "source-ip", cidr: cidrOf(value) };
+}
+
+function isPort(value: string): boolean {
+  return /^\d{1,5}$/.test(value);
 }
 
 function toPort(value: string): Permission {

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { compileFor, meshWorld } from "../../../test/worlds/mesh.ts";
+import { encodeProxyConfig } from "../../wire/xds/proxy-config.ts";
 import type { World } from "../registry/world.ts";
 import { type InboundRequest, walkInbound } from "./walk.ts";
 
@@ -361,6 +362,26 @@ describe("notes on what comes in", () => {
       notes(policy(`{ rules: [{ when: [{ key: connection.sni, values: [x] }] }] }`)),
       ["HEDDLE0106 AuthorizationPolicy shop/policy spec.rules[0]"],
     );
+  });
+
+  test("name the condition that no address or port can meet, and every sidecar gets its configuration", () => {
+    for (const [key, value] of [
+      ["source.ip", "10.0.0.0/33"],
+      ["remote.ip", "nowhere"],
+      ["destination.port", "http"],
+    ] as const) {
+      const world = meshWorld(
+        shop,
+        policy(`{ action: DENY, rules: [{ when: [{ key: ${key}, values: ["${value}"] }] }] }`),
+      );
+      const { value: config, diagnostics } = compileFor(world, "shop/cart");
+      const [{ message } = { message: "" }] = diagnostics;
+      assert.equal(
+        message,
+        `condition ${key} "${value}" is not supported yet: the rule refuses without asking it`,
+      );
+      assert.doesNotThrow(() => encodeProxyConfig(config));
+    }
   });
 
   test("name the Service that disagrees about a port's protocol", () => {

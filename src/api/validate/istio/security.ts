@@ -68,12 +68,24 @@ const condition: Check = refine<Given>(
     values: list(nonEmpty),
     notValues: list(nonEmpty),
   }),
-  ({ values = [], notValues = [] }, at) => {
+  ({ key, values = [], notValues = [] }, at) => {
     if ([values, notValues].every((some) => (some as unknown[]).length === 0)) {
       at.error("must have values or notValues, got none");
     }
+    const ofKey = conditionValues[key as string];
+    if (ofKey === undefined) return;
+    list(ofKey)(values, at.field("values"));
+    list(ofKey)(notValues, at.field("notValues"));
   },
 );
+
+/** Keys whose values are more than text. */
+const conditionValues: Readonly<Record<string, Check>> = {
+  "source.ip": addressOrCidr,
+  "remote.ip": addressOrCidr,
+  "destination.ip": addressOrCidr,
+  "destination.port": portText,
+};
 
 function conditionKey(): Check {
   const plain = [
