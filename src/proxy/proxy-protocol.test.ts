@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import type { AddressInfo, Socket } from "node:net";
 import { describe, test } from "node:test";
-import type { Cluster, FilterChain, Listener } from "../model/proxy-config.ts";
+import type { Cluster, FilterChain, Listener, Rbac, RbacPolicy } from "../model/proxy-config.ts";
 import { proxyHeader, readProxyHeader } from "../wire/proxy-protocol/header.ts";
 import { Harness, request } from "./testing/harness.ts";
 import { http2App } from "./testing/http2.ts";
@@ -14,32 +14,30 @@ const header = Buffer.from(
   proxyHeader("v2", { source: client, destination: { address: "192.0.2.1", port: 443 } }),
 ).toString("latin1");
 
-const http: FilterChain = {
-  name: "http",
-  match: { transport: "raw", applicationProtocols: ["http/1.1", "h2c"] },
-  rbac: [],
-  filter: {
-    kind: "http",
-    statPrefix: "http",
-    routes: {
-      kind: "inline",
-      config: { name: "r", virtualHosts: [virtualHost(["*"], [route(forward("app"))])] },
+/** HTTP, about which a policy decides by the client's address. */
+function decidedBy(action: Rbac["action"], cidr: string): FilterChain {
+  const policies: readonly RbacPolicy[] = [
+    {
+      name: "by-address",
+      permissions: [{ kind: "any" }],
+      principals: [{ kind: "source-ip", cidr }],
     },
-    // Only who the header speaks of may ask.
-    rbac: [
-      {
-        action: "allow",
-        policies: [
-          {
-            name: "the-client",
-            permissions: [{ kind: "any" }],
-            principals: [{ kind: "source-ip", cidr: `${client.address}/32` }],
-          },
-        ],
-      },
-    ],
-  },
-};
+  ];
+  const virtualHosts = [virtualHost(["*"], [route(forward("app"))])];
+  return {
+    name: "http",
+    match: { transport: "raw", applicationProtocols: ["http/1.1", "h2c"] },
+    rbac: [],
+    filter: {
+      kind: "http",
+      statPrefix: "http",
+      routes: { kind: "inline", config: { name: "r", virtualHosts } },
+      rbac: [{ action, policies }],
+    },
+  };
+}
+/** Only who the header speaks of may ask. */
+const http = decidedBy("allow", `${client.address}/32`);
 const bytes: FilterChain = {
   name: "bytes",
   match: {},
@@ -83,6 +81,22 @@ describe("a listener that reads PROXY headers", () => {
     const other = await harness.raw(port);
     const start = "PROXY TCP4 203.0.113.8 192.0.2.1 4711 443\r\n";
     assert.match(await other.send(start + get).untilEnd(), /^HTTP\/1.1 403/);
+  });
+
+  test("refuses a client by its address of IPv6, which a policy denies", async () => {
+    await using harness = new Harness();
+    const app = await harness.app((_, res) => res.end("ok"));
+    const filterChains = [decidedBy("deny", "2001:db8::/32")];
+    const port = await listening(harness, app, { proxyProtocol: "required", filterChains });
+    for (const [address, status] of [
+      ["2001:db8::7", 403],
+      ["2001:db9::7", 200],
+      ["::", 200],
+    ] as const) {
+      const raw = await harness.raw(port);
+      const start = `PROXY TCP6 ${address} 2001:db8::1 4711 443\r\n`;
+      assert.match(await raw.send(start + get).untilEnd(), new RegExp(`^HTTP/1.1 ${status}`));
+    }
   });
 
   test("closes what has none, or a broken one, and takes those without where they are optional", async () => {

@@ -6,7 +6,7 @@
  */
 
 import { MeshError, unreachable } from "../../base/error.ts";
-import { cidrContains, isIpv4, parseCidr } from "../../base/ip.ts";
+import { cidrContains, isIp, parseCidr } from "../../base/ip.ts";
 import type {
   HeaderMatch,
   PathMatch,
@@ -191,8 +191,7 @@ function compilePrincipal(principal: Principal): Matcher {
     }
     case "source-ip": {
       const cidr = parseCidr(principal.cidr);
-      return (subject) =>
-        isIpv4(subject.sourceAddress) && cidrContains(cidr, subject.sourceAddress);
+      return (subject) => isIp(subject.sourceAddress) && cidrContains(cidr, subject.sourceAddress);
     }
     case "header":
       return compileHeader(principal.header);

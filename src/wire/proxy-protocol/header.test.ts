@@ -37,6 +37,10 @@ describe("a PROXY header", () => {
   const table: readonly (readonly [text: string, kind: string, source?: string])[] = [
     ["PROXY TCP4 192.168.0.1 192.168.0.11 56324 443\r\nGET /", "header", "192.168.0.1:56324"],
     ["PROXY TCP6 ffff::1 ::1 1 65535\r\n", "header", "ffff::1:1"],
+    // A client of IPv4, as a proxy that listens for both families tells of it.
+    ["PROXY TCP6 ::ffff:1.2.3.4 ::ffff:192.0.2.1 1 2\r\n", "header", "1.2.3.4:1"],
+    ["PROXY TCP6 ::FFFF:102:304 ::1 1 2\r\n", "header", "1.2.3.4:1"],
+    ["PROXY TCP6 ::ffff:1:2:3 ::1 1 2\r\n", "header", "::ffff:1:2:3:1"],
     ["PROXY UNKNOWN\r\n", "header"],
     ["PROXY UNKNOWN ffff::1 ffff::2 1 2\r\n", "header"],
     ["GET / HTTP/1.1\r\n", "none"],

@@ -5,7 +5,7 @@
  * taken for what it is not. Of a second version's extensions (TLVs) nothing is read; they are skipped by their length.
  */
 
-import { isIp, isIpv4 } from "../../base/ip.ts";
+import { canonicalIp, isIp, isIpv4 } from "../../base/ip.ts";
 import { ipBytes, ipFromBytes } from "../../base/ip-bytes.ts";
 import { encodeUtf8 } from "../../base/utf8.ts";
 
@@ -103,7 +103,7 @@ function readLine(bytes: Uint8Array): ProxyHeader {
   if (parts === null || !isRight(source) || !isRight(destination) || Number(port) > 65_535) {
     return { kind: "invalid", problem: "not PROXY TCP4|TCP6 source destination port port" };
   }
-  return { kind: "header", length, source: { address: source, port: Number(port) } };
+  return { kind: "header", length, source: clientAt(source, Number(port)) };
 }
 
 function readBinary(bytes: Uint8Array): ProxyHeader {
@@ -123,8 +123,14 @@ function readBinary(bytes: Uint8Array): ProxyHeader {
   if (body < addressBytes * 2 + 4) {
     return { kind: "invalid", problem: `addresses of ${body} bytes` };
   }
-  const address = ipFromBytes(bytes.subarray(16, 16 + addressBytes)) ?? "";
+  const address = ipFromBytes(bytes.subarray(16, 16 + addressBytes)) ?? "::";
   const at = 16 + addressBytes * 2;
   const port = ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0);
-  return { kind: "header", length, source: { address, port } };
+  return { kind: "header", length, source: clientAt(address, port) };
+}
+
+/** A proxy that listens for both families at once tells a client of IPv4 by IPv6 (RFC 4291 §2.5.5.2). Policies do not. */
+function clientAt(address: string, port: number): SocketAddress {
+  const text = canonicalIp(address);
+  return { address: /^::ffff:([0-9.]+)$/.exec(text)?.[1] ?? text, port };
 }
