@@ -57,6 +57,37 @@ describe("a WebSocket", () => {
     assert.deepEqual(messages, ["welcome", "hello"]);
   });
 
+  test("is ended at the server where the client had ended it before the answer", async () => {
+    await using harness = new Harness();
+    const ended = Promise.withResolvers<void>();
+    let answer: (() => void) | undefined;
+    const app = await harness.tcpApp((socket) => {
+      socket.once("data", () => {
+        answer = () => {
+          socket.write("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n");
+          socket.write("Connection: Upgrade\r\n\r\nwelcome");
+        };
+      });
+      socket.on("end", () => {
+        ended.resolve();
+        socket.end("bye");
+      });
+    });
+    const { sidecar, port } = await harness.toPorts([app]);
+    const client = await harness.raw(port);
+    client.send("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n");
+    client.send("Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
+    await new Promise<void>((resolve) => client.socket.end(resolve));
+    // Its FIN is on the socket: the sidecar's next turns read it, in this process.
+    while (answer === undefined) await new Promise(setImmediate);
+    for (let turn = 0; turn < 3; turn++) await new Promise(setImmediate);
+    answer();
+    await ended.promise;
+    assert.match(await client.untilEnd(), /welcomebye$/);
+    const { overload } = sidecar.runtime.environment;
+    while (overload.activeRequests > 0) await new Promise(setImmediate);
+  });
+
   test("outlives its route's timeout, which is for the answer", async () => {
     await using harness = new Harness();
     const { port } = await harness.outbound(

@@ -365,7 +365,7 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
     return {
       transport: this.transport,
       ahead,
-      hasEnded: false, // then the request would be over, too
+      hasEnded: this.#hasEnded, // a whole request still gets its answer
       onTunnelClosed: () => this.#onTunnelClosed(),
     };
   }
