@@ -67,6 +67,38 @@ describe("a client of HTTP/2", { timeout: 30_000 }, () => {
     assert(grown < 8 * 1024 * 1024, `${grown} bytes for ${count}`);
   });
 
+  test("that asks and asks and reads no answer is not read any more, and others are served", async () => {
+    await using harness = new Harness();
+    let served = 0;
+    const app = await harness.app(({ url }, res) => {
+      if (url === "/") served++;
+      res.setHeader("x-long", "a".repeat(8_000));
+      res.writeHead(204).end();
+    });
+    const limits = { maxHeldBytes: 8 * 2 ** 20 };
+    const { sidecar, port } = await harness.toPorts([app], { limits });
+    const { overload } = sidecar.runtime.environment;
+    const deaf = await attacker(harness, port);
+    deaf.socket.pause();
+    const other = new Http2Client(harness, port);
+    let asked = 0;
+    for (let isRead = true; isRead && asked < 4_000; ) {
+      const before = served;
+      for (let i = 0; i < 50; i++) deaf.socket.write(headers(2 * asked++ + 1, pseudo, 0x5));
+      for (let round = 0; served < asked && round < 50; round++) {
+        const { headers: answer } = await other.request({ ":path": "/other" });
+        assert.equal(answer[":status"], 204);
+      }
+      isRead = served > before;
+    }
+    overload.measure();
+    assert(overload.heldBytes > 2 ** 20 && overload.heldBytes < 2 ** 21, `${overload.heldBytes}`);
+    // What it had asked is answered once it reads.
+    assert.equal(hasLeft(deaf), false);
+    deaf.socket.resume();
+    while (served < asked) await new Promise(setImmediate);
+  });
+
   test("that takes no data keeps no other's answers from the connection that both go by", async () => {
     await using harness = new Harness();
     const app = await http2App(harness, (stream, { ":path": path }) => {

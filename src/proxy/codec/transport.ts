@@ -23,7 +23,9 @@
  *                                   the source paused
  *   all that is written while     what was read before       the same                      the rest comes
  *     part of a ticket has come     the source paused
- *   replies to changes of keys    32 while others wait       431 beyond it                 -
+ *   replies to changes of keys    32 while others wait       closed beyond it              -
+ *   HTTP/2 answers not read       1 MiB; heads have no       downstream                    'drain' of its socket
+ *                                   window
  *   HTTP/2 stream, received       256 KiB not consumed       its window is not opened      the opposite side
  *   HTTP/2 connection, received,  16 MiB not consumed        its window is not opened      the opposite side
  *     a client's

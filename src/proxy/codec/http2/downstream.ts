@@ -37,6 +37,9 @@ const lingerMs = 2_000;
 /** A client that opens no window for this long is not waiting for its answer. Envoy's stream idle timeout. */
 const stalledMs = 300_000;
 
+/** Answers that a client leaves unread before no more of its requests are read: heads know no window. */
+const maxUnreadBytes = 2 ** 20;
+
 const nothing = Buffer.alloc(0);
 
 type State =
@@ -96,6 +99,7 @@ export class Http2Downstream implements Reader, LiveConnection, Http2Events<Down
     if (incomplete !== this.#incomplete) this.#incompleteSince = now;
     this.#incomplete = incomplete;
     this.outlet.wake();
+    if (this.transport.queuedBytes > maxUnreadBytes) this.transport.pause();
   }
 
   onEnd(): void {
@@ -108,6 +112,7 @@ export class Http2Downstream implements Reader, LiveConnection, Http2Events<Down
   }
 
   onDrain(): void {
+    this.transport.resume();
     for (const stream of this.connection.streams) {
       if (stream.queuedBytes === 0) stream.owner?.onWritable();
     }
@@ -241,6 +246,7 @@ export class Http2Downstream implements Reader, LiveConnection, Http2Events<Down
     } else if (this.#state === "ending") this.#closeIfDone();
     else if (this.#state === "open" && !hasStreams && waited > limits.downstreamIdleMs)
       this.drain();
+    if (this.transport.isPaused) this.#incompleteSince = now; // it is we who do not read
     const isSlow = now - this.#incompleteSince > limits.headerTimeoutMs;
     if (this.#incomplete !== 0 && isSlow) this.destroy();
     for (const stream of this.connection.streams) {
@@ -270,5 +276,6 @@ export class Http2Downstream implements Reader, LiveConnection, Http2Events<Down
     this.#enter("lingering");
     this.outlet.flush();
     this.transport.end();
+    this.transport.resume(); // for its FIN
   }
 }
