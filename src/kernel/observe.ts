@@ -2,9 +2,8 @@
  * Reads what is Heddle's from the kernel, as the state that a plan is made against.
  *
  * Ours are links `hd*`, the addresses on them and the pods' gateway address wherever it is, routes of our protocol, rules of
- * our preference,
- * permanent neighbours on our links and permanent forwarding entries of our VXLAN devices. Seven listings, of which
- * the kernel filters routes and forwarding entries.
+ * our preference, permanent neighbours on our links and permanent forwarding entries of our VXLAN devices. Eight listings,
+ * of which the kernel filters routes and forwarding entries.
  *
  * A veth's other end cannot be seen from here: its fields are filled from what this driver made (`remembered`), and
  * are empty for a link that it did not make, or that is down. To compare: two links are the same by name and kind.

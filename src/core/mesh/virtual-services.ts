@@ -2,8 +2,7 @@
  * Which VirtualServices apply to the sidecars of a namespace, and to which hosts.
  *
  * Those that are bound to the mesh (`gateways` absent or naming `mesh`), exported to the namespace and admitted by its
- * Sidecar, oldest first. A
- * host has one VirtualService: the one that names it most specifically, of several the oldest.
+ * Sidecar, oldest first. A host has one VirtualService: the one that names it most specifically, of several the oldest.
  */
 
 import type { VirtualService } from "../../api/istio/networking.ts";
