@@ -56,7 +56,7 @@ async function openSite(of: Readonly<Record<string, EncryptedNode>>): Promise<En
 /** Heads of packets that are not WireGuard's, nor what links say to find each other. */
 function others(heads: readonly string[]): readonly string[] {
   return heads.filter(
-    (head) => !/\.51871: UDP, length|ICMP6, (neighbor|router|multicast)/.test(head),
+    (head) => !/\.51871: UDP, length|ICMP6, (neighbor|router|multicast)|: igmp /.test(head),
   );
 }
 
