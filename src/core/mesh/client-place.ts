@@ -82,13 +82,12 @@ const askedFor = memoizedByKinds<ReadonlySet<string> | undefined>(
     const labels = new Set<string>([regionLabel, zoneLabel, subZoneLabel]);
     let asks = false;
     for (const { spec } of objectsOf<DestinationRule>(world, "DestinationRule")) {
-      const policies = [
-        spec.trafficPolicy,
-        ...(spec.subsets ?? []).map((one) => one.trafficPolicy),
-      ];
+      const policies = [spec, ...(spec.subsets ?? [])]
+        .flatMap(({ trafficPolicy }) => trafficPolicy ?? [])
+        .flatMap((policy) => [policy, ...(policy.portLevelSettings ?? [])]);
       for (const policy of policies) {
         asks ||= goesByPlace(policy);
-        const { failoverPriority = [] } = policy?.loadBalancer?.localityLbSetting ?? {};
+        const { failoverPriority = [] } = policy.loadBalancer?.localityLbSetting ?? {};
         for (const label of failoverPriority) labels.add(label.split("=")[0] ?? "");
       }
     }
@@ -100,8 +99,8 @@ const askedFor = memoizedByKinds<ReadonlySet<string> | undefined>(
   },
 );
 
-function goesByPlace(policy: TrafficPolicy | undefined): boolean {
+function goesByPlace(policy: TrafficPolicy): boolean {
   return (
-    policy?.outlierDetection !== undefined || policy?.loadBalancer?.localityLbSetting !== undefined
+    policy.outlierDetection !== undefined || policy.loadBalancer?.localityLbSetting !== undefined
   );
 }

@@ -286,6 +286,24 @@ spec: { host: cart, trafficPolicy: { loadBalancer: { consistentHash: ${hash} } }
     );
   });
 
+  test("has a subset's own settings over those of the host, also where that says them of the port alone", () => {
+    const level = (settings: string) =>
+      `portLevelSettings: [{ port: { number: 80 }, ${settings} }]`;
+    const random = "loadBalancer: { simple: RANDOM }";
+    const pool = (maxRetries: number) => `connectionPool: { http: { maxRetries: ${maxRetries} } }`;
+    const subset = (host: string, own: string) => {
+      const spec = `{ host: cart, trafficPolicy: { ${host} }, subsets: [{ name: v1, trafficPolicy: { ${own} } }] }`;
+      const rule = `kind: DestinationRule\nmetadata: { name: r }\nspec: ${spec}`;
+      const { clusters } = compileFor(meshWorld(shop, rule), "shop/web").value;
+      const found = clusters.find(({ service }) => service?.name === "cart" && service.subset);
+      return [found?.balancer.kind, found?.circuitBreakers.maxRetries];
+    };
+    assert.deepEqual(subset(`${random}, ${pool(1)}`, pool(2)), ["random", 2]);
+    assert.deepEqual(subset(level(`${random}, ${pool(1)}`), pool(2)), ["random", 2]);
+    assert.deepEqual(subset(`${random}, ${pool(1)}`, level(pool(2))), ["least-request", 2]);
+    assert.deepEqual(subset(level(random), level(pool(2))), ["least-request", 2]);
+  });
+
   test("of the client's namespace counts before the Service's, and that before the mesh's", () => {
     const rule = (namespace: string, simple: string): string => `
 kind: DestinationRule

@@ -78,8 +78,21 @@ function merge(rules: readonly DestinationRule[]): ClientRule {
     subsets.set(subset.name, {
       name: subset.name,
       labels: subset.labels ?? {},
-      policy: subset.trafficPolicy === undefined ? policy : { ...policy, ...subset.trafficPolicy },
+      policy: policyOfSubset(policy, subset.trafficPolicy),
     });
   }
   return { policy, subsets: [...subsets.values()], from: rules };
+}
+
+/** The subset's own settings over the host's, also over what the host says of single ports (Istio's). */
+function policyOfSubset(
+  host: TrafficPolicy | undefined,
+  own: TrafficPolicy | undefined,
+): TrafficPolicy | undefined {
+  if (host === undefined || own === undefined) return own ?? host;
+  const { portLevelSettings: ports = [], ...settings } = own;
+  const hostPorts = (host.portLevelSettings ?? [])
+    .filter(({ port }) => !ports.some((level) => level.port?.number === port?.number))
+    .map((level) => ({ ...level, ...settings }));
+  return { ...host, ...settings, portLevelSettings: [...ports, ...hostPorts] };
 }

@@ -81,6 +81,11 @@ describe("the endpoints of a Service", () => {
       "{ outlierDetection: {} }",
       "near | zone | region | asia us",
     ],
+    [
+      "with outlier detection at their port alone come by nearness",
+      "{ portLevelSettings: [{ port: { number: 80 }, outlierDetection: {} }] }",
+      "near | zone | region | asia us",
+    ],
     ["come in no order where locality is disabled", policyWith("{ enabled: false }"), unordered],
     [
       "of the region that stands in come before other regions",
