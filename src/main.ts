@@ -53,6 +53,7 @@ async function runProxyProcess(words: readonly string[]): Promise<void> {
     { writeSysctl },
     { programPagesDropper },
     { systemClock },
+    { LineBuffers },
     log,
   ] = await Promise.all([
     import("./proxy/main.ts"),
@@ -66,11 +67,14 @@ async function runProxyProcess(words: readonly string[]): Promise<void> {
     import("./kernel/sysctl.ts"),
     import("./kernel/program-pages.ts"),
     import("./cli/system-clock.ts"),
+    import("./proxy/observe/line-buffer.ts"),
     processLog(threshold),
   ]);
   // A sidecar is ended by a signal and runs as a user who may not write here: keep now what was compiled.
   flushCompileCache();
   const shared = { clock: systemClock, random: Math.random, log };
+  const accessLogs = new LineBuffers();
+  process.on("exit", () => accessLogs.flush());
   await runProxy({
     ...shared,
     logThreshold: threshold,
@@ -78,7 +82,16 @@ async function runProxyProcess(words: readonly string[]): Promise<void> {
     enterNetns,
     dropPrivileges,
     descriptorsOf,
-    visitor: { leaveNetwork, becomeVisitor, socketsByNetns, openLog: openFileLog },
+    accessLog: accessLogs.to((text) => writeOrLose(2, text)),
+    visitor: {
+      leaveNetwork,
+      becomeVisitor,
+      socketsByNetns,
+      openLog: (path) => ({
+        ...openFileLog(path),
+        accessLog: accessLogs.to((text) => writeOrLose(path, text)),
+      }),
+    },
     openLowPorts: () => writeSysctl({ key: "net.ipv4.ip_unprivileged_port_start", value: "0" }),
     originalDestination,
     isHungUp,
@@ -227,7 +240,7 @@ function processLog(threshold = logThreshold()): Log {
   const stderr = 2;
   const isFile = fstatSync(stderr).isFile();
   const write = isFile
-    ? (line: string) => writeOrLose(stderr, line)
+    ? (line: string) => writeOrLose(stderr, `${line}\n`)
     : (line: string) => void process.stderr.write(`${line}\n`);
   return createLog(write, Date.now, threshold);
 }
@@ -235,13 +248,16 @@ function processLog(threshold = logThreshold()): Log {
 /** For a pod that shares its process with others. */
 function openFileLog(path: string): { readonly log: Log; readonly threshold: LogThreshold } {
   const threshold = logThreshold();
-  return { log: createLog((line) => writeOrLose(path, line), Date.now, threshold), threshold };
+  return {
+    log: createLog((line) => writeOrLose(path, `${line}\n`), Date.now, threshold),
+    threshold,
+  };
 }
 
 /** A full disk must end nobody; Node's own streams of files throw there, and write nothing more when there is room. */
-function writeOrLose(file: string | number, line: string): void {
+function writeOrLose(file: string | number, text: string): void {
   try {
-    appendFileSync(file, `${line}\n`, { mode: 0o600 });
+    appendFileSync(file, text, { mode: 0o600 });
   } catch {
     // Events are few, and told nowhere else.
   }

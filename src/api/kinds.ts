@@ -21,6 +21,7 @@ const istioNetworking = [
   "networking.istio.io/v1beta1",
   "networking.istio.io/v1alpha3",
 ];
+const istioTelemetry = ["telemetry.istio.io/v1", "telemetry.istio.io/v1alpha1"];
 const istioSecurity = ["security.istio.io/v1", "security.istio.io/v1beta1"];
 
 export const kinds: readonly Kind[] = [
@@ -137,6 +138,14 @@ export const kinds: readonly Kind[] = [
     apiVersions: istioNetworking,
     kind: "Sidecar",
     resource: "sidecars",
+    namespaced: true,
+    effect: "acts",
+  },
+  {
+    apiVersions: istioTelemetry,
+    kind: "Telemetry",
+    resource: "telemetries",
+    shortName: "telemetry",
     namespaced: true,
     effect: "acts",
   },

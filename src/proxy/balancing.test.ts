@@ -148,30 +148,6 @@ describe("a backend that fails in no time beside others that work", () => {
   });
 });
 
-describe("a backend that never answers", () => {
-  test("is retried elsewhere after the per-try timeout, and ejected", async () => {
-    await using harness = new Harness();
-    const { ports, behaviours, served } = await backends(harness, 3);
-    behaviours[1] = "silent";
-    const retry = {
-      attempts: 2,
-      perTryTimeoutMs: 500,
-      on: ["reset"],
-      retriableStatusCodes: [],
-      baseBackoffMs: 1,
-      maxBackoffMs: 1,
-    };
-    const balancer = { kind: "round-robin" as const };
-    const settings = {
-      balancer,
-      outlierDetection: { ...outlierDetection, baseEjectionMs: 60_000 },
-    };
-    const { port } = await toCluster(harness, ports, settings, { retry });
-    for (let i = 0; i < 20; i++) assert.equal((await request(port)).status, 200);
-    assert.equal(served[1], 3, "three in a row, and no more");
-  });
-});
-
 describe("a backend that flaps", () => {
   test("costs one request each time its ejection ends, and is used again when it has recovered", async () => {
     await using harness = new Harness();

@@ -2,6 +2,7 @@
  * Puts one sidecar together: everything that it counts, knows and limits is its own, whoever else is in the process.
  */
 
+import { performance } from "node:perf_hooks";
 import type { Clock } from "../base/clock.ts";
 import { isIpv6 } from "../base/ip.ts";
 import type { Log } from "../base/log.ts";
@@ -50,7 +51,7 @@ export function createSidecar(
   bootstrap: Pick<ProxyBootstrap, "proxy" | "trustDomain">,
   sockets: PodSockets = ownNetwork,
 ): Sidecar {
-  const now = () => performance.now();
+  const now = () => performance.now(); // the import's: the global is a getter, and each request asks twice
   const wheel = new TimerWheel(now);
   const limits = { ...defaultProxyLimits, ...deps.limits };
   const log = deps.log.with({ pod: `${bootstrap.proxy.namespace}/${bootstrap.proxy.pod}` });

@@ -12,7 +12,7 @@ import type { TimerWheel } from "./timer-wheel.ts";
 import type { TokenBuckets } from "./token-buckets.ts";
 import type { Names } from "./upstream/names/names.ts";
 
-/** Who speaks TLS inside the mesh: OpenSSL and records of our own, on plain sockets (docs/adr/0014, 0018), or Node, as outside. */
+/** Who speaks TLS inside the mesh: OpenSSL and records of our own, on plain sockets (docs/adr/0014, 0019), or Node, as outside. */
 export type MeshTls = "openssl" | "node";
 
 export interface Environment {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
+import type { Socket } from "node:net";
 import { describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Cluster, RouteAction } from "../model/proxy-config.ts";
@@ -50,6 +51,18 @@ const echo = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
 };
 
 describe("a client of HTTP/2", () => {
+  test("is told that a tunnel is not to be had, as one of HTTP/1.1 is", async () => {
+    await using harness = new Harness();
+    const { port } = await toApp(harness, await harness.deadPort(), undefined);
+    const { headers } = await new Http2Client(harness, port).request({
+      ":method": "CONNECT",
+      ":authority": "cart:80",
+      ":path": undefined,
+      ":scheme": undefined,
+    });
+    assert.equal(headers[":status"], 405);
+  });
+
   test("reaches an application of HTTP/1.1, which sees a request of its own kind", async () => {
     await using harness = new Harness();
     const seen: string[] = [];
@@ -335,6 +348,33 @@ describe("a sidecar that is taken over", () => {
     assert.equal((await client.request({})).body, "ok"); // written before GOAWAY can have been read
     await retired; // and then it ends by itself
   });
+
+  test("takes no more streams from a client that has read its announcement, though others are under way", async () => {
+    await using harness = new Harness();
+    const held: (() => void)[] = [];
+    const app = await harness.app((_, res) => held.push(() => res.end()));
+    const { port, sidecar } = await harness.toPorts([app]);
+    const { socket } = await harness.raw(port);
+    const frames = readFrames(socket);
+    const get = (stream: number) => frame(1, 5, stream, "8286844104" + "63617274");
+    socket.write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    socket.write(Buffer.concat([frame(4, 0, 0, ""), frame(4, 1, 0, ""), get(1)]));
+    while (held.length === 0) await delay(1);
+    const retired = sidecar.retire(new AbortController().signal);
+    await frames.until(({ type, flags }) => type === 6 && flags === 0);
+    socket.write(
+      Buffer.concat([frame(6, 1, 0, "0000000000000000"), get(3), frame(6, 0, 0, "00".repeat(8))]),
+    );
+    await frames.until(({ type, flags }) => type === 6 && flags === 1); // both were read
+    assert.deepEqual(
+      frames.seen.filter(({ type }) => type === 7).map(({ payload }) => payload.readUInt32BE(0)),
+      [2 ** 31 - 1, 1],
+    );
+    for (const release of held) release();
+    socket.end();
+    await retired;
+    assert.equal(held.length, 1);
+  });
 });
 
 describe("an endpoint that breaks HTTP/2", () => {
@@ -495,6 +535,31 @@ describe("a pair of sidecars", () => {
     await drained;
   });
 });
+
+interface Frame {
+  readonly type: number;
+  readonly flags: number;
+  readonly payload: Buffer;
+}
+
+/** All frames that come; `until` resolves once one is as wanted. */
+function readFrames(socket: Socket) {
+  const seen: Frame[] = [];
+  let held = Buffer.alloc(0);
+  socket.on("data", (bytes: Buffer) => {
+    held = Buffer.concat([held, bytes]);
+    while (held.length >= 9 && held.length >= 9 + held.readUIntBE(0, 3)) {
+      const end = 9 + held.readUIntBE(0, 3);
+      const [type = 0, flags = 0] = held.subarray(3, 5);
+      seen.push({ type, flags, payload: held.subarray(9, end) });
+      held = held.subarray(end);
+    }
+  });
+  const until = async (isWanted: (frame: Frame) => boolean) => {
+    while (!seen.some(isWanted)) await delay(1);
+  };
+  return { seen, until };
+}
 
 function frame(type: number, flags: number, stream: number, payload: string): Buffer {
   const bytes = Buffer.from(payload, "hex");

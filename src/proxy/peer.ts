@@ -16,3 +16,15 @@ export interface Peer {
   /** Metric series already bound for this peer, by the one who binds them. */
   readonly series: Map<object, unknown>;
 }
+
+/** Of what the sidecar itself asks: nobody's. */
+export const ownPeer: Peer = {
+  sourceAddress: "",
+  sourcePort: 0,
+  destinationAddress: "",
+  destinationPort: 0,
+  principal: undefined,
+  isHttpSidecar: false,
+  labels: undefined,
+  series: new Map(),
+};

@@ -28,7 +28,7 @@ describe("a connection that has grown old", () => {
     assert.deepEqual([opened, host.idleConnections], [1, 1]);
     host.cluster.config = { ...host.cluster.config, maxConnectionDurationMs: 1 };
     await new Promise((resolve) => setTimeout(resolve, 5));
-    host.sweep(-Infinity);
+    host.sweep();
     while (host.connections > 0) await new Promise(setImmediate);
     assert.equal((await request(port)).status, 200);
     assert.equal(opened, 2);

@@ -17,6 +17,7 @@ import type { OriginalDestination, Runtime } from "./listen/runtime.ts";
 import { ServerFirst } from "./listen/server-first.ts";
 import { collectProxyMetrics } from "./observe/proxy-metrics.ts";
 import { Recorder } from "./observe/recorder.ts";
+import { SpanExporters } from "./observe/span-exporter.ts";
 import type { Legacy } from "./succession.ts";
 import { namesIn } from "./upstream/names/members.ts";
 
@@ -34,6 +35,7 @@ export class Sidecar {
   readonly runtime: Runtime;
   readonly #captures: Captures;
   readonly #build: BuildOptions;
+  readonly #spans: SpanExporters;
   readonly #sweep: NodeJS.Timeout;
   #hasTables = false;
   #isClosed = false;
@@ -41,6 +43,7 @@ export class Sidecar {
   constructor(options: SidecarOptions) {
     const { environment } = options;
     const recorder = new Recorder(environment);
+    this.#spans = new SpanExporters(environment);
     this.runtime = {
       environment,
       recorder,
@@ -52,6 +55,7 @@ export class Sidecar {
     this.#build = {
       environment,
       recorder,
+      spans: this.#spans,
       ...(options.accessLog === undefined ? {} : { accessLog: options.accessLog }),
     };
     this.#captures = new Captures(this.runtime);
@@ -157,7 +161,7 @@ export class Sidecar {
     const late = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, withinMs);
     });
-    await Promise.race([connections.finish(how), late]);
+    await Promise.race([connections.finish(how).then(() => this.#spans.finish()), late]);
     clearTimeout(timer);
   }
 
@@ -179,7 +183,7 @@ export class Sidecar {
     const now = environment.now();
     connections.sweep(now);
     environment.overload.measure();
-    for (const cluster of tables.clusters.values()) cluster.sweep(now);
+    for (const cluster of tables.clusters.values()) cluster.sweep();
   }
 }
 

@@ -33,7 +33,7 @@ await runProxy({
     leaveNetwork,
     becomeVisitor,
     socketsByNetns,
-    openLog: () => ({ log, threshold: { least: "warn" } }),
+    openLog: () => ({ log, threshold: { least: "warn" }, accessLog: () => {} }),
   },
   originalDestination,
   isHungUp,

@@ -24,7 +24,24 @@ export interface Network extends Resource {
     readonly mtu?: number;
     /** What sidecars do with destinations that no Service and no ServiceEntry is: Istio's mesh option. */
     readonly outboundTrafficPolicy?: { readonly mode?: "ALLOW_ANY" | "REGISTRY_ONLY" };
+    /** To whom Telemetries may have something told: Istio's mesh option. */
+    readonly extensionProviders?: readonly ExtensionProvider[];
   };
+}
+
+/** One of the two. */
+export interface ExtensionProvider {
+  readonly name: string;
+  /** A collector of spans. */
+  readonly opentelemetry?: {
+    /** `namespace/host` or the host alone, whole. */
+    readonly service: string;
+    readonly port: number;
+    /** Spans go by OTLP over HTTP; the path is `/v1/traces` unless given. */
+    readonly http: { readonly path?: string };
+  };
+  /** The sidecar's own log, whatever the path. */
+  readonly envoyFileAccessLog?: { readonly path?: string };
 }
 
 /** A further range of pod addresses, of either family, for all pods or for those that its selectors choose. */

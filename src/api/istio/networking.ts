@@ -202,7 +202,11 @@ export interface TrafficPolicy {
       readonly http2MaxRequests?: number;
       readonly maxRetries?: number;
       readonly maxRequestsPerConnection?: number;
+      readonly maxConcurrentStreams?: number;
       readonly idleTimeout?: string;
+      readonly h2UpgradePolicy?: "DEFAULT" | "DO_NOT_UPGRADE" | "UPGRADE";
+      readonly useClientProtocol?: boolean;
+      readonly http2KeepAlive?: { readonly interval?: string; readonly timeout?: string };
     };
   };
   readonly proxyProtocol?: { readonly version?: "V1" | "V2" };

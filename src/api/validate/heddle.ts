@@ -12,6 +12,7 @@ import {
 import type { Network } from "../heddle/v1.ts";
 import { cidr } from "./address.ts";
 import { canonicalCidr, checkBlockLength } from "./address-plan.ts";
+import { extensionProvider } from "./istio/telemetry.ts";
 import { type Check, type Place, refine } from "./schema/check.ts";
 import { list, record } from "./schema/record.ts";
 import { boolean, integer, nonEmpty, oneOf } from "./schema/scalar.ts";
@@ -29,6 +30,7 @@ export const networkSpec: Check = refine<Network["spec"]>(
     // IPv6 wants 1280 inside what the overlay leaves; no link has more than a jumbo frame or a loopback.
     mtu: integer(1350, 65_536),
     outboundTrafficPolicy: record({ mode: oneOf("ALLOW_ANY", "REGISTRY_ONLY") }),
+    extensionProviders: list(extensionProvider),
   }),
   ({ podCidr, blockPrefixLength, serviceCidr }, at) => {
     const pods = parseCidr(podCidr);

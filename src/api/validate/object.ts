@@ -22,6 +22,7 @@ import { gatewaySpec } from "./istio/gateway.ts";
 import { authorizationPolicySpec, peerAuthenticationSpec } from "./istio/security.ts";
 import { serviceEntrySpec } from "./istio/service-entry.ts";
 import { sidecarSpec } from "./istio/sidecar.ts";
+import { telemetrySpec } from "./istio/telemetry.ts";
 import { virtualServiceSpec } from "./istio/virtual-service.ts";
 import { workloadEntrySpec } from "./istio/workload-entry.ts";
 import { deploymentSpec } from "./k8s/deployment.ts";
@@ -106,6 +107,7 @@ const schemas: Readonly<Record<string, KindSchema>> = {
   },
   Gateway: { name: dnsSubdomain, fields: { "spec!": gatewaySpec } },
   Sidecar: { name: dnsSubdomain, fields: { "spec!": sidecarSpec } },
+  Telemetry: { name: dnsSubdomain, fields: { spec: telemetrySpec } },
   ServiceEntry: { name: dnsSubdomain, fields: { "spec!": serviceEntrySpec } },
   WorkloadEntry: { name: dnsSubdomain, fields: { "spec!": workloadEntrySpec } },
   Service: { name: dnsLabel, fields: { "spec!": serviceSpec }, whole: serviceRules },

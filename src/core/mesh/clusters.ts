@@ -34,7 +34,7 @@ import { type Asker, type ClientSecurity, clientSecurity } from "./originate.ts"
 import { withStatistics } from "./outlier-statistics.ts";
 import { clusterProtocol } from "./protocol.ts";
 import { serviceKinds, visibleServices } from "./services.ts";
-import { proxyProtocol, tcpIdleMs, trafficSettings } from "./traffic-policy.ts";
+import { protocolWanted, proxyProtocol, tcpIdleMs, trafficSettings } from "./traffic-policy.ts";
 import { describe } from "./visibility.ts";
 
 export interface OutboundClusters {
@@ -175,7 +175,7 @@ function clusterOf(
     ...settings,
     discovery,
     ...(isLocalityWeighted(arrangement) ? { isLocalityWeighted: true } : {}),
-    ...clusterProtocol(port.protocol),
+    ...clusterProtocol(port.protocol, protocolWanted(subset.policy)),
     ...(isPlain ? {} : tlsOf(service, port, name, subset.security)),
     service: {
       namespace: service.namespace,

@@ -20,6 +20,7 @@ import { inbound } from "./inbound.ts";
 import { blackHoleCluster, passthroughCluster } from "./names.ts";
 import { outboundPart } from "./outbound-part.ts";
 import { usersSecrets } from "./secrets.ts";
+import { withTelemetry } from "./telemetry.ts";
 
 export function compileProxy(world: World, proxy: ProxyNode): Compiled<ProxyConfig> {
   const { namespace } = proxy;
@@ -29,16 +30,17 @@ export function compileProxy(world: World, proxy: ProxyNode): Compiled<ProxyConf
   const { value, diagnostics } = isGateway(pod)
     ? compileGateway(context, pod, proxy)
     : compileSidecar(context, pod, proxy);
+  const told = withTelemetry(context, pod, value);
   const secrets = usersSecrets(world, value);
   return {
     value: {
-      listeners: sorted(value.listeners, ({ name }) => name),
+      listeners: sorted(told.value, ({ name }) => name),
       routes: value.routes,
       clusters: sorted([...value.clusters, ...passthrough], ({ name }) => name),
       endpoints: sorted(value.endpoints, ({ cluster }) => cluster),
       ...(secrets.length === 0 ? {} : { secrets }),
     },
-    diagnostics,
+    diagnostics: [...diagnostics, ...told.diagnostics],
   };
 }
 

@@ -37,6 +37,40 @@ spec: { host: db, trafficPolicy: { connectionPool: { tcp: ${tcp} } } }
   });
 });
 
+describe("a DestinationRule's settings of HTTP", () => {
+  const clusterOf = (http: string, host = "cart", port = 80) => {
+    const rule = `
+kind: DestinationRule
+metadata: { name: ${host} }
+spec: { host: ${host}, trafficPolicy: { connectionPool: { http: ${http} } } }
+`;
+    const { value } = compileFor(meshWorld(shop, rule), "shop/web");
+    return value.clusters.find(
+      ({ service }) => service?.name === host && service.port === port && !service.subset,
+    );
+  };
+  const protocol = (http: string, host?: string, port?: number) =>
+    clusterOf(http, host, port)?.protocol;
+
+  test("have endpoints spoken to in HTTP/2 that the port's name gives HTTP/1.1, or as the client speaks", () => {
+    assert.equal(protocol("{}"), undefined);
+    assert.equal(protocol("{ h2UpgradePolicy: UPGRADE }"), "http/2");
+    assert.equal(protocol("{ h2UpgradePolicy: DO_NOT_UPGRADE }"), undefined);
+    assert.equal(protocol("{ useClientProtocol: true }"), "downstream");
+    assert.equal(protocol("{ h2UpgradePolicy: UPGRADE }", "legacy", 9000), "http/2");
+    assert.equal(protocol("{ h2UpgradePolicy: UPGRADE }", "db", 5432), undefined);
+  });
+
+  test("limit the streams of a connection and ask whether its other end is there", () => {
+    const found = clusterOf(
+      "{ maxConcurrentStreams: 7, http2KeepAlive: { interval: 15s, timeout: 5s } }",
+    );
+    assert.equal(found?.maxConcurrentStreams, 7);
+    assert.deepEqual(found?.http2KeepAlive, { intervalMs: 15_000, timeoutMs: 5_000 });
+    assert.equal(clusterOf("{ maxConcurrentStreams: 0 }")?.maxConcurrentStreams, undefined);
+  });
+});
+
 describe("a DestinationRule with a PROXY protocol", () => {
   const header = (policy: string) => {
     const rule = `

@@ -3,7 +3,8 @@
  * dash, else the connection's first bytes tell (`detect`).
  *
  * A port that is declared as HTTP/2 or gRPC has its endpoints spoken to in HTTP/2, one that is declared as HTTP in
- * HTTP/1.1, whatever the client speaks; where the protocol is detected, endpoints are spoken to as the client speaks.
+ * HTTP/1.1, whatever the client speaks; where the protocol is detected, endpoints are spoken to as the client speaks. A
+ * DestinationRule may say otherwise (`protocolWanted`).
  * TLS of the application's own is TCP.
  */
 
@@ -20,8 +21,12 @@ export function isHttp(protocol: PortProtocol): boolean {
   return protocol === "http" || protocol === "http2";
 }
 
-/** How a cluster says what its endpoints are spoken to in. */
-export function clusterProtocol(protocol: PortProtocol): Pick<Cluster, "protocol"> {
+/** How a cluster says what its endpoints are spoken to in; `wanted`: where somebody asks for another than the port's. */
+export function clusterProtocol(
+  protocol: PortProtocol,
+  wanted?: Cluster["protocol"],
+): Pick<Cluster, "protocol"> {
+  if (wanted !== undefined && protocol !== "tcp") return { protocol: wanted };
   switch (protocol) {
     case "http2":
       return { protocol: "http/2" };

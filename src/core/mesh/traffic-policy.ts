@@ -23,6 +23,8 @@ export type TrafficSettings = Pick<
   | "circuitBreakers"
   | "idleTimeoutMs"
   | "maxRequestsPerConnection"
+  | "maxConcurrentStreams"
+  | "http2KeepAlive"
   | "maxConnectionDurationMs"
   | "keepAlive"
   | "panicPercent"
@@ -35,6 +37,7 @@ export function trafficSettings(policy: TrafficPolicy | undefined): TrafficSetti
   const slow = slowStart(policy);
   const idleTimeoutMs = durationMs(http?.idleTimeout ?? "");
   const perConnection = http?.maxRequestsPerConnection ?? 0;
+  const streams = http?.maxConcurrentStreams ?? 0;
   const panicPercent = policy?.outlierDetection?.minHealthPercent ?? 0;
   return {
     discovery: { kind: simpleOf(policy) === "PASSTHROUGH" ? "original-destination" : "eds" },
@@ -52,6 +55,8 @@ export function trafficSettings(policy: TrafficPolicy | undefined): TrafficSetti
     },
     ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }),
     ...(perConnection === 0 ? {} : { maxRequestsPerConnection: perConnection }),
+    ...(streams === 0 ? {} : { maxConcurrentStreams: streams }),
+    ...http2KeepAlive(policy),
     ...connectionLife(policy),
     ...(panicPercent === 0 ? {} : { panicPercent }),
     ...(outliers === undefined ? {} : { outlierDetection: outliers }),
@@ -78,6 +83,21 @@ function connectionLife(
           },
         }),
   };
+}
+
+function http2KeepAlive(policy: TrafficPolicy | undefined): Pick<Cluster, "http2KeepAlive"> {
+  const { interval, timeout } = policy?.connectionPool?.http?.http2KeepAlive ?? {};
+  const intervalMs = durationMs(interval ?? "");
+  const timeoutMs = durationMs(timeout ?? "");
+  if (intervalMs === undefined || timeoutMs === undefined) return {};
+  return { http2KeepAlive: { intervalMs, timeoutMs } };
+}
+
+/** What the policy says of HTTP's version in the place of the port's: HTTP/2 always, or the client's own. */
+export function protocolWanted(policy: TrafficPolicy | undefined): Cluster["protocol"] {
+  const { h2UpgradePolicy, useClientProtocol } = policy?.connectionPool?.http ?? {};
+  if (useClientProtocol === true) return "downstream";
+  return h2UpgradePolicy === "UPGRADE" ? "http/2" : undefined;
 }
 
 /** Istio's default is the first version. */

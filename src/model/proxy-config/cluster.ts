@@ -41,6 +41,10 @@ export interface Cluster {
   readonly idleTimeoutMs?: number;
   /** A connection is closed after so many requests; undefined: never for that. */
   readonly maxRequestsPerConnection?: number;
+  /** So many requests at a time are put on a connection of HTTP/2; undefined: as many as the endpoint takes. */
+  readonly maxConcurrentStreams?: number;
+  /** Connections of HTTP/2 are asked whether somebody is there. */
+  readonly http2KeepAlive?: Http2KeepAlive;
   /** A connection this old takes no more requests, and a tunnel of bytes is cut off; undefined: never for that. */
   readonly maxConnectionDurationMs?: number;
   /** Connections begin with a PROXY header that says for whom they are; only in the clear. */
@@ -119,4 +123,10 @@ export interface KeepAlive {
   readonly intervalMs?: number;
   /** Unanswered questions after which the connection is given up. */
   readonly probes?: number;
+}
+
+/** A PING every interval; the connection is given up where nothing at all comes back for `timeoutMs`. */
+export interface Http2KeepAlive {
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
 }

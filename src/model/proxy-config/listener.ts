@@ -5,6 +5,7 @@
 
 import type { Rbac } from "./authorization.ts";
 import type { RateLimit, RouteConfig, WeightedCluster } from "./route.ts";
+import type { Tracing } from "./telemetry.ts";
 
 export type Direction = "inbound" | "outbound";
 
@@ -88,6 +89,9 @@ export type NetworkFilter =
       readonly rateLimit?: RateLimit;
       /** Clients are not of the mesh: what they say of themselves in `x-forwarded-…` is replaced by what is known. */
       readonly isEdge?: boolean;
+      /** Each request is a line in the sidecar's log. */
+      readonly accessLog?: boolean;
+      readonly tracing?: Tracing;
     }
   | {
       readonly kind: "tcp";

@@ -65,8 +65,9 @@ export class AnswerWriter {
     const type = length > 0 ? "content-type: text/plain\r\n" : "";
     const closing = this.isLast ? "connection: close\r\n" : "";
     const head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Unknown"}\r\n${framing}${type}${fields}server: heddle\r\n${closing}\r\n`;
-    exchange.responseBytes += head.length + length;
     const sent = exchange.method === "HEAD" ? "" : Buffer.from(body).toString("latin1");
+    exchange.responseHeadBytes += head.length;
+    exchange.responseBytes += head.length + sent.length;
     this.#transport.writeText(head + sent);
   }
 
@@ -100,7 +101,9 @@ export class AnswerWriter {
       isOurVersion &&
       !head.isLoose &&
       out.length === head.headEnd - 2 - head.lineStart;
-    exchange.responseBytes += out.length + added.length + 2 + end - start;
+    const headBytes = out.length + added.length + 2;
+    exchange.responseHeadBytes += headBytes;
+    exchange.responseBytes += headBytes + end - start;
     if (isJoined && isWhole) this.#transport.writeText(text.slice(head.lineStart));
     else if (isJoined) this.#transport.writeText(`${out}${added}${text.slice(head.headEnd - 2)}`);
     else {

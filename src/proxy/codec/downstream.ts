@@ -145,7 +145,7 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
   #read(bytes: Buffer, from: number, end: number): void {
     let at = from;
     this.#isReading = true;
-    while (at < end && this.#mayRead) {
+    while (at < end && this.#mayRead()) {
       const partial = this.#partial;
       if (partial !== undefined) {
         if (!partial.read(bytes, at, end)) {
@@ -180,7 +180,7 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
     if (isWaiting && at < end) this.#hold(bytes, at, end);
   }
 
-  get #mayRead(): boolean {
+  #mayRead(): boolean {
     return (this.#state === "idle" && this.#holdOff === undefined) || this.#state === "head";
   }
 
@@ -355,6 +355,7 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
   /** Writes the 101; from here on the connection is a tunnel's. */
   switchProtocols(exchange: Exchange, head: Head, text: string, upstream: TunnelEnd): Switched {
     const out = switchingHead(exchange, head, text);
+    exchange.responseHeadBytes += out.length;
     exchange.responseBytes += out.length;
     this.transport.writeText(out);
     this.#state = "tunnel";

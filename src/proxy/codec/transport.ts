@@ -196,7 +196,7 @@ export class Transport {
 
   /** Whether so much is waiting to be sent that the source must wait for `onDrain`. */
   get isBackedUp(): boolean {
-    return this.socket.writableLength >= highWaterBytes || this.#mustWait;
+    return this.socket.writableLength >= highWaterBytes || this.#mustWait();
   }
 
   get queuedBytes(): number {
@@ -204,13 +204,14 @@ export class Transport {
   }
 
   /** Where small pieces go while the queue is full; undefined: to the socket. */
-  get #waiting(): ByteQueue | undefined {
+  #waiting(): ByteQueue | undefined {
     if (this.#behind === undefined && this.isBackedUp) this.#behind = new ByteQueue();
     return this.#behind;
   }
 
+  // A method, as `#waiting` is: V8 asks its runtime for a private getter each time, and calls it without inlining it.
   /** TLS cannot write now. */
-  get #mustWait(): boolean {
+  #mustWait(): boolean {
     return this.#secured !== undefined && !this.#secured.mayWrite;
   }
 
@@ -226,7 +227,7 @@ export class Transport {
 
   /** Hands what waits to the socket, in one piece. */
   #catchUp(): void {
-    if (this.#mustWait) return;
+    if (this.#mustWait()) return;
     const behind = this.#behind;
     const onWritten = this.#onWritten;
     this.#behind = undefined;
@@ -243,7 +244,7 @@ export class Transport {
 
   /** Writes latin1 text: heads, and bodies that were read as latin1. */
   writeText(text: string): void {
-    const waiting = this.#waiting;
+    const waiting = this.#waiting();
     if (waiting !== undefined) waiting.push(Buffer.from(text, "latin1"), 0, text.length);
     else if (this.#secured !== undefined) this.#secured.writeText(text);
     else this.socket.write(text, "latin1");
@@ -252,7 +253,7 @@ export class Transport {
   /** Writes bytes of the shared buffer, which stay the caller's. */
   writeBytes(bytes: Buffer, start: number, end: number): void {
     if (start === end) return;
-    const waiting = this.#waiting;
+    const waiting = this.#waiting();
     if (waiting !== undefined) waiting.push(bytes, start, end);
     else if (this.#secured !== undefined) this.#secured.write(bytes, start, end);
     else if (end - start <= joinedBodyBytes) {
@@ -268,7 +269,7 @@ export class Transport {
   writeChunk(bytes: Buffer, start: number, end: number): void {
     if (start === end) return;
     const head = `${(end - start).toString(16)}\r\n`;
-    if (this.#waiting !== undefined) {
+    if (this.#waiting() !== undefined) {
       this.writeText(head);
       this.writeBytes(bytes, start, end);
       this.writeText("\r\n");
@@ -286,7 +287,7 @@ export class Transport {
   /** Writes a head and the bytes that follow it with as few system calls as can be. */
   writeMessage(head: string, bytes: Buffer, start: number, end: number): void {
     if (start === end) this.writeText(head);
-    else if (this.#waiting !== undefined) {
+    else if (this.#waiting() !== undefined) {
       this.writeText(head);
       this.writeBytes(bytes, start, end);
     } else if (this.#secured !== undefined) this.#secured.writeAround(head, bytes, start, end, "");
@@ -303,13 +304,13 @@ export class Transport {
   /** Writes bytes that the caller leaves alone until `written` is called. */
   writeOwned(bytes: Buffer, written: () => void): void {
     this.#catchUp();
-    if (this.#mustWait) {
+    if (this.#mustWait()) {
       const before = this.#onWritten;
       this.#onWritten = () => {
         before?.();
         written();
       };
-      this.#waiting?.push(bytes, 0, bytes.length);
+      this.#waiting()?.push(bytes, 0, bytes.length);
     } else if (this.#secured !== undefined) this.#secured.write(bytes, 0, bytes.length, written);
     else this.socket.write(bytes, written);
   }
@@ -318,7 +319,7 @@ export class Transport {
   writeOutput(out: Output): void {
     const whole = out.bytes;
     const bytes = out.take();
-    const waiting = this.#waiting;
+    const waiting = this.#waiting();
     const isCopied = waiting === undefined && this.#secured === undefined && this.#isSmall(bytes);
     if (waiting !== undefined || isCopied) {
       if (waiting !== undefined) waiting.push(bytes, 0, bytes.length);
@@ -342,7 +343,7 @@ export class Transport {
   /** Sends what is queued, then FIN. Reading goes on. */
   end(): void {
     this.#catchUp();
-    if (this.#mustWait) {
+    if (this.#mustWait()) {
       this.#ending = "end";
       return;
     }
@@ -354,7 +355,7 @@ export class Transport {
   /** Sends what is queued, then closes both ways. */
   close(): void {
     this.#catchUp();
-    if (this.#mustWait) {
+    if (this.#mustWait()) {
       this.#ending = "close";
       return;
     }

@@ -15,6 +15,7 @@ import type {
   NetworkFilter,
   ProxyConfig,
   RouteConfig,
+  Tracing,
 } from "../../model/proxy-config.ts";
 import type { Environment } from "../environment.ts";
 import { accessLog } from "../filter/access-log.ts";
@@ -25,9 +26,11 @@ import { rateLimit } from "../filter/rate-limit.ts";
 import { rbac } from "../filter/rbac.ts";
 import { selectRoute } from "../filter/select-route.ts";
 import { serving } from "../filter/serving.ts";
+import { tracing } from "../filter/tracing.ts";
 import type { Recorder } from "../observe/recorder.ts";
+import type { SpanExporters } from "../observe/span-exporter.ts";
 import { introduce } from "../peer-introduction.ts";
-import { stack } from "../stack/handler.ts";
+import { type Filter, stack } from "../stack/handler.ts";
 import { ClusterRuntime, type ClusterSecurity, type Members } from "../upstream/cluster.ts";
 import { probeProblem } from "../upstream/health-probe.ts";
 import { compileRbac } from "./matchers.ts";
@@ -45,7 +48,8 @@ export interface Prepared {
 export interface BuildOptions {
   readonly environment: Environment;
   readonly recorder: Recorder;
-  /** Where access log lines go; undefined: no access log. */
+  readonly spans: SpanExporters;
+  /** Where lines of access logs go; undefined: nowhere, whoever asks for one. */
   readonly accessLog?: (line: string) => void;
 }
 
@@ -60,6 +64,7 @@ export function prepare(
   const contexts = new TlsContexts(secrets, environment, before?.contexts);
   const introduction = introduce(environment.node.workload);
   environment.buckets.prepare();
+  options.spans.prepare();
 
   const clusters = new Map<string, ClusterRuntime>();
   const updates: (() => void)[] = [];
@@ -92,6 +97,7 @@ export function prepare(
     commit() {
       for (const update of updates) update();
       environment.buckets.commit();
+      options.spans.commit();
       for (const [name, runtime] of before?.clusters ?? []) {
         if (!clusters.has(name)) runtime.drain();
       }
@@ -168,12 +174,14 @@ export function prepare(
     const table = routes.kind === "inline" ? tableOf(routes.config) : routeTables.get(routes.name);
     const rules = filter.rbac.map(compileRbac);
     const limit = filter.rateLimit;
+    const write = filter.accessLog === true ? options.accessLog : undefined;
     // Chains of one port, with TLS and without, share a name and so a bucket.
     const place = `${listener.name} ${filter.statPrefix}`;
     return stack(
       [
-        options.accessLog === undefined ? undefined : accessLog(options.accessLog, environment),
+        write === undefined ? undefined : accessLog(write, environment),
         filter.isEdge === true ? edge(scheme) : undefined,
+        filter.tracing === undefined ? undefined : traced(filter.tracing, listener.direction),
         metrics(options.recorder, listener.direction), // sees refusals too
         admission(environment.overload),
         rules.length > 0 ? rbac(rules, environment) : undefined, // before anything is sent or kept
@@ -182,6 +190,15 @@ export function prepare(
       ],
       selectRoute(table),
     );
+  }
+
+  function traced(config: Tracing, direction: Listener["direction"]): Filter {
+    const exporter = options.spans.at(config);
+    const { host, path, service } = config;
+    updates.push(() => {
+      exporter.collector = { cluster: clusters.get(config.cluster), host, path, service };
+    });
+    return tracing(config, direction, exporter, environment);
   }
 
   function tlsOf(name: string, tls: NonNullable<FilterChain["tls"]>): ChainTls {

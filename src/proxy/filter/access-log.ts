@@ -1,7 +1,8 @@
 /**
  * One JSON line per request, in the words of Istio's JSON access log. Off unless asked for.
  *
- * What the request says of itself is noted when it comes: its bytes are gone when it ends.
+ * What the request says of itself is noted when it comes: its bytes are gone when it ends. Bytes are those of bodies,
+ * with the marks of their chunks.
  */
 
 import type { Environment } from "../environment.ts";
@@ -25,12 +26,13 @@ export function accessLog(write: (line: string) => void, environment: Environmen
           response_code: over.status,
           response_flags: over.flag,
           response_code_details: over.details,
-          bytes_received: over.requestBytes,
-          bytes_sent: over.responseBytes,
+          bytes_received: over.requestBytes - over.headBytes,
+          bytes_sent: over.responseBytes - over.responseHeadBytes,
           duration: Math.round(over.endedAt - over.startedAt),
           x_forwarded_for: forwardedFor ?? null,
           user_agent: userAgent ?? null,
-          request_id: requestId ?? null,
+          request_id: requestId ?? over.givenRequestId ?? null,
+          trace_id: over.trace?.traceId ?? null,
           authority,
           upstream_host: over.host === undefined ? null : `${over.host.address}:${over.host.port}`,
           upstream_cluster: over.cluster?.name ?? null,

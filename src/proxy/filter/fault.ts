@@ -13,7 +13,8 @@ export function fault(config: Fault, environment: Environment): Filter {
     const abortOrPass = (exchange: Exchange) => {
       const { abort } = config;
       if (abort !== undefined && hits(abort.percent)) {
-        exchange.respond(abort.status, "FI", "fault filter abort", "fault_filter_abort");
+        const flag = exchange.flag === "DI" ? "DI,FI" : "FI";
+        exchange.respond(abort.status, flag, "fault filter abort", "fault_filter_abort");
       } else next(exchange);
     };
     return (exchange) => {

@@ -13,7 +13,7 @@ import type { Environment } from "../environment.ts";
 import type { Exchange, RetryDecision } from "../stack/exchange.ts";
 import type { Filter } from "../stack/handler.ts";
 import type { Head } from "../stack/head.ts";
-import type { Failure } from "../stack/outcome.ts";
+import { type Failure, overloadedName } from "../stack/outcome.ts";
 import { Timeout } from "../timer-wheel.ts";
 
 /** gRPC statuses by the names that retry-on uses. */
@@ -71,7 +71,9 @@ class Retries implements RetryDecision {
   }
 
   afterHead(exchange: Exchange, head: Head, text: string): boolean {
-    return this.#isAnswerRetried(head, text) && this.#retry(exchange);
+    if (!this.#isAnswerRetried(head, text)) return false;
+    // Further on a circuit breaker is open: Envoy's proxies do not try again either.
+    return findField(head, text, overloadedName) === undefined && this.#retry(exchange);
   }
 
   #isFailureRetried(failure: Failure): boolean {
@@ -90,6 +92,7 @@ class Retries implements RetryDecision {
           on.has("refused-stream") || on.has("reset") || on.has("5xx") || on.has("gateway-error")
         );
       case "reset":
+      case "stream-reset":
       case "cancelled":
       case "protocol-error":
       case "per-try-timeout":

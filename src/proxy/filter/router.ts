@@ -3,7 +3,7 @@
  *
  * The head is composed once per exchange, on the handler's own time, while the request's bytes are still in place;
  * every try sends the same head, but for its number. What is put in: `x-request-id` and `x-forwarded-proto` where they
- * are missing, which try it is, how long the route waits, and what the path and the host were before a rewrite (all
+ * are missing, its place in its trace, which try it is, how long the route waits, and what the path and the host were before a rewrite (all
  * Envoy's); the verified caller as `x-forwarded-client-cert` on inbound mutual TLS; and the configured edits.
  */
 
@@ -54,17 +54,17 @@ export function router(
     }
     exchange.cluster = cluster;
     exchange.editResponse(destination.responseEdit);
-    exchange.attempt = attempt;
+    exchange.attempt = sendOnce;
     key?.(exchange);
     exchange.outgoing = compose(exchange, destination, changes);
     mirroring?.(exchange);
-    attempt(exchange);
-    if (exchange.shadows !== undefined) sendCopies(exchange.shadows, attempt);
+    sendOnce(exchange);
+    if (exchange.shadows !== undefined) sendCopies(exchange.shadows, sendOnce);
   };
 }
 
 /** One try: a host of the exchange's cluster, and a connection to it. */
-function attempt(exchange: Exchange): void {
+export function sendOnce(exchange: Exchange): void {
   const { cluster, peer, hashKey } = exchange;
   if (cluster === undefined) return;
   if (!cluster.mayRequest()) {
@@ -135,6 +135,8 @@ function compose(exchange: Exchange, destination: Destination, changes: Changes)
   if (authority !== undefined) dropped = new Set([...(dropped ?? []), "host"]);
   if (replaced.length > 0) dropped = new Set([...(dropped ?? []), ...replaced]);
   if (exchange.isFromOutside) dropped = new Set([...(dropped ?? []), ...forwarded]);
+  const { trace } = exchange;
+  if (trace !== undefined) dropped = new Set([...(dropped ?? []), ...trace.replaced]);
   let out = "";
   if (isUntouched && authority === undefined) {
     out = keptFields(head, text, exchange.drops, dropped, head.lineStart);
@@ -144,11 +146,15 @@ function compose(exchange: Exchange, destination: Destination, changes: Changes)
     out += keptFields(head, text, exchange.drops, dropped);
   }
   if (head.isChunked) out += chunkedLine;
-  if (head.fieldAt(ownMark.requestId) < 0) out += newRequestIdLine();
+  if (head.fieldAt(ownMark.requestId) < 0) {
+    exchange.requestIdLine = newRequestIdLine();
+    out += exchange.requestIdLine;
+  }
   if (exchange.isFromOutside) out += forwardedLines(exchange);
   else if (head.fieldAt(ownMark.forwardedProto) < 0) {
     out += peer.principal === undefined ? plainProto : securedProto;
   }
+  if (trace !== undefined) out += trace.lines;
   out += notes;
   if (replaced.length > 0) out += originals(exchange, changes);
   if (peer.principal !== undefined) {

@@ -155,7 +155,8 @@ export class Servings {
     const { cluster, startedAt, endedAt, foundUnderWay } = exchange;
     const status = exchange.outcome(exchange.status);
     if (cluster === undefined) return;
-    const hasFailed = status >= 500 || status === 0 || exchange.flag === "UC";
+    const { flag } = exchange;
+    const hasFailed = status >= 500 || status === 0 || flag === "UC" || flag === "UR";
     this.#of(cluster).depart(startedAt, endedAt, foundUnderWay, hasFailed);
   };
 

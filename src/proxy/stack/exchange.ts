@@ -16,6 +16,7 @@ import { findField } from "../codec/heads.ts";
 import type { Target } from "../codec/target.ts";
 import type { CompiledEdit } from "../config/header-edits.ts";
 import type { CompiledRoute } from "../config/route-table.ts";
+import type { TracePlace } from "../filter/tracing.ts";
 import { Tunnel } from "../tcp/tunnel.ts";
 import type { Timeout } from "../timer-wheel.ts";
 import type { ClusterRuntime } from "../upstream/cluster.ts";
@@ -71,14 +72,21 @@ export class Exchange extends ReceivedRequest {
   shadows: Shadow[] | undefined = undefined;
   /** What consistent hashing picks by. */
   hashKey: number | undefined = undefined;
+  /** Its place in its trace, where that is followed. */
+  trace: TracePlace | undefined = undefined;
 
   /** The outcome, for metrics and log. Status 0: the client left before there was one. */
   status = 0;
   flag: ResponseFlag = "-";
   details = "via_upstream";
   requestBytes: number;
+  /** Heads included, as `requestBytes`. */
   responseBytes = 0;
+  /** What of them was head and trailers. */
+  responseHeadBytes = 0;
   grpcStatus = "";
+  /** The line with the id that it was given here, with its CRLF; empty: it came with one, or got no further. */
+  requestIdLine = "";
 
   /** The head that goes upstream, without its last empty line. */
   outgoing = "";
@@ -90,6 +98,7 @@ export class Exchange extends ReceivedRequest {
   readonly tries: Tries = new Tries();
   readonly #body = new RequestBody();
   readonly #ends: ((exchange: Exchange) => void)[] = [];
+  #onceWhole: (() => void) | undefined = undefined;
 
   constructor(
     downstream: DownstreamLeg,
@@ -122,9 +131,21 @@ export class Exchange extends ReceivedRequest {
     return this.tries.count;
   }
 
+  /** The id that it was given here; undefined: it came with one, or got no further. */
+  get givenRequestId(): string | undefined {
+    const line = this.requestIdLine;
+    return line === "" ? undefined : line.slice("x-request-id: ".length, -2);
+  }
+
   /** Calls `tell` once the exchange is over. */
   atEnd(tell: (exchange: Exchange) => void): void {
     this.#ends.push(tell);
+  }
+
+  /** Calls `tell` once the request has come to its end, at once where it has; one may ask. */
+  onceWhole(tell: () => void): void {
+    if (this.isRequestDone) tell();
+    else this.#onceWhole = tell;
   }
 
   /** From now on the body is kept for a retry, as far as it fits. */
@@ -186,6 +207,7 @@ export class Exchange extends ReceivedRequest {
     if (shadows !== undefined) {
       for (const shadow of shadows) shadow.onBody(bytes, start, end, isDone, this.requestTrailers);
     }
+    if (isDone) this.#becomeWhole();
     const body = this.#body;
     if (upstream === undefined || body.isForRetry) {
       body.keep(bytes, start, end, upstream !== undefined);
@@ -197,6 +219,13 @@ export class Exchange extends ReceivedRequest {
     body.hasLeft = true;
     upstream.sendBody(bytes, start, end, isDone, this.requestTrailers);
     if (upstream.isBackedUp) this.downstream.pause();
+  }
+
+  /** The client has said all: from now on its answer is waited for. */
+  #becomeWhole(): void {
+    if (this.isOver) return;
+    this.#onceWhole?.();
+    this.tries.startLimit(this);
   }
 
   /** The request ended with trailers (HTTP/2). */
@@ -383,7 +412,7 @@ export class Exchange extends ReceivedRequest {
     if (this.isOver) return;
     const upstream = this.upstream;
     this.upstream = undefined;
-    this.host?.reportFailure(failure);
+    if (this.tries.isAtHost) this.host?.reportFailure(failure);
     if (this.hasResponse) {
       // Status and head are out: the only honest thing left is to break the connection.
       this.flag = replyFor(failure).flag;
@@ -411,7 +440,7 @@ export class Exchange extends ReceivedRequest {
     if (this.retries?.afterFailure(this, failure) === true) return;
     const reply = replyFor(failure, this.tries.count > 1);
     const flag = this.retryRefusal ?? reply.flag;
-    this.respond(reply.status, flag, reply.body, `upstream_failure{${failure}}`);
+    this.respond(reply.status, flag, reply.body, `upstream_failure{${failure}}`, reply.fields);
   }
 
   /** Gives up the attempt that is under way: its connection is closed, for nobody may read the rest of it. */

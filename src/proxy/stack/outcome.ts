@@ -8,6 +8,7 @@ export type ResponseFlag =
   | "UH"
   | "UF"
   | "UC"
+  | "UR"
   | "UO"
   | "OM"
   | "UT"
@@ -17,6 +18,7 @@ export type ResponseFlag =
   | "DC"
   | "DPE"
   | "FI"
+  | "DI,FI"
   | "DI";
 
 export type Failure =
@@ -24,6 +26,8 @@ export type Failure =
   | "connect-failure"
   /** The connection ended after the request was sent and before its answer was complete. */
   | "reset"
+  /** The endpoint broke the request off, and not the connection (HTTP/2 only). */
+  | "stream-reset"
   /** The endpoint did not look at the request (HTTP/2 only). */
   | "refused"
   /** The endpoint does not go on with it (HTTP/2 only), mostly since its deadline is over. */
@@ -41,12 +45,18 @@ export interface LocalReply {
   readonly status: number;
   readonly flag: ResponseFlag;
   readonly body: string;
+  /** Complete lines. */
+  readonly fields?: string;
 }
+
+/** With it an answer says that a circuit breaker refused the request, so that no proxy on the way back tries again. */
+export const overloadedName = "x-envoy-overloaded";
 
 /** Why a connection failed, in Envoy's words. */
 const resets: Readonly<Record<Exclude<Failure, "no-host" | "per-try-timeout">, string>> = {
   "connect-failure": "remote connection failure",
   reset: "connection termination",
+  "stream-reset": "remote reset",
   refused: "remote refused stream reset",
   cancelled: "remote reset",
   overflow: "overflow",
@@ -56,9 +66,10 @@ const resets: Readonly<Record<Exclude<Failure, "no-host" | "per-try-timeout">, s
 const replies: Readonly<Record<Failure, Omit<LocalReply, "body">>> = {
   "connect-failure": { status: 503, flag: "UF" },
   reset: { status: 503, flag: "UC" },
-  refused: { status: 503, flag: "UC" },
-  cancelled: { status: 503, flag: "UC" },
-  overflow: { status: 503, flag: "UO" },
+  "stream-reset": { status: 503, flag: "UR" },
+  refused: { status: 503, flag: "UR" },
+  cancelled: { status: 503, flag: "UR" },
+  overflow: { status: 503, flag: "UO", fields: `${overloadedName}: true\r\n` },
   "no-host": { status: 503, flag: "UH" },
   "per-try-timeout": { status: 504, flag: "UT" },
   "protocol-error": { status: 502, flag: "UPE" },

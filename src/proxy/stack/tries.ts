@@ -32,7 +32,7 @@ export class Tries {
   startedAt = 0;
   /** The present one, or the one to come, has a place in the cluster's budget of retries. */
   isRetry = false;
-  /** How long each may wait for its answer. */
+  /** How long each may wait for its answer, once the request is whole. */
   limit: Timeout | undefined = undefined;
   limitMs = 0;
   /** Where it waits for a connection. */
@@ -42,7 +42,13 @@ export class Tries {
   /** It was lost with a reused connection, and went out once more. */
   #hasLostRace = false;
 
-  begin({ cluster, downstream }: Exchange, host: Host): void {
+  /** An endpoint has it or is being connected to: it does not wait for a connection that others have. */
+  get isAtHost(): boolean {
+    return this.#isUnderWay && this.pending === undefined;
+  }
+
+  begin(exchange: Exchange, host: Host): void {
+    const { cluster, downstream } = exchange;
     this.count++;
     this.epoch++;
     this.#isUnderWay = true;
@@ -52,7 +58,13 @@ export class Tries {
       cluster.activeRequests++;
       if (cluster.measuresLatency) this.startedAt = environment.now();
     }
-    if (this.limit !== undefined) environment.wheel.arm(this.limit, this.limitMs);
+    if (exchange.isRequestDone) this.startLimit(exchange);
+  }
+
+  /** The request is whole: the try that is under way, if one is, may take so long from now on. */
+  startLimit({ downstream }: Exchange): void {
+    if (this.limit === undefined || !this.#isUnderWay) return;
+    downstream.environment.wheel.arm(this.limit, this.limitMs);
   }
 
   end(exchange: Exchange): void {

@@ -107,7 +107,11 @@ export class Harness implements AsyncDisposable {
     const destination = () => ({ address: "10.96.0.1", port: 80 });
     const sidecar = await this.sidecar(
       { destination, ...options },
-      { ...config, ...outbound(virtualHosts), clusters: [...(config.clusters ?? []), passthrough] },
+      {
+        ...config,
+        ...outbound(virtualHosts, [], { accessLog: true }),
+        clusters: [...(config.clusters ?? []), passthrough],
+      },
     );
     return { sidecar, port: sidecar.portOf("virtualOutbound") ?? 0 };
   }

@@ -24,6 +24,8 @@ import type { MeshTls, ProxyLimits } from "../environment.ts";
 import type { Destination } from "../listen/runtime.ts";
 import type { Sidecar } from "../sidecar.ts";
 
+type HttpFilter = Extract<FilterChain["filter"], { kind: "http" }>;
+
 export function labels(namespace: string, workload: string, version = "v1"): WorkloadLabels {
   return {
     namespace,
@@ -138,6 +140,7 @@ export function virtualHost(domains: readonly string[], routes: readonly Route[]
 export function outbound(
   virtualHosts: readonly VirtualHost[],
   rbac: readonly Rbac[] = [],
+  telemetry: Pick<HttpFilter, "accessLog" | "tracing"> = {},
 ): Pick<ProxyConfig, "listeners" | "routes"> {
   const passthroughChain: FilterChain = {
     name: "virtualOutbound-passthrough",
@@ -168,6 +171,7 @@ export function outbound(
               statPrefix: "outbound_0.0.0.0_80",
               routes: { kind: "rds", name: "80" },
               rbac,
+              ...telemetry,
             },
           },
         ],

@@ -116,6 +116,12 @@ export class ClusterRuntime {
     return this.config.balancer.kind === "peak-ewma";
   }
 
+  /** How long a pooled connection may wait for a request. */
+  get idleMs(): number {
+    const ms = this.config.idleTimeoutMs ?? this.environment.limits.upstreamIdleMs;
+    return ms === 0 ? Infinity : ms; // 0: for ever, as with Envoy
+  }
+
   get hosts(): readonly Host[] {
     return [...this.#hosts.values()];
   }
@@ -403,11 +409,9 @@ export class ClusterRuntime {
     for (const host of this.#hosts.values()) host.drain();
   }
 
-  sweep(now: number): void {
-    const idleMs = this.config.idleTimeoutMs ?? this.environment.limits.upstreamIdleMs;
-    const since = now - (idleMs === 0 ? Infinity : idleMs); // 0: never, as with Envoy
+  sweep(): void {
     for (const host of this.#hosts.values()) {
-      host.sweep(since);
+      host.sweep();
       if (host.connections === 0) this.onHostUnused(host);
     }
   }

@@ -10,7 +10,7 @@ import { requestParser } from "../codec/heads.ts";
 import { parseTarget } from "../codec/target.ts";
 import type { Reader, Transport } from "../codec/transport.ts";
 import type { Environment } from "../environment.ts";
-import type { Peer } from "../peer.ts";
+import { ownPeer, type Peer } from "../peer.ts";
 import { Exchange } from "../stack/exchange.ts";
 import type { Head } from "../stack/head.ts";
 import type { DownstreamLeg } from "../stack/legs.ts";
@@ -173,20 +173,9 @@ function exchangeProbe(asked: Asked): Probe {
   };
 }
 
-const nobody: Peer = {
-  sourceAddress: "",
-  sourcePort: 0,
-  destinationAddress: "",
-  destinationPort: 0,
-  principal: undefined,
-  isHttpSidecar: false,
-  labels: undefined,
-  series: new Map(),
-};
-
 /** The side of a check where a request has its client. */
 class ProbeLeg implements DownstreamLeg {
-  readonly peer: Peer = nobody;
+  readonly peer: Peer = ownPeer;
   readonly environment: Environment;
   readonly protocol: DownstreamLeg["protocol"];
   readonly joinsBodies = false;

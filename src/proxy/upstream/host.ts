@@ -7,7 +7,6 @@
  */
 
 import type { Endpoint, Locality } from "../../model/proxy-config.ts";
-import { Http2Upstream } from "../codec/http2/upstream.ts";
 import { descriptorOf } from "../codec/sockets.ts";
 import type { Reader, Transport } from "../codec/transport.ts";
 import { HttpUpstream } from "../codec/upstream.ts";
@@ -21,6 +20,7 @@ import { HostRecord } from "./host-record.ts";
 import { IdleLife } from "./idle-life.ts";
 import { type HostHealth, healthy } from "./outlier.ts";
 import { PendingRequests } from "./pending.ts";
+import { SharedConnections } from "./shared-connections.ts";
 
 const nowhere: Locality = { region: "", zone: "", subZone: "" };
 
@@ -45,12 +45,11 @@ export class Host {
   readonly since: number;
   warmth = 1;
   readonly #idle: HttpUpstream[] = [];
-  /** All connections of HTTP/2, busy ones too: they are shared. */
-  readonly #shared: Http2Upstream[] = [];
+  /** Connections of HTTP/2. */
+  readonly shared: SharedConnections;
   readonly #connector: Connector = new Connector(this);
-  /** Requests that wait until their cluster may have another connection; those for HTTP/2 by themselves. */
+  /** Requests for HTTP/1.1 that wait until their cluster may have another connection. */
   readonly #pending: PendingRequests;
-  readonly #pendingShared: PendingRequests;
 
   constructor(cluster: ClusterRuntime, endpoint: Endpoint) {
     this.cluster = cluster;
@@ -58,11 +57,8 @@ export class Host {
     this.address = endpoint.address;
     this.port = endpoint.port;
     this.since = cluster.environment.now();
-    const count = (difference: 1 | -1) => {
-      cluster.pendingRequests += difference;
-    };
-    this.#pending = new PendingRequests(count);
-    this.#pendingShared = new PendingRequests(count);
+    this.#pending = new PendingRequests(cluster);
+    this.shared = new SharedConnections(this, this.#connector);
   }
 
   get key(): string {
@@ -109,6 +105,11 @@ export class Host {
     return this.endpoint.localityWeight ?? 1;
   }
 
+  /** How long a connection may have waited for a request to be used still: by configuration, and by its own ways. */
+  get idleMs(): number {
+    return Math.min(this.cluster.idleMs, this.idleLife.usableMs);
+  }
+
   get idleConnections(): number {
     return this.#idle.length;
   }
@@ -127,7 +128,7 @@ export class Host {
   /** Finds or makes a connection for the exchange; `fresh` asks for a new one. */
   serve(exchange: Exchange, fresh: boolean): void {
     if (this.cluster.speaksHttp2(exchange)) {
-      this.#serveShared(exchange);
+      this.shared.serve(exchange);
       return;
     }
     this.serveInHttp1(exchange, fresh);
@@ -159,13 +160,9 @@ export class Host {
   /** The cluster may have another connection: whoever waits longest gets it. False: nobody waits here. */
   connectForWaiting(): boolean {
     const next = this.#pending.take();
-    if (next !== undefined) {
-      this.#connectHttp(next);
-      return true;
-    }
-    const shared = this.#pendingShared.take();
-    if (shared !== undefined) this.#waitFor(this.#connectShared(), shared);
-    return shared !== undefined;
+    if (next === undefined) return this.shared.connectForWaiting();
+    this.#connectHttp(next);
+    return true;
   }
 
   #takeIdle(exchange: Exchange): HttpUpstream | undefined {
@@ -178,10 +175,9 @@ export class Host {
 
   /** Whether the endpoint takes another request on it, as far as can be known. */
   #isFit({ transport, idleSince }: HttpUpstream, exchange: Exchange): boolean {
-    if (transport.isDestroyed) return false;
+    if (transport.isDestroyed || this.isTooOld(transport)) return false;
     const { environment } = this.cluster;
-    const { usableMs } = this.idleLife;
-    if (usableMs !== Infinity && environment.now() - idleSince > usableMs) return false;
+    if (environment.now() - idleSince > this.idleMs) return false;
     // What may run twice is sent again should the connection break; for the others its end must not be overlooked,
     // though it was not read yet.
     if (exchange.mayRunTwice) return true;
@@ -245,72 +241,14 @@ export class Host {
   onConnectionClosed(connection: HttpUpstream): void {
     const index = this.#idle.indexOf(connection);
     if (index >= 0) this.#idle.splice(index, 1);
-    this.#lose();
+    this.lose();
   }
 
-  #lose(): void {
+  /** One of its connections has ended. */
+  lose(): void {
     this.connections--;
     if (this.connections === 0) this.cluster.onHostUnused(this);
     this.cluster.onConnectionClosed(this);
-  }
-
-  // ---- requests over HTTP/2 --------------------------------------------------------------------
-
-  #serveShared(exchange: Exchange): void {
-    const { generation } = this.cluster;
-    const known = this.#shared.find((one) => one.room > 0 && one.generation === generation);
-    if (known?.state === "ready") known.start(exchange);
-    else if (known !== undefined) this.#waitFor(known, exchange);
-    else if (!this.cluster.mayWait()) exchange.onFailure("overflow");
-    else if (this.cluster.mayConnectTo(this)) this.#waitFor(this.#connectShared(), exchange);
-    else {
-      this.#pendingShared.add(exchange);
-      this.cluster.waiting.add(this);
-    }
-  }
-
-  /** A stream of the connection has ended, and others may have waited for that. */
-  onSharedRoom(connection: Http2Upstream): void {
-    while (this.#pendingShared.size > 0 && connection.room > 0 && connection.state === "ready") {
-      const next = this.#pendingShared.take();
-      if (next !== undefined) connection.start(next);
-    }
-  }
-
-  #connectShared(): Http2Upstream {
-    this.connections++;
-    const connection = new Http2Upstream(this, (reader) => this.#connector.open(reader, "http/2"));
-    this.#shared.push(connection);
-    this.#connector.whenReady(
-      connection.transport,
-      () => connection.ready(),
-      () => {
-        this.cluster.connectFailures++;
-        connection.close();
-      },
-    );
-    return connection;
-  }
-
-  #waitFor(connection: Http2Upstream, exchange: Exchange): void {
-    const { cluster } = this;
-    const { epoch } = exchange.tries;
-    cluster.pendingRequests++;
-    connection.whenReady((isReady) => {
-      cluster.pendingRequests--;
-      // The client may have left meanwhile, or the try run out of time.
-      if (exchange.tries.epoch !== epoch) return;
-      if (!isReady) exchange.onFailure("connect-failure");
-      else if (connection.room > 0) connection.start(exchange);
-      else this.#serveShared(exchange); // it takes fewer streams than it was thought to
-    });
-  }
-
-  /** The connection takes no more exchanges, and none is under way. */
-  onSharedClosed(connection: Http2Upstream): void {
-    const index = this.#shared.indexOf(connection);
-    if (index >= 0) this.#shared.splice(index, 1);
-    this.#lose();
   }
 
   // ---- tunnels ---------------------------------------------------------------------------------
@@ -344,7 +282,7 @@ export class Host {
 
   onTunnelClosed(): void {
     this.active--;
-    this.#lose();
+    this.lose();
   }
 
   /**
@@ -399,23 +337,17 @@ export class Host {
 
   closeIdle(): void {
     for (const connection of this.#idle.splice(0)) connection.close();
-    for (const connection of [...this.#shared]) connection.drain();
+    this.shared.drain();
   }
 
-  /**
-   * Closes what has been idle since before `since`, or for longer than the endpoint is trusted; the oldest are in
-   * front.
-   */
-  sweep(before: number): void {
-    const since = Math.max(before, this.cluster.environment.now() - this.idleLife.usableMs);
-    for (const connection of [...this.#shared]) {
-      const isIdle = connection.state === "ready" && connection.connection.openStreams === 0;
-      if (isIdle && connection.idleSince <= since) connection.drain();
-      else if (this.isTooOld(connection.transport)) connection.drain();
-    }
+  /** Closes what has waited too long or is too old; the oldest are in front. */
+  sweep(): void {
+    const now = this.cluster.environment.now();
+    this.shared.sweep(now);
     if (this.cluster.config.maxConnectionDurationMs !== undefined) {
       for (const { transport } of this.#idle) if (this.isTooOld(transport)) transport.destroy();
     }
+    const since = now - this.idleMs;
     for (;;) {
       const [oldest] = this.#idle;
       if (oldest === undefined || oldest.idleSince > since) return;

@@ -7,11 +7,10 @@ import type { Exchange } from "../stack/exchange.ts";
 
 export class PendingRequests {
   readonly #waiting = new Set<Exchange>();
-  readonly #onCount: (difference: 1 | -1) => void;
+  readonly #cluster: { pendingRequests: number };
 
-  /** `onCount` is told of each that comes and goes. */
-  constructor(onCount: (difference: 1 | -1) => void) {
-    this.#onCount = onCount;
+  constructor(cluster: { pendingRequests: number }) {
+    this.#cluster = cluster;
   }
 
   get size(): number {
@@ -21,13 +20,13 @@ export class PendingRequests {
   add(exchange: Exchange): void {
     this.#waiting.add(exchange);
     exchange.tries.pending = this;
-    this.#onCount(1);
+    this.#cluster.pendingRequests++;
   }
 
   leave(exchange: Exchange): void {
     if (!this.#waiting.delete(exchange)) return;
     exchange.tries.pending = undefined;
-    this.#onCount(-1);
+    this.#cluster.pendingRequests--;
   }
 
   /** The one that has waited longest; it waits no more. */

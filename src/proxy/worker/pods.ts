@@ -92,11 +92,11 @@ export class WorkerPods {
     let drainMs: number | undefined;
     const { visitor, source, descriptorsOf, giveBack } = this.#parts;
     const { bootstrap, netns, predecessor, logFile } = assignment;
-    const { log, threshold } = visitor.openLog(logFile);
+    const { log, threshold, accessLog } = visitor.openLog(logFile);
     const sockets = this.#socketsOf(netns);
     const limits = { ...podLimits, ...this.#parts.limits };
     const sidecar = createSidecar(
-      { ...this.#parts, log, limits, compressors: this.#compressors },
+      { ...this.#parts, log, accessLog, limits, compressors: this.#compressors },
       bootstrap,
       sockets,
     );

@@ -28,8 +28,12 @@ export interface Visitor {
   readonly becomeVisitor: (uid: number, gid: number) => void;
   /** Who makes the sockets of the namespace at a path; to be asked once the node's network is left. */
   readonly socketsByNetns: () => (path: string) => PodSockets & { close(): void };
-  /** A pod's own log, with a threshold of its own. */
-  readonly openLog: (path: string) => { readonly log: Log; readonly threshold: LogThreshold };
+  /** A pod's own log, with a threshold of its own; and its access log, which is in the same file. */
+  readonly openLog: (path: string) => {
+    readonly log: Log;
+    readonly threshold: LogThreshold;
+    readonly accessLog: (line: string) => void;
+  };
 }
 
 export interface WorkerParts extends SidecarParts {

@@ -48,6 +48,7 @@ const meshKinds: readonly string[] = [
   "ServiceEntry",
   "WorkloadEntry",
   "Sidecar",
+  "Telemetry",
   "Network",
 ];
 

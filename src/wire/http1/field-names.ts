@@ -78,23 +78,27 @@ export class FieldNames {
     if (candidates === undefined) return 0;
     for (let i = 0; i < candidates.length; i++) {
       const candidate = candidates[i];
-      if (candidate !== undefined && isSpelling(bytes, start, candidate.codes)) {
-        return equalsFolded(bytes, start, candidate.codes) ? candidate.mark : mark.disguised;
-      }
+      const found = candidate === undefined ? mark.none : markAs(candidate, bytes, start);
+      if (found !== mark.none) return found;
     }
-    return 0;
+    return mark.none;
   }
 }
 
-/** Whether the bytes are `lower` to somebody who takes `_` for `-`. */
-function isSpelling(bytes: Uint8Array, start: number, lower: Uint8Array): boolean {
-  for (let i = 0; i < lower.length; i++) {
+/** What the bytes are, so long as the name: its mark, that of disguised ones, or none. */
+function markAs(watched: Watched, bytes: Uint8Array, start: number): number {
+  const { codes } = watched;
+  let found = watched.mark;
+  for (let i = 0; i < codes.length; i++) {
     let byte = bytes[start + i] ?? 0;
     if (byte >= 65 && byte <= 90) byte += 32;
-    else if (byte === UNDERSCORE) byte = HYPHEN;
-    if (byte !== lower[i]) return false;
+    else if (byte === UNDERSCORE) {
+      byte = HYPHEN;
+      found = mark.disguised;
+    }
+    if (byte !== codes[i]) return mark.none;
   }
-  return true;
+  return found;
 }
 
 /** ASCII capitals made small. */

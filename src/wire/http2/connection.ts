@@ -240,11 +240,16 @@ export class Http2Connection<T> implements FrameSink {
     if (!stream.isClosed) this.#core.windows.consumeHeld(stream);
   }
 
+  /** Asks whether the other end is there; `onPong` tells of its answer. */
+  ping(): void {
+    if (!this.#core.isLost) putPing(this.sender.out, false, emptyPing, 0);
+  }
+
   /** Says that no more streams will be taken, and takes those that are on their way. */
   announceEnd(): void {
     if (this.#core.isLost) return;
     putGoaway(this.sender.out, maxStreamId, NO_ERROR, "");
-    putPing(this.sender.out, false, emptyPing, 0); // whose answer says that the announcement has been read
+    this.ping(); // whose answer says that the announcement has been read
   }
 
   /** From now on new streams are not looked at; whoever opened them may try elsewhere. */

@@ -9,7 +9,6 @@
 
 import type { CircuitBreakers, Cluster } from "../../model/proxy-config.ts";
 import { decodeBalancer, decodeSlowStart, encodeBalancer, peakEwma } from "./balancer.ts";
-import { decodeConnectionLife, encodeConnectionLife } from "./connection-life.ts";
 import { decodeDiscovery, encodeDiscovery } from "./discovery-type.ts";
 import {
   decodeDuration,
@@ -18,23 +17,19 @@ import {
   isPacked,
   pack,
   required,
-  unpack,
   wrappedNumber,
 } from "./field.ts";
 import type * as wire from "./gen/message-types.ts";
-import {
-  Cluster as ClusterMessage,
-  HttpProtocolOptions,
-  LbPolicy,
-  RawBuffer,
-} from "./gen/messages.ts";
+import { Cluster as ClusterMessage, LbPolicy, RawBuffer } from "./gen/messages.ts";
 import { decodeHealthChecks, encodeHealthCheck } from "./health-check.ts";
+import { decodeHttpProtocol, encodeHttpProtocol } from "./http-protocol.ts";
 import { decodeOutliers, encodeOutliers } from "./outlier-detection.ts";
 import { decodeWriting, encodeWriting } from "./proxy-protocol.ts";
 import type { EncodedResource } from "./resources.ts";
 import { decodeResource, encodeResource, typeUrls } from "./resources.ts";
 import type { JsonObject } from "./struct.ts";
 import { decodeStruct, encodeStruct, textAt } from "./struct.ts";
+import { decodeTcpKeepAlive, encodeTcpKeepAlive } from "./tcp-keep-alive.ts";
 import {
   decodeOriginateTls,
   decodeUpstreamTls,
@@ -62,11 +57,11 @@ export function encodeCluster(cluster: Cluster): EncodedResource {
     ),
     ...given("healthChecks", cluster.healthCheck && [encodeHealthCheck(cluster.healthCheck)]),
     ...given("commonLbConfig", encodeCommonBalancing(cluster)),
-    ...encodeConnectionLife(cluster),
+    ...encodeTcpKeepAlive(cluster),
     ...given("transportSocket", encodeOwnSocket(cluster)),
     ...given("transportSocketMatches", cluster.tls && encodeSockets(cluster)),
     metadata: encodeMetadata(cluster),
-    ...given("typedExtensionProtocolOptions", encodeProtocol(cluster.protocol)),
+    ...encodeHttpProtocol(cluster),
   });
 }
 
@@ -96,7 +91,7 @@ export function decodeCluster(resource: EncodedResource): Cluster {
       ? {}
       : { isLocalityWeighted: true }),
     ...given("panicPercent", message.commonLbConfig?.healthyPanicThreshold?.value || undefined),
-    ...decodeConnectionLife(message),
+    ...given("keepAlive", decodeTcpKeepAlive(message)),
     ...given(
       "outlierDetection",
       outliers && decodeOutliers(outliers, numbersAt(own, "failure_statuses")),
@@ -106,7 +101,7 @@ export function decodeCluster(resource: EncodedResource): Cluster {
       decodeHealthChecks(message.healthChecks ?? [], `${path}.health_checks`),
     ),
     ...given("service", service),
-    ...given("protocol", decodeProtocol(message, path)),
+    ...decodeHttpProtocol(message, path),
   };
 }
 
@@ -122,36 +117,6 @@ function encodeCommonBalancing({
     ...(hasThreshold ? { healthyPanicThreshold: { value: panicPercent ?? 0 } } : {}),
     ...(isLocalityWeighted === true ? { localityWeightedLbConfig: {} } : {}),
   };
-}
-
-const protocolExtension = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
-
-/** HTTP/1.1 is what Envoy speaks where nothing is said. */
-function encodeProtocol(
-  protocol: Cluster["protocol"],
-): wire.Cluster["typedExtensionProtocolOptions"] {
-  switch (protocol) {
-    case undefined:
-      return undefined;
-    case "http/2": {
-      const options = { explicitHttpConfig: { http2ProtocolOptions: {} } };
-      return { [protocolExtension]: pack(HttpProtocolOptions, options) };
-    }
-    case "downstream": {
-      const both = { httpProtocolOptions: {}, http2ProtocolOptions: {} };
-      const options = { useDownstreamProtocolConfig: both };
-      return { [protocolExtension]: pack(HttpProtocolOptions, options) };
-    }
-  }
-}
-
-function decodeProtocol(message: wire.Cluster, path: string): Cluster["protocol"] {
-  const any = message.typedExtensionProtocolOptions?.[protocolExtension];
-  if (any === undefined) return undefined;
-  const at = `${path}.typed_extension_protocol_options[${protocolExtension}]`;
-  const options = unpack(HttpProtocolOptions, any, at);
-  if (options.useDownstreamProtocolConfig !== undefined) return "downstream";
-  return options.explicitHttpConfig?.http2ProtocolOptions === undefined ? undefined : "http/2";
 }
 
 function numbersAt(object: JsonObject, key: string): readonly number[] | undefined {

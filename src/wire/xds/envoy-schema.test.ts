@@ -28,6 +28,8 @@ const files = [
   "envoy/config/route/v3/route.proto",
   "envoy/config/cluster/v3/cluster.proto",
   "envoy/config/endpoint/v3/endpoint.proto",
+  "envoy/config/trace/v3/opentelemetry.proto",
+  "envoy/extensions/access_loggers/file/v3/file.proto",
   "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.proto",
   "envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.proto",
   "envoy/extensions/filters/network/rbac/v3/rbac.proto",

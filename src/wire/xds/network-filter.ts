@@ -44,6 +44,7 @@ import {
 } from "./rate-limit.ts";
 import { decodeRbac, encodeRbac } from "./rbac.ts";
 import { decodeRouteConfig, encodeRouteConfig } from "./route-config.ts";
+import { decodeTelemetry, encodeTelemetry } from "./telemetry.ts";
 
 type HttpFilters = Extract<NetworkFilter, { kind: "http" }>;
 type TcpFilter = Extract<NetworkFilter, { kind: "tcp" }>;
@@ -124,6 +125,7 @@ function encodeHttp(filter: HttpFilters, direction: Direction): wire.Filter {
       streamIdleTimeout: {},
       upgradeConfigs: [{ upgradeType: "websocket" }],
       normalizePath: { value: true },
+      ...encodeTelemetry(filter),
     }),
   };
 }
@@ -158,6 +160,7 @@ function decodeHttp(manager: wire.HttpConnectionManager, path: string): HttpFilt
     rbac,
     ...given("rateLimit", rateLimit),
     ...(manager.useRemoteAddress?.value === true ? { isEdge: true } : {}),
+    ...decodeTelemetry(manager, path),
   };
 }
 

@@ -105,7 +105,13 @@ const watched: Cluster = {
   },
 };
 
-const h2: Cluster = { ...clusterOf("h2"), protocol: "http/2" };
+const h2: Cluster = {
+  ...clusterOf("h2"),
+  protocol: "http/2",
+  idleTimeoutMs: 60_000,
+  maxConcurrentStreams: 100,
+  http2KeepAlive: { intervalMs: 15_000, timeoutMs: 5_000 },
+};
 
 // ---- listeners -----------------------------------------------------------------------------------
 

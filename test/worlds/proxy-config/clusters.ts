@@ -145,6 +145,8 @@ export const cluster: fc.Arbitrary<Cluster> = fc
       panicPercent: fc.integer({ min: 1, max: 100 }),
       idleTimeoutMs: ms,
       maxRequestsPerConnection: fc.integer({ min: 1, max: 1_000 }),
+      maxConcurrentStreams: fc.integer({ min: 1, max: 1_000 }),
+      http2KeepAlive: fc.record({ intervalMs: ms, timeoutMs: ms }),
       originate,
       maxConnectionDurationMs: ms,
       proxyProtocol: fc.constantFrom("v1" as const, "v2" as const),
@@ -226,6 +228,15 @@ export const cluster: fc.Arbitrary<Cluster> = fc
     const mayBePlain = cluster.originate === undefined;
     return proxyProtocol !== undefined && mayBePlain ? { ...cluster, proxyProtocol } : cluster;
   })
+  .map(({ maxConcurrentStreams, http2KeepAlive, ...cluster }) =>
+    cluster.protocol === undefined
+      ? cluster // what is said of HTTP/2 travels with the protocol
+      : {
+          ...cluster,
+          ...(maxConcurrentStreams === undefined ? {} : { maxConcurrentStreams }),
+          ...(http2KeepAlive === undefined ? {} : { http2KeepAlive }),
+        },
+  )
   .map(({ slowStart, ...cluster }) => {
     // An original-destination cluster has no balancer of its own, and not all balancers know slow start.
     const isOriginal = cluster.discovery.kind === "original-destination";

@@ -11,6 +11,7 @@ import type {
   Permission,
   Principal,
   Rbac,
+  Tracing,
 } from "../../../src/model/proxy-config.ts";
 import { plainWeighted, rateLimit, routeConfig } from "./routes.ts";
 import {
@@ -82,6 +83,14 @@ const rbac: fc.Arbitrary<Rbac> = fc.record({
 });
 const rbacs = fc.array(rbac, { maxLength: 2 });
 
+const tracing: fc.Arbitrary<Tracing> = fc.record({
+  cluster: name,
+  host: name.map((name) => `${name}.observe:4318`),
+  path: fc.constantFrom("/", "/v1/traces"),
+  service: name,
+  percent: fc.constantFrom(0, 0.5, 100),
+});
+
 const filter: fc.Arbitrary<NetworkFilter> = fc.oneof(
   fc.record(
     {
@@ -93,6 +102,8 @@ const filter: fc.Arbitrary<NetworkFilter> = fc.oneof(
       ),
       rbac: rbacs,
       rateLimit,
+      accessLog: fc.constant(true),
+      tracing,
     },
     { requiredKeys: ["kind", "statPrefix", "routes", "rbac"] },
   ),

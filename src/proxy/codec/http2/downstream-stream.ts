@@ -86,7 +86,8 @@ export class DownstreamStream implements DownstreamLeg {
       const hasBody = length > 0 && exchange.method !== "HEAD";
       sender.sendResponse(this.#stream, status, lines, !hasBody);
       if (hasBody) sender.sendData(this.#stream, Buffer.from(body), 0, length, true);
-      exchange.responseBytes += lines.length + length;
+      exchange.responseHeadBytes += lines.length;
+      exchange.responseBytes += lines.length + (hasBody ? length : 0);
     }
     this.#connection.outlet.wake();
   }
@@ -117,6 +118,7 @@ export class DownstreamStream implements DownstreamLeg {
     if (head.isChunked && exchange.recoding === undefined) this.#dechunker = new Dechunker();
     const { sender } = this.#connection.connection;
     const isBare = isDone && start === end;
+    exchange.responseHeadBytes += lines.length;
     exchange.responseBytes += lines.length;
     sender.sendResponse(this.#stream, head.status, lines, isBare);
     if (isDone && this.#dechunker === undefined && !isBare) {
@@ -144,6 +146,7 @@ export class DownstreamStream implements DownstreamLeg {
   writeResponseEnd(exchange: Exchange, trailers: string): void {
     const { sender } = this.#connection.connection;
     const lines = trailers !== "" ? trailers : (this.#dechunker?.trailers ?? "");
+    exchange.responseHeadBytes += lines.length;
     exchange.responseBytes += lines.length;
     if (lines !== "") sender.sendTrailers(this.#stream, lines);
     else sender.sendData(this.#stream, nothing, 0, 0, true);
@@ -165,6 +168,7 @@ export class DownstreamStream implements DownstreamLeg {
     const kept = keptFields(head, text, bodilessResponseDrops, handshakeFields);
     const { connection, outlet } = this.#connection;
     connection.sender.sendResponse(this.#stream, 200, canonicalLines(kept), false);
+    exchange.responseHeadBytes += kept.length;
     exchange.responseBytes += kept.length;
     outlet.wake();
     this.#end = new StreamEnd(connection, this.#stream, outlet);

@@ -137,7 +137,8 @@ export class Http2Downstream implements Reader, LiveConnection, Http2Events<Down
     const isOther = head.protocol !== undefined && head.protocol !== "websocket";
     const isCut = head.protocol !== undefined && isEnd;
     if (target === undefined || chain === undefined || isOther || isCut) {
-      const status = isOther ? 501 : 400; // RFC 9220 §3 for both versions of HTTP
+      // RFC 9220 §3 for both versions of HTTP; a CONNECT is as unwelcome as in HTTP/1.1
+      const status = isOther ? 501 : method === "CONNECT" ? 405 : 400;
       this.connection.sender.sendResponse(stream, status, "content-length: 0\r\n", true);
       return;
     }
@@ -183,7 +184,7 @@ export class Http2Downstream implements Reader, LiveConnection, Http2Events<Down
 
   /** Whoever answers after the announcement has read it: what he had sent before is here. */
   onPong(): void {
-    if (this.#state !== "announced" || this.connection.openStreams > 0) return;
+    if (this.#state !== "announced") return;
     this.connection.takeNoMore();
     this.#enter("ending");
     this.#closeIfDone();

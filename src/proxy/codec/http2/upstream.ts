@@ -19,6 +19,7 @@ import type { Failure } from "../../stack/outcome.ts";
 import type { Host } from "../../upstream/host.ts";
 import type { Reader, Transport } from "../transport.ts";
 import { allocateOutput, Outlet } from "./outlet.ts";
+import { Pings } from "./pings.ts";
 import { UpstreamStream } from "./upstream-stream.ts";
 import { asBuffer, readText, vocabulary } from "./vocabulary.ts";
 
@@ -49,6 +50,7 @@ export class Http2Upstream implements Reader, Http2Events<UpstreamStream> {
   #isLast = false;
   /** Exchanges that it was given. */
   #served = 0;
+  #pings: Pings | undefined;
 
   constructor(host: Host, open: (reader: Reader) => Transport) {
     this.host = host;
@@ -64,11 +66,16 @@ export class Http2Upstream implements Reader, Http2Events<UpstreamStream> {
 
   /** Exchanges that it may take now. */
   get room(): number {
+    const { maxConcurrentStreams = Infinity } = this.host.cluster.config;
     switch (this.state) {
       case "connecting":
-        return this.#isLast ? 0 : roomWhileConnecting - this.#waiting.length;
+        if (this.#isLast) return 0;
+        return Math.min(roomWhileConnecting, maxConcurrentStreams) - this.#waiting.length;
       case "ready":
-        return this.connection.room;
+        return Math.min(
+          this.connection.room,
+          Math.max(0, maxConcurrentStreams - this.connection.openStreams),
+        );
       default:
         return 0;
     }
@@ -90,9 +97,20 @@ export class Http2Upstream implements Reader, Http2Events<UpstreamStream> {
     if (this.state !== "connecting") return;
     this.state = "ready";
     this.idleSince = this.host.cluster.environment.now();
+    this.#askWhetherItIsThere();
     this.outlet.wake();
     this.#tellWaiting(true);
     if (this.#isLast) this.drain();
+  }
+
+  #askWhetherItIsThere(): void {
+    const { http2KeepAlive } = this.host.cluster.config;
+    if (http2KeepAlive === undefined) return;
+    const ask = () => {
+      this.connection.ping();
+      this.outlet.wake();
+    };
+    this.#pings = new Pings(http2KeepAlive, ask, () => this.transport.destroy());
   }
 
   /** Calls `tell` once it is known whether the connection comes about. */
@@ -143,11 +161,12 @@ export class Http2Upstream implements Reader, Http2Events<UpstreamStream> {
   // ---- Reader ----------------------------------------------------------------------------------
 
   onBytes(bytes: Buffer, length: number): void {
+    this.#pings?.onBytes();
     this.connection.read(bytes, 0, length, this.host.cluster.environment.now());
     if (this.#undecided.length > 0 && this.connection.takesExtendedConnect !== undefined) {
       this.#decide(false);
     }
-    this.host.onSharedRoom(this); // a stream that ended with these bytes is among the open ones until now
+    this.host.shared.onRoom(this); // a stream that ended with these bytes is among the open ones until now
     this.outlet.wake();
   }
 
@@ -215,12 +234,14 @@ export class Http2Upstream implements Reader, Http2Events<UpstreamStream> {
     this.onStreamOver();
   }
 
-  onPong(): void {}
+  onPong(): void {
+    this.#pings?.onPong();
+  }
 
   onReset(stream: Stream, code: number): void {
     const leg = stream.owner;
     if (leg !== undefined) leg.isReused = false; // it was this request's turn: no race with a connection's end
-    leg?.fail(code === REFUSED_STREAM ? "refused" : code === CANCEL ? "cancelled" : "reset");
+    leg?.fail(failureOf(code));
     this.onStreamOver();
   }
 
@@ -247,7 +268,7 @@ export class Http2Upstream implements Reader, Http2Events<UpstreamStream> {
   /** A stream has ended; so many of those that are open have, too. */
   onStreamOver(ended = 0): void {
     this.outlet.wake();
-    this.host.onSharedRoom(this);
+    this.host.shared.onRoom(this);
     if (this.connection.openStreams > ended || this.state === "closed") return;
     this.idleSince = this.host.cluster.environment.now();
     if (this.generation !== this.host.cluster.generation) this.state = "draining";
@@ -286,8 +307,14 @@ export class Http2Upstream implements Reader, Http2Events<UpstreamStream> {
   #leave(): void {
     if (this.state === "closed") return;
     this.state = "closed";
+    this.#pings?.stop();
     this.#decide(true);
-    this.host.onSharedClosed(this);
+    this.host.shared.onClosed(this);
     this.#tellWaiting(false);
   }
+}
+
+function failureOf(code: number): Failure {
+  if (code === REFUSED_STREAM) return "refused";
+  return code === CANCEL ? "cancelled" : "stream-reset";
 }

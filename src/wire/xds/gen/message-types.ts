@@ -297,6 +297,52 @@ export interface HttpConnectionManager {
   readonly streamIdleTimeout?: Duration | undefined;
   readonly upgradeConfigs?: readonly UpgradeConfig[] | undefined;
   readonly normalizePath?: BoolValue | undefined;
+  readonly accessLog?: readonly AccessLog[] | undefined;
+  readonly tracing?: HttpTracing | undefined;
+}
+
+/** envoy.config.accesslog.v3.AccessLog */
+export interface AccessLog {
+  readonly name?: string | undefined;
+  readonly typedConfig?: Any | undefined;
+}
+
+/** envoy.extensions.access_loggers.file.v3.FileAccessLog */
+export interface FileAccessLog {
+  readonly path?: string | undefined;
+}
+
+/** envoy.extensions.access_loggers.stream.v3.StdoutAccessLog */
+export type StdoutAccessLog = Readonly<Record<never, never>>;
+
+/** envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.Tracing */
+export interface HttpTracing {
+  readonly randomSampling?: Percent | undefined;
+  readonly provider?: TracingProvider | undefined;
+}
+
+/** envoy.config.trace.v3.Tracing.Http */
+export interface TracingProvider {
+  readonly name?: string | undefined;
+  readonly typedConfig?: Any | undefined;
+}
+
+/** envoy.config.trace.v3.OpenTelemetryConfig */
+export interface OpenTelemetryConfig {
+  readonly httpService?: HttpService | undefined;
+  readonly serviceName?: string | undefined;
+}
+
+/** envoy.config.core.v3.HttpService */
+export interface HttpService {
+  readonly httpUri?: HttpUri | undefined;
+}
+
+/** envoy.config.core.v3.HttpUri */
+export interface HttpUri {
+  readonly uri?: string | undefined;
+  readonly cluster?: string | undefined;
+  readonly timeout?: Duration | undefined;
 }
 
 /** envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.SetCurrentClientCertDetails */
@@ -634,6 +680,7 @@ export interface Cluster {
 
 /** envoy.extensions.upstreams.http.v3.HttpProtocolOptions */
 export interface HttpProtocolOptions {
+  readonly commonHttpProtocolOptions?: CommonHttpOptions | undefined;
   readonly explicitHttpConfig?: ExplicitHttpConfig | undefined;
   readonly useDownstreamProtocolConfig?: DownstreamHttpConfig | undefined;
 }
@@ -654,7 +701,16 @@ export interface DownstreamHttpConfig {
 export type Http1ProtocolOptions = Readonly<Record<never, never>>;
 
 /** envoy.config.core.v3.Http2ProtocolOptions */
-export type Http2ProtocolOptions = Readonly<Record<never, never>>;
+export interface Http2ProtocolOptions {
+  readonly maxConcurrentStreams?: UInt32Value | undefined;
+  readonly connectionKeepalive?: KeepaliveSettings | undefined;
+}
+
+/** envoy.config.core.v3.KeepaliveSettings */
+export interface KeepaliveSettings {
+  readonly interval?: Duration | undefined;
+  readonly timeout?: Duration | undefined;
+}
 
 /** envoy.config.cluster.v3.Cluster.EdsClusterConfig */
 export interface EdsClusterConfig {

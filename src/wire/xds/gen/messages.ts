@@ -405,6 +405,46 @@ export const HttpConnectionManager: MessageType<t.HttpConnectionManager> = messa
   [24, "streamIdleTimeout", "message", "optional", () => Duration],
   [23, "upgradeConfigs", "message", "many", () => UpgradeConfig],
   [30, "normalizePath", "message", "optional", () => BoolValue],
+  [13, "accessLog", "message", "many", () => AccessLog],
+  [7, "tracing", "message", "optional", () => HttpTracing],
+]);
+
+export const AccessLog: MessageType<t.AccessLog> = message("envoy.config.accesslog.v3.AccessLog", [
+  [1, "name", "string", "plain"],
+  [4, "typedConfig", "message", "optional", () => Any],
+]);
+
+export const FileAccessLog: MessageType<t.FileAccessLog> = message("envoy.extensions.access_loggers.file.v3.FileAccessLog", [
+  [1, "path", "string", "plain"],
+]);
+
+export const StdoutAccessLog: MessageType<t.StdoutAccessLog> = message("envoy.extensions.access_loggers.stream.v3.StdoutAccessLog", [
+
+]);
+
+export const HttpTracing: MessageType<t.HttpTracing> = message("envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.Tracing", [
+  [4, "randomSampling", "message", "optional", () => Percent],
+  [9, "provider", "message", "optional", () => TracingProvider],
+]);
+
+export const TracingProvider: MessageType<t.TracingProvider> = message("envoy.config.trace.v3.Tracing.Http", [
+  [1, "name", "string", "plain"],
+  [3, "typedConfig", "message", "optional", () => Any],
+]);
+
+export const OpenTelemetryConfig: MessageType<t.OpenTelemetryConfig> = message("envoy.config.trace.v3.OpenTelemetryConfig", [
+  [3, "httpService", "message", "optional", () => HttpService],
+  [2, "serviceName", "string", "plain"],
+]);
+
+export const HttpService: MessageType<t.HttpService> = message("envoy.config.core.v3.HttpService", [
+  [1, "httpUri", "message", "optional", () => HttpUri],
+]);
+
+export const HttpUri: MessageType<t.HttpUri> = message("envoy.config.core.v3.HttpUri", [
+  [1, "uri", "string", "plain"],
+  [2, "cluster", "string", "optional"],
+  [3, "timeout", "message", "optional", () => Duration],
 ]);
 
 export const SetCurrentClientCertDetails: MessageType<t.SetCurrentClientCertDetails> = message("envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.SetCurrentClientCertDetails", [
@@ -703,6 +743,7 @@ export const Cluster: MessageType<t.Cluster> = message("envoy.config.cluster.v3.
 ]);
 
 export const HttpProtocolOptions: MessageType<t.HttpProtocolOptions> = message("envoy.extensions.upstreams.http.v3.HttpProtocolOptions", [
+  [1, "commonHttpProtocolOptions", "message", "optional", () => CommonHttpOptions],
   [3, "explicitHttpConfig", "message", "optional", () => ExplicitHttpConfig],
   [4, "useDownstreamProtocolConfig", "message", "optional", () => DownstreamHttpConfig],
 ]);
@@ -722,7 +763,13 @@ export const Http1ProtocolOptions: MessageType<t.Http1ProtocolOptions> = message
 ]);
 
 export const Http2ProtocolOptions: MessageType<t.Http2ProtocolOptions> = message("envoy.config.core.v3.Http2ProtocolOptions", [
+  [2, "maxConcurrentStreams", "message", "optional", () => UInt32Value],
+  [15, "connectionKeepalive", "message", "optional", () => KeepaliveSettings],
+]);
 
+export const KeepaliveSettings: MessageType<t.KeepaliveSettings> = message("envoy.config.core.v3.KeepaliveSettings", [
+  [1, "interval", "message", "optional", () => Duration],
+  [2, "timeout", "message", "optional", () => Duration],
 ]);
 
 export const EdsClusterConfig: MessageType<t.EdsClusterConfig> = message("envoy.config.cluster.v3.Cluster.EdsClusterConfig", [

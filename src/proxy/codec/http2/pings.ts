@@ -1,0 +1,51 @@
+/**
+ * Asks the peer of a connection of HTTP/2 whether it is there, a PING every interval, and says so when nothing at all
+ * has come from it for as long as an answer may take. Whatever comes is a sign of life: the answer may stand behind
+ * much data.
+ *
+ * On timers of Node's: the wheel would keep an idle process awake between two questions.
+ */
+
+import type { Http2KeepAlive } from "../../../model/proxy-config.ts";
+
+export class Pings {
+  readonly #keepAlive: Http2KeepAlive;
+  readonly #ask: () => void;
+  readonly #onSilence: () => void;
+  #timer: NodeJS.Timeout | undefined;
+  #isWaiting = false;
+
+  constructor(keepAlive: Http2KeepAlive, ask: () => void, onSilence: () => void) {
+    this.#keepAlive = keepAlive;
+    this.#ask = ask;
+    this.#onSilence = onSilence;
+    this.#rest();
+  }
+
+  #rest(): void {
+    this.#isWaiting = false;
+    this.#arm(this.#keepAlive.intervalMs, () => {
+      this.#isWaiting = true;
+      this.#arm(this.#keepAlive.timeoutMs, this.#onSilence);
+      this.#ask();
+    });
+  }
+
+  #arm(ms: number, fire: () => void): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(fire, ms).unref();
+  }
+
+  /** Something has come; the answer may follow. */
+  onBytes(): void {
+    if (this.#isWaiting) this.#timer?.refresh();
+  }
+
+  onPong(): void {
+    if (this.#isWaiting) this.#rest();
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+  }
+}

@@ -1,0 +1,121 @@
+/** What a DestinationRule says of connections of HTTP/2, between a sidecar and its endpoints. */
+
+import assert from "node:assert/strict";
+import type { ServerHttp2Stream } from "node:http2";
+import { connect, type Socket } from "node:net";
+import { describe, test } from "node:test";
+import type { Cluster } from "../model/proxy-config.ts";
+import { Harness, request } from "./testing/harness.ts";
+import { Http2Client, http2App } from "./testing/http2.ts";
+import { cluster, endpoint, forward, route, virtualHost } from "./testing/mesh.ts";
+
+function toApp(harness: Harness, port: number, more: Partial<Cluster>) {
+  return harness.outbound([virtualHost(["*"], [route(forward("app", { timeoutMs: 10_000 }))])], {
+    clusters: [cluster("app", { protocol: "http/2", ...more })],
+    endpoints: [{ cluster: "app", endpoints: [endpoint(port)] }],
+  });
+}
+
+const until = async (isSo: () => boolean) => {
+  while (!isSo()) await new Promise((resolve) => setTimeout(resolve, 2));
+};
+
+describe("maxConcurrentStreams", () => {
+  async function held(harness: Harness, more: Partial<Cluster>) {
+    const streams: ServerHttp2Stream[] = [];
+    const app = await http2App(harness, (stream) => streams.push(stream));
+    const { port, sidecar } = await toApp(harness, app.port, more);
+    const finish = () => {
+      for (const stream of streams.splice(0)) {
+        stream.respond({ ":status": 200 });
+        stream.end();
+      }
+    };
+    return { app, port, sidecar, streams, finish };
+  }
+
+  test("opens another connection for what one may not carry", async () => {
+    await using harness = new Harness();
+    const { app, port, streams, finish } = await held(harness, { maxConcurrentStreams: 2 });
+    const all = Array.from({ length: 5 }, () => request(port));
+    await until(() => streams.length === 5);
+    assert.equal(app.sessions.length, 3);
+    finish();
+    for (const answer of all) assert.equal((await answer).status, 200);
+  });
+
+  test("lets requests wait where there may be no other connection", async () => {
+    await using harness = new Harness();
+    const { app, port, sidecar, streams, finish } = await held(harness, {
+      maxConcurrentStreams: 2,
+      circuitBreakers: { maxConnections: 1 },
+    });
+    const all = Array.from({ length: 3 }, () => request(port));
+    const runtime = sidecar.tables.clusters.get("app");
+    await until(() => streams.length === 2 && runtime?.pendingRequests === 1);
+    finish();
+    await until(() => streams.length === 1);
+    finish();
+    for (const answer of all) assert.equal((await answer).status, 200);
+    assert.equal(app.sessions.length, 1);
+  });
+});
+
+describe("http2KeepAlive", () => {
+  const keepAlive = { intervalMs: 10, timeoutMs: 100 };
+
+  test("gives up a connection whose other end has fallen silent; the next request has a fresh one", async () => {
+    await using harness = new Harness();
+    const app = await http2App(harness, (stream) => {
+      stream.respond({ ":status": 200 });
+      stream.end();
+    });
+    const between: Socket[] = [];
+    const relay = await harness.tcpApp((socket) => {
+      between.push(socket);
+      const onward = connect(app.port, "127.0.0.1");
+      socket.on("close", () => onward.destroy());
+      onward.pipe(socket).pipe(onward);
+    });
+    const { port } = await toApp(harness, relay, { http2KeepAlive: keepAlive });
+    assert.equal((await request(port)).status, 200);
+    between[0]?.unpipe().pause();
+    const lost = await request(port, { method: "POST" });
+    assert.deepEqual([lost.status, /connection termination$/.test(lost.body)], [503, true]);
+    assert.equal((await request(port)).status, 200);
+    assert.equal(app.sessions.length, 2);
+  });
+
+  test("keeps a connection that answers", async () => {
+    await using harness = new Harness();
+    let pings = 0;
+    const app = await http2App(harness, (stream) => {
+      stream.respond({ ":status": 200 });
+      stream.end();
+    });
+    const { port } = await toApp(harness, app.port, { http2KeepAlive: keepAlive });
+    assert.equal((await request(port)).status, 200);
+    app.sessions[0]?.on("ping", () => pings++);
+    await until(() => pings > 3);
+    assert.equal((await request(port)).status, 200);
+    assert.equal(app.sessions.length, 1);
+  });
+});
+
+describe("a cluster that is spoken to as the client speaks", () => {
+  test("has its limits in HTTP/2, too", async () => {
+    await using harness = new Harness();
+    const streams: ServerHttp2Stream[] = [];
+    const app = await http2App(harness, (stream) => streams.push(stream));
+    const { port } = await toApp(harness, app.port, {
+      protocol: "downstream",
+      maxConcurrentStreams: 1,
+    });
+    const client = new Http2Client(harness, port);
+    const answers = [client.request({}), client.request({})];
+    await until(() => streams.length === 2);
+    assert.equal(app.sessions.length, 2);
+    for (const stream of streams) stream.respond({ ":status": 204 }, { endStream: true });
+    for (const answer of answers) assert.equal((await answer).headers[":status"], 204);
+  });
+});
