@@ -44,35 +44,45 @@ class Recorder implements Reader {
 
 const clientOptions = { alpn: ["http/1.1"], sni: "cart", isVerified: true, onSession: () => {} };
 
+/** A transport whose server has sent the first of a ticket's records, and keeps the rest. */
+async function midTicket() {
+  // SSL_CTRL_SET_MAX_SEND_FRAGMENT, as small as it may be.
+  const control = koffi
+    .load(null as unknown as string)
+    .func("long SSL_CTX_ctrl(uintptr_t, int, long, uintptr_t)");
+  assert.equal(control(contexts.server.pointer, 52, 512, 0), 1);
+  const listener = createServer({ allowHalfOpen: true });
+  await once(listener.listen(0, "127.0.0.1"), "listening");
+  const { port } = listener.address() as AddressInfo;
+  const reader = new Recorder();
+  const out = new Transport(reader, (onread) => connectPlain("127.0.0.1", port, onread));
+  const [socket] = (await once(listener, "connection")) as [Socket];
+  const server = TlsConnection.accept(contexts.server, mutual);
+  const tickets = new Promise<Buffer>((resolve) => {
+    socket.on("data", (bytes: Buffer) => {
+      const { kind, output } = server.handshake(bytes, bytes.length);
+      if (kind === "done") resolve(output);
+      else socket.write(output);
+    });
+  });
+  out.secure(TlsConnection.connect(contexts.client, clientOptions), () => {});
+  const records = await tickets;
+  const first = 5 + records.readUInt16BE(3);
+  assert(first < records.length);
+  socket.write(records.subarray(0, first));
+  while (!out.isBackedUp) await new Promise(setImmediate);
+  const close = () => {
+    server.close();
+    listener.close();
+    control(contexts.server.pointer, 52, 16_384, 0);
+  };
+  return { out, reader, socket, server, rest: records.subarray(first), close };
+}
+
 describe("a transport with TLS of our own whose peer", () => {
   for (const ending of ["end", "close"] as const) {
     test(`cuts a ticket in records is written to between them, and told of its ${ending}`, async () => {
-      // SSL_CTRL_SET_MAX_SEND_FRAGMENT, as small as it may be.
-      const control = koffi
-        .load(null as unknown as string)
-        .func("long SSL_CTX_ctrl(uintptr_t, int, long, uintptr_t)");
-      assert.equal(control(contexts.server.pointer, 52, 512, 0), 1);
-      const listener = createServer({ allowHalfOpen: true });
-      await once(listener.listen(0, "127.0.0.1"), "listening");
-      const { port } = listener.address() as AddressInfo;
-      const reader = new Recorder();
-      const out = new Transport(reader, (onread) => connectPlain("127.0.0.1", port, onread));
-      const [socket] = (await once(listener, "connection")) as [Socket];
-      const server = TlsConnection.accept(contexts.server, mutual);
-      const tickets = new Promise<Buffer>((resolve) => {
-        socket.on("data", (bytes: Buffer) => {
-          const { kind, output } = server.handshake(bytes, bytes.length);
-          if (kind === "done") resolve(output);
-          else socket.write(output);
-        });
-      });
-      out.secure(TlsConnection.connect(contexts.client, clientOptions), () => {});
-      const records = await tickets;
-      const first = 5 + records.readUInt16BE(3);
-      assert(first < records.length);
-      socket.write(records.subarray(0, first));
-      while (!out.isBackedUp) await new Promise(setImmediate);
-
+      const { out, reader, socket, server, rest, close } = await midTicket();
       out.writeText("text ");
       out.writeBytes(Buffer.from("bytes "), 0, 6);
       const written: string[] = [];
@@ -87,7 +97,7 @@ describe("a transport with TLS of our own whose peer", () => {
       socket.on("data", (bytes: Buffer) => {
         text += read(server, bytes);
       });
-      socket.write(records.subarray(first));
+      socket.write(rest);
       await once(socket, "end");
       assert.equal(text, "text bytes owned more 5\r\nchunk\r\n");
       assert.equal(server.hasPeerClosed, true);
@@ -95,11 +105,20 @@ describe("a transport with TLS of our own whose peer", () => {
       if (ending === "end") socket.end(server.end());
       else socket.destroy();
       assert.equal(await reader.closed, undefined);
-      server.close();
-      listener.close();
-      control(contexts.server.pointer, 52, 16_384, 0);
+      close();
     });
   }
+
+  test("stops in the middle of a ticket does not keep it from closing", async (t) => {
+    t.mock.timers.enable({ apis: ["setTimeout"] });
+    const { out, reader, close } = await midTicket();
+    out.close();
+    t.mock.timers.tick(1_999);
+    assert.equal(out.isDestroyed, false);
+    t.mock.timers.tick(1);
+    assert.equal(await reader.closed, undefined);
+    close();
+  });
 
   test("has replies to changes of keys made and reads none of them is cut off", async () => {
     const reader = new Recorder();

@@ -76,6 +76,9 @@ const highWaterBytes = 64 * 1024;
 /** Up to here a body rides with its head in one string: one copy, one write (libuv writes 16 KiB without allocating). */
 export const joinedBodyBytes: number = 14 * 1024;
 
+/** A round trip and a retransmission: the rest of what a peer has begun was sent with its beginning. */
+const lastTurnMs = 2_000;
+
 /** A larger output array is let go after use: idle connections must not hold what a busy moment needed. */
 const maxReusedBytes = 128 * 1024;
 
@@ -101,6 +104,8 @@ export class Transport {
   #behind: ByteQueue | undefined;
   /** Called when what is behind is written. */
   #onWritten: (() => void) | undefined;
+  /** Ends the wait for a peer that goes no further with its message. */
+  #lastTurn: NodeJS.Timeout | undefined;
   /** How it ends once what is behind is written. */
   #ending: "end" | "close" | undefined;
 
@@ -132,6 +137,7 @@ export class Transport {
       this.#error = error;
     });
     this.socket.on("close", () => {
+      clearTimeout(this.#lastTurn);
       this.#secured?.connection.close();
       this.reader.onClose(this.#error);
     });
@@ -352,11 +358,12 @@ export class Transport {
     else this.socket.end();
   }
 
-  /** Sends what is queued, then closes both ways. */
+  /** Sends what is queued, then closes both ways. A peer in the middle of a message of TLS has a moment to end it. */
   close(): void {
     this.#catchUp();
     if (this.#mustWait()) {
       this.#ending = "close";
+      this.#lastTurn ??= setTimeout(() => this.destroy(), lastTurnMs);
       return;
     }
     this.#secured?.end();
