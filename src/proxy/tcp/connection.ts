@@ -12,7 +12,7 @@ import type { TcpChain } from "../config/tables.ts";
 import type { LiveConnection } from "../listen/connections.ts";
 import type { Runtime } from "../listen/runtime.ts";
 import type { Peer } from "../peer.ts";
-import { type ResponseFlag, replyFor } from "../stack/outcome.ts";
+import { type Failure, replyFor } from "../stack/outcome.ts";
 import { hashText } from "../upstream/balancer/hash.ts";
 import type { ClusterRuntime } from "../upstream/cluster.ts";
 import type { Host } from "../upstream/host.ts";
@@ -88,7 +88,8 @@ export class TcpConnection implements Reader, LiveConnection {
       hashText(peer.sourceAddress), // there is nothing else to hash
     );
     if (host === undefined || this.#tried.includes(host)) {
-      this.#reachNobody(cluster, "UH", "no healthy upstream");
+      const failure = this.#tried.length === 0 ? "no-host" : "connect-failure";
+      this.#reachNobody(cluster, failure);
       return;
     }
     this.#tried.push(host);
@@ -98,7 +99,7 @@ export class TcpConnection implements Reader, LiveConnection {
       (failure) => {
         if (this.#isOver) return;
         if (failure === "connect-failure" && this.#tried.length < maxTries) this.#try(cluster);
-        else this.#reachNobody(cluster, replyFor(failure).flag, failure);
+        else this.#reachNobody(cluster, failure);
       },
       peer,
     );
@@ -128,10 +129,10 @@ export class TcpConnection implements Reader, LiveConnection {
     tunnel.start(this.#hasEnded);
   }
 
-  #reachNobody(cluster: ClusterRuntime, flag: ResponseFlag, reason: string): void {
+  #reachNobody(cluster: ClusterRuntime, failure: Failure): void {
     const { runtime, peer, direction } = this.#options;
-    runtime.recorder.tcpLost(direction, cluster, peer, flag);
-    this.#refuse(reason);
+    runtime.recorder.tcpLost(direction, cluster, peer, replyFor(failure).flag);
+    this.#refuse(failure);
   }
 
   #refuse(reason: string): void {
