@@ -115,6 +115,12 @@ describe("the encrypted overlay", { skip: needsRoot, timeout: 120_000 }, () => {
       const before = echoesTo(site.node("two").pod("api"));
       assert.equal(await pings(site.wire, api, 8, web), false);
       assert.equal(echoesTo(site.node("two").pod("api")), before);
+      // Nor is the node itself asked by it: its own `web` comes encrypted.
+      assert.equal(await pings(one, "192.0.2.2", 8), true);
+      const { host } = site.node("two");
+      const asked = echoesTo(host);
+      assert.equal(await pings(site.wire, "192.0.2.2", 8, web), false);
+      assert.equal(echoesTo(host), asked);
     } finally {
       ip(site.wire, `route delete ${api}/32; address delete ${web}/32 dev wire`);
     }

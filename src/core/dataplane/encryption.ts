@@ -17,7 +17,7 @@ import { logAndDrop } from "./names.ts";
 const ours = `"${linkPrefix}*"`;
 const unencrypted = logAndDrop({ kind: "admission", reason: "unencrypted" });
 
-/** In `forward`: what arrives. */
+/** In `forward` and `input`: what arrives. */
 export const fromPodsInTheClear: readonly string[] = ofBoth(
   ({ keyword, suffix }) =>
     `iifname != ${ours} ${keyword} saddr @pod-ranges${suffix} ${unencrypted}`,

@@ -242,7 +242,9 @@ function policyHooks(settings: NetworkSettings): readonly NftChain[] {
       name: "input",
       hook: "type filter hook input priority filter; policy accept;",
       rules: [
-        `iifname != ${ours} accept`, // first, as in `forward`
+        // Before all others, since the next lets pass what it is about: a node knows pods by their addresses.
+        ...(encap.kind === "wireguard" ? fromPodsInTheClear : []),
+        `iifname != ${ours} accept`, // as in `forward`
         // Before policy, as it is not tracked: without it a pod finds no gateway.
         `${neighbourDiscovery} accept`,
         // The rest is in the order of `forward`. Nothing is stamped: no fast path leads here.
