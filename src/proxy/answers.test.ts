@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { Harness } from "./testing/harness.ts";
+import { Harness, request } from "./testing/harness.ts";
+import { Http2Client } from "./testing/http2.ts";
 import { route, virtualHost } from "./testing/mesh.ts";
 
 const long = "x".repeat(20_000);
@@ -119,7 +120,26 @@ describe("an answer of the sidecar's own", () => {
       client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
       client.send("GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
       const head = `${line}\r\nserver: heddle\r\n`;
-      assert.equal(await client.untilEnd(), `${head}\r\n${head}connection: close\r\n\r\n`);
+      const said = (await client.untilEnd()).replaceAll(/^date: .* GMT\r\n/gm, "");
+      assert.equal(said, `${head}\r\n${head}connection: close\r\n\r\n`);
     });
   }
+
+  test("says when it was made, in both versions of HTTP, also to what was no request", async () => {
+    await using harness = new Harness();
+    const saying = route({ kind: "respond", status: 404, body: "" });
+    const { port } = await harness.outbound(
+      [virtualHost(["*"], [saying])],
+      {},
+      {
+        epochMs: () => 784_111_777_000,
+      },
+    );
+    const when = "Sun, 06 Nov 1994 08:49:37 GMT";
+    assert.equal((await request(port)).headers["date"], when);
+    assert.equal((await new Http2Client(harness, port).request({})).headers["date"], when);
+    const client = await harness.raw(port);
+    const refused = await client.send("GET / HTTP/1.1\r\n\r\n").untilEnd();
+    assert.ok(refused.startsWith("HTTP/1.1 400 ") && refused.includes(`\r\ndate: ${when}\r\n`));
+  });
 });

@@ -149,6 +149,45 @@ describe("retries", () => {
     assert.equal(metric(sidecar, "envoy_cluster_upstream_rq_retry_overflow", labels), 1);
   });
 
+  for (const { on, tries } of [
+    { on: ["5xx", "retriable-status-codes", "unavailable"], tries: 1 },
+    { on: ["envoy-ratelimited"], tries: 3 },
+  ]) {
+    test(`by ${on.join()} ask ${tries === 1 ? "nobody again who is" : "again who was"} over a rate limit`, async () => {
+      await using harness = new Harness();
+      let asked = 0;
+      const app = await harness.app((_, res) => {
+        asked++;
+        res.writeHead(429, { "x-envoy-ratelimited": "true" }).end();
+      });
+      const policy = { on, retriableStatusCodes: [429] };
+      const { port } = await harness.outbound(...retrying([app], policy));
+      assert.equal((await request(port)).status, 429);
+      assert.equal(asked, tries);
+    });
+  }
+
+  test("of a call of gRPC whose endpoint is over its rate limit are not made by default", async () => {
+    await using harness = new Harness();
+    let asked = 0;
+    const app = await http2App(harness, (stream) => {
+      asked++;
+      const limited = { "grpc-status": "14", "x-envoy-ratelimited": "true" };
+      stream.respond({ "content-type": "application/grpc", ...limited }, { endStream: true });
+    });
+    const { port } = await harness.outbound(
+      [virtualHost(["*"], [route(forward("app", { retry }))])],
+      {
+        clusters: [cluster("app", { protocol: "http/2" })],
+        endpoints: [{ cluster: "app", endpoints: [endpoint(app.port)] }],
+      },
+    );
+    const call = { ":method": "POST", "content-type": "application/grpc", te: "trailers" };
+    const { headers } = await new Http2Client(harness, port).request(call, "");
+    assert.equal(headers["grpc-status"], "14");
+    assert.equal(asked, 1);
+  });
+
   test("begin anew where one try takes too long", async () => {
     await using harness = new Harness();
     let tries = 0;

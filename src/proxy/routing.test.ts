@@ -189,7 +189,7 @@ describe("an outbound sidecar", () => {
     assert(performance.now() - before >= 30);
     const delayed = await request(port, { path: "/slow?a", headers: { host: "b" } });
     assert.deepEqual([delayed.status, delayed.body], [200, "ok"]);
-    assert.equal(metric(sidecar, "istio_requests_total", { response_flags: "FI" }), 1);
+    assert.equal(metric(sidecar, "istio_requests_total", { response_flags: "DI,FI" }), 1);
     assert.equal(metric(sidecar, "istio_requests_total", { response_flags: "DI" }), 1);
   });
 });

@@ -72,7 +72,7 @@ export const grpcWords: FuzzTarget = {
     if (status !== "" && !(httpStatusOf(status) >= 200)) throw new Error(`status ${status}`);
     const { lines } = grpcReply(503, text);
     const message = /^grpc-message: ([ -~]*)\r\n/m.exec(lines)?.[1] ?? "";
-    if (lines.split("\r\n").length !== (text === "" ? 4 : 5)) throw new Error(`lines ${lines}`);
+    if (lines.split("\r\n").length !== (text === "" ? 3 : 4)) throw new Error(`lines ${lines}`);
     if (decodeURIComponent(message) !== text) throw new Error(`message ${message}`);
     return ms !== undefined || status !== "";
   },

@@ -20,6 +20,7 @@ import {
   keptFields,
   responseDrops,
 } from "./heads.ts";
+import { ownLines } from "./own-lines.ts";
 import type { Transport } from "./transport.ts";
 
 export class AnswerWriter {
@@ -46,7 +47,7 @@ export class AnswerWriter {
     this.isLast = true;
     const reason = STATUS_CODES[status] ?? "";
     this.#transport.writeText(
-      `HTTP/1.1 ${status} ${reason}\r\ncontent-length: ${reason.length}\r\ncontent-type: text/plain\r\nconnection: close\r\n\r\n${reason}`,
+      `HTTP/1.1 ${status} ${reason}\r\ncontent-length: ${reason.length}\r\ncontent-type: text/plain\r\n${ownLines(this.#environment)}connection: close\r\n\r\n${reason}`,
     );
   }
 
@@ -64,7 +65,7 @@ export class AnswerWriter {
     const framing = isBodyless(status) ? "" : `content-length: ${length}\r\n`;
     const type = length > 0 ? "content-type: text/plain\r\n" : "";
     const closing = this.isLast ? "connection: close\r\n" : "";
-    const head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Unknown"}\r\n${framing}${type}${fields}server: heddle\r\n${closing}\r\n`;
+    const head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Unknown"}\r\n${framing}${type}${fields}${ownLines(this.#environment)}${closing}\r\n`;
     const sent = exchange.method === "HEAD" ? "" : Buffer.from(body).toString("latin1");
     exchange.responseHeadBytes += head.length;
     exchange.responseBytes += head.length + sent.length;

@@ -16,6 +16,8 @@ import type { Head } from "../stack/head.ts";
 import { type Failure, overloadedName } from "../stack/outcome.ts";
 import { Timeout } from "../timer-wheel.ts";
 
+const rateLimitedName = "x-envoy-ratelimited";
+
 /** gRPC statuses by the names that retry-on uses. */
 const grpcStatuses: Readonly<Record<string, string>> = {
   cancelled: "1",
@@ -71,7 +73,12 @@ class Retries implements RetryDecision {
   }
 
   afterHead(exchange: Exchange, head: Head, text: string): boolean {
-    if (!this.#isAnswerRetried(head, text)) return false;
+    const asksForLimited = this.#on.has("envoy-ratelimited");
+    const isRetried = this.#isAnswerRetried(head, text);
+    if (!isRetried && !asksForLimited) return false;
+    // As Envoy has it: who is over a limit does not ask again, unless the policy says just that.
+    const isLimited = findField(head, text, rateLimitedName) !== undefined;
+    if (isLimited ? !asksForLimited : !isRetried) return false;
     // Further on a circuit breaker is open: Envoy's proxies do not try again either.
     return findField(head, text, overloadedName) === undefined && this.#retry(exchange);
   }

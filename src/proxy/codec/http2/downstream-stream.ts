@@ -17,6 +17,7 @@ import type { DownstreamLeg, Switched } from "../../stack/legs.ts";
 import { isBodyless } from "../../stack/outcome.ts";
 import type { TunnelEnd } from "../../tcp/tunnel-end.ts";
 import { bodilessResponseDrops, interimFields, keptFields, responseDrops } from "../heads.ts";
+import { ownLines } from "../own-lines.ts";
 import { Dechunker } from "./dechunker.ts";
 import type { Http2Downstream } from "./downstream.ts";
 import { grpcReply } from "./grpc.ts";
@@ -77,12 +78,17 @@ export class DownstreamStream implements DownstreamLeg {
       const reply = grpcReply(status, body);
       exchange.status = 200;
       exchange.grpcStatus = reply.status;
-      sender.sendResponse(this.#stream, 200, reply.lines + fields, true);
+      sender.sendResponse(
+        this.#stream,
+        200,
+        reply.lines + fields + ownLines(this.environment),
+        true,
+      );
     } else {
       const length = Buffer.byteLength(body);
       const type = length > 0 ? "content-type: text/plain\r\n" : "";
       const framing = isBodyless(status) ? "" : `content-length: ${length}\r\n`;
-      const lines = `${framing}${type}${canonicalLines(fields)}server: heddle\r\n`;
+      const lines = `${framing}${type}${canonicalLines(fields)}${ownLines(this.environment)}`;
       const hasBody = length > 0 && exchange.method !== "HEAD";
       sender.sendResponse(this.#stream, status, lines, !hasBody);
       if (hasBody) sender.sendData(this.#stream, Buffer.from(body), 0, length, true);

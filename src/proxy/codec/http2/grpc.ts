@@ -47,7 +47,7 @@ export function grpcReply(
   const text = message === "" ? "" : `grpc-message: ${percentEncode(message)}\r\n`;
   return {
     status: code,
-    lines: `content-type: application/grpc\r\ngrpc-status: ${code}\r\n${text}server: heddle\r\n`,
+    lines: `content-type: application/grpc\r\ngrpc-status: ${code}\r\n${text}`,
   };
 }
 
