@@ -7,12 +7,16 @@
 
 import { healthCheckField } from "../../model/names.ts";
 import type { HeaderEdit } from "../../model/proxy-config.ts";
+import type { Exchange } from "../stack/exchange.ts";
+import { compileFormat } from "./header-format.ts";
 
 export interface CompiledEdit {
   /** Lower case. */
   readonly dropped: ReadonlySet<string>;
   /** Complete lines, each with its CRLF, in the form that HTTP/2 takes, too. */
   readonly lines: string;
+  /** Lines that each request makes anew; undefined: none. */
+  readonly formatted?: (exchange: Exchange) => string;
   /** `:authority` or Host, when the edit sets it. */
   readonly authority: string | undefined;
 }
@@ -49,10 +53,27 @@ export function compileEdits(edits: readonly (HeaderEdit | undefined)[]): Compil
   for (const needed of ofFraming) dropped.delete(needed);
   const isEmpty = dropped.size === 0 && lines.length === 0 && authority === undefined;
   if (isEmpty) return undefined;
-  const text = lines
-    .map(({ name, value }) => `${name.toLowerCase()}: ${printable(value)}\r\n`)
-    .join("");
-  return { dropped, lines: text, authority };
+  let text = "";
+  const formatted: ((exchange: Exchange) => string)[] = [];
+  for (const { name, value } of lines) {
+    const lower = name.toLowerCase();
+    const format = compileFormat(value);
+    if (typeof format === "string") text += `${lower}: ${printable(format)}\r\n`;
+    else {
+      formatted.push((exchange) => {
+        const made = printable(format(exchange));
+        return made === "" ? "" : `${lower}: ${made}\r\n`;
+      });
+    }
+  }
+  if (formatted.length === 0) return { dropped, lines: text, authority };
+  const all = (exchange: Exchange): string => formatted.map((line) => line(exchange)).join("");
+  return { dropped, lines: text, formatted: all, authority };
+}
+
+/** Its lines for this request. */
+export function linesFor({ lines, formatted }: CompiledEdit, exchange: Exchange): string {
+  return formatted === undefined ? lines : lines + formatted(exchange);
 }
 
 /** Whoever could change these could make the next hop read another message. */

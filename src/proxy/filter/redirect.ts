@@ -1,7 +1,7 @@
 /** Sends the client elsewhere: the request's own URL with the parts replaced that the route names. */
 
 import type { RouteAction, RouteMatch } from "../../model/proxy-config.ts";
-import type { CompiledEdit } from "../config/header-edits.ts";
+import { type CompiledEdit, linesFor } from "../config/header-edits.ts";
 import { compileRewrite } from "../config/path-rewrite.ts";
 import type { Exchange } from "../stack/exchange.ts";
 import type { Handler } from "../stack/handler.ts";
@@ -16,7 +16,7 @@ export function redirect(
   const rewrite = compileRewrite(match, action);
   return (exchange) => {
     const path = action.path ?? rewrite?.(exchange.path) ?? exchange.path;
-    const fields = `location: ${locationFor(action, path, exchange)}\r\n${edit?.lines ?? ""}`;
+    const fields = `location: ${locationFor(action, path, exchange)}\r\n${edit === undefined ? "" : linesFor(edit, exchange)}`;
     exchange.respond(action.status, "-", "", "direct_response", fields);
   };
 }

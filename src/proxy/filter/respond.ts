@@ -1,13 +1,19 @@
 /** Answers from the configuration itself. */
 
 import type { RouteAction } from "../../model/proxy-config.ts";
-import type { CompiledEdit } from "../config/header-edits.ts";
+import { type CompiledEdit, linesFor } from "../config/header-edits.ts";
 import type { Handler } from "../stack/handler.ts";
 
 type Respond = Extract<RouteAction, { kind: "respond" }>;
 
 export function respond(action: Respond, edit: CompiledEdit | undefined): Handler {
   return (exchange) => {
-    exchange.respond(action.status, "-", action.body, "direct_response", edit?.lines);
+    exchange.respond(
+      action.status,
+      "-",
+      action.body,
+      "direct_response",
+      edit && linesFor(edit, exchange),
+    );
   };
 }

@@ -9,6 +9,7 @@
 
 import type { RouteAction, RouteMatch } from "../../model/proxy-config.ts";
 import { chunkedLine, keptFields, ownMark } from "../codec/heads.ts";
+import { linesFor } from "../config/header-edits.ts";
 import { compileRewrite } from "../config/path-rewrite.ts";
 import type { Destination } from "../config/route-table.ts";
 import type { Environment } from "../environment.ts";
@@ -161,7 +162,7 @@ function compose(exchange: Exchange, destination: Destination, changes: Changes)
     out += `x-forwarded-client-cert: URI=spiffe://${peer.principal}\r\n`;
   }
   if (exchange.wantsUpgrade) out += "connection: upgrade\r\n";
-  return edit === undefined ? out : out + edit.lines;
+  return edit === undefined ? out : out + linesFor(edit, exchange);
 }
 
 const plainProto = "x-forwarded-proto: http\r\n";

@@ -14,7 +14,7 @@
 import { lineValue } from "../../wire/http2/lines.ts";
 import { findField } from "../codec/heads.ts";
 import type { Target } from "../codec/target.ts";
-import type { CompiledEdit } from "../config/header-edits.ts";
+import { type CompiledEdit, linesFor } from "../config/header-edits.ts";
 import type { CompiledRoute } from "../config/route-table.ts";
 import type { TracePlace } from "../filter/tracing.ts";
 import { Tunnel } from "../tcp/tunnel.ts";
@@ -112,9 +112,11 @@ export class Exchange extends ReceivedRequest {
     this.requestBytes = head.headEnd;
   }
 
+  /** While the request's bytes are in place: what the edit says of it is made now. */
   editResponse(edit: CompiledEdit | undefined): void {
-    if (this.responseEdit === undefined) this.responseEdit = edit;
-    else if (edit !== undefined) this.addResponseLines(edit.lines, [...edit.dropped]);
+    if (edit === undefined) return;
+    if (this.responseEdit === undefined && edit.formatted === undefined) this.responseEdit = edit;
+    else this.addResponseLines(linesFor(edit, this), [...edit.dropped]);
   }
 
   /** Puts complete lines, each with its CRLF, into the answer, and takes the fields named (lower case) out of it. */
