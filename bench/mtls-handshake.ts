@@ -166,10 +166,13 @@ function reader(onEnd: () => void): Reader {
   return { onBytes() {}, onEnd, onDrain() {}, onClose() {} };
 }
 
+/** As sidecars do (`proxy/listen/captures.ts`): with Nagle's delay an end that says two things waits 40 ms for the second. */
+const asSidecarsListen = { pauseOnConnect: true, allowHalfOpen: true, noDelay: true };
+
 async function listen(
   accept: (socket: Socket) => void,
 ): Promise<{ readonly port: number; readonly close: () => unknown }> {
-  const server = createServer({ pauseOnConnect: true, allowHalfOpen: true }, accept);
+  const server = createServer(asSidecarsListen, accept);
   await once(server.listen(0, "127.0.0.1"), "listening");
   const { port } = server.address() as AddressInfo;
   // It is never told that a connection is over: its handle is another socket's by then.
