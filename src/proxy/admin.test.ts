@@ -82,4 +82,28 @@ describe("a sidecar's admin port", () => {
     const { text } = await ask("GET /stats");
     for (const line of text.trim().split("\n")) assert.match(line, /^\S.*: \S+$/);
   });
+
+  test("tells the series that a filter fits, as text, as JSON or for Prometheus", async () => {
+    await using harness = new Harness();
+    const ask = await desk(harness);
+    const name = "envoy_listener_downstream_cx_active";
+    assert.equal((await ask(`GET /stats?filter=^${name}$`)).text, `${name}: 0\n`);
+    const { text } = await ask(`GET /stats?format=json&filter=${name}`);
+    assert.deepEqual(JSON.parse(text), { stats: [{ name, value: 0 }] });
+    assert.match((await ask("GET /stats?format=prometheus")).text, /^# HELP /);
+    assert.equal((await ask("GET /stats?format=html")).status, 400);
+    assert.equal((await ask("GET /stats?filter=(")).status, 400);
+  });
+
+  test("tells each of its paths, where it is asked for help", async () => {
+    await using harness = new Harness();
+    const ask = await desk(harness);
+    const { text } = await ask("GET /help");
+    const paths = [...text.matchAll(/\/[a-z_/]+(?=[,: ])/g)].map(([path]) => path);
+    assert.ok(paths.includes("/drain") && paths.includes("/heddle/tap"));
+    for (const path of paths) {
+      if (path !== "/heddle/tap") assert.notEqual((await ask(`GET ${path}`)).status, 404, path);
+    }
+    assert.equal((await ask("GET /")).text, text);
+  });
 });

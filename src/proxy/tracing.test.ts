@@ -191,9 +191,12 @@ describe("spans", () => {
   test("reach the collector from a sidecar that ends", async () => {
     await using harness = new Harness();
     const scene = await new Scene(harness).open(100);
-    await request(scene.port);
+    const count = 300; // more than go at once
+    for (let sent = 0; sent < count; sent += 50) {
+      await Promise.all(Array.from({ length: 50 }, () => request(scene.port)));
+    }
     await scene.sidecar?.drain(5_000);
-    assert.equal(scene.spans.length, 1);
+    assert.equal(scene.spans.length, count);
   });
 
   test("that the collector does not take are counted, and cost no request anything", async () => {

@@ -39,6 +39,9 @@ export interface AdminActions {
 export function adminServer(sidecar: Sidecar, actions: AdminActions): Server {
   return serve((method, path, query) => {
     switch (path) {
+      case "/":
+      case "/help":
+        return text(help);
       case "/ready":
         return readiness(sidecar);
       case "/config_dump":
@@ -56,7 +59,7 @@ export function adminServer(sidecar: Sidecar, actions: AdminActions): Server {
       case "/logging":
         return logging(actions.log, method, query.get("level"));
       case "/stats":
-        return text(stats(sidecar));
+        return stats(sidecar, query);
       case "/stats/prometheus":
       case "/metrics":
         return metrics(sidecar);
@@ -77,6 +80,23 @@ export function adminServer(sidecar: Sidecar, actions: AdminActions): Server {
     }
   });
 }
+
+const help = `admin paths are:
+  /certs: certificates, and when they end
+  /clusters: endpoints and what is under way to them (?format=json)
+  /config_dump: the configuration in force, secrets left out
+  /drain (POST): end, once what is in flight has ended
+  /drain_listeners (POST): take no more connections
+  /heddle/observation: what the agent reads
+  /heddle/tap: requests one by one, as they end
+  /help: this
+  /listeners: where connections arrive
+  /logging: the log's level (POST ?level=debug sets it)
+  /ready: whether a configuration is in force
+  /server_info: who this is, and since when
+  /stats: counters (?filter=REGEX, ?format=json or prometheus)
+  /stats/prometheus, /metrics: the same for Prometheus
+`;
 
 const usePost: Whole = { ...text("use POST\n"), status: 405 };
 
@@ -233,13 +253,35 @@ function logging(log: LogThreshold, method: string, wanted: string | null): Whol
   return text(`${log.least}\n`);
 }
 
-/** Envoy's form: a line for each series, `name: value`. */
-function stats(sidecar: Sidecar): string {
-  return renderText(sidecar.runtime.environment.metrics)
+/** Envoy's forms: a line for each series, `name: value`, or JSON; of those whose name fits the filter. */
+function stats(sidecar: Sidecar, query: URLSearchParams): Whole {
+  const format = query.get("format") ?? "text";
+  if (format === "prometheus") return metrics(sidecar);
+  if (format !== "text" && format !== "json") {
+    return { ...text(`format: want text, json or prometheus, got "${format}"\n`), status: 400 };
+  }
+  const filter = filterOf(query.get("filter"));
+  if (filter === undefined) {
+    return {
+      ...text(`filter: want a regular expression, got "${query.get("filter")}"\n`),
+      status: 400,
+    };
+  }
+  const series = renderText(sidecar.runtime.environment.metrics)
     .split("\n")
     .filter((line) => line !== "" && !line.startsWith("#"))
-    .map((line) => line.replace(/ (\S+)$/, ": $1\n"))
-    .join("");
+    .map((line) => line.split(/ (?=\S+$)/))
+    .filter(([name = ""]) => filter.test(name));
+  if (format === "text") return text(series.map((one) => `${one.join(": ")}\n`).join(""));
+  return json({ stats: series.map(([name, value]) => ({ name, value: Number(value) })) });
+}
+
+function filterOf(written: string | null): RegExp | undefined {
+  try {
+    return new RegExp(written ?? "");
+  } catch {
+    return undefined;
+  }
 }
 
 function clustersText(sidecar: Sidecar): string {

@@ -62,7 +62,10 @@ export class SpanExporter {
   /** Resolves when the collector has what waits, or does not take it. */
   async finish(): Promise<void> {
     this.flush();
-    while (this.#underWay !== undefined) await this.#underWay;
+    while (this.#underWay !== undefined) {
+      await this.#underWay;
+      this.flush();
+    }
   }
 
   /** Sends what waits, where nothing is under way. */
