@@ -249,4 +249,21 @@ describe("a sidecar that is stopped", () => {
     await drained;
     assert.equal(sidecar.isReady, false);
   });
+
+  test("answers who asks on a connection that was idle just then, once, and closes on who does not", async () => {
+    await using harness = new Harness();
+    const app = await harness.app((_, res) => res.end("ok"));
+    const { sidecar, port } = await harness.toPorts([app], { limits: { drainMs: 600 } });
+    const ask = "POST / HTTP/1.1\r\nhost: cart\r\ncontent-length: 0\r\n\r\n";
+    const [busy, idle] = [await harness.raw(port), await harness.raw(port)];
+    for (const client of [busy, idle]) {
+      await client.send(ask).until((text) => text.endsWith("ok") || text.endsWith("0\r\n\r\n"));
+    }
+    const drained = sidecar.drain();
+    const text = await busy.send(ask).untilEnd(); // on its way before a close could have been read
+    assert.deepEqual([text.match(/200 OK/g)?.length, /connection: close/i.test(text)], [2, true]);
+    await idle.untilEnd();
+    for (const client of [busy, idle]) client.socket.end();
+    await drained;
+  });
 });

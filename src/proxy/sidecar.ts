@@ -22,6 +22,11 @@ import type { Legacy } from "./succession.ts";
 import { namesIn } from "./upstream/names/members.ts";
 
 const sweepMs = 1_000;
+/**
+ * So long a draining sidecar closes on nobody who may be about to ask: that would lose the request. Clients that ask
+ * meanwhile are told with the answer that it is the last; who asked nothing for so long will hardly begin just then.
+ */
+const mostGraceMs = 1_000;
 /** How long a configuration waits for names that it is the first to have. */
 const firstLookUpMs = 1_000;
 
@@ -157,12 +162,13 @@ export class Sidecar {
     const { environment, connections } = this.runtime;
     environment.isDraining = true;
     this.#captures.close();
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, withinMs);
-    });
-    await Promise.race([connections.finish(how).then(() => this.#spans.finish()), late]);
-    clearTimeout(timer);
+    const { now } = environment;
+    const until = now() + withinMs;
+    if (how === "drain") {
+      await within(Math.min(mostGraceMs, withinMs / 2), connections.finish("retire"));
+    }
+    const finished = connections.finish(how).then(() => this.#spans.finish());
+    await within(until - now(), finished);
   }
 
   /** Closes everything at once. */
@@ -185,6 +191,15 @@ export class Sidecar {
     environment.overload.measure();
     for (const cluster of tables.clusters.values()) cluster.sweep();
   }
+}
+
+async function within(ms: number, done: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, Math.max(0, ms));
+  });
+  await Promise.race([done, late]);
+  clearTimeout(timer);
 }
 
 /** Before the first snapshot: nothing is listened on, so nothing is looked up. */
