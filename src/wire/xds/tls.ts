@@ -41,7 +41,7 @@ export function encodeDownstreamTls(tls: DownstreamTls): wire.TransportSocket {
     typedConfig: pack(DownstreamTlsContext, {
       requireClientCertificate: { value: tls.requireClientCertificate },
       commonTlsContext: {
-        tlsParams: leastVersion(clients.kind === "mesh" ? "TLSv1.2" : clients.leastVersion),
+        tlsParams: versionsFrom(clients.kind === "mesh" ? "TLSv1.3" : clients.leastVersion),
         alpnProtocols: tls.alpn,
         tlsCertificateSdsSecretConfigs: [secretNamed(tls.certificate)],
         ...given(
@@ -81,7 +81,7 @@ export function encodeUpstreamTls(tls: UpstreamTls): wire.TransportSocket {
     typedConfig: pack(UpstreamTlsContext, {
       sni: tls.sni,
       commonTlsContext: {
-        tlsParams: leastVersion("TLSv1.2"),
+        tlsParams: versionsFrom("TLSv1.3"),
         alpnProtocols: tls.alpn,
         tlsCertificateSdsSecretConfigs: [secretNamed(tls.certificate)],
         combinedValidationContext: validatedBy(
@@ -117,7 +117,7 @@ export function encodeOriginateTls(tls: OriginateTls): wire.TransportSocket {
     typedConfig: pack(UpstreamTlsContext, {
       ...given("sni", tls.sni),
       commonTlsContext: {
-        tlsParams: leastVersion("TLSv1.2"),
+        tlsParams: versionsFrom("TLSv1.2"),
         alpnProtocols: tls.alpn,
         ...given(
           "tlsCertificateSdsSecretConfigs",
@@ -165,9 +165,13 @@ export function decodeOriginateTls(socket: wire.TransportSocket, path: string): 
   };
 }
 
-function leastVersion(version: TlsVersion): wire.TlsParameters {
+/** Up to TLS 1.3, which an Envoy that connects does not speak unless it is told to. */
+function versionsFrom(least: TlsVersion): wire.TlsParameters {
   const { TLSv1_2, TLSv1_3 } = TlsProtocol;
-  return { tlsMinimumProtocolVersion: version === "TLSv1.3" ? TLSv1_3 : TLSv1_2 };
+  return {
+    tlsMinimumProtocolVersion: least === "TLSv1.3" ? TLSv1_3 : TLSv1_2,
+    tlsMaximumProtocolVersion: TLSv1_3,
+  };
 }
 
 function decodeVersion(version: number | undefined): TlsVersion {

@@ -963,6 +963,7 @@ export interface CommonTlsContext {
 /** envoy.extensions.transport_sockets.tls.v3.TlsParameters */
 export interface TlsParameters {
   readonly tlsMinimumProtocolVersion?: number | undefined;
+  readonly tlsMaximumProtocolVersion?: number | undefined;
 }
 
 /** envoy.extensions.transport_sockets.tls.v3.CommonTlsContext.CombinedCertificateValidationContext */

@@ -990,6 +990,7 @@ export const CommonTlsContext: MessageType<t.CommonTlsContext> = message("envoy.
 
 export const TlsParameters: MessageType<t.TlsParameters> = message("envoy.extensions.transport_sockets.tls.v3.TlsParameters", [
   [1, "tlsMinimumProtocolVersion", "enum", "plain"],
+  [2, "tlsMaximumProtocolVersion", "enum", "plain"],
 ]);
 
 export const CombinedValidationContext: MessageType<t.CombinedValidationContext> = message("envoy.extensions.transport_sockets.tls.v3.CommonTlsContext.CombinedCertificateValidationContext", [
