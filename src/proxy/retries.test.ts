@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { constants, type ServerHttp2Stream } from "node:http2";
 import { describe, test } from "node:test";
-import type { RetryPolicy } from "../model/proxy-config.ts";
+import type { Cluster, RetryPolicy } from "../model/proxy-config.ts";
 import { Harness, metric, request } from "./testing/harness.ts";
 import { Http2Client, http2App } from "./testing/http2.ts";
 import { cluster, endpoint, forward, route, virtualHost } from "./testing/mesh.ts";
@@ -133,6 +133,22 @@ describe("retries", () => {
     await Promise.all(Array.from({ length: 60 }, () => request(port)));
     assert(tries <= 60 + 17, `${tries - 60} retries of 60 requests`);
     assert(tries > 60, "no retry at all");
+  });
+
+  test("of requests that no endpoint took are as many as there are such requests, where no budget is asked for", async () => {
+    await using harness = new Harness();
+    const app = await harness.app((_, res) => res.end("ok"));
+    const dead = await harness.deadPort();
+    const [hosts, config] = retrying([app, dead], { baseBackoffMs: 50, maxBackoffMs: 50 });
+    const statuses = async (circuitBreakers: Cluster["circuitBreakers"]) => {
+      const balancer = { kind: "round-robin" as const };
+      const clusters = [cluster("app", { balancer, circuitBreakers })];
+      const { port } = await harness.outbound(hosts, { ...config, clusters });
+      const answers = await Promise.all(Array.from({ length: 80 }, () => request(port)));
+      return new Set(answers.map(({ status }) => status));
+    };
+    assert.deepEqual([...(await statuses({}))], [200]);
+    assert((await statuses({ maxRetries: 1 })).has(503));
   });
 
   test("that the budget has no room for leave the answer as it came, flagged UO and counted", async () => {

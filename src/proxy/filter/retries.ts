@@ -69,7 +69,9 @@ class Retries implements RetryDecision {
   }
 
   afterFailure(exchange: Exchange, failure: Failure): boolean {
-    return this.#isFailureRetried(failure) && this.#retry(exchange);
+    // What no endpoint was given multiplies nobody's load: it is in a budget only where somebody asks for one.
+    const isFree = failure === "connect-failure" && exchange.cluster?.hasDefaultBudget === true;
+    return this.#isFailureRetried(failure) && this.#retry(exchange, isFree);
   }
 
   afterHead(exchange: Exchange, head: Head, text: string): boolean {
@@ -122,7 +124,8 @@ class Retries implements RetryDecision {
     return grpc !== undefined && this.#grpc.has(grpc);
   }
 
-  #retry(exchange: Exchange): boolean {
+  /** `isFree`: whatever the budget. */
+  #retry(exchange: Exchange, isFree = false): boolean {
     const { cluster, attempt } = exchange;
     if (cluster === undefined || attempt === undefined) return false;
     if (exchange.attempts > this.#policy.attempts) {
@@ -130,7 +133,7 @@ class Retries implements RetryDecision {
       return false;
     }
     if (!exchange.canReplay) return false;
-    if (!cluster.mayRetry()) {
+    if (!isFree && !cluster.mayRetry()) {
       exchange.retryRefusal = "UO";
       return false;
     }
@@ -139,9 +142,11 @@ class Retries implements RetryDecision {
       exchange.tries.hosts.push(exchange.host);
     }
     exchange.endTry();
-    cluster.activeRetries++;
     cluster.retriesTotal++;
-    exchange.tries.isRetry = true;
+    if (!isFree) {
+      cluster.activeRetries++;
+      exchange.tries.isRetry = true;
+    }
     const { baseBackoffMs, maxBackoffMs } = this.#policy;
     const ceiling = Math.min(maxBackoffMs, baseBackoffMs * (2 ** exchange.attempts - 1));
     const wait = ceiling * this.#environment.random();

@@ -386,6 +386,12 @@ export class ClusterRuntime {
     return !isFull;
   }
 
+  /** Nobody has said how many retries there may be. */
+  get hasDefaultBudget(): boolean {
+    const { retryBudget, maxRetries } = this.config.circuitBreakers;
+    return retryBudget === undefined && maxRetries === undefined;
+  }
+
   /** Whether one more retry fits the budget; retries must not multiply the load that made them necessary. */
   mayRetry(): boolean {
     const { retryBudget, maxRetries = Infinity } = this.config.circuitBreakers;
