@@ -255,6 +255,37 @@ describe("interim answers and upgrades", () => {
     );
   });
 
+  test("a client that leaves takes its request along, whoever does not answer it", async () => {
+    await using harness = new Harness();
+    const gone = Promise.withResolvers<void>();
+    const asked = Promise.withResolvers<void>();
+    const app = await harness.tcpApp((socket) => {
+      socket.on("data", () => asked.resolve());
+      socket.on("end", () => gone.resolve());
+      socket.on("close", () => gone.resolve());
+    });
+    const flags: string[] = [];
+    const { port, sidecar } = await harness.toPorts([app], {
+      accessLog: (line) => flags.push(JSON.parse(line).response_flags),
+    });
+    const client = await harness.raw(port);
+    client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    await asked.promise;
+    client.socket.destroy();
+    await gone.promise;
+    assert.deepEqual(flags, ["DC"]);
+    assert.equal(sidecar.tables.clusters.get("app")?.activeRequests, 0);
+  });
+
+  test("a client that ends its side with its request gets its answer", async () => {
+    await using harness = new Harness();
+    const app = await harness.app((_, res) => setTimeout(() => res.end("late"), 100));
+    const { port } = await harness.toPorts([app]);
+    const client = await harness.raw(port);
+    client.socket.end("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    assert.match(await client.untilEnd(), /^HTTP\/1.1 200 [\s\S]*late/);
+  });
+
   test("an upgrade that the application declines is an ordinary answer", async () => {
     await using harness = new Harness();
     const app = await harness.app((_, res) => res.end("no"));

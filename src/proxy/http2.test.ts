@@ -21,6 +21,7 @@ import {
   virtualHost,
 } from "./testing/mesh.ts";
 import { createMeshCa } from "./testing/mesh-ca.ts";
+import { RawHttp2Client } from "./testing/raw-http2.ts";
 
 type Forward = Partial<Extract<RouteAction, { kind: "forward" }>>;
 
@@ -51,6 +52,23 @@ const echo = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
 };
 
 describe("a client of HTTP/2", () => {
+  test("that leaves takes its requests along, whoever does not answer them", async () => {
+    await using harness = new Harness();
+    const gone = Promise.withResolvers<void>();
+    const asked = Promise.withResolvers<void>();
+    const app = await harness.tcpApp((socket) => {
+      socket.on("data", () => asked.resolve());
+      socket.on("end", () => gone.resolve());
+    });
+    const { port, sidecar } = await toApp(harness, app, undefined);
+    const client = await RawHttp2Client.connect(harness, port);
+    void client.request();
+    await asked.promise;
+    client.end();
+    await gone.promise;
+    assert.equal(sidecar.tables.clusters.get("app")?.activeRequests, 0);
+  });
+
   test("is told that a tunnel is not to be had, as one of HTTP/1.1 is", async () => {
     await using harness = new Harness();
     const { port } = await toApp(harness, await harness.deadPort(), undefined);

@@ -66,6 +66,8 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
   /** The other end of the tunnel that this connection has become. */
   #joined: TunnelEnd | undefined;
   #hasEnded = false;
+  /** When it ended while its request was being answered. */
+  #endedAt = 0;
 
   constructor(
     transport: Transport,
@@ -111,9 +113,10 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
     this.#hasEnded = true;
     switch (this.#state) {
       case "exchange": {
-        // Half a request will never be whole; a whole one still gets its answer.
+        // Half a request will never be whole; a whole one still gets an answer that comes soon.
         const exchange = this.#exchange;
         this.#answers.isLast = true;
+        this.#endedAt = this.environment.now();
         if (exchange !== undefined && !exchange.isRequestDone) {
           exchange.onDownstreamClosed();
           this.#destroy();
@@ -401,6 +404,15 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
     if (this.#state === "head" && waited > limits.headerTimeoutMs) this.#refuseWith(408);
     else if (this.#state === "idle" && waited > limits.downstreamIdleMs) this.transport.close();
     else if (this.#state === "lingering" && waited > lingerMs) this.#destroy();
+    else if (this.#state === "exchange" && this.#hasEnded) this.#giveUpOn(now);
+  }
+
+  /** A client that waits no longer looks like one that only has nothing more to say. */
+  #giveUpOn(now: number): void {
+    const exchange = this.#exchange;
+    if (exchange === undefined || exchange.hasResponse || now - this.#endedAt < partingMs) return;
+    exchange.onDownstreamClosed();
+    this.#destroy();
   }
 
   #linger(): void {
@@ -422,6 +434,12 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
 
 /** The timer is no finer. */
 const leastHoldOffMs = 10;
+
+/**
+ * How long a client that has ended its side still has to get the beginning of an answer. Some end it with their request
+ * (BusyBox's wget); of the others, who are gone, nothing must pile up in front of an application that does not answer.
+ */
+const partingMs = 1_000;
 
 /** How long a client may take to see the last answer and close: a round trip and a retransmission. */
 const lingerMs = 2_000;

@@ -74,6 +74,11 @@ export class RawHttp2Client implements Http2Events<Waiting> {
     });
   }
 
+  /** Says nothing more. */
+  end(): void {
+    this.#socket.end();
+  }
+
   #flush(): void {
     const { out } = this.#connection.sender;
     if (out.length > 0) this.#socket.write(out.take());
