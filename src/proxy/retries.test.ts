@@ -151,6 +151,24 @@ describe("retries", () => {
     assert((await statuses({ maxRetries: 1 })).has(503));
   });
 
+  test("go to the host that has not been tried, however much it has to do", async () => {
+    await using harness = new Harness();
+    const held: unknown[] = [];
+    const busy = await harness.app((req, res) => {
+      if (req.url === "/hold") held.push(res);
+      else res.end("ok");
+    });
+    const dead = await harness.deadPort();
+    const [hosts, config] = retrying([busy, dead]);
+    const { port } = await harness.outbound(hosts, { ...config, clusters: [cluster("app")] });
+    for (let i = 0; i < 30; i++) {
+      const client = await harness.raw(port);
+      client.send("GET /hold HTTP/1.1\r\nhost: cart\r\n\r\n");
+    }
+    while (held.length < 30) await new Promise((resolve) => setTimeout(resolve, 2));
+    for (let i = 0; i < 20; i++) assert.equal((await request(port)).status, 200);
+  });
+
   test("that the budget has no room for leave the answer as it came, flagged UO and counted", async () => {
     await using harness = new Harness();
     const app = await harness.app((_, res) => res.writeHead(503).end("busy"));

@@ -23,6 +23,7 @@ import { Host } from "./host.ts";
 import { NamedMembers } from "./names/members.ts";
 import { OutlierDetector } from "./outlier.ts";
 import { warmth } from "./slow-start.ts";
+import { untriedBeside } from "./untried.ts";
 
 /** What a cluster is told of its endpoints. */
 export type Members = Pick<ClusterEndpoints, "endpoints" | "overprovisioningPercent">;
@@ -300,13 +301,14 @@ export class ClusterRuntime {
     if (this.#repickAt !== 0 && this.environment.now() >= this.#repickAt) this.#repick();
     let host = this.#picker.pick(key);
     if (avoid === undefined && !this.#hasProbation) return host;
-    // Istio's previous-hosts predicate: up to five picks for one that has not been tried; then any will do. A key's
-    // next choices are the same in every sidecar, too.
+    // Istio's previous-hosts predicate: up to five picks for one that has not been tried, then whichever has not. A
+    // key's next choices are the same in every sidecar, too.
     for (let i = 1; i < maxPicks && host !== undefined; i++) {
       if (avoid?.includes(host) !== true && !host.isBeingTried) break;
       host = this.#picker.pick(key === undefined ? undefined : mix(key + i));
     }
-    return host;
+    if (host === undefined || avoid?.includes(host) !== true) return host;
+    return untriedBeside(host, this.#hosts.values(), avoid, this.environment.random) ?? host;
   }
 
   #originalHost(address: string, port: number): Host {
