@@ -20,8 +20,8 @@ const updateRequested = 1;
 export const keyUpdateNotRequested: Buffer = Buffer.of(keyUpdate, 0, 0, 1, updateNotRequested);
 
 const messageHeaderBytes = 4;
-/** OpenSSL and BoringSSL take no longer ones. */
-const maxTicketBytes = 16 * 1024;
+/** Each of its parts at its longest (RFC 8446 §4.6.1); OpenSSL takes them as long. */
+const maxTicketBytes = 4 + 4 + (1 + 255) + (2 + 65_535) + (2 + 65_534);
 
 export class PostHandshake {
   readonly #isServer: boolean;

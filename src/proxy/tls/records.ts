@@ -85,7 +85,8 @@ export class Records implements RecordLayer {
       }
     }
     if (!this.#isReading) this.#letGo();
-    else if (this.#isAskedForUpdate) this.#reply = this.#updateKeys();
+    // Also a peer that has had its last word: what is written to it is still to be under other keys (RFC 8446 §4.6.3).
+    if (this.#isAskedForUpdate && this.error === undefined) this.#reply = this.#updateKeys();
     this.#isAskedForUpdate = false;
     if (filled > 0) this.#patience.renew();
     return filled;
@@ -188,7 +189,9 @@ export class Records implements RecordLayer {
   /** All but two end the connection, whatever their level says (RFC 8446 §6). */
   #takeAlert(bytes: Buffer, at: number, end: number): void {
     const code = bytes[at + 1] as number;
-    if (end - at !== alertBytes) this.#refuse(alerts.decodeError, `an alert of ${end - at} bytes`);
+    if (end === at) this.#refuse(alerts.unexpectedMessage, "an empty alert");
+    else if (end - at !== alertBytes)
+      this.#refuse(alerts.decodeError, `an alert of ${end - at} bytes`);
     else if (code === alerts.closeNotify) this.hasPeerClosed = true;
     else if (code !== alerts.userCanceled)
       this.error = broken(`it sent the alert ${alertName(code)}`);

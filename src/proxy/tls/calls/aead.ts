@@ -91,6 +91,8 @@ function bindAead(library: Library, memory: Buffer, name: AeadName): Aead {
   return {
     nonce: memory.subarray(nonceAt, nonceAt + nonceBytes),
     seal(key, content, last, into, to) {
+      must(content.at + content.length <= content.bytes.length);
+      must(to + headerBytes + content.length + 1 + tagBytes <= into.length);
       const header = targets.of(into) + to;
       const sealed = header + headerBytes;
       start(sealing, key, header, 1);
@@ -107,6 +109,8 @@ function bindAead(library: Library, memory: Buffer, name: AeadName): Aead {
       const header = sources.of(record.bytes) + record.at;
       const sealed = header + headerBytes;
       const length = record.length - headerBytes - tagBytes;
+      must(length >= 0 && record.at + record.length <= record.bytes.length);
+      must(to + length <= into.length);
       start(opening, key, header, 0);
       const opened = targets.of(into) + to;
       if (length > 0) done(update(opening, opened, at + writtenAt, sealed, length));
@@ -114,6 +118,11 @@ function bindAead(library: Library, memory: Buffer, name: AeadName): Aead {
       return finish(opening, opened + length, at + writtenAt) === 1;
     },
   };
+}
+
+/** What is given by address OpenSSL reads and writes, whoever's it is. */
+function must(fits: boolean): void {
+  if (!fits) throw new RangeError("there is no room for a record");
 }
 
 /** Nothing that a peer sends makes these fail. */
