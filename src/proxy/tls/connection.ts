@@ -3,7 +3,7 @@
  *
  * OpenSSL does the handshake. Once it is over, what OpenSSL holds for a connection (26 kB) is no use any more: its secrets and
  * the numbers of its next records go to a `Records` of our own, and OpenSSL's part is freed. A server does that at once, a
- * client when it has a ticket, or data where none came before. Which of the two it is, nobody else sees.
+ * client with the first data, before which tickets come. Which of the two it is, nobody else sees.
  *
  * Whoever uses it must `close` it; nothing else gives back what OpenSSL may still hold.
  *
@@ -65,7 +65,8 @@ export class TlsConnection {
   readonly #memory = sharedMemory();
   /** OpenSSL's part; 0 once it is freed. */
   #pointer: Pointer;
-  readonly #ledger: Ledger;
+  /** As long as that: it has the first secrets, from which all later ones follow. */
+  #ledger: Ledger | undefined;
   #settled: Settled | undefined;
   #layer: RecordLayer | undefined;
   /** What came behind the handshake's end. */
@@ -103,7 +104,7 @@ export class TlsConnection {
     const made = new TlsConnection(context, options, keyLife);
     const calls = made.#calls;
     const ssl = made.#pointer;
-    const { protocols } = made.#ledger;
+    const protocols = made.#ledger?.protocols;
     calls.setClient(ssl);
     if (options.isVerified) calls.verifyPeer(ssl, SSL_VERIFY_PEER);
     if (options.sni !== "") calls.setServerName(ssl, options.sni);
@@ -146,11 +147,15 @@ export class TlsConnection {
     const onSession = this.#onSession;
     const recordsPerKey = this.#recordsPerKey;
     if (onSession === undefined) this.#handOver();
-    else this.#layer = new OpenSslRecords(calls, ssl, { recordsPerKey, onSession });
+    else {
+      const hasTicket = () => this.#ledger?.hasTicket === true;
+      this.#layer = new OpenSslRecords(calls, ssl, { recordsPerKey, hasTicket, onSession });
+    }
   }
 
   /** Goes on without OpenSSL. */
   #handOver(): void {
+    if (this.#ledger === undefined) return;
     const { reading, writing } = this.#ledger.keys(this.#calls);
     const isServer = this.#onSession === undefined;
     const recordsPerKey = this.#recordsPerKey;
@@ -227,7 +232,8 @@ export class TlsConnection {
 
   #free(): void {
     if (this.#pointer === 0) return; // where it pointed to may be another's by now
-    this.#ledger.close();
+    this.#ledger?.close();
+    this.#ledger = undefined;
     this.#calls.freeConnection(this.#pointer);
     this.#pointer = 0;
   }

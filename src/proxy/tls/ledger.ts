@@ -27,6 +27,8 @@ const serverLabel = "SERVER_TRAFFIC_SECRET_0";
 /** Watches a connection until it is closed. */
 export class Ledger implements Watcher {
   readonly protocols: Buffer | undefined;
+  /** A server's ticket has come. */
+  hasTicket = false;
   readonly #connection: Pointer;
   readonly #reading: Direction;
   readonly #writing: Direction;
@@ -44,7 +46,7 @@ export class Ledger implements Watcher {
   onSecret(line: string): void {
     const [label, , secret = ""] = line.split(" ");
     for (const direction of [this.#reading, this.#writing]) {
-      if (direction.label === label) direction.secret = Buffer.from(secret, "hex");
+      if (direction.label === label) direction.secret = bytesOf(secret);
     }
   }
 
@@ -55,6 +57,7 @@ export class Ledger implements Watcher {
   /** After its Finished, and after a KeyUpdate, an end writes with other keys (RFC 8446 §2, §4.6.3). */
   onMessage(isWritten: boolean, type: number): void {
     const direction = this.#direction(isWritten);
+    if (type === newSessionTicket) this.hasTicket = true;
     if (type === finished) direction.records = 0;
     if (type === keyUpdate) {
       direction.records = 0;
@@ -85,6 +88,14 @@ function keysOf(calls: OpenSsl, suite: number, { label, secret, records }: Direc
   throw new MeshError("heddle.assumption", `go on with records: OpenSSL did not tell ${label}`);
 }
 
+/** In memory of its own: a few bytes of what Node shares out would keep all of that, 64 KiB, as long as they live. */
+function bytesOf(hex: string): Buffer {
+  const bytes = Buffer.alloc(hex.length / 2);
+  bytes.write(hex, "hex");
+  return bytes;
+}
+
 // Types of messages (RFC 8446 §4).
+const newSessionTicket = 4;
 const finished = 20;
 const keyUpdate = 24;

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
-import { setFlagsFromString } from "node:v8";
+import { queryObjects, setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { allocatedBytes } from "../testing/allocated-bytes.ts";
 import { createMeshCa } from "../testing/mesh-ca.ts";
 import { type Contexts, contextOf, Pair, read, sealed } from "../testing/tls-pair.ts";
+import { Ledger } from "./ledger.ts";
 
 setFlagsFromString("--expose-gc");
 const collect: () => void = runInNewContext("gc");
@@ -40,6 +41,7 @@ test("connections whose handshake is over hold nothing of OpenSSL", () => {
       const pair = new Pair(contexts);
       pair.shake();
       assert.equal(read(pair.server, sealed(pair.client, "hello")), "hello");
+      assert.equal(read(pair.client, sealed(pair.server, "world")), "world");
       return pair;
     });
   for (const pair of opened(20)) pair.close(); // what the first ones load is not theirs
@@ -51,4 +53,32 @@ test("connections whose handshake is over hold nothing of OpenSSL", () => {
   for (const pair of pairs) pair.close();
   // Two of OpenSSL's connections hold 54 kB; keys and certificates of ours some 3.
   assert.ok(eachBytes < 6_000, `${eachBytes} bytes a pair`);
+});
+
+test("connections whose handshake is over keep no first secrets, which all later ones follow from", () => {
+  collect();
+  const before = queryObjects(Ledger, { format: "count" });
+  const pair = new Pair(contexts);
+  pair.shake();
+  assert.equal(read(pair.client, sealed(pair.server, "hello")), "hello");
+  assert.equal(queryObjects(Ledger, { format: "count" }), before);
+  pair.close();
+});
+
+test("connections keep none of the memory that Node shares out among small buffers", () => {
+  const opened = (count: number) =>
+    Array.from({ length: count }, () => {
+      const pair = new Pair(contexts);
+      pair.shake();
+      for (let bytes = 0; bytes < 2 * Buffer.poolSize; bytes += 4_000) Buffer.allocUnsafe(4_000);
+      return pair;
+    });
+  for (const pair of opened(5)) pair.close();
+  collect();
+  const before = process.memoryUsage().arrayBuffers;
+  const pairs = opened(50);
+  collect();
+  const eachBytes = (process.memoryUsage().arrayBuffers - before) / pairs.length;
+  for (const pair of pairs) pair.close();
+  assert.ok(eachBytes < 10_000, `${eachBytes} bytes a pair`);
 });

@@ -1,6 +1,10 @@
 /**
- * Records of a connection whose handshake is over, by OpenSSL: a client's, until it has a ticket that the next connection
- * can go on from. Only OpenSSL makes one of what a server sends.
+ * Records of a connection whose handshake is over, by OpenSSL: a client's, until the first data. Tickets come before that,
+ * and only OpenSSL makes a session of one.
+ *
+ * Data is also the only sign that OpenSSL has nothing else of what came: a record may hold a ticket and a change of keys, or
+ * the beginning of a second ticket, which OpenSSL keeps and does not tell of. No data comes in the middle of a message (RFC
+ * 8446 §5.1).
  */
 
 import type { MeshError } from "../../base/error.ts";
@@ -23,6 +27,8 @@ import { sharedMemory } from "./shared-memory.ts";
 
 export interface OpenSslRecordOptions {
   readonly recordsPerKey: number;
+  /** A server's ticket has come, since the handshake. */
+  readonly hasTicket: () => boolean;
   /** Told of what the next connection to this peer can go on from. */
   readonly onSession: (session: Buffer) => void;
 }
@@ -38,25 +44,28 @@ export class OpenSslRecords implements RecordLayer {
   readonly #boundaries = new RecordBoundaries();
   readonly #patience = new Patience();
   readonly #memory = sharedMemory();
+  readonly #hasTicket: OpenSslRecordOptions["hasTicket"];
   #onSession: OpenSslRecordOptions["onSession"] | undefined;
+  #endsInData = false;
   #records = 0;
   #reply: Buffer | undefined;
 
   /** `ssl` stays its maker's to free. */
-  constructor(calls: OpenSsl, ssl: Pointer, { recordsPerKey, onSession }: OpenSslRecordOptions) {
+  constructor(calls: OpenSsl, ssl: Pointer, options: OpenSslRecordOptions) {
     this.#calls = calls;
     this.#ssl = ssl;
-    this.#recordsPerKey = recordsPerKey;
-    this.#onSession = onSession;
+    this.#recordsPerKey = options.recordsPerKey;
+    this.#hasTicket = options.hasTicket;
+    this.#onSession = options.onSession;
   }
 
-  /** Only OpenSSL can do what is left: a ticket may come, or it has part of something. */
+  /** Only OpenSSL can do what is left: a ticket may come, it has part of something, or an answer to send. */
   get isNeeded(): boolean {
     return (
-      this.#onSession !== undefined ||
-      this.isInMidMessage ||
+      !this.#endsInData ||
       !this.#boundaries.isBetweenRecords ||
       this.#reply !== undefined ||
+      this.#calls.owesKeyUpdate(this.#ssl) ||
       this.hasPeerClosed ||
       this.error !== undefined
     );
@@ -77,13 +86,16 @@ export class OpenSslRecords implements RecordLayer {
       hasRead = read > 0;
       if (hasRead) filled += read;
       else if (!this.#isWaiting(read)) break;
-      if (this.#memory.isRead) break;
-      if (!hasRead && !this.#patience.bears()) this.#break(tooManyWithoutData);
+      const { isRead } = this.#memory;
+      const isRecord = !isRead || (length > 0 && this.#boundaries.isBetweenRecords);
+      if (!hasRead && isRecord && !this.#patience.bears()) this.#break(tooManyWithoutData);
+      if (isRead) break;
     }
+    this.#endsInData = hasRead;
     this.isInMidMessage = !hasRead && this.error === undefined && calls.isInHandshake(ssl);
     if (filled > 0) this.#patience.renew();
     if (this.#memory.hasWritten) this.#reply = this.#memory.takeWritten();
-    this.#tellSession(filled > 0);
+    this.#tellSession();
     return filled;
   }
 
@@ -104,12 +116,12 @@ export class OpenSslRecords implements RecordLayer {
     return reply;
   }
 
-  /** Tickets come with the first bytes, or before them. */
-  #tellSession(isLast: boolean): void {
+  /** Of the first ticket. Before there is one, OpenSSL has the session that this connection itself went on from. */
+  #tellSession(): void {
     const tell = this.#onSession;
-    if (tell === undefined) return;
+    if (tell === undefined || this.error !== undefined || !this.#hasTicket()) return;
+    this.#onSession = undefined;
     const session = this.#calls.sessionOf(this.#ssl);
-    if (isLast || session !== undefined) this.#onSession = undefined;
     if (session !== undefined) tell(session);
   }
 

@@ -30,6 +30,8 @@ export interface ConnectionCalls {
   /** Part of a message that is not data has come, or the handshake is not over. */
   isInHandshake(connection: Pointer): boolean;
   updateKey(connection: Pointer, kind: number): boolean;
+  /** The peer has asked for a change of keys, which comes with the next `write`. */
+  owesKeyUpdate(connection: Pointer): boolean;
   /** By its number (RFC 8446 §B.4), once it is agreed on. */
   suiteOf(connection: Pointer): number;
   /** In DER. */
@@ -60,6 +62,7 @@ export function bindConnections(library: Library, bio: BioCalls): ConnectionCall
   const errorOf = library.func("int SSL_get_error(uintptr_t, int)");
   const isInHandshake = library.func("int SSL_in_init(uintptr_t)");
   const updateKey = library.func("int SSL_key_update(uintptr_t, int)");
+  const keyUpdate = library.func("int SSL_get_key_update_type(uintptr_t)");
   const suite = library.func("uintptr_t SSL_get_current_cipher(uintptr_t)");
   const numberOf = library.func("uint16_t SSL_CIPHER_get_protocol_id(uintptr_t)");
   return {
@@ -83,6 +86,7 @@ export function bindConnections(library: Library, bio: BioCalls): ConnectionCall
     errorOf: (connection, result) => errorOf(connection, result),
     isInHandshake: (connection) => isInHandshake(connection) === 1,
     updateKey: (connection, kind) => updateKey(connection, kind) === 1,
+    owesKeyUpdate: (connection) => keyUpdate(connection) !== SSL_KEY_UPDATE_NONE,
     suiteOf: (connection) => numberOf(suite(connection)),
     ...bindPeer(library, bio),
   };
@@ -154,5 +158,6 @@ function bindPeer(
 }
 
 // From openssl/ssl.h and x509_vfy.h of OpenSSL 3.
+const SSL_KEY_UPDATE_NONE = -1;
 const SSL_CTRL_SET_TLSEXT_HOSTNAME = 55;
 const X509_V_OK = 0;
