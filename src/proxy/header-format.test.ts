@@ -17,6 +17,10 @@ const values: readonly (readonly [value: string, expected: RegExp | undefined])[
   ["%DOWNSTREAM_PEER_URI_SAN%", undefined],
   ["100%% of 50%", /^100% of 50%$/],
   ["%NO_SUCH_NAME%", /^%NO_SUCH_NAME%$/],
+  // Words that are no names, whatever stands around them.
+  ['"HOSTNAME"', /^"HOSTNAME"$/],
+  ["(constructor)", /^\(constructor\)$/],
+  ["%__proto__%", /^%__proto__%$/],
 ];
 
 const names = values.map((_, index) => `x-made-${index}`);

@@ -39,7 +39,8 @@ function partOf(text: string): string | Say {
   if (text === "%%") return "%";
   const request = /^%REQ\(([^()%]+)\)(?::(\d+))?%$/.exec(text);
   if (request !== null) return requestField(request[1] ?? "", request[2]);
-  return names[text.slice(1, -1)] ?? text;
+  const name = /^%([A-Z_]+)%$/.exec(text)?.[1] ?? ""; // what stands between two of them has none
+  return names[name] ?? text;
 }
 
 /** `X?Y`: Y where there is no X; at most so many characters. */
