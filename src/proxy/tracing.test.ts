@@ -1,10 +1,15 @@
 import assert from "node:assert/strict";
 import type { IncomingHttpHeaders } from "node:http";
 import { describe, test } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import type { Tracing } from "../model/proxy-config.ts";
 import type { Sidecar } from "./sidecar.ts";
 import { Harness, metric, request, snapshot } from "./testing/harness.ts";
 import { cluster, endpoint, forward, outbound, route, virtualHost } from "./testing/mesh.ts";
+
+setFlagsFromString("--expose-gc");
+const collect: () => void = runInNewContext("gc");
 
 const trace = "0af7651916cd43dd8448eb211c80319c";
 const parent = "b7ad6b7169203331";
@@ -31,6 +36,9 @@ class Scene {
   readonly posts: string[] = [];
   readonly logged: Record<string, unknown>[] = [];
   collectorStatus = 200;
+  /** The collector answers nobody, until `release`. */
+  isHeld = false;
+  #held: (() => void)[] = [];
   port = 0;
   sidecar: Sidecar | undefined;
   #check: () => void = () => {};
@@ -60,7 +68,8 @@ class Scene {
         assert.equal(resource.attributes[0].value.stringValue, "web.shop");
         this.spans.push(...scopeSpans[0].spans);
         res.statusCode = this.collectorStatus;
-        res.end("{}");
+        if (this.isHeld) this.#held.push(() => res.end("{}"));
+        else res.end("{}");
         this.#check();
       });
     });
@@ -91,6 +100,11 @@ class Scene {
     );
     this.port = this.sidecar.portOf("virtualOutbound") ?? 0;
     return this;
+  }
+
+  release(): void {
+    this.isHeld = false;
+    for (const answer of this.#held.splice(0)) answer();
   }
 
   /** Resolves with the spans once the collector has so many. */
@@ -210,6 +224,31 @@ describe("spans", () => {
     await sidecar.drain(5_000);
     assert.equal(metric(sidecar, "heddle_proxy_spans_total", { outcome: "dropped" }), 1);
     assert.equal(metric(sidecar, "heddle_proxy_spans_total", { outcome: "told" }), 0);
+  });
+
+  test("that wait keep little of what their requests said", async () => {
+    await using harness = new Harness();
+    const scene = await new Scene(harness).open(100);
+    const { sidecar } = scene;
+    assert.ok(sidecar !== undefined);
+    const long = "a".repeat(12_000);
+    await request(scene.port); // what is made once
+    await scene.told(1);
+    scene.isHeld = true;
+    collect();
+    const before = process.memoryUsage().heapUsed;
+    const headers = { "user-agent": long, "x-request-id": long, cookie: long };
+    for (let sent = 0; sent < 400; sent += 20) {
+      await Promise.all(Array.from({ length: 20 }, () => request(scene.port, { headers })));
+      scene.seen.length = scene.logged.length = 0;
+    }
+    collect();
+    const grown = process.memoryUsage().heapUsed - before;
+    assert(grown < 4 * 2 ** 20, `${grown} bytes`);
+    scene.release();
+    for (const span of await scene.told(401)) {
+      assert((attribute(span, "user_agent") ?? "").length <= 256);
+    }
   });
 
   test("still reach their collector after a new configuration", async () => {

@@ -68,7 +68,7 @@ export function tracing(
 /** Istio's: the host that the destination is known by, and no path, of which there may be any number. */
 function nameOf({ cluster, authority }: Exchange): string {
   const service = cluster?.config.service;
-  return service === undefined ? authority : `${service.host}:${service.port}/*`;
+  return service === undefined ? cut(authority) : `${service.host}:${service.port}/*`;
 }
 
 /** What the request says of itself, while its bytes are here. */
@@ -76,18 +76,22 @@ function askedFor(exchange: Exchange): Span["attributes"] {
   const { method, path, query, authority, scheme, downstream, peer } = exchange;
   return {
     component: "proxy",
-    "http.method": method,
-    "http.url": `${scheme}://${authority}${path}${query}`.slice(0, maxUrl),
+    "http.method": cut(method),
+    "http.url": cut(`${scheme}://${authority}${path}${query}`),
     "http.protocol": downstream.protocol,
-    user_agent: exchange.field("user-agent"),
-    "guid:x-request-id": exchange.field("x-request-id"),
+    user_agent: cut(exchange.field("user-agent")),
+    "guid:x-request-id": cut(exchange.field("x-request-id")),
     "peer.address": peer.sourceAddress,
     downstream_cluster: peer.principal,
   };
 }
 
-/** Envoy's: longer ones are cut. */
-const maxUrl = 256;
+/** Envoy's for URLs. Clients may say anything at any length, and spans wait for each other. */
+const maxLength = 256;
+
+function cut<Text extends string | undefined>(text: Text): Text | string {
+  return text === undefined ? text : text.slice(0, maxLength);
+}
 
 function outcomeOf(over: Exchange): Span["attributes"] {
   const { status, flag, cluster, host, requestBytes, headBytes, givenRequestId } = over;
@@ -100,6 +104,6 @@ function outcomeOf(over: Exchange): Span["attributes"] {
     upstream_cluster: cluster?.name,
     "upstream_cluster.name": cluster?.name,
     upstream_address: host === undefined ? undefined : `${host.address}:${host.port}`,
-    ...(over.isGrpc ? { "grpc.path": over.path, "grpc.status_code": over.grpcStatus } : {}),
+    ...(over.isGrpc ? { "grpc.path": cut(over.path), "grpc.status_code": over.grpcStatus } : {}),
   };
 }

@@ -8,7 +8,7 @@
 
 import type { Tracing } from "../../model/proxy-config.ts";
 import type { Counter } from "../../telemetry/registry.ts";
-import { renderSpans, type Span } from "../../wire/tracing/otlp.ts";
+import { renderSpan, renderSpans, type Span } from "../../wire/tracing/otlp.ts";
 import type { Environment } from "../environment.ts";
 import { Timeout } from "../timer-wheel.ts";
 import type { ClusterRuntime } from "../upstream/cluster.ts";
@@ -16,7 +16,7 @@ import { post } from "../upstream/post.ts";
 
 const gatherMs = 1_000;
 const batchSize = 256;
-const mostWaiting = 1_024; // some 600 kB
+const mostWaiting = 1_024; // some 1 MB, and 3 MB where clients say as much as is told
 const timeoutMs = 5_000;
 /** Nobody is told of how the collector was told, or that would never end. */
 const fields = "content-type: application/json\r\nb3: 0\r\n";
@@ -33,7 +33,8 @@ export class SpanExporter {
   readonly #told: Counter;
   readonly #dropped: Counter;
   readonly #gather: Timeout;
-  #waiting: Span[] = [];
+  /** Rendered, since a span in parts would keep the whole heads of requests that they are parts of. */
+  #waiting: string[] = [];
   #underWay: Promise<void> | undefined;
 
   constructor(environment: Environment) {
@@ -53,7 +54,7 @@ export class SpanExporter {
       this.#dropped.add(1);
       return;
     }
-    this.#waiting.push(span);
+    this.#waiting.push(renderSpan(span));
     if (this.#underWay !== undefined) return;
     if (this.#waiting.length >= batchSize) this.flush();
     else if (!this.#gather.isArmed) this.#environment.wheel.arm(this.#gather, gatherMs);
