@@ -86,6 +86,23 @@ describe("http2KeepAlive", () => {
     assert.equal(app.sessions.length, 2);
   });
 
+  test("of a month does not ask all the time", async () => {
+    await using harness = new Harness();
+    let pings = 0;
+    const app = await http2App(harness, (stream) => {
+      stream.respond({ ":status": 200 });
+      stream.end();
+    });
+    const month = 30 * 24 * 3_600_000;
+    const { port } = await toApp(harness, app.port, {
+      http2KeepAlive: { intervalMs: month, timeoutMs: month },
+    });
+    assert.equal((await request(port)).status, 200);
+    app.sessions[0]?.on("ping", () => pings++);
+    for (let i = 0; i < 20; i++) assert.equal((await request(port)).status, 200);
+    assert.deepEqual([pings, app.sessions.length], [0, 1]);
+  });
+
   test("keeps a connection that answers", async () => {
     await using harness = new Harness();
     let pings = 0;

@@ -12,6 +12,7 @@ import type { SecureContext } from "node:tls";
 import type { Cluster, ClusterEndpoints, Endpoint } from "../../model/proxy-config.ts";
 import type { ConnectTlsOptions } from "../codec/sockets.ts";
 import type { Environment } from "../environment.ts";
+import { longestTimerMs } from "../longest-timer.ts";
 import type { Exchange } from "../stack/exchange.ts";
 import type { TlsContext } from "../tls/context.ts";
 import { mix } from "./balancer/hash.ts";
@@ -274,7 +275,8 @@ export class ClusterRuntime {
     clearInterval(this.#review);
     const { outliers } = this;
     if (outliers === undefined) return;
-    this.#review = setInterval(() => outliers.review(), outliers.intervalMs);
+    const everyMs = Math.min(outliers.intervalMs, longestTimerMs);
+    this.#review = setInterval(() => outliers.review(), everyMs);
     this.#review.unref();
   }
 

@@ -10,6 +10,7 @@
  */
 
 import type { HealthCheck } from "../../model/proxy-config.ts";
+import { longestTimerMs } from "../longest-timer.ts";
 import type { ClusterRuntime } from "./cluster.ts";
 import { compileProbe, type Probe } from "./health-probe.ts";
 import { nextHealth, type ProbeResult } from "./health-state.ts";
@@ -59,7 +60,7 @@ export class HealthChecker {
   }
 
   #wait(host: Host, ms: number, then = () => this.#ask(host)): void {
-    const timer = setTimeout(then, ms);
+    const timer = setTimeout(then, Math.min(ms, longestTimerMs));
     timer.unref();
     this.#pending.set(host, () => clearTimeout(timer));
   }

@@ -7,6 +7,7 @@
  */
 
 import type { Http2KeepAlive } from "../../../model/proxy-config.ts";
+import { longestTimerMs } from "../../longest-timer.ts";
 
 export class Pings {
   readonly #keepAlive: Http2KeepAlive;
@@ -33,7 +34,7 @@ export class Pings {
 
   #arm(ms: number, fire: () => void): void {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(fire, ms).unref();
+    this.#timer = setTimeout(fire, Math.min(ms, longestTimerMs)).unref();
   }
 
   /** Something has come; the answer may follow. */
