@@ -21,6 +21,8 @@ export interface AuthorizationPolicy extends Resource {
   readonly kind: "AuthorizationPolicy";
   readonly spec?: {
     readonly selector?: WorkloadSelector;
+    readonly targetRef?: unknown;
+    readonly targetRefs?: readonly unknown[];
     /** Absent means ALLOW. */
     readonly action?: "ALLOW" | "DENY" | "AUDIT" | "CUSTOM";
     /** ALLOW with none matches nothing: deny all. */

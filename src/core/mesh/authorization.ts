@@ -2,7 +2,7 @@
  * Which AuthorizationPolicies hold for a workload, and what they become: at most one DENY and one ALLOW filter.
  *
  * A policy holds for the workloads of its namespace that its selector fits, one in the root namespace for those of
- * every namespace. DENY is evaluated first. As soon as any ALLOW policy holds for a workload, what none of its rules
+ * every namespace; one for targets for none (`isForTargets`). DENY is evaluated first. As soon as any ALLOW policy holds for a workload, what none of its rules
  * allows is refused; one without rules therefore refuses everything.
  *
  * The connection form (TCP ports) sees no requests. There an ALLOW rule that asks about requests can never be shown to
@@ -18,7 +18,7 @@ import { type Labels, matchesLabels } from "../registry/selector.ts";
 import { namespaceOf } from "../registry/workloads.ts";
 import { objectsOf, type World } from "../registry/world.ts";
 import { type RuleForm, ruleConditions } from "./authorization-rule.ts";
-import { describe, rootNamespace } from "./visibility.ts";
+import { describe, isForTargets, rootNamespace } from "./visibility.ts";
 
 export interface WorkloadAuthorization {
   /** For HTTP filter chains. */
@@ -34,7 +34,14 @@ export function authorizationOf(
   labels: Labels,
 ): WorkloadAuthorization {
   const policies = authorizationPoliciesFor(world, namespace, labels);
-  const notes: Diagnostic[] = [];
+  const notes: Diagnostic[] = objectsOf<AuthorizationPolicy>(world, "AuthorizationPolicy")
+    .filter((policy) => isNear(policy, namespace) && isForTargets(policy))
+    .map((policy) => ({
+      severity: "warning",
+      code: "HEDDLE0116",
+      where: `${describe(policy)} spec.targetRefs`,
+      message: "is about kinds that are not there: the policy holds for nobody",
+    }));
   return {
     http: filtersOf(policies, "http", notes),
     tcp: filtersOf(policies, "tcp", []), // what is wrong with a rule is said once
@@ -54,11 +61,16 @@ export function authorizationPoliciesFor(
 }
 
 function holdsFor(policy: AuthorizationPolicy, namespace: string, labels: Labels): boolean {
-  const owner = namespaceOf(policy);
   return (
-    (owner === namespace || owner === rootNamespace) &&
+    isNear(policy, namespace) &&
+    !isForTargets(policy) &&
     matchesLabels(labels, policy.spec?.selector?.matchLabels ?? {})
   );
+}
+
+function isNear(policy: AuthorizationPolicy, namespace: string): boolean {
+  const owner = namespaceOf(policy);
+  return owner === namespace || owner === rootNamespace;
 }
 
 function filtersOf(

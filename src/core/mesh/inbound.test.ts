@@ -193,6 +193,14 @@ describe("authorization", () => {
       "allow deny allow deny",
     ],
     [
+      "opens no pod by what is for a gateway or a waypoint",
+      [
+        `{ rules: [{ from: [{ source: { principals: ["${web}"] } }] }] }`,
+        "{ targetRefs: [{ kind: Service, name: cart }], rules: [{}] }",
+      ],
+      "allow deny allow deny",
+    ],
+    [
       "takes asterisks at either end of a principal",
       [`{ rules: [{ from: [{ source: { principals: ["*/sa/web"] } }] }] }`],
       "allow deny allow deny",
@@ -356,6 +364,13 @@ describe("notes on what comes in", () => {
     compileFor(meshWorld(shop, ...documents), "shop/cart").diagnostics.map(
       ({ code, where }) => `${code} ${where}`,
     );
+
+  test("name a policy for kinds that are not there", () => {
+    assert.deepEqual(
+      notes(policy(`{ targetRefs: [{ kind: Service, name: cart }], rules: [{}] }`)),
+      ["HEDDLE0116 AuthorizationPolicy shop/policy spec.targetRefs"],
+    );
+  });
 
   test("name the condition that is not supported and the policy", () => {
     assert.deepEqual(

@@ -110,6 +110,20 @@ describe("a Telemetry", () => {
     });
   }
 
+  test("for kinds that are not there holds for no pod, and is noted", () => {
+    const own = telemetry("{ accessLogging: [{ match: { mode: SERVER } }] }");
+    const spec = "{ targetRefs: [{ kind: Service, name: cart }], accessLogging: [{}] }";
+    const targeted = telemetry(spec, "a-waypoint");
+    assert.equal(told([own, targeted], "outbound"), "");
+    assert.equal(told([own, targeted], "inbound"), "log");
+    assert.deepEqual(
+      compileFor(meshWorld(shop, network, targeted), "shop/web").diagnostics.map(
+        ({ code, where: place }) => `${code} ${place}`,
+      ),
+      ["HEDDLE0115 Telemetry shop/a-waypoint spec.targetRefs"],
+    );
+  });
+
   test("that asks for what is not there is noted, and the rest of it holds", () => {
     const asked = telemetry(`
   tracing:

@@ -24,7 +24,7 @@ import { namespaceOf, workloadLabelsOf } from "../registry/workloads.ts";
 import { objectsOf, type World } from "../registry/world.ts";
 import type { ProxyContext } from "./context.ts";
 import { outboundCluster } from "./names.ts";
-import { byAge, describe, rootNamespace } from "./visibility.ts";
+import { byAge, describe, isForTargets, rootNamespace } from "./visibility.ts";
 
 /** Istio's, where tracing is asked for and nothing is said of how much. */
 const defaultPercent = 1;
@@ -43,7 +43,12 @@ export function withTelemetry(
   { listeners, clusters }: Pick<ProxyConfig, "listeners" | "clusters">,
 ): Compiled<readonly Listener[]> {
   const levels = levelsFor(world, namespace, labels);
-  if (levels.length === 0) return { value: listeners, diagnostics: [] };
+  const targeted = objectsOf<Telemetry>(world, "Telemetry")
+    .filter((one) => namespaceOf(one) === namespace && isForTargets(one))
+    .map((one) =>
+      note(one, "targetRefs", "is about kinds that are not there: it holds for nobody"),
+    );
+  if (levels.length === 0) return { value: listeners, diagnostics: targeted };
   const reader = new Reader(world, pod, clusters);
   const told = {
     outbound: reader.toldOf(levels, "outbound"),
@@ -51,13 +56,15 @@ export function withTelemetry(
   };
   return {
     value: listeners.map((listener) => telling(listener, told[listener.direction])),
-    diagnostics: [...levels.flatMap(notDone), ...reader.notes],
+    diagnostics: [...targeted, ...levels.flatMap(notDone), ...reader.notes],
   };
 }
 
 /** Those that hold for the pod, from the widest to its own; at each level the oldest. */
 function levelsFor(world: World, namespace: string, labels: Labels): readonly Telemetry[] {
-  const all = [...objectsOf<Telemetry>(world, "Telemetry")].sort(byAge);
+  const all = objectsOf<Telemetry>(world, "Telemetry")
+    .filter((one) => !isForTargets(one))
+    .sort(byAge);
   const own = all.filter((one) => namespaceOf(one) === namespace);
   const isWide = (one: Telemetry): boolean => Object.keys(selectorOf(one)).length === 0;
   const levels = [
@@ -168,30 +175,27 @@ function tracingBy(
   };
 }
 
+function note(telemetry: Telemetry, field: string, message: string): Diagnostic {
+  const where = `${describe(telemetry)} spec.${field}`;
+  return { severity: "warning", code: "HEDDLE0115", where, message };
+}
+
 /** What of a Telemetry is not done as it asks. */
 function notDone(telemetry: Telemetry): readonly Diagnostic[] {
-  const { metrics, targetRef, targetRefs, accessLogging = [], tracing = [] } = telemetry.spec ?? {};
-  const note = (field: string, message: string): Diagnostic => ({
-    severity: "warning",
-    code: "HEDDLE0115",
-    where: `${describe(telemetry)} spec.${field}`,
-    message,
-  });
-  const isTargeted = targetRef !== undefined || targetRefs !== undefined;
+  const { metrics, accessLogging = [], tracing = [] } = telemetry.spec ?? {};
   return [
-    ...(metrics === undefined ? [] : [note("metrics", "metrics are counted whole, for everybody")]),
-    ...(isTargeted
-      ? [note("targetRefs", "is about kinds that are not there: the selector says whose it is")]
-      : []),
+    ...(metrics === undefined
+      ? []
+      : [note(telemetry, "metrics", "metrics are counted whole, for everybody")]),
     ...accessLogging.flatMap(({ filter }, index) =>
       filter === undefined
         ? []
-        : [note(`accessLogging[${index}].filter`, "every request is logged")],
+        : [note(telemetry, `accessLogging[${index}].filter`, "every request is logged")],
     ),
     ...tracing.flatMap(({ customTags }, index) =>
       customTags === undefined
         ? []
-        : [note(`tracing[${index}].customTags`, "spans do not get them")],
+        : [note(telemetry, `tracing[${index}].customTags`, "spans do not get them")],
     ),
   ];
 }

@@ -31,3 +31,17 @@ export function byAge(a: Resource, b: Resource): number {
 export function describe(object: Resource): string {
   return `${object.kind} ${namespaceOf(object)}/${object.metadata.name}`;
 }
+
+interface Targeted {
+  readonly spec?:
+    | { readonly targetRef?: unknown; readonly targetRefs?: readonly unknown[] | undefined }
+    | undefined;
+}
+
+/**
+ * Whether a policy is for what it names (gateways of the Gateway API, waypoints), none of which is here. As with Istio
+ * it does not hold for pods then, though it has no selector.
+ */
+export function isForTargets({ spec }: Targeted): boolean {
+  return spec?.targetRef !== undefined || (spec?.targetRefs ?? []).length > 0;
+}
