@@ -182,6 +182,18 @@ describe("TLS between two ends of ours", () => {
     for (const pair of [broken, ended, other]) pair.close();
   });
 
+  test("cannot shake hands again, and leaves nothing for others where that is tried", () => {
+    const pair = new Pair(contexts);
+    pair.shake();
+    for (const end of [pair.server, pair.client]) {
+      assert.throws(() => end.handshake(randomBytes(50), 50), { code: "heddle.assumption" });
+    }
+    const other = new Pair(contexts);
+    assert.equal(other.shake(), undefined);
+    pair.close();
+    other.close();
+  });
+
   test("tells an end from a break, and reads on after its own end", () => {
     const pair = new Pair(contexts);
     pair.shake();

@@ -113,11 +113,17 @@ export class TlsConnection {
     return made;
   }
 
-  /** Goes on with the handshake by what arrived, if anything did. */
+  /**
+   * Goes on with the handshake by what arrived, if anything did. Throws MeshError `heddle.assumption` once it is over: what
+   * nobody reads would stay in the memory that all connections share.
+   */
   handshake(bytes?: Buffer, length = 0): Step {
     this.#refuseClosed();
     const error = this.error;
     if (error !== undefined) return { kind: "broken", output: nothing, error };
+    if (this.#settled !== undefined) {
+      throw new MeshError("heddle.assumption", "shake hands with a peer again");
+    }
     const calls = this.#calls;
     const ssl = this.#pointer;
     if (bytes !== undefined) this.#memory.put(bytes, length);

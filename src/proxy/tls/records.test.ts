@@ -178,6 +178,14 @@ describe("records", () => {
     assert.deepEqual(room.subarray(small.length), Buffer.alloc(48));
   });
 
+  test("are not made of memory that was given away since its address was asked for", () => {
+    const end = new End();
+    const bytes = new Uint8Array(64);
+    end.records.seal(bytes, 0, bytes.length, sealed);
+    structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
+    assert.throws(() => end.records.seal(bytes, 0, 64, sealed), /no room/);
+  });
+
   test("more than a key is good for are written under the next", () => {
     const end = new End({ recordsPerKey: 2 });
     assert.deepEqual(end.seal("1"), end.twin.data("1"));
