@@ -61,6 +61,44 @@ describe("maxConcurrentStreams", () => {
   });
 });
 
+describe("requests that come at once, before there is a connection of HTTP/2", () => {
+  async function atOnce(harness: Harness, count: number, more: Partial<Cluster>) {
+    const streams: ServerHttp2Stream[] = [];
+    const app = await http2App(harness, (stream) => streams.push(stream));
+    const { port, sidecar } = await toApp(harness, app.port, more);
+    const client = new Http2Client(harness, port);
+    const answers = Array.from({ length: count }, () => client.request({}));
+    const runtime = sidecar.tables.clusters.get("app");
+    await until(() => (runtime?.connectionsTotal ?? 0) > 0);
+    return { answers, streams, connections: runtime?.connections };
+  }
+
+  test("are given connections enough for all, where each carries one", async () => {
+    await using harness = new Harness();
+    const { answers, streams, connections } = await atOnce(harness, 20, {
+      maxRequestsPerConnection: 1,
+    });
+    assert.equal(connections, 20); // not one after the other
+    await until(() => streams.length === 20);
+    for (const stream of streams) stream.respond({ ":status": 204 }, { endStream: true });
+    for (const answer of answers) assert.equal((await answer).headers[":status"], 204);
+  });
+
+  test("wait for it no more at a time than may", async () => {
+    await using harness = new Harness();
+    const { answers, streams } = await atOnce(harness, 20, {
+      circuitBreakers: { maxPendingRequests: 5 },
+    });
+    await until(() => streams.length === 5);
+    for (const stream of streams) stream.respond({ ":status": 204 }, { endStream: true });
+    const told = (await Promise.all(answers)).map(({ headers }) => headers[":status"]);
+    assert.deepEqual(
+      [204, 503].map((status) => told.filter((one) => one === status).length),
+      [5, 15],
+    );
+  });
+});
+
 describe("http2KeepAlive", () => {
   const keepAlive = { intervalMs: 10, timeoutMs: 100 };
 

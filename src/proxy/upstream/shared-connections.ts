@@ -28,8 +28,8 @@ export class SharedConnections {
     const { cluster } = this.#host;
     const known = this.#withRoom();
     if (known?.state === "ready") known.start(exchange);
-    else if (known !== undefined) this.#waitFor(known, exchange);
     else if (!cluster.mayWait()) exchange.onFailure("overflow");
+    else if (known !== undefined) this.#waitFor(known, exchange);
     else if (cluster.mayConnectTo(this.#host)) this.#waitFor(this.#connect(), exchange);
     else {
       this.#pending.add(exchange);

@@ -66,11 +66,15 @@ export class Http2Upstream implements Reader, Http2Events<UpstreamStream> {
 
   /** Exchanges that it may take now. */
   get room(): number {
-    const { maxConcurrentStreams = Infinity } = this.host.cluster.config;
+    const { maxConcurrentStreams = Infinity, maxRequestsPerConnection = Infinity } =
+      this.host.cluster.config;
     switch (this.state) {
       case "connecting":
         if (this.#isLast) return 0;
-        return Math.min(roomWhileConnecting, maxConcurrentStreams) - this.#waiting.length;
+        return (
+          Math.min(roomWhileConnecting, maxConcurrentStreams, maxRequestsPerConnection) -
+          this.#waiting.length
+        );
       case "ready":
         return Math.min(
           this.connection.room,
