@@ -8,6 +8,11 @@ import { route, virtualHost } from "./testing/mesh.ts";
 
 const long = "x".repeat(20_000);
 
+/** With a date behind the start line, which an answer gets that has none. */
+function dated(text: string): string {
+  return text.replace(/^((?:\r\n)?HTTP[^\r]*\r\n)/, "$1Date: then\r\n");
+}
+
 // why, what the application sends, what the client gets
 const answers: readonly (readonly [why: string, sent: string, got: string])[] = [
   [
@@ -63,8 +68,9 @@ const answers: readonly (readonly [why: string, sent: string, got: string])[] = 
 ];
 
 describe("an answer", () => {
-  for (const [why, sent, got] of answers) {
+  for (const [why, ...texts] of answers) {
     test(why, async () => {
+      const [sent, got] = texts.map(dated) as [string, string];
       await using harness = new Harness();
       const app = await harness.tcpApp((socket) =>
         socket.on("data", () => socket.write(sent, "latin1")),
@@ -84,26 +90,42 @@ describe("an answer", () => {
   test("to a client that leaves says so behind its own lines", async () => {
     await using harness = new Harness();
     const app = await harness.tcpApp((socket) =>
-      socket.on("data", () => socket.write("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi")),
+      socket.on("data", () =>
+        socket.write(dated("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi")),
+      ),
     );
     const { port } = await harness.toPorts([app]);
     const client = await harness.raw(port);
     client.send("GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
     const wanted = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nhi";
-    assert.equal(await client.untilEnd(), wanted);
+    assert.equal(await client.untilEnd(), dated(wanted));
   });
 
   test("that only its end ends goes on in chunks", async () => {
     await using harness = new Harness();
     const app = await harness.tcpApp((socket) =>
-      socket.on("data", () => socket.end("HTTP/1.1 200 OK\r\nx: a\r\n\r\nhi")),
+      socket.on("data", () => socket.end(dated("HTTP/1.1 200 OK\r\nx: a\r\n\r\nhi"))),
     );
     const { port } = await harness.toPorts([app]);
     const client = await harness.raw(port);
     client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
     const wanted =
       "HTTP/1.1 200 OK\r\nx: a\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n";
-    assert.equal(await client.until((text) => text.includes("\r\n0\r\n\r\n")), wanted);
+    assert.equal(await client.until((text) => text.includes("\r\n0\r\n\r\n")), dated(wanted));
+  });
+
+  test("that says no date gets one, behind its own lines and in both versions of HTTP", async () => {
+    await using harness = new Harness();
+    const app = await harness.tcpApp((socket) =>
+      socket.on("data", () => socket.write("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi")),
+    );
+    const { port } = await harness.toPorts([app], { epochMs: () => 784_111_777_000 });
+    const client = await harness.raw(port);
+    const when = "Sun, 06 Nov 1994 08:49:37 GMT";
+    client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    const wanted = `HTTP/1.1 200 OK\r\ncontent-length: 2\r\ndate: ${when}\r\n\r\nhi`;
+    assert.equal(await client.until((text) => text.endsWith("hi")), wanted);
+    assert.equal((await new Http2Client(harness, port).request({})).headers["date"], when);
   });
 });
 

@@ -20,7 +20,7 @@ import {
   keptFields,
   responseDrops,
 } from "./heads.ts";
-import { ownLines } from "./own-lines.ts";
+import { missingDate, ownLines } from "./own-lines.ts";
 import type { Transport } from "./transport.ts";
 
 export class AnswerWriter {
@@ -90,6 +90,7 @@ export class AnswerWriter {
     const drops = head.status === 204 ? bodilessResponseDrops : responseDrops;
     const isOurVersion = head.minor === 1 && text.charCodeAt(head.lineStart + 7) === 49;
     let added = edit?.lines ?? "";
+    added += missingDate(head, this.#environment);
     if (this.#chunks || (head.isChunked && head.status !== 204)) added += chunkedLine;
     if (this.isLast) added += "connection: close\r\n";
     let out = isOurVersion

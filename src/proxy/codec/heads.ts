@@ -17,6 +17,7 @@ import type { Head } from "../stack/head.ts";
 
 /** The fields that the sidecar itself reads or replaces, beyond those that framing needs. */
 export const watched: readonly string[] = [
+  "date", // the only one of answers, so that its mark is the same there
   "x-request-id",
   "x-forwarded-proto",
   "x-forwarded-client-cert",
@@ -42,6 +43,7 @@ export const watched: readonly string[] = [
   "x-envoy-upstream-rq-timeout-ms",
 ];
 
+export const dateMark: number = firstOwnMark;
 export const ownMark: {
   readonly requestId: number;
   readonly forwardedProto: number;
@@ -51,13 +53,13 @@ export const ownMark: {
   readonly grpcTimeout: number;
   readonly healthCheck: number;
 } = {
-  requestId: firstOwnMark,
-  forwardedProto: firstOwnMark + 1,
-  clientCertificate: firstOwnMark + 2,
-  peer: firstOwnMark + 3,
-  contentType: firstOwnMark + 4,
-  grpcTimeout: firstOwnMark + 5,
-  healthCheck: firstOwnMark + 6,
+  requestId: firstOwnMark + 1,
+  forwardedProto: firstOwnMark + 2,
+  clientCertificate: firstOwnMark + 3,
+  peer: firstOwnMark + 4,
+  contentType: firstOwnMark + 5,
+  grpcTimeout: firstOwnMark + 6,
+  healthCheck: firstOwnMark + 7,
 };
 
 const proxyNotes = watched.flatMap((name, index) =>
@@ -65,7 +67,7 @@ const proxyNotes = watched.flatMap((name, index) =>
 );
 
 const requestNames = new FieldNames(watched);
-const responseNames = new FieldNames([]);
+const responseNames = new FieldNames(["date"]);
 
 export function requestParser(): HeadParser {
   return new HeadParser("request", requestNames);

@@ -17,7 +17,7 @@ import type { DownstreamLeg, Switched } from "../../stack/legs.ts";
 import { isBodyless } from "../../stack/outcome.ts";
 import type { TunnelEnd } from "../../tcp/tunnel-end.ts";
 import { bodilessResponseDrops, interimFields, keptFields, responseDrops } from "../heads.ts";
-import { ownLines } from "../own-lines.ts";
+import { missingDate, ownLines } from "../own-lines.ts";
 import { Dechunker } from "./dechunker.ts";
 import type { Http2Downstream } from "./downstream.ts";
 import { grpcReply } from "./grpc.ts";
@@ -121,6 +121,7 @@ export class DownstreamStream implements DownstreamLeg {
     let lines = keptFields(head, text, drops, edit?.dropped);
     if (exchange.upstream?.isHttp2 !== true) lines = canonicalLines(lines);
     if (edit !== undefined) lines += edit.lines;
+    lines += missingDate(head, this.environment);
     if (head.isChunked && exchange.recoding === undefined) this.#dechunker = new Dechunker();
     const { sender } = this.#connection.connection;
     const isBare = isDone && start === end;
