@@ -27,6 +27,8 @@ const sweepMs = 1_000;
  * meanwhile are told with the answer that it is the last; who asked nothing for so long will hardly begin just then.
  */
 const mostGraceMs = 1_000;
+/** So long the end waits for collectors to take the last spans: one that hangs must not hold up each pod that goes. */
+const lastSpansMs = 1_000;
 /** How long a configuration waits for names that it is the first to have. */
 const firstLookUpMs = 1_000;
 
@@ -167,7 +169,7 @@ export class Sidecar {
     if (how === "drain") {
       await within(Math.min(mostGraceMs, withinMs / 2), connections.finish("retire"));
     }
-    const finished = connections.finish(how).then(() => this.#spans.finish());
+    const finished = connections.finish(how).then(() => within(lastSpansMs, this.#spans.finish()));
     await within(until - now(), finished);
   }
 

@@ -251,6 +251,16 @@ describe("spans", () => {
     }
   });
 
+  test("that a collector hangs on do not hold up the end", async () => {
+    await using harness = new Harness();
+    const scene = await new Scene(harness).open(100);
+    scene.isHeld = true;
+    await request(scene.port);
+    const before = performance.now();
+    await scene.sidecar?.drain(20_000);
+    assert(performance.now() - before < 4_000); // a collector has 5 s for a batch
+  });
+
   test("still reach their collector after a new configuration", async () => {
     await using harness = new Harness();
     const scene = await new Scene(harness).open(100);
