@@ -59,8 +59,9 @@ interface Settled {
 
 export class TlsConnection {
   readonly #calls: OpenSsl;
-  /** Undefined: a server's. */
-  readonly #onSession: ClientOptions["onSession"] | undefined;
+  readonly #isServer: boolean;
+  /** A client's, until OpenSSL's part is freed: it may hold the peer's certificate. */
+  #onSession: ClientOptions["onSession"] | undefined;
   readonly #recordsPerKey: number;
   readonly #memory = sharedMemory();
   /** OpenSSL's part; 0 once it is freed. */
@@ -82,12 +83,13 @@ export class TlsConnection {
   ) {
     const calls = openSsl();
     this.#calls = calls;
+    this.#isServer = onSession === undefined;
     this.#onSession = onSession;
     this.#recordsPerKey = keyLife ?? recordsPerKey;
     this.#pointer = calls.newConnection(context.pointer);
     calls.setBios(this.#pointer, this.#memory.arriving, this.#memory.leaving);
     const protocols = alpn.length === 0 ? undefined : protocolList(alpn);
-    this.#ledger = new Ledger(this.#pointer, onSession === undefined, protocols);
+    this.#ledger = new Ledger(this.#pointer, this.#isServer, protocols);
   }
 
   static accept(context: TlsContext, options: ServerOptions, keyLife?: number): TlsConnection {
@@ -163,7 +165,7 @@ export class TlsConnection {
   #handOver(): void {
     if (this.#ledger === undefined) return;
     const { reading, writing } = this.#ledger.keys(this.#calls);
-    const isServer = this.#onSession === undefined;
+    const isServer = this.#isServer;
     const recordsPerKey = this.#recordsPerKey;
     this.#layer = new Records({ reading, writing, isServer, recordsPerKey });
     this.#free();
@@ -240,6 +242,7 @@ export class TlsConnection {
     if (this.#pointer === 0) return; // where it pointed to may be another's by now
     this.#ledger?.close();
     this.#ledger = undefined;
+    this.#onSession = undefined;
     this.#calls.freeConnection(this.#pointer);
     this.#pointer = 0;
   }

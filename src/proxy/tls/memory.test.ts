@@ -65,7 +65,25 @@ test("connections whose handshake is over keep no first secrets, which all later
   pair.close();
 });
 
-test("connections keep none of the memory that Node shares out among small buffers", () => {
+test("connections whose first data has come keep nothing of who waited for their session", () => {
+  class Waiting {
+    readonly sessions: Buffer[] = [];
+  }
+  const opened = () => {
+    const waiting = new Waiting();
+    const onSession = (session: Buffer) => waiting.sessions.push(session);
+    const pair = new Pair(contexts, { onSession });
+    pair.shake();
+    assert.equal(read(pair.client, sealed(pair.server, "hello")), "hello");
+    assert.equal(waiting.sessions.length, 1);
+    return pair;
+  };
+  const pair = opened();
+  assert.equal(queryObjects(Waiting, { format: "count" }), 0);
+  pair.close();
+});
+
+test("connections keep none of the memory that Node shares out among small buffers", async () => {
   const opened = (count: number) =>
     Array.from({ length: count }, () => {
       const pair = new Pair(contexts);
@@ -77,8 +95,12 @@ test("connections keep none of the memory that Node shares out among small buffe
   collect();
   const before = process.memoryUsage().arrayBuffers;
   const pairs = opened(50);
-  collect();
-  const eachBytes = (process.memoryUsage().arrayBuffers - before) / pairs.length;
+  let eachBytes = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < 20 && eachBytes >= 10_000; i++) {
+    collect(); // what is collected is given back later, by another thread
+    await new Promise(setImmediate);
+    eachBytes = (process.memoryUsage().arrayBuffers - before) / pairs.length;
+  }
   for (const pair of pairs) pair.close();
   assert.ok(eachBytes < 10_000, `${eachBytes} bytes a pair`);
 });
