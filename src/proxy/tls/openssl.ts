@@ -11,10 +11,11 @@
  *   -------------------------------------  --------------------------------------  ----------------------------------
  *   SSL_CTX                                a TlsContext; each SSL counts as one    when the TlsContext is collected,
  *                                            more                                    and its last SSL is freed
- *   SSL, with session and peer's chain     a TlsConnection                         at the hand-over to `Records`, else by
- *                                                                                    `close`, which the close of its
+ *   SSL, with session, peer's chain and    a TlsConnection                         at the hand-over to `Records`, else by
+ *     its entry in `watchers`                                                        `close`, which the close of its
  *                                                                                    socket calls; then it throws
- *   EVP_CIPHER_CTX, two for an algorithm   the process                             never
+ *   EVP_CIPHER, and two EVP_CIPHER_CTX     the process                             never
+ *     for it; the callbacks
  *   X509, EVP_PKEY of a configuration      the function that reads them            before it returns
  *   BIOs `arriving`, `leaving`, `scratch`  the process; each SSL has a reference   never; empty between calls
  *   `sharedPlain` (codec/secured.ts)       the process; a reader while its         never

@@ -25,7 +25,7 @@ import { applicationData, type TrafficKeys } from "./traffic-keys.ts";
 export interface RecordOptions {
   readonly reading: TrafficKeys;
   readonly writing: TrafficKeys;
-  /** Who is one is sent no tickets. */
+  /** A server takes no tickets: one ends its connection. */
   readonly isServer: boolean;
   /** After so many the key that they are written with is changed. */
   readonly recordsPerKey: number;
@@ -168,7 +168,7 @@ export class Records implements RecordLayer {
     return 0;
   }
 
-  /** What is not data, or none. */
+  /** A record that is not data, or is data of no bytes. */
   #takeOther(type: number | undefined, bytes: Buffer, at: number, end: number): void {
     if (type === handshake) this.#takeMessages(bytes, at, end);
     else if (this.#messages.isInMidMessage) {

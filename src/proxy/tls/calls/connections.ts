@@ -20,7 +20,7 @@ export interface ConnectionCalls {
   setServer(connection: Pointer): void;
   verifyPeer(connection: Pointer, mode: number): void;
   setServerName(connection: Pointer, name: string): boolean;
-  /** As `selectProtocols` has it. */
+  /** Each name behind its length (RFC 7301 §3.1). */
   offerProtocols(connection: Pointer, list: Buffer): boolean;
   handshake(connection: Pointer): number;
   read(connection: Pointer, into: Buffer, at: number, length: number): number;
