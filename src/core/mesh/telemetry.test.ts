@@ -69,6 +69,7 @@ describe("a Telemetry", () => {
       [[], "", ""],
       [[telemetry("{ accessLogging: [{}] }")], "log", "log"],
       [[telemetry("{ accessLogging: [{ providers: [{ name: envoy }] }] }")], "log", "log"],
+      [[telemetry("{ accessLogging: [{ providers: [] }] }")], "log", "log"],
       [[telemetry("{ accessLogging: [{ providers: [{ name: file }] }] }")], "log", "log"],
       [[telemetry("{ accessLogging: [{ match: { mode: CLIENT } }] }")], "log", ""],
       [[telemetry("{ accessLogging: [{ match: { mode: SERVER } }] }")], "", "log"],

@@ -109,7 +109,10 @@ class Reader {
       for (const [index, rule] of (level.spec?.accessLogging ?? []).entries()) {
         if (!concerns(rule.match, direction)) continue;
         const where = `${describe(level)} spec.accessLogging[${index}].providers`;
-        const found = (rule.providers ?? [ownLog]).map(({ name }) => this.#named(name, where));
+        const named = rule.providers ?? [];
+        const found = (named.length === 0 ? [ownLog] : named).map(({ name }) =>
+          this.#named(name, where),
+        );
         if (found.some((one) => one?.envoyFileAccessLog !== undefined)) {
           isLogged = rule.disabled !== true;
         }
