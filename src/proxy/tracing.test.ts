@@ -261,6 +261,19 @@ describe("spans", () => {
     assert(performance.now() - before < 4_000); // a collector has 5 s for a batch
   });
 
+  test("reach their collector from a sidecar that traces no more and ends", async () => {
+    await using harness = new Harness();
+    const scene = await new Scene(harness).open(100);
+    const { sidecar } = scene;
+    assert.ok(sidecar !== undefined);
+    await request(scene.port);
+    const { config } = sidecar.tables;
+    const untraced = outbound([virtualHost(["*"], [route(forward("cart"))])]);
+    await sidecar.apply({ ...snapshot({ ...config, ...untraced }), version: "2" });
+    await sidecar.drain(5_000);
+    assert.equal(scene.spans.length, 1);
+  });
+
   test("still reach their collector after a new configuration", async () => {
     await using harness = new Harness();
     const scene = await new Scene(harness).open(100);

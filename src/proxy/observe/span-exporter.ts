@@ -98,6 +98,8 @@ export class SpanExporter {
 export class SpanExporters {
   readonly #environment: Environment;
   #all = new Map<string, SpanExporter>();
+  /** What is on its way from those that no configuration wants any more. */
+  readonly #last = new Set<Promise<void>>();
   /** Those that the configuration in the making wants. */
   #next = new Map<string, SpanExporter>();
 
@@ -120,10 +122,20 @@ export class SpanExporters {
 
   /** It is in force. */
   commit(): void {
+    for (const [key, exporter] of this.#all) {
+      if (this.#next.get(key) !== exporter) this.#endOf(exporter);
+    }
     this.#all = this.#next;
   }
 
+  #endOf(exporter: SpanExporter): void {
+    const last = exporter.finish();
+    this.#last.add(last);
+    void last.then(() => this.#last.delete(last));
+  }
+
   async finish(): Promise<void> {
-    await Promise.all([...this.#all.values()].map((exporter) => exporter.finish()));
+    const own = [...this.#all.values()].map((exporter) => exporter.finish());
+    await Promise.all([...own, ...this.#last]);
   }
 }
