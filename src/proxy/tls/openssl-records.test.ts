@@ -126,10 +126,10 @@ describe("a client", () => {
     client.pair.close();
   });
 
-  test("is told an alert before the first data by its name", () => {
+  test("says of an alert before the first data what it says of later ones", () => {
     const client = new Client();
     client.read(client.server.record(alert, Buffer.of(2, 48)));
-    assert.match(client.error, /unknown ca/);
+    assert.match(client.error, /it sent the alert unknown_ca/);
     client.pair.close();
   });
 

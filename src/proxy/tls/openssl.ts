@@ -28,6 +28,7 @@
 
 import koffi from "koffi";
 import { MeshError } from "../../base/error.ts";
+import { alertName } from "./alerts.ts";
 import { type AeadCalls, bindAeads } from "./calls/aead.ts";
 import { type BioCalls, bindBios } from "./calls/bios.ts";
 import { bindCallbacks, type CallbackCalls } from "./calls/callbacks.ts";
@@ -81,10 +82,18 @@ function bindAll(): OpenSsl {
     clearErrors() {
       if (peekError() !== 0) clearErrors();
     },
-    errorReason: () => String(reason(peekError()) ?? ""),
+    errorReason() {
+      const error = Number(peekError());
+      const alert = error - firstAlert;
+      // OpenSSL's own words do not say who of the two has sent it.
+      if (alert >= 0 && alert <= 255) return `it sent the alert ${alertName(alert)}`;
+      return String(reason(error) ?? "");
+    },
     isEndOfPem: () => Number(peekLastError()) === PEM_R_NO_START_LINE,
   };
 }
 
+/** From openssl/err.h and ssl.h of OpenSSL 3: the number of TLS' library, then what alerts of a peer begin at. */
+const firstAlert = (20 << 23) | 1_000;
 /** From openssl/pemerr.h of OpenSSL 3, with the number of its library, as errors come. */
 const PEM_R_NO_START_LINE = (9 << 23) | 108;
