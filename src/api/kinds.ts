@@ -145,7 +145,6 @@ export const kinds: readonly Kind[] = [
     apiVersions: istioTelemetry,
     kind: "Telemetry",
     resource: "telemetries",
-    shortName: "telemetry",
     namespaced: true,
     effect: "acts",
   },
