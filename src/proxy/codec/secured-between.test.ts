@@ -3,8 +3,7 @@ import { once } from "node:events";
 import { type AddressInfo, connect as connectTcp, createServer, type Socket } from "node:net";
 import { before, describe, test } from "node:test";
 import koffi from "koffi";
-import { createMeshCa } from "../testing/mesh-ca.ts";
-import { type Contexts, contextOf, mutual, read, sealed } from "../testing/tls-pair.ts";
+import { type Contexts, cartAndWeb, mutual, read, sealed } from "../testing/tls-pair.ts";
 import type { Pointer } from "../tls/calls/library.ts";
 import { TlsConnection } from "../tls/connection.ts";
 import { openSsl } from "../tls/openssl.ts";
@@ -13,11 +12,7 @@ import { type Reader, Transport } from "./transport.ts";
 
 let contexts: Contexts;
 before(async () => {
-  const ca = await createMeshCa();
-  contexts = {
-    server: contextOf(await ca.secrets("spiffe://cluster.local/ns/shop/sa/cart")),
-    client: contextOf(await ca.secrets("spiffe://cluster.local/ns/shop/sa/web")),
-  };
+  contexts = await cartAndWeb();
 });
 
 class Recorder implements Reader {

@@ -3,7 +3,7 @@
 import { type ClientOptions, type ServerOptions, TlsConnection } from "../tls/connection.ts";
 import { TlsContext } from "../tls/context.ts";
 import { maxPlainBytes, maxSealedBytes } from "../tls/record-layer.ts";
-import type { ProxySecrets } from "./mesh-ca.ts";
+import { createMeshCa, type ProxySecrets } from "./mesh-ca.ts";
 
 export function contextOf([own, trust]: ProxySecrets, roots: string = trust.roots): TlsContext {
   return new TlsContext({ own, roots, sessionName: "test", sessionSeconds: 60 });
@@ -19,6 +19,16 @@ export const mutual: ServerOptions = {
 export interface Contexts {
   readonly client: TlsContext;
   readonly server: TlsContext;
+}
+
+/** Of two identities under one authority: the callee `cart`, and `web`, which calls it. */
+export async function cartAndWeb(): Promise<Contexts> {
+  const ca = await createMeshCa();
+  const identity = (name: string) => ca.secrets(`spiffe://cluster.local/ns/shop/sa/${name}`);
+  return {
+    server: contextOf(await identity("cart")),
+    client: contextOf(await identity("web")),
+  };
 }
 
 export interface PairOptions extends Partial<ClientOptions> {

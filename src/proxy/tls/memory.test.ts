@@ -3,8 +3,7 @@ import { before, test } from "node:test";
 import { queryObjects, setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { allocatedBytes } from "../testing/allocated-bytes.ts";
-import { createMeshCa } from "../testing/mesh-ca.ts";
-import { type Contexts, contextOf, Pair, read, sealed } from "../testing/tls-pair.ts";
+import { type Contexts, cartAndWeb, Pair, read, sealed } from "../testing/tls-pair.ts";
 import { Ledger } from "./ledger.ts";
 
 setFlagsFromString("--expose-gc");
@@ -12,11 +11,7 @@ const collect: () => void = runInNewContext("gc");
 
 let contexts: Contexts;
 before(async () => {
-  const ca = await createMeshCa();
-  contexts = {
-    server: contextOf(await ca.secrets("spiffe://cluster.local/ns/shop/sa/cart")),
-    client: contextOf(await ca.secrets("spiffe://cluster.local/ns/shop/sa/web")),
-  };
+  contexts = await cartAndWeb();
 });
 
 test("connections that come and go give their memory back", () => {

@@ -3,18 +3,13 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { before, describe, test } from "node:test";
-import { createMeshCa } from "../testing/mesh-ca.ts";
 import { Sealer, type Suite, suites } from "../testing/sealed-records.ts";
-import { type Contexts, contextOf, Pair, plain, read, sealed } from "../testing/tls-pair.ts";
+import { type Contexts, cartAndWeb, Pair, plain, read, sealed } from "../testing/tls-pair.ts";
 import { watchers } from "./calls/callbacks.ts";
 
 let contexts: Contexts;
 before(async () => {
-  const ca = await createMeshCa();
-  contexts = {
-    server: contextOf(await ca.secrets("spiffe://cluster.local/ns/shop/sa/cart")),
-    client: contextOf(await ca.secrets("spiffe://cluster.local/ns/shop/sa/web")),
-  };
+  contexts = await cartAndWeb();
 });
 
 const alert = 21;

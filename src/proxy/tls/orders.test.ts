@@ -4,18 +4,13 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { before, test } from "node:test";
 import { seededRandom } from "../../base/random.ts";
-import { createMeshCa } from "../testing/mesh-ca.ts";
-import { type Contexts, contextOf, Pair, plain, sealed } from "../testing/tls-pair.ts";
+import { type Contexts, cartAndWeb, Pair, plain, sealed } from "../testing/tls-pair.ts";
 import { watchers } from "./calls/callbacks.ts";
 import type { TlsConnection } from "./connection.ts";
 
 let contexts: Contexts;
 before(async () => {
-  const ca = await createMeshCa();
-  contexts = {
-    server: contextOf(await ca.secrets("spiffe://cluster.local/ns/shop/sa/cart")),
-    client: contextOf(await ca.secrets("spiffe://cluster.local/ns/shop/sa/web")),
-  };
+  contexts = await cartAndWeb();
 });
 
 /** One end, with what is on the wire to it. */

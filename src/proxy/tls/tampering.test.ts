@@ -2,17 +2,12 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { before, describe, test } from "node:test";
 import { seededRandom } from "../../base/random.ts";
-import { createMeshCa } from "../testing/mesh-ca.ts";
-import { type Contexts, contextOf, mutual, Pair, read, sealed } from "../testing/tls-pair.ts";
+import { type Contexts, cartAndWeb, mutual, Pair, read, sealed } from "../testing/tls-pair.ts";
 import { TlsConnection } from "./connection.ts";
 
 let contexts: Contexts;
 before(async () => {
-  const ca = await createMeshCa();
-  contexts = {
-    server: contextOf(await ca.secrets("spiffe://cluster.local/ns/shop/sa/cart")),
-    client: contextOf(await ca.secrets("spiffe://cluster.local/ns/shop/sa/web")),
-  };
+  contexts = await cartAndWeb();
 });
 
 describe("bytes that were tampered with", () => {

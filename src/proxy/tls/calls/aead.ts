@@ -1,8 +1,8 @@
 /**
  * OpenSSL's authenticated encryption, of one record at a time.
  *
- * One context serves all connections of an algorithm, and is given a key with every record: that costs 0.15 µs, where a
- * context for each direction of each connection would be a kilobyte that somebody has to give back.
+ * Two contexts, one for each way, serve all connections of an algorithm and are given a key with every record: that costs
+ * 0.15 µs, where a context for each direction of each connection would be a kilobyte that somebody has to give back.
  */
 
 import { Address, type Library, owned, type Pointer } from "./library.ts";
