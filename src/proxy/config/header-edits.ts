@@ -7,7 +7,7 @@
 
 import { healthCheckField } from "../../model/names.ts";
 import type { HeaderEdit } from "../../model/proxy-config.ts";
-import type { Exchange } from "../stack/exchange.ts";
+import type { RequestRecord } from "../stack/request-record.ts";
 import { compileFormat } from "./header-format.ts";
 
 export interface CompiledEdit {
@@ -16,7 +16,7 @@ export interface CompiledEdit {
   /** Complete lines, each with its CRLF, in the form that HTTP/2 takes, too. */
   readonly lines: string;
   /** Lines that each request makes anew; undefined: none. */
-  readonly formatted?: (exchange: Exchange) => string;
+  readonly formatted?: (exchange: RequestRecord) => string;
   /** `:authority` or Host, when the edit sets it. */
   readonly authority: string | undefined;
 }
@@ -54,7 +54,7 @@ export function compileEdits(edits: readonly (HeaderEdit | undefined)[]): Compil
   const isEmpty = dropped.size === 0 && lines.length === 0 && authority === undefined;
   if (isEmpty) return undefined;
   let text = "";
-  const formatted: ((exchange: Exchange) => string)[] = [];
+  const formatted: ((exchange: RequestRecord) => string)[] = [];
   for (const { name, value } of lines) {
     const lower = name.toLowerCase();
     const format = compileFormat(value);
@@ -67,12 +67,12 @@ export function compileEdits(edits: readonly (HeaderEdit | undefined)[]): Compil
     }
   }
   if (formatted.length === 0) return { dropped, lines: text, authority };
-  const all = (exchange: Exchange): string => formatted.map((line) => line(exchange)).join("");
+  const all = (exchange: RequestRecord): string => formatted.map((line) => line(exchange)).join("");
   return { dropped, lines: text, formatted: all, authority };
 }
 
 /** Its lines for this request. */
-export function linesFor({ lines, formatted }: CompiledEdit, exchange: Exchange): string {
+export function linesFor({ lines, formatted }: CompiledEdit, exchange: RequestRecord): string {
   return formatted === undefined ? lines : lines + formatted(exchange);
 }
 

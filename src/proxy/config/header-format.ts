@@ -5,9 +5,9 @@
  * A field whose value comes to nothing is not put in, as with Envoy.
  */
 
-import type { Exchange } from "../stack/exchange.ts";
+import type { RequestRecord } from "../stack/request-record.ts";
 
-type Say = (exchange: Exchange) => string;
+type Say = (exchange: RequestRecord) => string;
 
 const names: Readonly<Record<string, Say>> = {
   DOWNSTREAM_REMOTE_ADDRESS: ({ peer }) => joined(peer.sourceAddress, peer.sourcePort),

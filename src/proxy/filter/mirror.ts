@@ -11,8 +11,9 @@
 import type { Mirror } from "../../model/proxy-config.ts";
 import type { FindCluster } from "../config/route-table.ts";
 import type { Environment } from "../environment.ts";
-import type { Attempt, Exchange } from "../stack/exchange.ts";
+import type { Exchange } from "../stack/exchange.ts";
 import { Shadow } from "../stack/shadow.ts";
+import type { Attempt } from "../stack/tries.ts";
 import type { ClusterRuntime } from "../upstream/cluster.ts";
 
 /** Envoy's default of requests to a cluster. */

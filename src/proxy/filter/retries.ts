@@ -10,10 +10,11 @@
 import type { RetryPolicy } from "../../model/proxy-config.ts";
 import { findField } from "../codec/heads.ts";
 import type { Environment } from "../environment.ts";
-import type { Exchange, RetryDecision } from "../stack/exchange.ts";
+import type { Exchange } from "../stack/exchange.ts";
 import type { Filter } from "../stack/handler.ts";
 import type { Head } from "../stack/head.ts";
 import { type Failure, overloadedName } from "../stack/outcome.ts";
+import type { RetryDecision } from "../stack/tries.ts";
 import { Timeout } from "../timer-wheel.ts";
 
 const rateLimitedName = "x-envoy-ratelimited";

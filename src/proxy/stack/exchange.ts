@@ -1,5 +1,5 @@
 /**
- * One request and its answer, from the head to the end: the two connections it joins, and what was decided.
+ * One request and its answer, from the head to the end, and the two connections that it joins.
  *
  * The downstream codec makes it when a head is complete and hands it to the chain's handler; a filter answers it
  * (`respond`), the router sends it upstream (`attempt`). It ends exactly once (`#end`), whatever happened, and then
@@ -7,60 +7,34 @@
  *
  * Bodies are passed through as they come.
  *
- * Not here: what was asked (request.ts), what is kept of the body (request-body.ts), how tries are counted (tries.ts);
- * which cluster and host (filter/router.ts), whether to retry (filter/retries.ts), bytes (codec/).
+ * Not here: what was asked (request.ts), what was decided and what came of it (request-record.ts), what is kept of the
+ * body (request-body.ts), how tries are counted (tries.ts), what follows an upgrade (upgrade.ts); which cluster and host
+ * (filter/router.ts), whether to retry (filter/retries.ts), bytes (codec/).
  */
 
 import { lineValue } from "../../wire/http2/lines.ts";
 import { findField } from "../codec/heads.ts";
-import type { Target } from "../codec/target.ts";
-import { type CompiledEdit, linesFor } from "../config/header-edits.ts";
-import type { CompiledRoute } from "../config/route-table.ts";
-import type { TracePlace } from "../filter/tracing.ts";
-import { Tunnel } from "../tcp/tunnel.ts";
 import type { Timeout } from "../timer-wheel.ts";
-import type { ClusterRuntime } from "../upstream/cluster.ts";
 import type { Host } from "../upstream/host.ts";
-import { httpStatusOf, knownGrpcStatus } from "./grpc-status.ts";
-import type { Head } from "./head.ts";
+import type { AnswerHead, Head } from "./head.ts";
 import type { DownstreamLeg, Upgraded, UpstreamLeg } from "./legs.ts";
 import type { Failure, ResponseFlag } from "./outcome.ts";
 import { isBodyless, replyFor } from "./outcome.ts";
 import type { Recoding } from "./recoding.ts";
-import { ReceivedRequest } from "./request.ts";
 import { RequestBody } from "./request-body.ts";
+import { RequestRecord } from "./request-record.ts";
 import type { Rival } from "./rival.ts";
 import type { Shadow } from "./shadow.ts";
-import { Tries } from "./tries.ts";
+import { type Attempt, type RetryDecision, Tries } from "./tries.ts";
+import { joinSides } from "./upgrade.ts";
 
-/** Sends an exchange upstream once more; the router. */
-export type Attempt = (exchange: Exchange) => void;
-
-/** Decides on retries; see filter/retries.ts. */
-export interface RetryDecision {
-  /** True: another attempt has been arranged, and this outcome is not the answer. */
-  afterFailure(exchange: Exchange, failure: Failure): boolean;
-  afterHead(exchange: Exchange, head: Head, text: string): boolean;
-}
-
-export class Exchange extends ReceivedRequest {
-  /** 0: it is not over. */
-  endedAt = 0;
-
-  /** Set by the filters as they decide. */
-  route: CompiledRoute | undefined = undefined;
-  cluster: ClusterRuntime | undefined = undefined;
-  host: Host | undefined = undefined;
-  responseEdit: CompiledEdit | undefined = undefined;
-  /** Complete lines that the sidecar's own answers to this request carry. */
-  localFields = "";
+export class Exchange extends RequestRecord {
+  // Set by filters: how it goes on from them.
   attempt: Attempt | undefined = undefined;
   retries: RetryDecision | undefined = undefined;
   deadline: Timeout | undefined = undefined;
   /** The flag of an answer that was to be retried and could not be: out of tries, or over the budget. */
   retryRefusal: "URX" | "UO" | undefined = undefined;
-  /** Requests that the application had under way when this one arrived; of inbound ones. */
-  foundUnderWay = 0;
   /** Asked when there is an answer: what its body is to go through, unless that is empty. */
   recode: ((head: Head, text: string, isEmpty: boolean) => Recoding | undefined) | undefined =
     undefined;
@@ -70,23 +44,6 @@ export class Exchange extends ReceivedRequest {
   rival: Rival | undefined = undefined;
   /** Copies of it on their way to mirrors. */
   shadows: Shadow[] | undefined = undefined;
-  /** What consistent hashing picks by. */
-  hashKey: number | undefined = undefined;
-  /** Its place in its trace, where that is followed. */
-  trace: TracePlace | undefined = undefined;
-
-  /** The outcome, for metrics and log. Status 0: the client left before there was one. */
-  status = 0;
-  flag: ResponseFlag = "-";
-  details = "via_upstream";
-  requestBytes: number;
-  /** Heads included, as `requestBytes`. */
-  responseBytes = 0;
-  /** What of them was head and trailers. */
-  responseHeadBytes = 0;
-  grpcStatus = "";
-  /** The line with the id that it was given here, with its CRLF; empty: it came with one, or got no further. */
-  requestIdLine = "";
 
   /** The head that goes upstream, without its last empty line. */
   outgoing = "";
@@ -100,43 +57,8 @@ export class Exchange extends ReceivedRequest {
   readonly #ends: ((exchange: Exchange) => void)[] = [];
   #onceWhole: (() => void) | undefined = undefined;
 
-  constructor(
-    downstream: DownstreamLeg,
-    head: Head,
-    text: string,
-    target: Target,
-    host: string,
-    startedAt: number,
-  ) {
-    super(downstream, head, text, target, host, startedAt);
-    this.requestBytes = head.headEnd;
-  }
-
-  /** While the request's bytes are in place: what the edit says of it is made now. */
-  editResponse(edit: CompiledEdit | undefined): void {
-    if (edit === undefined) return;
-    if (this.responseEdit === undefined && edit.formatted === undefined) this.responseEdit = edit;
-    else this.addResponseLines(linesFor(edit, this), [...edit.dropped]);
-  }
-
-  /** Puts complete lines, each with its CRLF, into the answer, and takes the fields named (lower case) out of it. */
-  addResponseLines(lines: string, dropped: readonly string[] = []): void {
-    const edit = this.responseEdit;
-    this.responseEdit = {
-      dropped: new Set([...(edit?.dropped ?? []), ...dropped]),
-      lines: (edit?.lines ?? "") + lines,
-      authority: edit?.authority,
-    };
-  }
-
   get attempts(): number {
     return this.tries.count;
-  }
-
-  /** The id that it was given here; undefined: it came with one, or got no further. */
-  get givenRequestId(): string | undefined {
-    const line = this.requestIdLine;
-    return line === "" ? undefined : line.slice("x-request-id: ".length, -2);
   }
 
   /** Calls `tell` once the exchange is over. */
@@ -284,7 +206,7 @@ export class Exchange extends ReceivedRequest {
     isDone: boolean,
   ): boolean {
     // How a call of gRPC went is said at its end, which is here where there is no body.
-    if (this.isGrpc && isDone) this.#noteGrpcStatus(findField(head, text, "grpc-status"));
+    if (this.isGrpc && isDone) this.noteGrpcStatus(findField(head, text, "grpc-status"));
     if (!this.isGrpc || isDone || head.status !== 200) {
       this.host?.report(this.outcome(head.status), this.tries.startedAt);
     }
@@ -329,7 +251,7 @@ export class Exchange extends ReceivedRequest {
     this.upstream = leg;
     this.host = host;
     const { head, text, bytes, start, end, isDone } = answer;
-    if (this.isGrpc && isDone) this.#noteGrpcStatus(findField(head, text, "grpc-status"));
+    if (this.isGrpc && isDone) this.noteGrpcStatus(findField(head, text, "grpc-status"));
     this.#answer(head, text, bytes, start, end, isDone);
   }
 
@@ -347,7 +269,7 @@ export class Exchange extends ReceivedRequest {
     this.endedAt = now;
     this.upstream = undefined;
     if (this.isGrpc && trailers !== "") {
-      this.#noteGrpcStatus(lineValue(trailers, "grpc-status"));
+      this.noteGrpcStatus(lineValue(trailers, "grpc-status"));
       // A rival that has won has told its host itself.
       if (this.rival === undefined) {
         this.host?.report(this.outcome(this.status), this.tries.startedAt);
@@ -365,15 +287,6 @@ export class Exchange extends ReceivedRequest {
     this.#end();
   }
 
-  #noteGrpcStatus(text: string | undefined): void {
-    this.grpcStatus = knownGrpcStatus(text);
-  }
-
-  /** What the answer counts as where success is judged by HTTP's statuses: a failed call of gRPC has status 200, too. */
-  outcome(status: number): number {
-    return this.grpcStatus === "" ? status : httpStatusOf(this.grpcStatus);
-  }
-
   /** The other protocol is taken up: both sides become a tunnel, and the exchange lasts as long as it. */
   onUpgrade(upstream: Upgraded, head: Head, text: string, after: Buffer): void {
     this.status = 101; // also where HTTP/2 said 200
@@ -389,17 +302,11 @@ export class Exchange extends ReceivedRequest {
       this.#end();
       return;
     }
-    const { transport, ahead } = switched;
-    const tunnel = new Tunnel(transport, upstream.transport, (closed) => {
+    joinSides(switched, upstream, after, (closed) => {
       this.requestBytes += closed.fromDownstreamBytes;
       this.responseBytes += closed.fromUpstreamBytes;
-      upstream.onTunnelClosed();
-      switched.onTunnelClosed();
       this.#end();
     });
-    if (ahead !== undefined) tunnel.sendUpstream(ahead);
-    if (after.length > 0) tunnel.sendDownstream(after);
-    tunnel.start(switched.hasEnded);
   }
 
   /** The caller of gRPC waits no longer. */
@@ -497,16 +404,6 @@ export class Exchange extends ReceivedRequest {
     const ends = this.#ends;
     for (let i = 0; i < ends.length; i++) ends[i]?.(this);
   }
-}
-
-/** An answer's head as it arrived, with what came of the body: the arguments of `onResponse`. */
-export interface AnswerHead {
-  readonly head: Head;
-  readonly text: string;
-  readonly bytes: Buffer;
-  readonly start: number;
-  readonly end: number;
-  readonly isDone: boolean;
 }
 
 function isSuccess(status: number): boolean {

@@ -29,3 +29,13 @@ export interface Head {
   /** Index of the first field with this mark, -1 for none. */
   fieldAt(mark: number): number;
 }
+
+/** An answer's head as it arrived, with what came of its body: the arguments of `Exchange.onResponse`. */
+export interface AnswerHead {
+  readonly head: Head;
+  readonly text: string;
+  readonly bytes: Buffer;
+  readonly start: number;
+  readonly end: number;
+  readonly isDone: boolean;
+}

@@ -15,8 +15,19 @@ import type { ClusterRuntime } from "../upstream/cluster.ts";
 import type { Host } from "../upstream/host.ts";
 import type { PendingRequests } from "../upstream/pending.ts";
 import type { Exchange } from "./exchange.ts";
+import type { Head } from "./head.ts";
 import type { UpstreamLeg } from "./legs.ts";
 import type { Failure } from "./outcome.ts";
+
+/** Sends an exchange upstream once more; the router. */
+export type Attempt = (exchange: Exchange) => void;
+
+/** Decides on retries; see filter/retries.ts. */
+export interface RetryDecision {
+  /** True: another attempt has been arranged, and this outcome is not the answer. */
+  afterFailure(exchange: Exchange, failure: Failure): boolean;
+  afterHead(exchange: Exchange, head: Head, text: string): boolean;
+}
 
 /** Refusals of streams that are not told to anybody: another connection nearly always takes the request. */
 const maxRefusals = 2;
