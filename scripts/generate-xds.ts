@@ -172,6 +172,10 @@ function enums(): string[] {
     ["DnsLookupFamily", "envoy.config.cluster.v3.Cluster.DnsLookupFamily"],
     ["HealthStatus", "envoy.config.core.v3.HealthStatus"],
     ["LbPolicy", "envoy.config.cluster.v3.Cluster.LbPolicy"],
+    [
+      "SelectionMethod",
+      "envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest.SelectionMethod",
+    ],
     ["RbacAction", "envoy.config.rbac.v3.RBAC.Action"],
     ["ProxyProtocolVersion", "envoy.config.core.v3.ProxyProtocolConfig.Version"],
     ["RequestMethod", "envoy.config.core.v3.RequestMethod"],

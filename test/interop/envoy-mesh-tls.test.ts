@@ -25,6 +25,7 @@ import {
   virtualHost,
 } from "../../src/proxy/testing/mesh.ts";
 import { createMeshCa } from "../../src/proxy/testing/mesh-ca.ts";
+import { encodeProxyConfig } from "../../src/wire/xds/proxy-config.ts";
 import { startControlPlane } from "./envoy/control-plane.ts";
 import { EnvoyProcess, skipWithoutEnvoy } from "./envoy/envoy-process.ts";
 
@@ -64,7 +65,7 @@ describe("mutual TLS with Envoy", { skip: skipWithoutEnvoy }, () => {
     const ourPort = callee.portOf("virtualInbound") ?? 0;
     const control = await startControlPlane(
       join(folder, "xds"),
-      {
+      encodeProxyConfig({
         listeners: [toCluster("ours"), toCluster("echo", downstreamTls)],
         routes: [],
         // Which of the two it speaks is Envoy's to know: it does not ask what was agreed on.
@@ -76,7 +77,7 @@ describe("mutual TLS with Envoy", { skip: skipWithoutEnvoy }, () => {
           { cluster: "ours", endpoints: [endpoint(ourPort, { tls: true })] },
           { cluster: "echo", endpoints: [endpoint(echo)] },
         ],
-      },
+      }),
       await ca.secrets(identity("envoy")),
     );
     harness.atEnd(() => control[Symbol.asyncDispose]());

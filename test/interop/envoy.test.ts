@@ -14,6 +14,7 @@ import type { Sidecar } from "../../src/proxy/sidecar.ts";
 import { Harness } from "../../src/proxy/testing/harness.ts";
 import { labels, node, silentLog, testSidecar } from "../../src/proxy/testing/mesh.ts";
 import { createMeshCa, type MeshCa } from "../../src/proxy/testing/mesh-ca.ts";
+import { encodeProxyConfig } from "../../src/wire/xds/proxy-config.ts";
 import { type Application, startApplication } from "./envoy/application.ts";
 import { type Answer, ask, type Caller, type Question } from "./envoy/asking.ts";
 import { type CallerName, cases, type ListenerName } from "./envoy/cases.ts";
@@ -21,6 +22,7 @@ import { differencesOf } from "./envoy/comparison.ts";
 import { configurationFor } from "./envoy/configuration.ts";
 import { startControlPlane } from "./envoy/control-plane.ts";
 import { EnvoyProcess, skipWithoutEnvoy } from "./envoy/envoy-process.ts";
+import { withListedBalancer } from "./envoy/listed-balancer.ts";
 
 const clock = { now: Date.now, sleep: (ms: number) => new Promise<void>((r) => setTimeout(r, ms)) };
 
@@ -35,10 +37,11 @@ describe("Envoy and our proxy, told the same", { skip: skipWithoutEnvoy }, () =>
     harness.atEnd(() => rmSync(folder, { recursive: true, force: true }));
     application = await startApplication(harness);
     const config = configurationFor({ ...application, dead: await harness.deadPort() });
+    const resources = withListedBalancer(encodeProxyConfig(config), "other");
     const socket = join(folder, "xds");
     const ca = await createMeshCa();
     const secrets = await ca.secrets("spiffe://cluster.local/ns/shop/sa/web");
-    const control = await startControlPlane(socket, config, secrets);
+    const control = await startControlPlane(socket, resources, secrets);
     harness.atEnd(() => control[Symbol.asyncDispose]());
     const envoy = EnvoyProcess.start(folder, socket);
     harness.atEnd(() => envoy[Symbol.asyncDispose]());

@@ -65,13 +65,18 @@ export interface Cluster {
 }
 
 export type BalancerPolicy =
-  | { readonly kind: "least-request" }
+  /** The least busy of so many that are drawn; undefined: of two. */
+  | { readonly kind: "least-request"; readonly choices?: number }
   /** Least request, weighed by how long answers take. Heddle's own: Envoy has none. */
   | { readonly kind: "peak-ewma" }
   | { readonly kind: "round-robin" }
   | { readonly kind: "random" }
   /** Consistent hashing by the route's hash keys. */
-  | { readonly kind: "ring-hash"; readonly minimumRingSize: number }
+  | {
+      readonly kind: "ring-hash";
+      readonly minimumRingSize: number;
+      readonly maximumRingSize?: number;
+    }
   /** `tableSize` is prime. */
   | { readonly kind: "maglev"; readonly tableSize: number };
 

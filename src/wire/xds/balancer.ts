@@ -1,17 +1,37 @@
 /**
- * How a cluster spreads its requests: the policy, its settings, and slow start, which Envoy keeps with the policy.
+ * How a cluster spreads its requests, in the older form: `lb_policy` and a config beside it. It is what we write.
+ *
+ * What others write as a list of typed policies (`load_balancing_policy`) is read by balancer-list.ts, and then holds
+ * alone, as with Envoy. What both forms say in the same words is read by balancer-config.ts.
  *
  * Envoy has no peak-EWMA: it travels as least request, and cluster metadata (`heddle.balancer`) tells our own proxies.
  */
 
 import type { BalancerPolicy, SlowStart } from "../../model/proxy-config.ts";
-import { decodeDuration, encodeDuration, given, invalid } from "./field.ts";
+import {
+  type Balancing,
+  decodeLeastRequest,
+  decodeLocalities,
+  decodeMaglev,
+  decodeRingHash,
+  decodeRoundRobin,
+  encodeSlowStart,
+  refuseOtherHashing,
+} from "./balancer-config.ts";
+import { decodeBalancerList } from "./balancer-list.ts";
+import { given, invalid } from "./field.ts";
 import type * as wire from "./gen/message-types.ts";
 import { LbPolicy } from "./gen/messages.ts";
 
 type BalancerFields = Pick<
   wire.Cluster,
-  "lbPolicy" | "ringHashLbConfig" | "maglevLbConfig" | "leastRequestLbConfig" | "roundRobinLbConfig"
+  | "lbPolicy"
+  | "ringHashLbConfig"
+  | "maglevLbConfig"
+  | "leastRequestLbConfig"
+  | "roundRobinLbConfig"
+  | "loadBalancingPolicy"
+  | "commonLbConfig"
 >;
 
 export const peakEwma = "peak-ewma";
@@ -22,7 +42,12 @@ export function encodeBalancer(
 ): BalancerFields {
   const slow = slowStart && { slowStartConfig: encodeSlowStart(slowStart) };
   switch (balancer.kind) {
-    case "least-request":
+    case "least-request": {
+      const choices = balancer.choices && { choiceCount: { value: balancer.choices } };
+      const config =
+        slow === undefined && choices === undefined ? undefined : { ...choices, ...slow };
+      return { lbPolicy: LbPolicy.LEAST_REQUEST, ...given("leastRequestLbConfig", config) };
+    }
     case "peak-ewma":
       return { lbPolicy: LbPolicy.LEAST_REQUEST, ...given("leastRequestLbConfig", slow) };
     case "round-robin":
@@ -32,7 +57,15 @@ export function encodeBalancer(
     case "ring-hash":
       return {
         lbPolicy: LbPolicy.RING_HASH,
-        ringHashLbConfig: { minimumRingSize: { value: balancer.minimumRingSize } },
+        ringHashLbConfig: {
+          minimumRingSize: { value: balancer.minimumRingSize },
+          ...given(
+            "maximumRingSize",
+            balancer.maximumRingSize === undefined
+              ? undefined
+              : { value: balancer.maximumRingSize },
+          ),
+        },
       };
     case "maglev":
       return {
@@ -42,63 +75,58 @@ export function encodeBalancer(
   }
 }
 
-/** `own`: the name in our metadata. Sizes are Envoy's own where they are not said. */
-export function decodeBalancer(
+/** `own`: the name in our metadata. */
+export function decodeBalancing(
   message: BalancerFields,
   own: string | undefined,
   path: string,
-): BalancerPolicy {
+): Balancing {
+  const said = isListed(message)
+    ? decodeListed(message, path)
+    : { ...decodeEnumerated(message, path), ...decodeCommon(message, `${path}.common_lb_config`) };
+  const isOurs = own === peakEwma && said.balancer.kind === "least-request";
+  return isOurs ? { ...said, balancer: { kind: peakEwma } } : said;
+}
+
+function isListed({ lbPolicy, loadBalancingPolicy }: BalancerFields): boolean {
+  return loadBalancingPolicy !== undefined || lbPolicy === LbPolicy.LOAD_BALANCING_POLICY_CONFIG;
+}
+
+function decodeListed({ loadBalancingPolicy, commonLbConfig }: BalancerFields, path: string) {
+  // Envoy's rule: the list says all of it.
+  for (const [field, value] of Object.entries({
+    zone_aware_lb_config: commonLbConfig?.zoneAwareLbConfig,
+    locality_weighted_lb_config: commonLbConfig?.localityWeightedLbConfig,
+    consistent_hashing_lb_config: commonLbConfig?.consistentHashingLbConfig,
+  })) {
+    if (value === undefined) continue;
+    throw invalid(`${path}.common_lb_config.${field}`, "cannot stand beside load_balancing_policy");
+  }
+  return decodeBalancerList(loadBalancingPolicy, `${path}.load_balancing_policy`);
+}
+
+function decodeCommon({ commonLbConfig: common }: BalancerFields, path: string) {
+  refuseOtherHashing(common?.consistentHashingLbConfig, `${path}.consistent_hashing_lb_config`);
+  return decodeLocalities(common, path);
+}
+
+function decodeEnumerated(message: BalancerFields, path: string): Balancing {
   switch (message.lbPolicy ?? LbPolicy.ROUND_ROBIN) {
     case LbPolicy.LEAST_REQUEST:
-      return { kind: own === peakEwma ? "peak-ewma" : "least-request" };
+      return decodeLeastRequest(
+        message.leastRequestLbConfig ?? {},
+        `${path}.least_request_lb_config`,
+      );
     case LbPolicy.RANDOM:
-      return { kind: "random" };
+      return { balancer: { kind: "random" } };
     case LbPolicy.ROUND_ROBIN:
     case LbPolicy.CLUSTER_PROVIDED:
-      return { kind: "round-robin" };
+      return decodeRoundRobin(message.roundRobinLbConfig ?? {});
     case LbPolicy.RING_HASH:
-      return {
-        kind: "ring-hash",
-        minimumRingSize: message.ringHashLbConfig?.minimumRingSize?.value ?? 1_024,
-      };
+      return decodeRingHash(message.ringHashLbConfig ?? {}, `${path}.ring_hash_lb_config`);
     case LbPolicy.MAGLEV:
-      return {
-        kind: "maglev",
-        tableSize: checkedPrime(
-          message.maglevLbConfig?.tableSize?.value ?? 65_537,
-          `${path}.maglev_lb_config.table_size`,
-        ),
-      };
+      return decodeMaglev(message.maglevLbConfig ?? {}, `${path}.maglev_lb_config`);
     default:
       throw invalid(`${path}.lb_policy`, `balancer ${message.lbPolicy} is not supported`);
   }
-}
-
-export function decodeSlowStart(message: BalancerFields): SlowStart | undefined {
-  const slow =
-    message.leastRequestLbConfig?.slowStartConfig ?? message.roundRobinLbConfig?.slowStartConfig;
-  const windowMs = decodeDuration(slow?.slowStartWindow) ?? 0;
-  if (slow === undefined || windowMs === 0) return undefined;
-  return {
-    windowMs,
-    aggression: slow.aggression?.defaultValue ?? 1,
-    minPercent: slow.minWeightPercent?.value ?? 10,
-  };
-}
-
-function encodeSlowStart(slow: SlowStart): wire.SlowStartConfig {
-  return {
-    slowStartWindow: encodeDuration(slow.windowMs),
-    aggression: { defaultValue: slow.aggression, runtimeKey: "" },
-    minWeightPercent: { value: slow.minPercent },
-  };
-}
-
-/** A table of another size would never fill: its hosts walk it in steps that must not divide its size. */
-function checkedPrime(size: number, path: string): number {
-  for (let divisor = 2; divisor * divisor <= size; divisor++) {
-    if (size % divisor === 0) throw invalid(path, `want a prime, got ${size}`);
-  }
-  if (size < 2 || size > 5_000_011) throw invalid(path, `want 2 to 5000011, got ${size}`);
-  return size;
 }

@@ -8,7 +8,7 @@
  */
 
 import type { CircuitBreakers, Cluster } from "../../model/proxy-config.ts";
-import { decodeBalancer, decodeSlowStart, encodeBalancer, peakEwma } from "./balancer.ts";
+import { decodeBalancing, encodeBalancer, peakEwma } from "./balancer.ts";
 import { decodeDiscovery, encodeDiscovery } from "./discovery-type.ts";
 import {
   decodeDuration,
@@ -79,17 +79,13 @@ export function decodeCluster(resource: EncodedResource): Cluster {
     direction: textAt(own, "direction") === "inbound" ? "inbound" : "outbound",
     discovery: decodeDiscovery(message, path),
     connectTimeoutMs: decodeDuration(message.connectTimeout) ?? 5000,
-    balancer: decodeBalancer(message, textAt(own, "balancer"), path),
-    ...given("slowStart", decodeSlowStart(message)),
+    ...decodeBalancing(message, textAt(own, "balancer"), path),
     ...given("tls", meshTls && decodeUpstreamTls(meshTls.transportSocket, tlsPath)),
     ...decodeOwnSocket(
       message.transportSocket ?? socketOf(message, plainSocket),
       `${path}.transport_socket`,
     ),
     circuitBreakers: decodeBreakers(message.circuitBreakers?.thresholds?.[0]),
-    ...(message.commonLbConfig?.localityWeightedLbConfig === undefined
-      ? {}
-      : { isLocalityWeighted: true }),
     ...given("panicPercent", message.commonLbConfig?.healthyPanicThreshold?.value || undefined),
     ...given("keepAlive", decodeTcpKeepAlive(message)),
     ...given(

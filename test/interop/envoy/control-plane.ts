@@ -3,14 +3,12 @@
  * resources, and the secrets on the stream that a sidecar asks for them on.
  */
 
-import type { ProxyConfig } from "../../../src/model/proxy-config.ts";
 import { silentLog } from "../../../src/proxy/testing/mesh.ts";
 import type { ProxySecrets } from "../../../src/proxy/testing/mesh-ca.ts";
 import { type Accepted, serveDelta } from "../../../src/rpc/ads-server.ts";
 import type { DeltaSession, SessionStatus } from "../../../src/rpc/delta-session.ts";
 import { methods } from "../../../src/rpc/grpc.ts";
 import { serveGrpc } from "../../../src/rpc/grpc-server.ts";
-import { encodeProxyConfig } from "../../../src/wire/xds/proxy-config.ts";
 import { proxyTypes, typeUrls, type XdsResources } from "../../../src/wire/xds/resources.ts";
 import { encodeSecrets } from "../../../src/wire/xds/secret.ts";
 
@@ -23,7 +21,7 @@ const proxies = 2;
 
 export async function startControlPlane(
   socket: string,
-  config: ProxyConfig,
+  offered: XdsResources,
   secrets: ProxySecrets,
 ): Promise<ControlPlane> {
   const taken = Promise.withResolvers<void>();
@@ -32,10 +30,7 @@ export async function startControlPlane(
     if (rejected !== undefined) taken.reject(new Error(rejected.error));
     else if (acked !== undefined && ++settled === proxies) taken.resolve();
   };
-  const resources = serveDelta(
-    () => offering(proxyTypes, encodeProxyConfig(config), settle),
-    silentLog,
-  );
+  const resources = serveDelta(() => offering(proxyTypes, offered, settle), silentLog);
   const certificates = serveDelta(
     () => offering([typeUrls.secret], encodeSecrets(secrets), () => undefined),
     silentLog,

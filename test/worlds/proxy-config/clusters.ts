@@ -32,9 +32,17 @@ const balancer: fc.Arbitrary<BalancerPolicy> = fc.oneof(
     ),
   }),
   fc.record({
-    kind: fc.constant("ring-hash" as const),
-    minimumRingSize: fc.integer({ min: 1, max: 100_000 }),
+    kind: fc.constant("least-request" as const),
+    choices: fc.integer({ min: 3, max: 100 }),
   }),
+  fc.record(
+    {
+      kind: fc.constant("ring-hash" as const),
+      minimumRingSize: fc.integer({ min: 1, max: 100_000 }),
+      maximumRingSize: fc.integer({ min: 100_000, max: 1_000_000 }),
+    },
+    { requiredKeys: ["kind", "minimumRingSize"] },
+  ),
   fc.record({ kind: fc.constant("maglev" as const), tableSize: fc.constantFrom(251, 65_537) }),
 );
 

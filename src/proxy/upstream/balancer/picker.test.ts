@@ -137,6 +137,27 @@ describe("a hash ring", () => {
   });
 });
 
+describe("a hash ring with a largest size", () => {
+  test("gives its hosts fewer points than it would, and everybody at least one", () => {
+    const ten = hosts(1, 1, 1, 1, 1, 1, 1, 1, 1, 1);
+    const owned = (maximumRingSize?: number) => {
+      const sizes = { minimumRingSize: 8, ...(maximumRingSize ? { maximumRingSize } : {}) };
+      return new Set(assigned({ kind: "ring-hash", ...sizes }, ten)).size;
+    };
+    assert.equal(owned(), 10);
+    assert.equal(owned(10), 10);
+    assert.equal(owned(8), 10);
+    // With a point each shares are as uneven as chance makes them; with all the room they are not.
+    const share = (maximumRingSize: number) => {
+      const policy = { kind: "ring-hash" as const, minimumRingSize: 1_000, maximumRingSize };
+      const counts = Map.groupBy(assigned(policy, ten), (host) => host);
+      return Math.max(...[...counts.values()].map(({ length }) => length)) / keys.length;
+    };
+    assert(share(10) > 0.2, `${share(10)}`);
+    assert(share(1_000_000) < 0.12, `${share(1_000_000)}`);
+  });
+});
+
 describe("round robin", () => {
   test("visits all before it comes back to one", () => {
     assert.deepEqual(shares({ kind: "round-robin" }, hosts(1, 1, 1), 9), [3, 3, 3]);
@@ -185,6 +206,14 @@ describe("least request", () => {
     if (busy !== undefined) busy.active = 10;
     const [first = 0] = shares({ kind: "least-request" }, candidates, 1_600);
     assert(first < 150, `${first} picks of the busy host`); // both draws must hit it: 1 in 16
+  });
+
+  test("of more draws meets the busy one less often", () => {
+    const candidates = hosts(1, 1, 1, 1);
+    const [busy] = candidates;
+    if (busy !== undefined) busy.active = 10;
+    const [first = 0] = shares({ kind: "least-request", choices: 4 }, candidates, 16_000);
+    assert(first < 150, `${first} picks of the busy host`); // all four draws must hit it: 1 in 256
   });
 
   test("is not drawn to a host that fails at once and so has nothing under way", () => {

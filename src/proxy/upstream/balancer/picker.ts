@@ -45,11 +45,11 @@ export function createPicker<C extends Candidate>(
   const draw = drawer(usable, random);
   switch (policy.kind) {
     case "least-request":
-      return { pick: () => lessLoaded(draw(), draw()) };
+      return { pick: leastLoaded(draw, policy.choices ?? 2) };
     case "peak-ewma":
       return { pick: () => faster(draw(), draw()) };
     case "ring-hash":
-      return ringHash(usable, policy.minimumRingSize, () => random() * 2 ** 32);
+      return ringHash(usable, policy, () => random() * 2 ** 32);
     case "maglev":
       return maglev(usable, policy.tableSize, () => random() * 2 ** 32);
     case "round-robin":
@@ -62,8 +62,15 @@ export function createPicker<C extends Candidate>(
 }
 
 /** Power of two choices: nearly as good as the least loaded of all, for the price of two draws. */
-function lessLoaded<C extends Candidate>(a: C, b: C): C {
-  return loadOf(b) < loadOf(a) ? b : a;
+function leastLoaded<C extends Candidate>(draw: () => C, choices: number): () => C {
+  return () => {
+    let best = draw();
+    for (let drawn = 1; drawn < choices; drawn++) {
+      const other = draw();
+      if (loadOf(other) < loadOf(best)) best = other;
+    }
+    return best;
+  };
 }
 
 function loadOf(host: Candidate): number {

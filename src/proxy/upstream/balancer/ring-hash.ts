@@ -26,17 +26,28 @@ function unitFor(minimum: number, hosts: number): number {
 /** What a configuration may ask for: building takes about a second per million points. Envoy's limit is 8 Mi. */
 const maxRingSize = 1_048_576;
 
+/** In points of all hosts together. */
+interface RingSizes {
+  readonly minimumRingSize: number;
+  readonly maximumRingSize?: number;
+}
+
 export function ringHash<C extends Candidate>(
   hosts: readonly C[],
-  minimumRingSize: number,
+  { minimumRingSize, maximumRingSize = maxRingSize }: RingSizes,
   randomHash: () => number,
 ): Picker<C> {
   const total = hosts.reduce((sum, host) => sum + host.weight, 0);
   const least = hosts.reduce((least, host) => Math.min(least, host.weight), total);
-  const unit = unitFor(Math.min(minimumRingSize, maxRingSize), total / least);
+  const parts = total / least;
+  const unit = Math.min(
+    unitFor(Math.min(minimumRingSize, maxRingSize), parts),
+    maximumRingSize / parts,
+  );
   const points: { readonly at: number; readonly host: C }[] = [];
   for (const host of hosts) {
-    const count = Math.min(maxRingSize, Math.round((unit * host.weight) / least));
+    // However small the ring may be, nobody is without a place on it.
+    const count = Math.max(1, Math.min(maxRingSize, Math.floor((unit * host.weight) / least)));
     for (let i = 0; i < count; i++) points.push({ at: hashText(`${host.key}_${i}`), host });
   }
   // Two hosts at one point: the order of the configuration must not decide.

@@ -676,6 +676,7 @@ export interface Cluster {
   readonly dnsRefreshRate?: Duration | undefined;
   readonly respectDnsTtl?: boolean | undefined;
   readonly dnsLookupFamily?: number | undefined;
+  readonly loadBalancingPolicy?: LoadBalancingPolicy | undefined;
 }
 
 /** envoy.extensions.upstreams.http.v3.HttpProtocolOptions */
@@ -722,6 +723,19 @@ export interface EdsClusterConfig {
 export interface CommonLbConfig {
   readonly healthyPanicThreshold?: Percent | undefined;
   readonly localityWeightedLbConfig?: LocalityWeightedLbConfig | undefined;
+  readonly zoneAwareLbConfig?: CommonZoneAware | undefined;
+  readonly consistentHashingLbConfig?: CommonConsistentHashing | undefined;
+}
+
+/** envoy.config.cluster.v3.Cluster.CommonLbConfig.ZoneAwareLbConfig */
+export interface CommonZoneAware {
+  readonly failTrafficOnPanic?: boolean | undefined;
+}
+
+/** envoy.config.cluster.v3.Cluster.CommonLbConfig.ConsistentHashingLbConfig */
+export interface CommonConsistentHashing {
+  readonly useHostnameForHashing?: boolean | undefined;
+  readonly hashBalanceFactor?: UInt32Value | undefined;
 }
 
 /** envoy.config.cluster.v3.Cluster.CommonLbConfig.LocalityWeightedLbConfig */
@@ -757,6 +771,7 @@ export interface RetryBudget {
 /** envoy.config.cluster.v3.Cluster.RingHashLbConfig */
 export interface RingHashLbConfig {
   readonly minimumRingSize?: UInt64Value | undefined;
+  readonly maximumRingSize?: UInt64Value | undefined;
 }
 
 /** envoy.config.cluster.v3.Cluster.MaglevLbConfig */
@@ -771,12 +786,106 @@ export interface UInt64Value {
 
 /** envoy.config.cluster.v3.Cluster.LeastRequestLbConfig */
 export interface LeastRequestLbConfig {
+  readonly choiceCount?: UInt32Value | undefined;
+  readonly activeRequestBias?: RuntimeDouble | undefined;
   readonly slowStartConfig?: SlowStartConfig | undefined;
 }
 
 /** envoy.config.cluster.v3.Cluster.RoundRobinLbConfig */
 export interface RoundRobinLbConfig {
   readonly slowStartConfig?: SlowStartConfig | undefined;
+}
+
+/** envoy.config.cluster.v3.LoadBalancingPolicy */
+export interface LoadBalancingPolicy {
+  readonly policies?: readonly LoadBalancingChoice[] | undefined;
+}
+
+/** envoy.config.cluster.v3.LoadBalancingPolicy.Policy */
+export interface LoadBalancingChoice {
+  readonly typedExtensionConfig?: TypedExtensionConfig | undefined;
+}
+
+/** envoy.config.core.v3.TypedExtensionConfig */
+export interface TypedExtensionConfig {
+  readonly name?: string | undefined;
+  readonly typedConfig?: Any | undefined;
+}
+
+/** envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin */
+export interface RoundRobinPolicy {
+  readonly slowStartConfig?: PolicySlowStart | undefined;
+  readonly localityLbConfig?: PolicyLocality | undefined;
+}
+
+/** envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest */
+export interface LeastRequestPolicy {
+  readonly choiceCount?: UInt32Value | undefined;
+  readonly activeRequestBias?: RuntimeDouble | undefined;
+  readonly slowStartConfig?: PolicySlowStart | undefined;
+  readonly localityLbConfig?: PolicyLocality | undefined;
+  readonly enableFullScan?: BoolValue | undefined;
+  readonly selectionMethod?: number | undefined;
+}
+
+/** envoy.extensions.load_balancing_policies.random.v3.Random */
+export interface RandomPolicy {
+  readonly localityLbConfig?: PolicyLocality | undefined;
+}
+
+/** envoy.extensions.load_balancing_policies.ring_hash.v3.RingHash */
+export interface RingHashPolicy {
+  readonly minimumRingSize?: UInt64Value | undefined;
+  readonly maximumRingSize?: UInt64Value | undefined;
+  readonly useHostnameForHashing?: boolean | undefined;
+  readonly hashBalanceFactor?: UInt32Value | undefined;
+  readonly consistentHashingLbConfig?: PolicyConsistentHashing | undefined;
+  readonly localityWeightedLbConfig?: PolicyLocalityWeighted | undefined;
+}
+
+/** envoy.extensions.load_balancing_policies.maglev.v3.Maglev */
+export interface MaglevPolicy {
+  readonly tableSize?: UInt64Value | undefined;
+  readonly consistentHashingLbConfig?: PolicyConsistentHashing | undefined;
+  readonly localityWeightedLbConfig?: PolicyLocalityWeighted | undefined;
+}
+
+/** envoy.extensions.load_balancing_policies.wrr_locality.v3.WrrLocality */
+export interface WrrLocality {
+  readonly endpointPickingPolicy?: LoadBalancingPolicy | undefined;
+}
+
+/** envoy.extensions.load_balancing_policies.client_side_weighted_round_robin.v3.ClientSideWeightedRoundRobin */
+export type ClientSideWeightedRoundRobin = Readonly<Record<never, never>>;
+
+/** envoy.extensions.load_balancing_policies.cluster_provided.v3.ClusterProvided */
+export type ClusterProvided = Readonly<Record<never, never>>;
+
+/** envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig */
+export interface PolicyLocality {
+  readonly zoneAwareLbConfig?: PolicyZoneAware | undefined;
+  readonly localityWeightedLbConfig?: PolicyLocalityWeighted | undefined;
+}
+
+/** envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig.ZoneAwareLbConfig */
+export interface PolicyZoneAware {
+  readonly failTrafficOnPanic?: boolean | undefined;
+}
+
+/** envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig.LocalityWeightedLbConfig */
+export type PolicyLocalityWeighted = Readonly<Record<never, never>>;
+
+/** envoy.extensions.load_balancing_policies.common.v3.ConsistentHashingLbConfig */
+export interface PolicyConsistentHashing {
+  readonly useHostnameForHashing?: boolean | undefined;
+  readonly hashBalanceFactor?: UInt32Value | undefined;
+}
+
+/** envoy.extensions.load_balancing_policies.common.v3.SlowStartConfig */
+export interface PolicySlowStart {
+  readonly slowStartWindow?: Duration | undefined;
+  readonly aggression?: RuntimeDouble | undefined;
+  readonly minWeightPercent?: Percent | undefined;
 }
 
 /** envoy.config.cluster.v3.Cluster.SlowStartConfig */

@@ -82,6 +82,12 @@ export const LbPolicy = {
   LOAD_BALANCING_POLICY_CONFIG: 7,
 } as const;
 
+/** envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest.SelectionMethod */
+export const SelectionMethod = {
+  N_CHOICES: 0,
+  FULL_SCAN: 1,
+} as const;
+
 /** envoy.config.rbac.v3.RBAC.Action */
 export const RbacAction = {
   ALLOW: 0,
@@ -740,6 +746,7 @@ export const Cluster: MessageType<t.Cluster> = message("envoy.config.cluster.v3.
   [16, "dnsRefreshRate", "message", "optional", () => Duration],
   [39, "respectDnsTtl", "bool", "plain"],
   [17, "dnsLookupFamily", "enum", "plain"],
+  [41, "loadBalancingPolicy", "message", "optional", () => LoadBalancingPolicy],
 ]);
 
 export const HttpProtocolOptions: MessageType<t.HttpProtocolOptions> = message("envoy.extensions.upstreams.http.v3.HttpProtocolOptions", [
@@ -780,6 +787,17 @@ export const EdsClusterConfig: MessageType<t.EdsClusterConfig> = message("envoy.
 export const CommonLbConfig: MessageType<t.CommonLbConfig> = message("envoy.config.cluster.v3.Cluster.CommonLbConfig", [
   [1, "healthyPanicThreshold", "message", "optional", () => Percent],
   [3, "localityWeightedLbConfig", "message", "optional", () => LocalityWeightedLbConfig],
+  [2, "zoneAwareLbConfig", "message", "optional", () => CommonZoneAware],
+  [7, "consistentHashingLbConfig", "message", "optional", () => CommonConsistentHashing],
+]);
+
+export const CommonZoneAware: MessageType<t.CommonZoneAware> = message("envoy.config.cluster.v3.Cluster.CommonLbConfig.ZoneAwareLbConfig", [
+  [3, "failTrafficOnPanic", "bool", "plain"],
+]);
+
+export const CommonConsistentHashing: MessageType<t.CommonConsistentHashing> = message("envoy.config.cluster.v3.Cluster.CommonLbConfig.ConsistentHashingLbConfig", [
+  [1, "useHostnameForHashing", "bool", "plain"],
+  [2, "hashBalanceFactor", "message", "optional", () => UInt32Value],
 ]);
 
 export const LocalityWeightedLbConfig: MessageType<t.LocalityWeightedLbConfig> = message("envoy.config.cluster.v3.Cluster.CommonLbConfig.LocalityWeightedLbConfig", [
@@ -811,6 +829,7 @@ export const RetryBudget: MessageType<t.RetryBudget> = message("envoy.config.clu
 
 export const RingHashLbConfig: MessageType<t.RingHashLbConfig> = message("envoy.config.cluster.v3.Cluster.RingHashLbConfig", [
   [1, "minimumRingSize", "message", "optional", () => UInt64Value],
+  [4, "maximumRingSize", "message", "optional", () => UInt64Value],
 ]);
 
 export const MaglevLbConfig: MessageType<t.MaglevLbConfig> = message("envoy.config.cluster.v3.Cluster.MaglevLbConfig", [
@@ -822,11 +841,95 @@ export const UInt64Value: MessageType<t.UInt64Value> = message("google.protobuf.
 ]);
 
 export const LeastRequestLbConfig: MessageType<t.LeastRequestLbConfig> = message("envoy.config.cluster.v3.Cluster.LeastRequestLbConfig", [
+  [1, "choiceCount", "message", "optional", () => UInt32Value],
+  [2, "activeRequestBias", "message", "optional", () => RuntimeDouble],
   [3, "slowStartConfig", "message", "optional", () => SlowStartConfig],
 ]);
 
 export const RoundRobinLbConfig: MessageType<t.RoundRobinLbConfig> = message("envoy.config.cluster.v3.Cluster.RoundRobinLbConfig", [
   [1, "slowStartConfig", "message", "optional", () => SlowStartConfig],
+]);
+
+export const LoadBalancingPolicy: MessageType<t.LoadBalancingPolicy> = message("envoy.config.cluster.v3.LoadBalancingPolicy", [
+  [1, "policies", "message", "many", () => LoadBalancingChoice],
+]);
+
+export const LoadBalancingChoice: MessageType<t.LoadBalancingChoice> = message("envoy.config.cluster.v3.LoadBalancingPolicy.Policy", [
+  [4, "typedExtensionConfig", "message", "optional", () => TypedExtensionConfig],
+]);
+
+export const TypedExtensionConfig: MessageType<t.TypedExtensionConfig> = message("envoy.config.core.v3.TypedExtensionConfig", [
+  [1, "name", "string", "plain"],
+  [2, "typedConfig", "message", "optional", () => Any],
+]);
+
+export const RoundRobinPolicy: MessageType<t.RoundRobinPolicy> = message("envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin", [
+  [1, "slowStartConfig", "message", "optional", () => PolicySlowStart],
+  [2, "localityLbConfig", "message", "optional", () => PolicyLocality],
+]);
+
+export const LeastRequestPolicy: MessageType<t.LeastRequestPolicy> = message("envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest", [
+  [1, "choiceCount", "message", "optional", () => UInt32Value],
+  [2, "activeRequestBias", "message", "optional", () => RuntimeDouble],
+  [3, "slowStartConfig", "message", "optional", () => PolicySlowStart],
+  [4, "localityLbConfig", "message", "optional", () => PolicyLocality],
+  [5, "enableFullScan", "message", "optional", () => BoolValue],
+  [6, "selectionMethod", "enum", "plain"],
+]);
+
+export const RandomPolicy: MessageType<t.RandomPolicy> = message("envoy.extensions.load_balancing_policies.random.v3.Random", [
+  [1, "localityLbConfig", "message", "optional", () => PolicyLocality],
+]);
+
+export const RingHashPolicy: MessageType<t.RingHashPolicy> = message("envoy.extensions.load_balancing_policies.ring_hash.v3.RingHash", [
+  [2, "minimumRingSize", "message", "optional", () => UInt64Value],
+  [3, "maximumRingSize", "message", "optional", () => UInt64Value],
+  [4, "useHostnameForHashing", "bool", "plain"],
+  [5, "hashBalanceFactor", "message", "optional", () => UInt32Value],
+  [6, "consistentHashingLbConfig", "message", "optional", () => PolicyConsistentHashing],
+  [7, "localityWeightedLbConfig", "message", "optional", () => PolicyLocalityWeighted],
+]);
+
+export const MaglevPolicy: MessageType<t.MaglevPolicy> = message("envoy.extensions.load_balancing_policies.maglev.v3.Maglev", [
+  [1, "tableSize", "message", "optional", () => UInt64Value],
+  [2, "consistentHashingLbConfig", "message", "optional", () => PolicyConsistentHashing],
+  [3, "localityWeightedLbConfig", "message", "optional", () => PolicyLocalityWeighted],
+]);
+
+export const WrrLocality: MessageType<t.WrrLocality> = message("envoy.extensions.load_balancing_policies.wrr_locality.v3.WrrLocality", [
+  [1, "endpointPickingPolicy", "message", "optional", () => LoadBalancingPolicy],
+]);
+
+export const ClientSideWeightedRoundRobin: MessageType<t.ClientSideWeightedRoundRobin> = message("envoy.extensions.load_balancing_policies.client_side_weighted_round_robin.v3.ClientSideWeightedRoundRobin", [
+
+]);
+
+export const ClusterProvided: MessageType<t.ClusterProvided> = message("envoy.extensions.load_balancing_policies.cluster_provided.v3.ClusterProvided", [
+
+]);
+
+export const PolicyLocality: MessageType<t.PolicyLocality> = message("envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig", [
+  [1, "zoneAwareLbConfig", "message", "optional", () => PolicyZoneAware],
+  [2, "localityWeightedLbConfig", "message", "optional", () => PolicyLocalityWeighted],
+]);
+
+export const PolicyZoneAware: MessageType<t.PolicyZoneAware> = message("envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig.ZoneAwareLbConfig", [
+  [3, "failTrafficOnPanic", "bool", "plain"],
+]);
+
+export const PolicyLocalityWeighted: MessageType<t.PolicyLocalityWeighted> = message("envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig.LocalityWeightedLbConfig", [
+
+]);
+
+export const PolicyConsistentHashing: MessageType<t.PolicyConsistentHashing> = message("envoy.extensions.load_balancing_policies.common.v3.ConsistentHashingLbConfig", [
+  [1, "useHostnameForHashing", "bool", "plain"],
+  [2, "hashBalanceFactor", "message", "optional", () => UInt32Value],
+]);
+
+export const PolicySlowStart: MessageType<t.PolicySlowStart> = message("envoy.extensions.load_balancing_policies.common.v3.SlowStartConfig", [
+  [1, "slowStartWindow", "message", "optional", () => Duration],
+  [2, "aggression", "message", "optional", () => RuntimeDouble],
+  [3, "minWeightPercent", "message", "optional", () => Percent],
 ]);
 
 export const SlowStartConfig: MessageType<t.SlowStartConfig> = message("envoy.config.cluster.v3.Cluster.SlowStartConfig", [
