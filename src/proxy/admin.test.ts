@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { request } from "node:http";
 import type { AddressInfo } from "node:net";
+import { networkInterfaces } from "node:os";
 import { describe, test } from "node:test";
-import { adminServer } from "./observe/admin.ts";
+import { adminServer, metricsServer } from "./observe/admin.ts";
 import { noLegacy } from "./succession.ts";
 import { Harness } from "./testing/harness.ts";
 import { createMeshCa } from "./testing/mesh-ca.ts";
@@ -112,5 +113,53 @@ describe("a sidecar's admin port", () => {
       if (path !== "/heddle/tap") assert.notEqual((await ask(`GET ${path}`)).status, 404, path);
     }
     assert.equal((await ask("GET /")).text, text);
+  });
+});
+
+describe("the port that a sidecar's metrics are scraped at", () => {
+  async function metricsPort(harness: Harness) {
+    const sidecar = await harness.sidecar({ destination: () => undefined }, {});
+    const server = metricsServer(sidecar);
+    await once(server.listen(0, "::"), "listening");
+    harness.atEnd(() => server.close());
+    const { port } = server.address() as AddressInfo;
+    return {
+      sidecar,
+      ask: async (method: string, path: string, host: string) => {
+        const sent = request({ host, port, method, path, agent: false }).end();
+        const [response] = await once(sent, "response");
+        const text = (await response.toArray()).join("");
+        return `${response.statusCode} ${text}`;
+      },
+    };
+  }
+
+  test("lets a Job say that it has done its work, as Istio does, and ends nothing", async () => {
+    await using harness = new Harness();
+    const { sidecar, ask } = await metricsPort(harness);
+    for (const host of ["127.0.0.1", "::1", "127.1.2.3"]) {
+      assert.equal(await ask("POST", "/quitquitquit", host), "200 OK", host);
+    }
+    assert.equal(await ask("GET", "/quitquitquit", "127.0.0.1"), "405 use POST\n");
+    assert.equal(sidecar.isReady, true);
+  });
+
+  test("hears nobody else's word for it", async (context) => {
+    const outside = Object.values(networkInterfaces())
+      .flat()
+      .find((each) => each?.family === "IPv4" && !each.internal)?.address;
+    if (outside === undefined) return context.skip("needs an address besides loopback's");
+    await using harness = new Harness();
+    const { ask } = await metricsPort(harness);
+    const answer = "403 only the pod itself may ask\n";
+    assert.equal(await ask("POST", "/quitquitquit", outside), answer);
+  });
+
+  test("tells whether the sidecar is ready, too", async () => {
+    await using harness = new Harness();
+    const { sidecar, ask } = await metricsPort(harness);
+    assert.equal(await ask("GET", "/healthz/ready", "127.0.0.1"), "200 LIVE\n");
+    sidecar.close();
+    assert.equal(await ask("GET", "/healthz/ready", "127.0.0.1"), "503 PRE_INITIALIZING\n");
   });
 });

@@ -108,11 +108,36 @@ function drainListeners(sidecar: Sidecar): Answer {
   };
 }
 
-/** Metrics only, for the port that Prometheus scrapes from outside the pod. */
+/** Metrics, for the port that Prometheus scrapes from outside the pod; and what Istio's agent answers there. */
 export function metricsServer(sidecar: Sidecar): Server {
-  return serve((_method, path) =>
-    path === "/stats/prometheus" || path === "/metrics" ? metrics(sidecar) : undefined,
-  );
+  return serve((method, path, _query, caller) => {
+    switch (path) {
+      case "/stats/prometheus":
+      case "/metrics":
+        return metrics(sidecar);
+      case "/healthz/ready":
+        return readiness(sidecar);
+      case "/quitquitquit":
+        return quit(method, caller);
+      default:
+        return undefined;
+    }
+  });
+}
+
+/**
+ * Where a Job has done its work, it asks here for the sidecar's end: with Istio the pod would not complete otherwise. No
+ * container of a pod is ours, so that nothing need end. Nothing does: what other containers still do goes on, and the
+ * pod's end is what drains its sidecar.
+ */
+function quit(method: string, caller: string): Whole {
+  if (!isLoopback(caller)) return { ...text("only the pod itself may ask\n"), status: 403 };
+  return method === "POST" ? text("OK") : usePost;
+}
+
+/** 127.0.0.0/8, in IPv6's form too, or ::1. */
+function isLoopback(address: string): boolean {
+  return address === "::1" || /^(?:::ffff:)?127\./.test(address);
 }
 
 /** Readiness only, for probes from outside the pod. */
@@ -137,12 +162,18 @@ export async function listen(server: Server, where: Where): Promise<void> {
   });
 }
 
-function serve(
-  answer: (method: string, path: string, query: URLSearchParams) => Answer | undefined,
-): Server {
+type Answering = (
+  method: string,
+  path: string,
+  query: URLSearchParams,
+  caller: string,
+) => Answer | undefined;
+
+function serve(answer: Answering): Server {
   return createServer((request, response) => {
     const [path = "", query = ""] = (request.url ?? "").split("?", 2);
-    const found = answer(request.method ?? "GET", path, new URLSearchParams(query));
+    const caller = request.socket.remoteAddress ?? "";
+    const found = answer(request.method ?? "GET", path, new URLSearchParams(query), caller);
     request.resume();
     if (typeof found === "function") {
       found(response);
