@@ -6,6 +6,11 @@
  * the mark is acknowledged only when the consumer accepts it, or refused in the consumer's words. Without marks (SDS)
  * a snapshot is complete whenever all resources asked for are there.
  *
+ * A server of others marks nothing, and sends what is referred to only to those who ask for it by name. Its picture is
+ * whole once everything is there that something in it refers to, or has been waited for long enough; each resource is
+ * judged by itself, and where one is refused the one before it stays, as with Envoy. The answer that made the picture
+ * whole is acknowledged, or refused, with the consumer's answer.
+ *
  * A stream that breaks is opened again with growing pauses, telling the versions that are staged, so that only what
  * differs is sent. A snapshot whose content the consumer already has is answered as the consumer answered before.
  */
@@ -15,13 +20,15 @@ import type { Clock } from "../base/clock.ts";
 import { type MeshError, renderError } from "../base/error.ts";
 import type { Log } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
-import type { DeltaResponse } from "../wire/xds/discovery.ts";
+import type { ReceivedResponse } from "../wire/xds/discovery.ts";
 import { decodeResponse, encodeRequest } from "../wire/xds/discovery.ts";
 import type { Node } from "../wire/xds/node.ts";
 import type { EncodedResource, XdsResources } from "../wire/xds/resources.ts";
 import { typeUrls } from "../wire/xds/resources.ts";
+import { Awaited, wildcard } from "./awaited.ts";
 import type { DeltaConnection, OpenDelta } from "./delta-stream.ts";
 import { Latest } from "./latest.ts";
+import { judged, type OtherServers } from "./other-servers.ts";
 
 export interface AdsClientOptions<T> {
   /** Opens a stream; called again whenever one has ended. */
@@ -32,8 +39,10 @@ export interface AdsClientOptions<T> {
     readonly typeUrl: string;
     readonly names: readonly string[];
   }[];
-  /** Whether the server ends its rounds with a snapshot mark. */
+  /** Whether servers of ours end their rounds with a snapshot mark. */
   readonly marks: boolean;
+  /** How to follow a server that is not ours; undefined: there is none. */
+  readonly others?: OtherServers<T>;
   /** Throws where the resources cannot be used; its message goes back to the server. */
   readonly decode: (resources: XdsResources) => T;
   readonly clock: Clock;
@@ -56,6 +65,8 @@ export interface SnapshotSource<T> {
 }
 
 const reconnect = { baseMs: 50, maxMs: 2_000 };
+/** So long a picture waits for what it refers to: Envoy's `initial_fetch_timeout`, unless one is configured. */
+const fetchMs = 15_000;
 
 export function createAdsClient<T>(options: AdsClientOptions<T>): SnapshotSource<T> {
   return new AdsClient(options);
@@ -77,9 +88,12 @@ class AdsClient<T> implements SnapshotSource<T> {
   #outcome: Outcome = { kind: "none" };
   /** The stage differs from what was handed out last. */
   #changed = true;
-  /** Nonce of the mark that waits for the consumer's answer. */
-  #unanswered: string | undefined;
-  #marksSeen = 0;
+  /** The mark, or what made the picture whole, that waits for the consumer's answer. */
+  #unanswered: { readonly typeUrl: string; readonly nonce: string } | undefined;
+  #snapshots = 0;
+  /** What a server of others has been asked for by name; undefined until one has answered. */
+  #awaited: Awaited | undefined;
+  #signal: AbortSignal = AbortSignal.abort();
 
   constructor(options: AdsClientOptions<T>) {
     this.#options = options;
@@ -112,12 +126,18 @@ class AdsClient<T> implements SnapshotSource<T> {
 
   async #run(signal: AbortSignal): Promise<void> {
     const { clock, random, log } = this.#options;
+    this.#signal = signal;
+    let last = "";
     for (let attempt = 0; !signal.aborted; attempt++) {
-      const seen = this.#marksSeen;
+      const seen = this.#snapshots;
       const error = await this.#serve(signal);
       if (signal.aborted) return;
-      if (this.#marksSeen > seen) attempt = 0;
-      log.warn("configuration stream ended", { error: renderError(error), attempt });
+      if (this.#snapshots > seen) attempt = 0;
+      const text = renderError(error);
+      // A server that does not know the method says so every two seconds.
+      if (text === last) log.debug("configuration stream ended again", { error: text, attempt });
+      else log.warn("configuration stream ended", { error: text, attempt });
+      last = text;
       await clock.sleep(backoffMs(attempt, reconnect, random), signal).catch(() => undefined);
     }
   }
@@ -153,7 +173,7 @@ class AdsClient<T> implements SnapshotSource<T> {
       this.#send({
         ...(index === 0 ? { node } : {}),
         typeUrl,
-        subscribe: names,
+        subscribe: [...names, ...(this.#awaited?.named(typeUrl) ?? [])],
         initialVersions: Object.fromEntries(
           [...(this.#stage.get(typeUrl) ?? [])].map(([name, { version }]) => [name, version]),
         ),
@@ -161,27 +181,99 @@ class AdsClient<T> implements SnapshotSource<T> {
     }
   }
 
-  #receive(response: DeltaResponse): void {
-    if (response.typeUrl === typeUrls.snapshot) {
+  #receive(response: ReceivedResponse): void {
+    const { typeUrl, nonce } = response;
+    const others = response.isMarked ? undefined : this.#options.others;
+    if (typeUrl === typeUrls.snapshot) {
       const version = response.resources[0]?.version ?? response.systemVersion;
-      this.#complete(version, response.nonce);
+      // Others say no more with it than that they know no such type.
+      if (others === undefined) this.#complete(version, { typeUrl, nonce });
+      else this.#send({ typeUrl, nonce });
       return;
     }
-    const named = this.#stage.get(response.typeUrl);
-    if (named === undefined) {
-      const error = `type ${response.typeUrl} was not asked for`;
-      this.#send({ typeUrl: response.typeUrl, nonce: response.nonce, error });
+    if (!this.#stage.has(typeUrl)) {
+      this.#send({ typeUrl, nonce, error: `type ${typeUrl} was not asked for` });
       return;
     }
-    for (const resource of response.resources) {
+    if (others !== undefined) {
+      this.#receiveUnmarked(response, others);
+      return;
+    }
+    this.#take(response);
+    this.#send({ typeUrl, nonce });
+    if (!this.#options.marks && this.#isComplete()) this.#complete(response.systemVersion);
+  }
+
+  #take({ typeUrl, resources, removed }: Omit<ReceivedResponse, "nonce">): void {
+    const named = this.#staged(typeUrl);
+    for (const resource of resources) {
       if (named.get(resource.name)?.version !== resource.version) this.#changed = true;
       named.set(resource.name, resource);
     }
-    for (const name of response.removed) {
-      if (named.delete(name)) this.#changed = true;
+    for (const name of removed) if (named.delete(name)) this.#changed = true;
+  }
+
+  #staged(typeUrl: string): Map<string, EncodedResource> {
+    const named = this.#stage.get(typeUrl) ?? new Map<string, EncodedResource>();
+    this.#stage.set(typeUrl, named);
+    return named;
+  }
+
+  #receiveUnmarked(response: ReceivedResponse, others: OtherServers<T>): void {
+    const { typeUrl, nonce, removed } = response;
+    this.#awaited ??= this.#awaitAll(others.roots);
+    const { sound, problems } = judged(response.resources, others.check);
+    this.#take({ ...response, resources: sound });
+    this.#awaited.answered(typeUrl, [...response.resources.map(({ name }) => name), ...removed]);
+    this.#acknowledge();
+    if (problems.length > 0) {
+      const error = problems.join("; ");
+      this.#options.log.warn("resources refused", { error });
+      this.#send({ typeUrl, nonce, error });
     }
-    this.#send({ typeUrl: response.typeUrl, nonce: response.nonce });
-    if (!this.#options.marks && this.#isComplete()) this.#complete(response.systemVersion);
+    const answer = problems.length > 0 ? undefined : { typeUrl, nonce };
+    this.#unanswered = answer;
+    if (others.roots.includes(typeUrl)) this.#followReferences(this.#awaited, others);
+    if (!this.#completeUnmarked()) this.#acknowledge();
+  }
+
+  /** What was kept for an answer that another has overtaken, or that nobody will give. */
+  #acknowledge(): void {
+    if (this.#unanswered !== undefined) this.#send(this.#unanswered);
+    this.#unanswered = undefined;
+  }
+
+  #awaitAll(roots: readonly string[]): Awaited {
+    const awaited = new Awaited(roots);
+    for (const typeUrl of roots) this.#giveUpLater(awaited, typeUrl, [wildcard]);
+    return awaited;
+  }
+
+  #followReferences(awaited: Awaited, others: OtherServers<T>): void {
+    for (const [typeUrl, names] of others.references(this.#options.decode(this.#stage))) {
+      const staged = this.#staged(typeUrl);
+      const { subscribe, unsubscribe } = awaited.refer(typeUrl, names, staged);
+      for (const name of unsubscribe) if (staged.delete(name)) this.#changed = true;
+      if (subscribe.length > 0) this.#giveUpLater(awaited, typeUrl, subscribe);
+      if (subscribe.length + unsubscribe.length > 0) {
+        this.#send({ typeUrl, subscribe, unsubscribe });
+      }
+    }
+  }
+
+  #giveUpLater(awaited: Awaited, typeUrl: string, names: readonly string[]): void {
+    const giveUp = (): void => {
+      awaited.giveUp(typeUrl, names);
+      this.#completeUnmarked();
+    };
+    void this.#options.clock.sleep(fetchMs, this.#signal).then(giveUp, () => undefined);
+  }
+
+  /** Whether the picture is whole. */
+  #completeUnmarked(): boolean {
+    if (this.#awaited?.isComplete !== true) return false;
+    this.#complete(`${this.#snapshots + 1}`, this.#unanswered);
+    return true;
   }
 
   #isComplete(): boolean {
@@ -190,9 +282,9 @@ class AdsClient<T> implements SnapshotSource<T> {
     );
   }
 
-  #complete(version: string, nonce?: string): void {
-    this.#marksSeen++;
-    this.#unanswered = nonce;
+  #complete(version: string, unanswered?: { typeUrl: string; nonce: string }): void {
+    this.#snapshots++;
+    this.#unanswered = unanswered;
     if (!this.#changed) {
       const { kind } = this.#outcome;
       if (kind === "accepted" || kind === "rejected") this.#answer({ ...this.#outcome, version });
@@ -216,19 +308,17 @@ class AdsClient<T> implements SnapshotSource<T> {
     // An answer to a snapshot that has been replaced since says nothing about the new one.
     if (this.#outcome.kind === "open" && this.#outcome.version !== outcome.version) return;
     this.#outcome = outcome;
-    const nonce = this.#unanswered;
-    if (nonce === undefined) return;
+    const answered = this.#unanswered;
+    if (answered === undefined) return;
     this.#unanswered = undefined;
-    const typeUrl = typeUrls.snapshot;
-    this.#send(
-      outcome.kind === "rejected" ? { typeUrl, nonce, error: outcome.error } : { typeUrl, nonce },
-    );
+    this.#send(outcome.kind === "rejected" ? { ...answered, error: outcome.error } : answered);
   }
 
   #send(request: {
     readonly node?: Node;
     readonly typeUrl: string;
     readonly subscribe?: readonly string[];
+    readonly unsubscribe?: readonly string[];
     readonly initialVersions?: Readonly<Record<string, string>>;
     readonly nonce?: string;
     readonly error?: string;

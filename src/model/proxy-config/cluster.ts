@@ -7,8 +7,8 @@ import type { Direction } from "./listener.ts";
 export interface Cluster {
   readonly name: string;
   readonly direction: Direction;
-  readonly discovery: /** Endpoints come as ClusterEndpoints of the same name. */
-    | { readonly kind: "eds" }
+  readonly discovery: /** Endpoints come as ClusterEndpoints of the same name, or of that which is given. */
+    | { readonly kind: "eds"; readonly endpoints?: string }
     /** Connects to where the application wanted to go. */
     | { readonly kind: "original-destination" }
     /**

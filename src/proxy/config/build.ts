@@ -75,7 +75,9 @@ export function prepare(
     const tls = within("cluster", cluster.name, () => clusterTls(cluster));
     checkCluster(cluster);
     clusters.set(cluster.name, runtime);
-    updates.push(() => runtime.update(cluster, endpoints.get(cluster.name) ?? nobody, tls));
+    const { discovery, name } = cluster;
+    const named = discovery.kind === "eds" ? (discovery.endpoints ?? name) : name;
+    updates.push(() => runtime.update(cluster, endpoints.get(named) ?? nobody, tls));
   }
 
   const routeTables = new Map<string, RouteTable>();

@@ -2,7 +2,8 @@
  * A sidecar's configuration over xDS, from the agent's relay on a unix socket: configuration on an aggregated delta
  * stream, secrets on a stream of their own.
  *
- * A snapshot is yielded only when there is both a complete configuration and the secrets it needs. New secrets under
+ * A snapshot is yielded only when there is both a complete configuration and, where it needs them, the node's secrets.
+ * The others it refers to are part of the configuration. New secrets under
  * an unchanged configuration make a snapshot of their own, with a version of its own (`<version>+<n>`); only answers
  * about the configuration go back to the server.
  */
@@ -16,7 +17,8 @@ import { deltaStreams } from "../../rpc/delta-stream.ts";
 import { methods } from "../../rpc/grpc.ts";
 import { Latest } from "../../rpc/latest.ts";
 import { encodeProxyNode } from "../../wire/xds/node.ts";
-import { decodeProxyConfig } from "../../wire/xds/proxy-config.ts";
+import { checkResource, decodeProxyConfig } from "../../wire/xds/proxy-config.ts";
+import { referencesOf, rootTypes } from "../../wire/xds/references.ts";
 import { proxyTypes, typeUrls } from "../../wire/xds/resources.ts";
 import { decodeSecrets } from "../../wire/xds/secret.ts";
 import type { ConfigSource, ProxySnapshot } from "./source.ts";
@@ -44,6 +46,7 @@ export function createXdsSource(options: XdsSourceOptions): ConfigSource {
     open: resourceStreams.open,
     subscriptions: proxyTypes.map((typeUrl) => ({ typeUrl, names: ["*"] })),
     marks: true,
+    others: { roots: rootTypes, check: checkResource, references: otherReferences },
     decode: decodeProxyConfig,
     log: log.with({ stream: "configuration" }),
   });
@@ -61,9 +64,10 @@ export function createXdsSource(options: XdsSourceOptions): ConfigSource {
   let certified: Snapshot<readonly Secret[]> | undefined;
   let renewals = 0;
   const publish = (): void => {
-    if (config === undefined || certified === undefined) return;
+    if (config === undefined) return;
+    if (certified === undefined && needsNodesSecrets(config.value)) return;
     const version = renewals === 0 ? config.version : `${config.version}+${renewals}`;
-    whole.put({ version, config: config.value, secrets: certified.value });
+    whole.put({ version, config: config.value, secrets: certified?.value ?? [] });
   };
   const followConfigs = async (signal: AbortSignal): Promise<void> => {
     for await (const snapshot of configs.snapshots(signal)) {
@@ -106,4 +110,16 @@ export function createXdsSource(options: XdsSourceOptions): ConfigSource {
 
 function configVersion(version: string): string {
   return version.split("+")[0] ?? version;
+}
+
+function needsNodesSecrets(config: ProxyConfig): boolean {
+  return secretNames.some((name) => referencesOf(config).get(typeUrls.secret)?.has(name) === true);
+}
+
+/** But for the node's own, which come on a stream of theirs. */
+function otherReferences(config: ProxyConfig): ReadonlyMap<string, ReadonlySet<string>> {
+  const references = new Map(referencesOf(config));
+  const secrets = [...(references.get(typeUrls.secret) ?? [])];
+  const users = secrets.filter((name) => !secretNames.includes(name));
+  return references.set(typeUrls.secret, new Set(users));
 }

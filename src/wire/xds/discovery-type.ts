@@ -4,9 +4,10 @@
  * Names are looked up as Istio has Envoy do it: as often as their TTL says, IPv4 first.
  */
 
-import type { Cluster } from "../../model/proxy-config.ts";
+import { isIp } from "../../base/ip.ts";
+import type { Cluster, Endpoint } from "../../model/proxy-config.ts";
 import { decodeAssignment, encodeAssignment } from "./endpoints.ts";
-import { encodeDuration, invalid } from "./field.ts";
+import { encodeDuration, given, invalid } from "./field.ts";
 import type * as wire from "./gen/message-types.ts";
 import { DiscoveryType, DnsLookupFamily } from "./gen/messages.ts";
 import { adsSource } from "./network-filter.ts";
@@ -22,7 +23,7 @@ export function encodeDiscovery({
     case "eds":
       return {
         type: DiscoveryType.EDS,
-        edsClusterConfig: { edsConfig: adsSource, serviceName: name },
+        edsClusterConfig: { edsConfig: adsSource, serviceName: discovery.endpoints ?? name },
       };
     case "original-destination":
       return { type: DiscoveryType.ORIGINAL_DST };
@@ -40,11 +41,13 @@ export function encodeDiscovery({
 }
 
 export function decodeDiscovery(message: wire.Cluster, path: string): Cluster["discovery"] {
-  const { type = DiscoveryType.STATIC, loadAssignment = {} } = message;
+  const { type = DiscoveryType.STATIC, loadAssignment = {}, edsClusterConfig } = message;
   const endpoints = decodeAssignment(loadAssignment, `${path}.load_assignment`);
   switch (type) {
-    case DiscoveryType.EDS:
-      return { kind: "eds" };
+    case DiscoveryType.EDS: {
+      const named = edsClusterConfig?.serviceName || message.name;
+      return { kind: "eds", ...given("endpoints", named === message.name ? undefined : named) };
+    }
     case DiscoveryType.ORIGINAL_DST:
       return { kind: "original-destination" };
     case DiscoveryType.STRICT_DNS:
@@ -52,10 +55,18 @@ export function decodeDiscovery(message: wire.Cluster, path: string): Cluster["d
     case DiscoveryType.LOGICAL_DNS:
       return { kind: "dns", uses: "first", endpoints };
     case DiscoveryType.STATIC:
-      if (endpoints.length === 0) return { kind: "none" };
+      // Addresses are names that need no look-up.
+      return endpoints.length === 0
+        ? { kind: "none" }
+        : { kind: "dns", uses: "every", endpoints: endpoints.map(checkedAddress(path)) };
   }
-  throw invalid(
-    `${path}.type`,
-    "want EDS, STRICT_DNS, LOGICAL_DNS, ORIGINAL_DST or STATIC without endpoints",
-  );
+  throw invalid(`${path}.type`, `want one that Envoy knows, got ${type}`);
+}
+
+function checkedAddress(path: string): (endpoint: Endpoint) => Endpoint {
+  return (endpoint) => {
+    if (isIp(endpoint.address)) return endpoint;
+    const want = `want addresses in a STATIC cluster, got "${endpoint.address}"`;
+    throw invalid(`${path}.load_assignment`, want);
+  };
 }

@@ -28,6 +28,9 @@ export interface DeltaResponse {
   readonly removed: readonly string[];
 }
 
+/** What Heddle's own servers call themselves. */
+const ownServer = "heddle";
+
 /** gRPC's INVALID_ARGUMENT, what Envoy sends with a refusal. */
 const invalidArgument = 3;
 
@@ -68,11 +71,16 @@ export function encodeResponse(response: DeltaResponse): Uint8Array {
     typeUrl: response.typeUrl,
     removedResources: response.removed,
     nonce: response.nonce,
-    controlPlane: { identifier: "heddle" },
+    controlPlane: { identifier: ownServer },
   });
 }
 
-export function decodeResponse(bytes: Uint8Array): DeltaResponse {
+export interface ReceivedResponse extends DeltaResponse {
+  /** It is from a server of Heddle's, which ends its rounds with a snapshot mark. */
+  readonly isMarked: boolean;
+}
+
+export function decodeResponse(bytes: Uint8Array): ReceivedResponse {
   const message = decodeMessage(DeltaDiscoveryResponse, bytes);
   const typeUrl = message.typeUrl ?? "";
   return {
@@ -93,6 +101,7 @@ export function decodeResponse(bytes: Uint8Array): DeltaResponse {
       };
     }),
     removed: message.removedResources ?? [],
+    isMarked: message.controlPlane?.identifier === ownServer,
   };
 }
 

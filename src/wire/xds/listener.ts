@@ -79,8 +79,9 @@ export function decodeListener(resource: EncodedResource): Listener {
 
 function decodeDirection(value: number | undefined, path: string): Listener["direction"] {
   if (value === TrafficDirection.INBOUND) return "inbound";
-  if (value === TrafficDirection.OUTBOUND) return "outbound";
-  throw invalid(`${path}.traffic_direction`, `want INBOUND or OUTBOUND, got ${value ?? 0}`);
+  // Control planes that know no mesh do not say.
+  if (value === TrafficDirection.OUTBOUND || (value ?? 0) === 0) return "outbound";
+  throw invalid(`${path}.traffic_direction`, `want INBOUND or OUTBOUND, got ${value}`);
 }
 
 function listenerFilters(listener: Listener): wire.ListenerFilter[] {

@@ -140,7 +140,10 @@ function decodeHttp(manager: wire.HttpConnectionManager, path: string): HttpFilt
       rbac.push(decodeRbac(unpack(HttpRbac, any, at).rules, `${at}.rules`));
     } else if (isPacked(any, LocalRateLimit)) {
       rateLimit = decodeRateLimit(unpack(LocalRateLimit, any, at), at);
-    } else if (![Router, HttpFault, CorsFilter].some((known) => isPacked(any, known))) {
+    } else if (
+      filter.isOptional !== true &&
+      ![Router, HttpFault, CorsFilter].some((known) => isPacked(any, known))
+    ) {
       throw invalid(at, `cannot run a filter of type "${any?.typeUrl ?? ""}"`);
     }
   }

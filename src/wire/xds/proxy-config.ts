@@ -15,6 +15,7 @@ import type {
 } from "../../model/proxy-config.ts";
 import { decodeCluster, encodeCluster } from "./cluster.ts";
 import { decodeEndpoints, encodeEndpoints } from "./endpoints.ts";
+import { invalid } from "./field.ts";
 import { decodeListener, encodeListener } from "./listener.ts";
 import type { EncodedResource, XdsResources } from "./resources.ts";
 import { groupByType, typeUrls } from "./resources.ts";
@@ -41,6 +42,23 @@ export function decodeProxyConfig(resources: XdsResources): ProxyConfig {
     endpoints: all(resources, typeUrls.endpoints, toEndpoints),
     ...(secrets.length === 0 ? {} : { secrets }),
   };
+}
+
+/** Throws as `decodeProxyConfig` would for this resource. */
+export function checkResource(resource: EncodedResource): void {
+  switch (resource.typeUrl) {
+    case typeUrls.secret:
+      return void toSecret(resource);
+    case typeUrls.listener:
+      return void toListener(resource);
+    case typeUrls.route:
+      return void toRoutes(resource);
+    case typeUrls.cluster:
+      return void toCluster(resource);
+    case typeUrls.endpoints:
+      return void toEndpoints(resource);
+  }
+  throw invalid(`resource ${resource.name}`, `want no ${resource.typeUrl}`);
 }
 
 const listenerOf = remembered(encodeListener);

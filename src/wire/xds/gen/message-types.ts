@@ -367,6 +367,7 @@ export interface Rds {
 export interface HttpFilter {
   readonly name?: string | undefined;
   readonly typedConfig?: Any | undefined;
+  readonly isOptional?: boolean | undefined;
 }
 
 /** envoy.extensions.filters.http.router.v3.Router */

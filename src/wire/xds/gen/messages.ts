@@ -471,6 +471,7 @@ export const Rds: MessageType<t.Rds> = message("envoy.extensions.filters.network
 export const HttpFilter: MessageType<t.HttpFilter> = message("envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter", [
   [1, "name", "string", "plain"],
   [4, "typedConfig", "message", "optional", () => Any],
+  [6, "isOptional", "bool", "plain"],
 ]);
 
 export const Router: MessageType<t.Router> = message("envoy.extensions.filters.http.router.v3.Router", [

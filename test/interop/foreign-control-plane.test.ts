@@ -1,0 +1,344 @@
+/** A sidecar driven by a control plane that has never heard of Heddle. */
+
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { connect } from "node:tls";
+import type { Clock } from "../../src/base/clock.ts";
+import { systemClock } from "../../src/cli/system-clock.ts";
+import { createXdsSource } from "../../src/proxy/config/xds-source.ts";
+import type { Sidecar } from "../../src/proxy/sidecar.ts";
+import { Harness, request } from "../../src/proxy/testing/harness.ts";
+import { labels, node, silentLog, testSidecar } from "../../src/proxy/testing/mesh.ts";
+import { type WebCertificate, webCertificate } from "../../src/proxy/testing/web-certificate.ts";
+import { ForeignControlPlane, type Message, types } from "./envoy/foreign-control-plane.ts";
+
+const ads = { ads: {}, resource_api_version: "V3" };
+const any = (type: string, message: Message = {}): Message => ({
+  "@type": `type.googleapis.com/${type}`,
+  ...message,
+});
+const router = {
+  name: "envoy.filters.http.router",
+  typed_config: any("envoy.extensions.filters.http.router.v3.Router"),
+};
+const buffering = any("envoy.extensions.filters.http.buffer.v3.Buffer", {
+  max_request_bytes: { value: 1024 },
+});
+
+function listener(routes: string, more: Message = {}, name = "front"): Message {
+  return {
+    name,
+    address: { socket_address: { address: "127.0.0.1", port_value: 0 } },
+    filter_chains: [
+      {
+        filters: [
+          {
+            name: "http",
+            typed_config: any(
+              "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+              {
+                stat_prefix: name,
+                rds: { route_config_name: routes, config_source: ads },
+                http_filters: [router],
+                ...more,
+              },
+            ),
+          },
+        ],
+      },
+    ],
+  };
+}
+
+const routesTo = (cluster: string, name = "routes"): Message => ({
+  name,
+  virtual_hosts: [
+    { name: "all", domains: ["*"], routes: [{ match: { prefix: "/" }, route: { cluster } }] },
+  ],
+});
+
+const cluster = (name: string, service = ""): Message => ({
+  name,
+  type: "EDS",
+  eds_cluster_config: { eds_config: ads, service_name: service },
+  connect_timeout: { seconds: 1 },
+});
+
+const endpoints = (name: string, port: number): Message => ({
+  cluster_name: name,
+  endpoints: [
+    {
+      lb_endpoints: [
+        { endpoint: { address: { socket_address: { address: "127.0.0.1", port_value: port } } } },
+      ],
+    },
+  ],
+});
+
+const secret = (name: string, { chain, key }: WebCertificate): Message => ({
+  name,
+  tls_certificate: {
+    certificate_chain: { inline_string: chain },
+    private_key: { inline_string: key },
+  },
+});
+
+/** The same listener, with TLS. */
+function secured(plain: Message, certificate: string): Message {
+  const context = any("envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext", {
+    common_tls_context: {
+      tls_certificate_sds_secret_configs: [{ name: certificate, sds_config: ads }],
+    },
+  });
+  const chains = plain["filter_chains"] as readonly Message[];
+  const socket = { name: "envoy.transport_sockets.tls", typed_config: context };
+  return { ...plain, filter_chains: chains.map((one) => ({ ...one, transport_socket: socket })) };
+}
+
+/** Subject alternative names of the certificate that is shown there. */
+async function nameShown(port: number): Promise<string | undefined> {
+  const socket = connect({ host: "127.0.0.1", port, rejectUnauthorized: false });
+  await once(socket, "secureConnect");
+  const { subjectaltname } = socket.getPeerCertificate();
+  socket.destroy();
+  return subjectaltname;
+}
+
+interface Scene {
+  readonly server: ForeignControlPlane;
+  readonly sidecar: Sidecar;
+  readonly socket: string;
+  /** Resolves once the first snapshot is in force. */
+  readonly ready: Promise<void>;
+}
+
+/** For what is waited for in vain. */
+const impatient: Clock = {
+  now: Date.now,
+  sleep: (ms, signal) => systemClock.sleep(ms / 100, signal),
+};
+
+async function scene(harness: Harness, clock: Clock = systemClock): Promise<Scene> {
+  const folder = mkdtempSync(join(tmpdir(), "heddle-foreign-"));
+  harness.atEnd(() => rmSync(folder, { recursive: true, force: true }));
+  const socket = join(folder, "xds");
+  const server = new ForeignControlPlane();
+  await server.listen(socket);
+  harness.atEnd(() => server[Symbol.asyncDispose]());
+  const stop = new AbortController();
+  const sidecar = testSidecar({ destination: () => undefined });
+  harness.atEnd(() => sidecar.drain());
+  const source = createXdsSource({
+    socket,
+    node: node(labels("shop", "web")),
+    clock,
+    random: Math.random,
+    log: silentLog,
+  });
+  const { promise: ready, resolve } = Promise.withResolvers<void>();
+  const following = sidecar.follow(source, stop.signal, resolve);
+  harness.atEnd(async () => {
+    stop.abort();
+    await following;
+  });
+  return { server, sidecar, socket, ready };
+}
+
+/** Asks until the answer is this one: a change of configuration is told to the server, not to us. */
+async function comesToSay(sidecar: Sidecar, wanted: string, name = "front"): Promise<void> {
+  for (;;) {
+    const port = sidecar.portOf(name);
+    const { status, body } = port === undefined ? { status: 0, body: "" } : await request(port);
+    if (`${status} ${body}`.startsWith(wanted)) return;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+describe("a sidecar of a control plane that is not Heddle's", { timeout: 60_000 }, () => {
+  test("is ready although nothing marks the end of a round, and asks by name for what is referred to", async () => {
+    await using harness = new Harness();
+    const app = await harness.app((_, res) => res.end("app"));
+    const { server, sidecar, ready } = await scene(harness);
+    server.set(types.cluster, cluster("one", "behind-one"));
+    server.set(types.endpoints, endpoints("behind-one", app));
+    server.set(types.listener, listener("routes"));
+    server.set(types.route, routesTo("one"));
+    await ready;
+    assert.equal((await request(sidecar.portOf("front") ?? 0)).body, "app");
+    const byName = server.asked.filter((each) => !each.includes("ROOTCA"));
+    assert.deepEqual(byName.sort(), [
+      "ClusterLoadAssignment behind-one",
+      "RouteConfiguration routes",
+    ]);
+  });
+
+  test("refuses a resource by itself, says why, and goes on with the one before and all the others", async () => {
+    await using harness = new Harness();
+    const one = await harness.app((_, res) => res.end("one"));
+    const two = await harness.app((_, res) => res.end("two"));
+    const { server, sidecar, ready } = await scene(harness);
+    server.set(types.cluster, cluster("one"), cluster("two"));
+    server.set(types.endpoints, endpoints("one", one), endpoints("two", two));
+    server.set(types.listener, listener("routes"));
+    server.set(types.route, routesTo("one"));
+    await ready;
+    const filters = [{ name: "buffer", typed_config: buffering }, router];
+    const refused = listener("routes", { http_filters: filters });
+    server.set(types.listener, refused, listener("other", {}, "second"));
+    server.set(types.route, routesTo("two"), routesTo("one", "other"));
+    await comesToSay(sidecar, "200 two");
+    await comesToSay(sidecar, "200 one", "second");
+    const [problem] = server.answers.filter((each) => each.startsWith("nack"));
+    assert.match(problem ?? "", /^nack Listener: .*Listener front.*http_filters\[0\].*buffer/);
+    server.set(types.listener, listener("other"));
+    await comesToSay(sidecar, "200 one");
+  });
+
+  test("passes over a filter that it does not know where that is optional", async () => {
+    await using harness = new Harness();
+    const app = await harness.app((_, res) => res.end("app"));
+    const { server, sidecar, ready } = await scene(harness);
+    const optional = { name: "buffer", typed_config: buffering, is_optional: true };
+    server.set(types.cluster, cluster("one"));
+    server.set(types.endpoints, endpoints("one", app));
+    server.set(types.listener, listener("routes", { http_filters: [optional, router] }));
+    server.set(types.route, routesTo("one"));
+    await ready;
+    assert.equal((await request(sidecar.portOf("front") ?? 0)).body, "app");
+  });
+
+  test("says what keeps a listener from opening with the answer that made the picture whole", async () => {
+    await using harness = new Harness();
+    const app = await harness.app((_, res) => res.end("app"));
+    const { server, sidecar, ready } = await scene(harness);
+    server.set(types.cluster, cluster("one"));
+    server.set(types.endpoints, endpoints("one", app));
+    server.set(types.listener, listener("routes"));
+    server.set(types.route, routesTo("one"));
+    await ready;
+    const taken = { socket_address: { address: "127.0.0.1", port_value: app } };
+    server.set(types.listener, { ...listener("routes", {}, "second"), address: taken });
+    await server.until(() => server.answers.some((each) => each.startsWith("nack Listener")));
+    assert.match(server.answers.join("\n"), /nack Listener: .*EADDRINUSE/s);
+    assert.equal((await request(sidecar.portOf("front") ?? 0)).body, "app");
+    server.remove(types.listener, "second");
+    server.set(types.listener, listener("routes", {}, "third"));
+    await comesToSay(sidecar, "200 app", "third");
+  });
+
+  test("has endpoints that stand in their cluster", async () => {
+    await using harness = new Harness();
+    const app = await harness.app((_, res) => res.end("app"));
+    const { server, sidecar, ready } = await scene(harness);
+    const fixed = { name: "one", type: "STATIC", load_assignment: endpoints("one", app) };
+    server.set(types.cluster, fixed);
+    server.set(types.listener, listener("routes"));
+    server.set(types.route, routesTo("one"));
+    await ready;
+    assert.equal((await request(sidecar.portOf("front") ?? 0)).body, "app");
+  });
+
+  test("moves to a cluster when that has its endpoints, and lets go of what nothing refers to", async () => {
+    await using harness = new Harness();
+    const one = await harness.app((_, res) => res.end("one"));
+    const two = await harness.app((_, res) => res.end("two"));
+    const { server, sidecar, ready } = await scene(harness);
+    server.set(types.cluster, cluster("one"));
+    server.set(types.endpoints, endpoints("one", one));
+    server.set(types.listener, listener("routes"));
+    server.set(types.route, routesTo("one"));
+    await ready;
+    const port = sidecar.portOf("front") ?? 0;
+    const seen = new Set<string>();
+    let isMoving = true;
+    await comesToSay(sidecar, "200 one");
+    const asking = (async () => {
+      while (isMoving) {
+        const { status, body } = await request(port);
+        seen.add(`${status} ${body}`);
+      }
+    })();
+    server.set(types.cluster, cluster("two"));
+    server.set(types.route, routesTo("two"));
+    await server.until(() => server.asked.includes("ClusterLoadAssignment two"));
+    server.set(types.endpoints, endpoints("two", two));
+    await comesToSay(sidecar, "200 two");
+    server.remove(types.cluster, "one");
+    await server.until(() => server.asked.includes("ClusterLoadAssignment -one"));
+    isMoving = false;
+    await asking;
+    assert.deepEqual(
+      [...seen].filter((each) => !/^200 (one|two)$/.test(each)),
+      [],
+    );
+    assert.deepEqual([...sidecar.tables.clusters.keys()], ["two"]);
+  });
+
+  test("answers 404 and 503 for what the server never sends, once it has waited long enough", async () => {
+    await using harness = new Harness();
+    const { server, sidecar, ready } = await scene(harness, impatient);
+    server.set(types.cluster, cluster("one"));
+    server.set(types.listener, listener("routes"), listener("absent", {}, "second"));
+    server.set(types.route, routesTo("one"));
+    await ready;
+    assert.equal((await request(sidecar.portOf("front") ?? 0)).status, 503);
+    assert.equal((await request(sidecar.portOf("second") ?? 0)).status, 404);
+    const app = await harness.app((_, res) => res.end("app"));
+    server.set(types.endpoints, endpoints("one", app));
+    await comesToSay(sidecar, "200 app");
+  });
+
+  test("serves while its server is gone, and takes what has changed when it is back", async () => {
+    await using harness = new Harness();
+    const one = await harness.app((_, res) => res.end("one"));
+    const two = await harness.app((_, res) => res.end("two"));
+    const { server, sidecar, socket, ready } = await scene(harness);
+    server.set(types.cluster, cluster("one"), cluster("gone"));
+    server.set(types.endpoints, endpoints("one", one), endpoints("gone", one));
+    server.set(types.listener, listener("routes"));
+    server.set(types.route, routesTo("one"));
+    await ready;
+    server.stop();
+    assert.equal((await request(sidecar.portOf("front") ?? 0)).body, "one");
+    server.remove(types.cluster, "gone");
+    server.set(types.endpoints, endpoints("one", two));
+    await server.listen(socket);
+    await comesToSay(sidecar, "200 two");
+    assert.deepEqual([...sidecar.tables.clusters.keys()], ["one"]);
+  });
+
+  test("shows a certificate that came by name, and its successor", async () => {
+    await using harness = new Harness();
+    const app = await harness.app((_, res) => res.end("app"));
+    const [first, second] = [webCertificate("a.example"), webCertificate("b.example")];
+    const { server, sidecar, ready } = await scene(harness);
+    server.set(types.cluster, cluster("one"));
+    server.set(types.endpoints, endpoints("one", app));
+    server.set(types.route, routesTo("one"));
+    server.set(types.secret, secret("front-cert", first));
+    server.set(types.listener, secured(listener("routes"), "front-cert"));
+    await ready;
+    const port = sidecar.portOf("front") ?? 0;
+    assert.equal(await nameShown(port), "DNS:a.example");
+    server.set(types.secret, secret("front-cert", second));
+    while ((await nameShown(port)) !== "DNS:b.example");
+  });
+
+  test("takes five thousand clusters in one answer", async () => {
+    await using harness = new Harness();
+    const app = await harness.app((_, res) => res.end("app"));
+    const { server, sidecar, ready } = await scene(harness);
+    const names = Array.from({ length: 5_000 }, (_, index) => `service-${index}`);
+    server.set(types.cluster, ...names.map((name) => cluster(name)));
+    server.set(types.endpoints, ...names.map((name) => endpoints(name, app)));
+    server.set(types.listener, listener("routes"));
+    server.set(types.route, routesTo("service-4999"));
+    await ready;
+    assert.equal((await request(sidecar.portOf("front") ?? 0)).body, "app");
+    assert.equal(sidecar.tables.clusters.size, 5_000);
+  });
+});
