@@ -286,6 +286,42 @@ describe("interim answers and upgrades", () => {
     assert.match(await client.untilEnd(), /^HTTP\/1.1 200 [\s\S]*late/);
   });
 
+  test("a client that leaves in the middle of an answer without another word does not keep it for ever", async () => {
+    await using harness = new Harness();
+    const { promise: left, resolve } = Promise.withResolvers<void>();
+    const app = await harness.app((_, res) => {
+      res.on("close", resolve);
+      res.write("data: 1\n\n"); // and no other event
+    });
+    const flags: string[] = [];
+    const { port } = await harness.toPorts([app], {
+      accessLog: (line) => flags.push(JSON.parse(line).response_flags),
+    });
+    const client = await harness.raw(port);
+    client.send(get);
+    await client.until((text) => text.includes("data: 1"));
+    client.socket.destroy(); // nothing is on its way to it, so a FIN is all that the sidecar hears
+    await left;
+    assert.deepEqual(flags, ["DC"]);
+  });
+
+  test("a client that ends its side is answered for as long as the answer goes on", async () => {
+    await using harness = new Harness();
+    const pieces = 7;
+    const app = await harness.app((_, res) => {
+      let said = 0;
+      const timer = setInterval(() => {
+        if (said++ === pieces) res.end();
+        else res.write("x");
+        if (res.writableEnded) clearInterval(timer);
+      }, 900);
+    });
+    const { port } = await harness.toPorts([app]);
+    const client = await harness.raw(port);
+    client.send(get).socket.end();
+    assert.match(await client.untilEnd(), /(1\r\nx\r\n){7}0\r\n/);
+  });
+
   test("an upgrade that the application declines is an ordinary answer", async () => {
     await using harness = new Harness();
     const app = await harness.app((_, res) => res.end("no"));

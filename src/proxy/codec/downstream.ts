@@ -66,8 +66,10 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
   /** The other end of the tunnel that this connection has become. */
   #joined: TunnelEnd | undefined;
   #hasEnded = false;
-  /** When it ended while its request was being answered. */
+  /** When it ended while its request was being answered, or was last found to have been sent more since. */
   #endedAt = 0;
+  /** Bytes of the answer's body at the last look since the client ended its side. */
+  #saidBefore = 0;
 
   constructor(
     transport: Transport,
@@ -410,7 +412,13 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
   /** A client that waits no longer looks like one that only has nothing more to say. */
   #giveUpOn(now: number): void {
     const exchange = this.#exchange;
-    if (exchange === undefined || exchange.hasResponse || now - this.#endedAt < partingMs) return;
+    if (exchange === undefined || this.transport.queuedBytes > 0) return;
+    const { hasResponse, responseBytes } = exchange;
+    if (responseBytes !== this.#saidBefore) {
+      this.#saidBefore = responseBytes;
+      this.#endedAt = now;
+    }
+    if (now - this.#endedAt < (hasResponse ? silenceMs : partingMs)) return;
     exchange.onDownstreamClosed();
     this.#destroy();
   }
@@ -440,6 +448,8 @@ const leastHoldOffMs = 10;
  * (BusyBox's wget); of the others, who are gone, nothing must pile up in front of an application that does not answer.
  */
 const partingMs = 1_000;
+/** And an answer that has begun, to go on: an event stream without events would stay with whoever has left. */
+const silenceMs = 5_000;
 
 /** How long a client may take to see the last answer and close: a round trip and a retransmission. */
 const lingerMs = 2_000;
