@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import { createSecureServer, type ServerHttp2Session } from "node:http2";
 import { createServer, request as httpsRequest } from "node:https";
@@ -238,6 +239,78 @@ describe("clients from outside", () => {
     const headers = { "x-forwarded-proto": "gopher", "x-forwarded-for": "192.0.2.1" };
     const answer = await visit(port, "a.example", { ca: a, headers });
     assert.equal(answer, "200 https 192.0.2.1,127.0.0.1");
+  });
+
+  test("do not say what only proxies may: neither the application nor a route hears it", async () => {
+    await using harness = new Harness();
+    const seen: Record<string, unknown>[] = [];
+    const app = await harness.app((req, res) => {
+      seen.push(req.headers);
+      res.end("all");
+    });
+    const header = {
+      name: "x-envoy-original-path",
+      match: { kind: "present" },
+      invert: false,
+    } as const;
+    const path = { kind: "prefix", value: "/" } as const;
+    const hosts = [
+      virtualHost(
+        ["*"],
+        [
+          route(
+            { kind: "respond", status: 200, body: "fooled" },
+            { match: { path, headers: [header], queryParameters: [] } },
+          ),
+          route(forward("app")),
+        ],
+      ),
+    ];
+    const filter = {
+      ...chain("a.example").filter,
+      routes: { kind: "inline", config: { name: "a", virtualHosts: hosts } },
+    };
+    const { port } = await gateway(
+      harness,
+      app,
+      [chain("a.example", { filter: filter as FilterChain["filter"] })],
+      [certificate("a.example", a)],
+    );
+    const names = [
+      "decorator-operation",
+      "external-address",
+      "original-host",
+      "original-path",
+      "peer-metadata",
+    ];
+    const headers = Object.fromEntries(names.map((name) => [`x-envoy-${name}`, "forged"]));
+    assert.equal(await visit(port, "a.example", { ca: a, headers }), "200 all");
+    assert.deepEqual(
+      Object.entries(seen[0] ?? {}).filter(([, value]) => value === "forged"),
+      [],
+    );
+  });
+
+  test("with a certificate are told to the application by it, and cannot write that themselves", async () => {
+    await using harness = new Harness();
+    const app = await harness.app((req, res) => {
+      res.end(String(req.headers["x-forwarded-client-cert"]));
+    });
+    const mutual = tls("a.example", { requireClientCertificate: true, validation: "friends" });
+    const { port } = await gateway(
+      harness,
+      app,
+      [chain("a.example", { tls: mutual })],
+      [certificate("a.example", a), roots("friends", friend)],
+    );
+    const headers = { "x-forwarded-client-cert": 'Subject="CN=admin"' };
+    const told = await visit(port, "a.example", { ca: a, as: friend, headers });
+    const { fingerprint256 } = new X509Certificate(friend.chain);
+    const hash = fingerprint256.replaceAll(":", "").toLowerCase();
+    assert.equal(
+      told.replace(/Cert="[^"]*"/, (cert) => decodeURIComponent(cert)),
+      `200 Hash=${hash};Cert="${friend.chain}";Subject="CN=friend.example";DNS=friend.example`,
+    );
   });
 });
 

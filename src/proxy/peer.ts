@@ -9,6 +9,8 @@ export interface Peer {
   readonly destinationPort: number;
   /** SPIFFE id without its scheme, from a verified certificate. */
   readonly principal: string | undefined;
+  /** What applications are told of its verified certificate (`x-forwarded-client-cert`). */
+  readonly forwardedCertificate: string | undefined;
   /** It is a sidecar that speaks HTTP here: what it carries for applications has gone through its routes. */
   readonly isHttpSidecar: boolean;
   /** What the peer's sidecar says of its workload, believed only beside a verified certificate. */
@@ -24,6 +26,7 @@ export const ownPeer: Peer = {
   destinationAddress: "",
   destinationPort: 0,
   principal: undefined,
+  forwardedCertificate: undefined,
   isHttpSidecar: false,
   labels: undefined,
   series: new Map(),

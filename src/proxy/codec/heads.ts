@@ -43,6 +43,18 @@ export const watched: readonly string[] = [
   "x-envoy-upstream-rq-timeout-ms",
 ];
 
+/** What sidecars tell each other, and does not go on from a client outside of the mesh. */
+export const proxyWords: ReadonlySet<string> = new Set([
+  "x-envoy-decorator-operation",
+  "x-envoy-downstream-service-cluster",
+  "x-envoy-downstream-service-node",
+  "x-envoy-external-address",
+  "x-envoy-original-host",
+  "x-envoy-original-path",
+  "x-envoy-peer-metadata",
+  "x-envoy-peer-metadata-id",
+]);
+
 export const dateMark: number = firstOwnMark;
 export const ownMark: {
   readonly requestId: number;

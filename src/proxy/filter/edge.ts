@@ -2,7 +2,8 @@
  * Where clients are not of the mesh: how they came is said by who saw it, and not by themselves.
  *
  * As Envoy does with `use_remote_address`: the client's address is appended to `x-forwarded-for`, and
- * `x-forwarded-proto` is the scheme that was spoken. The router writes both (router.ts).
+ * `x-forwarded-proto` is the scheme that was spoken. The router writes both (router.ts), and lets nothing pass that only
+ * proxies may say (`proxyWords`).
  */
 
 import type { Filter } from "../stack/handler.ts";

@@ -4,11 +4,11 @@
  * The head is composed once per exchange, on the handler's own time, while the request's bytes are still in place;
  * every try sends the same head, but for its number. What is put in: `x-request-id` and `x-forwarded-proto` where they
  * are missing, its place in its trace, which try it is, how long the route waits, and what the path and the host were before a rewrite (all
- * Envoy's); the verified caller as `x-forwarded-client-cert` on inbound mutual TLS; and the configured edits.
+ * Envoy's); the caller's verified certificate as `x-forwarded-client-cert`; and the configured edits.
  */
 
 import type { RouteAction, RouteMatch } from "../../model/proxy-config.ts";
-import { chunkedLine, keptFields, ownMark } from "../codec/heads.ts";
+import { chunkedLine, keptFields, ownMark, proxyWords } from "../codec/heads.ts";
 import { linesFor } from "../config/header-edits.ts";
 import { compileRewrite } from "../config/path-rewrite.ts";
 import type { Destination } from "../config/route-table.ts";
@@ -135,7 +135,9 @@ function compose(exchange: Exchange, destination: Destination, changes: Changes)
   const authority = edit?.authority ?? hostRewrite ?? exchange.targetAuthority;
   if (authority !== undefined) dropped = new Set([...(dropped ?? []), "host"]);
   if (replaced.length > 0) dropped = new Set([...(dropped ?? []), ...replaced]);
-  if (exchange.isFromOutside) dropped = new Set([...(dropped ?? []), ...forwarded]);
+  if (exchange.isFromOutside) {
+    dropped = dropped === undefined ? notFromOutside : new Set([...dropped, ...notFromOutside]);
+  }
   const { trace } = exchange;
   if (trace !== undefined) dropped = new Set([...(dropped ?? []), ...trace.replaced]);
   let out = "";
@@ -158,8 +160,8 @@ function compose(exchange: Exchange, destination: Destination, changes: Changes)
   if (trace !== undefined) out += trace.lines;
   out += notes;
   if (replaced.length > 0) out += originals(exchange, changes);
-  if (peer.principal !== undefined) {
-    out += `x-forwarded-client-cert: URI=spiffe://${peer.principal}\r\n`;
+  if (peer.forwardedCertificate !== undefined) {
+    out += `x-forwarded-client-cert: ${peer.forwardedCertificate}\r\n`;
   }
   if (exchange.wantsUpgrade) out += "connection: upgrade\r\n";
   return edit === undefined ? out : out + linesFor(edit, exchange);
@@ -167,7 +169,11 @@ function compose(exchange: Exchange, destination: Destination, changes: Changes)
 
 const plainProto = "x-forwarded-proto: http\r\n";
 const securedProto = "x-forwarded-proto: https\r\n";
-const forwarded = ["x-forwarded-for", "x-forwarded-proto"];
+const notFromOutside: ReadonlySet<string> = new Set([
+  "x-forwarded-for",
+  "x-forwarded-proto",
+  ...proxyWords,
+]);
 
 function forwardedLines(exchange: Exchange): string {
   return `x-forwarded-for: ${exchange.forwardedFor}\r\nx-forwarded-proto: ${exchange.scheme}\r\n`;

@@ -9,12 +9,18 @@
 import type { Negotiated } from "../codec/sockets.ts";
 import type { ChainTls } from "../config/tables.ts";
 import { carriesName, hasExpired, spiffeIdentity } from "../config/tls-contexts.ts";
+import { forwardedCertificate } from "./forwarded-certificate.ts";
 
 export type Judgement =
-  | { readonly kind: "welcome"; readonly principal: string | undefined }
+  | {
+      readonly kind: "welcome";
+      readonly principal: string | undefined;
+      /** What applications are told of the certificate. */
+      readonly forwarded: string | undefined;
+    }
   | { readonly kind: "refused"; readonly reason: string };
 
-const nameless: Judgement = { kind: "welcome", principal: undefined };
+const nameless: Judgement = { kind: "welcome", principal: undefined, forwarded: undefined };
 
 export function judgeClient(
   { peerCertificate: certificate, verifyProblem }: Negotiated,
@@ -33,11 +39,16 @@ export function judgeClient(
   if (clients.kind === "mesh") {
     const principal = spiffeIdentity(names, trustDomain);
     if (principal === undefined) return refused("no SPIFFE identity of this trust domain");
-    return { kind: "welcome", principal };
+    return { kind: "welcome", principal, forwarded: `URI=spiffe://${principal}` };
   }
   const isWelcome =
     clients.names.length === 0 || carriesName(certificate.toLegacyObject(), clients.names);
-  return isWelcome ? nameless : refused(`it is for ${names ?? "no name"}`);
+  if (!isWelcome) return refused(`it is for ${names ?? "no name"}`);
+  return {
+    kind: "welcome",
+    principal: undefined,
+    forwarded: forwardedCertificate(certificate),
+  };
 }
 
 function refused(reason: string): Judgement {

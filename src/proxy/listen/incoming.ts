@@ -73,6 +73,7 @@ export class Incoming implements Reader, LiveConnection {
   #first: Buffer | undefined;
   #candidates: Chains = [];
   #principal: string | undefined;
+  #forwardedCertificate: string | undefined;
   /** The client's sidecar has said so: in its ClientHello, where no application has a say. */
   #speaksHttp = false;
   #isHeaderOptional = false;
@@ -301,6 +302,7 @@ export class Incoming implements Reader, LiveConnection {
       return;
     }
     this.#principal = judgement.principal;
+    this.#forwardedCertificate = judgement.forwarded;
     const { protocol } = negotiated;
     this.#speaksHttp = protocol === meshAlpn.http || protocol === meshAlpn.http2;
     const named = forProtocol(this.#candidates, protocol);
@@ -342,6 +344,7 @@ export class Incoming implements Reader, LiveConnection {
       destinationAddress: this.#destination.address,
       destinationPort: this.#destination.port,
       principal: this.#principal,
+      forwardedCertificate: this.#forwardedCertificate,
       isHttpSidecar: this.#principal !== undefined && this.#speaksHttp,
       labels: undefined,
       series: new Map(),

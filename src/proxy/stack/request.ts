@@ -15,6 +15,7 @@ import {
   type DropTable,
   fieldValue,
   findField,
+  proxyWords,
   requestDrops,
   upgradeRequestDrops,
 } from "../codec/heads.ts";
@@ -116,7 +117,8 @@ export class ReceivedRequest implements Subject {
   /** It is not simply what the client wrote. */
   #isDerived(name: string): boolean {
     if (name.charCodeAt(0) === 58 || name === "host" || name === healthCheckField) return true;
-    return this.isFromOutside && (name === "x-forwarded-for" || name === "x-forwarded-proto");
+    if (!this.isFromOutside || name.charCodeAt(0) !== 120) return false; // x
+    return name === "x-forwarded-for" || name === "x-forwarded-proto" || proxyWords.has(name);
   }
 
   #derived(name: string): string | undefined {
