@@ -9,7 +9,7 @@ import { type AddressInfo, createServer, type Socket } from "node:net";
 import { Http2Connection } from "../src/wire/http2/connection.ts";
 import type { Http2Events } from "../src/wire/http2/events.ts";
 import type { Http2Stream } from "../src/wire/http2/stream.ts";
-import { testVocabulary } from "../src/wire/http2/testing.ts";
+import { coreVocabulary } from "../src/wire/http2/vocabulary.ts";
 
 const message = Buffer.alloc(5 + 128, 120);
 message.writeUInt8(0, 0);
@@ -22,7 +22,7 @@ class Backend implements Http2Events<undefined> {
   constructor(socket: Socket) {
     this.#socket = socket;
     this.#connection = new Http2Connection<undefined>("server", this, {
-      vocabulary: testVocabulary,
+      vocabulary: coreVocabulary,
       allocate: (bytes) => Buffer.allocUnsafeSlow(bytes),
       readText: (bytes, start, end) =>
         Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString("latin1"),

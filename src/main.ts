@@ -20,6 +20,8 @@ const heddle = [process.execPath, join(import.meta.dirname, "main.ts")];
 
 const compileCache = process.env["NODE_COMPILE_CACHE"] ?? join(root, "build", "cache");
 enableCompileCache(compileCache);
+/** In the environment of a process that has started anew once, and does not do so again. */
+const startedAnew = "HEDDLE_STARTED_ANEW";
 
 process.stdout.on("error", endWithReader);
 
@@ -52,6 +54,7 @@ async function runProxyProcess(words: readonly string[]): Promise<void> {
     { isHungUp },
     { writeSysctl },
     { programPagesDropper },
+    { startAnew },
     { systemClock },
     { LineBuffers },
     log,
@@ -66,19 +69,22 @@ async function runProxyProcess(words: readonly string[]): Promise<void> {
     import("./kernel/tcp-state.ts"),
     import("./kernel/sysctl.ts"),
     import("./kernel/program-pages.ts"),
+    import("./kernel/start-anew.ts"),
     import("./cli/system-clock.ts"),
     import("./proxy/observe/line-buffer.ts"),
     processLog(threshold),
   ]);
   // A sidecar is ended by a signal and runs as a user who may not write here: keep now what was compiled.
   flushCompileCache();
+  const assignmentFd = Number(values["assignment-fd"] ?? 3);
+  if (holdsCompiler()) startAnew([assignmentFd], { [startedAnew]: "1" });
   const shared = { clock: systemClock, random: Math.random, log };
   const accessLogs = new LineBuffers();
   process.on("exit", () => accessLogs.flush());
   await runProxy({
     ...shared,
     logThreshold: threshold,
-    assignmentFd: Number(values["assignment-fd"] ?? 3),
+    assignmentFd,
     enterNetns,
     dropPrivileges,
     descriptorsOf,
@@ -101,6 +107,16 @@ async function runProxyProcess(words: readonly string[]): Promise<void> {
       createXdsSource({ ...shared, node: proxy, socket: xdsSocket }),
   });
   process.exit(); // nothing is left to do, whatever still holds the event loop
+}
+
+/**
+ * Whether this process has compiled TypeScript, as the first ones after each change of the program do. It would hold the
+ * compiler, and what that has made, for as long as it lives: 20 MB. What it compiled is on disk now.
+ */
+function holdsCompiler(): boolean {
+  if (process.env[startedAnew] !== undefined) return false;
+  const { moduleLoadList = [] } = process as { readonly moduleLoadList?: readonly string[] };
+  return moduleLoadList.some((name) => name.includes("internal/deps/amaro"));
 }
 
 async function runGatewayProcess(): Promise<void> {

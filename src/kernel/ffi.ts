@@ -84,6 +84,7 @@ export interface Libc {
   mount(source: string, target: string, flags: number): void;
   unmount(target: string, flags: number): void;
   closeOnExec(fd: number): void;
+  keepOnExec(fd: number): void;
   /** `address`: where a range of this process's memory begins. */
   madvise(address: number, bytes: number, advice: number): void;
   pidfdOpen(pid: number): number;
@@ -175,6 +176,7 @@ function bindLibc(): Libc {
     pidfdOpen: (pid) => checked(Number(syscall(SYS_pidfd_open, pid, 0, 0))),
     pidfdGetfd: (pidfd, fd) => checked(Number(syscall(SYS_pidfd_getfd, pidfd, fd, 0))),
     closeOnExec: (fd) => void checked(fcntl(fd, F_SETFD, FD_CLOEXEC)),
+    keepOnExec: (fd) => void checked(fcntl(fd, F_SETFD, 0)),
     madvise: (address, bytes, advice) => void checked(madvise(address, bytes, advice)),
     memfd: (name) => checked(memfd(name, MFD_CLOEXEC)),
     undisturbed: (action) => {

@@ -10,10 +10,10 @@
  */
 
 import { closeSync } from "node:fs";
-import { get } from "node:http";
 import type { Server } from "node:net";
 import { MeshError } from "../base/error.ts";
 import { isRecord } from "../base/json.ts";
+import { get } from "./node-http.ts";
 
 /** As the predecessor tells it. */
 export interface Legacy {

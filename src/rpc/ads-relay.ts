@@ -14,15 +14,9 @@ import { typeUrls } from "../wire/xds/resources.ts";
 import type { Secret } from "../wire/xds/secret.ts";
 import { encodeSecrets } from "../wire/xds/secret.ts";
 import { type Accepted, serveDelta } from "./ads-server.ts";
-import {
-  type ByteStream,
-  metadataFor,
-  methods,
-  openClient,
-  openStream,
-  type Target,
-} from "./grpc.ts";
+import { type ByteStream, metadataFor, openClient, openStream, type Target } from "./grpc.ts";
 import { type ServedStream, serveGrpc } from "./grpc-server.ts";
+import { methods } from "./methods.ts";
 
 export interface SecretSource {
   current(): readonly Secret[];
@@ -33,12 +27,7 @@ export interface SecretSource {
 export interface RelayOptions {
   /** Path of the unix socket; must not exist. */
   readonly listenSocket: string;
-  readonly upstream: {
-    /** `host:port`. */
-    readonly target: string;
-    readonly token: string;
-    readonly roots: string;
-  };
+  readonly upstream: Target;
   /** Added to every call to the server: `heddle-pod`, `heddle-pod-uid`. */
   readonly metadata: Readonly<Record<string, string>>;
   readonly sds: SecretSource;
@@ -50,7 +39,7 @@ export interface Relay {
 }
 
 export async function relayAds(options: RelayOptions): Promise<Relay> {
-  const upstream: Target = { kind: "tls", ...options.upstream };
+  const { upstream } = options;
   const client = openClient(upstream);
   const server = await serveGrpc(
     { kind: "unix", path: options.listenSocket },

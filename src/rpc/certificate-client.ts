@@ -1,25 +1,11 @@
 /** Asks the server's authority to sign for a pod's key, over Istio's certificate service. */
 
 import { decodeCertificateResponse, encodeCertificateRequest } from "../wire/xds/certificate.ts";
-import {
-  callError,
-  callMetadata,
-  fromBuffer,
-  metadataFor,
-  methods,
-  openClient,
-  type Target,
-  toBuffer,
-} from "./grpc.ts";
+import { callError, fromBuffer, metadataFor, openClient, type Target, toBuffer } from "./grpc.ts";
+import { callMetadata, methods } from "./methods.ts";
 
 /** Signing takes milliseconds; a server that does not answer by then is asked again by the caller. */
 const deadlineMs = 5_000;
-
-export interface CertificateClientOptions {
-  readonly target: string;
-  readonly token: string;
-  readonly roots: string;
-}
 
 export interface CertificateRequest {
   readonly csrPem: string;
@@ -32,8 +18,7 @@ export interface CertificateClient {
   close(): void;
 }
 
-export function createCertificateClient(options: CertificateClientOptions): CertificateClient {
-  const target: Target = { kind: "tls", ...options };
+export function createCertificateClient(target: Target): CertificateClient {
   const client = openClient(target);
   return {
     issue: ({ csrPem, pod }) =>

@@ -1,8 +1,9 @@
 /**
- * gRPC as Heddle uses it: three methods, messages as bytes, errors as MeshErrors.
+ * gRPC as servers and agents use it: messages as bytes, errors as MeshErrors.
  *
- * Messages are encoded and decoded by wire/xds, so that a relay can pass them on unread. A channel is either TLS to
- * the server (its certificate checked against the given roots, a bearer token on each call) or plain to a unix socket.
+ * Messages are encoded and decoded by wire/xds, so that a relay can pass them on unread. A channel is TLS to the server:
+ * its certificate checked against the given roots, a bearer token on each call. Not here: how sidecars reach their agent
+ * (unix-stream.ts).
  */
 
 import { isIP } from "node:net";
@@ -16,33 +17,18 @@ import {
   type ServiceError,
   status,
 } from "@grpc/grpc-js";
-import { MeshError } from "../base/error.ts";
-
-export const methods = {
-  deltaResources: "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources",
-  deltaSecrets: "/envoy.service.secret.v3.SecretDiscoveryService/DeltaSecrets",
-  createCertificate: "/istio.v1.auth.IstioCertificateService/CreateCertificate",
-} as const;
-
-/** Names of call metadata that the server reads. */
-export const callMetadata = {
-  authorization: "authorization",
-  /** `namespace/name` of the pod that a call is made for. */
-  pod: "heddle-pod",
-  podUid: "heddle-pod-uid",
-} as const;
+import type { MeshError } from "../base/error.ts";
+import { failedCall } from "./call-error.ts";
+import { callMetadata } from "./methods.ts";
 
 /** Where to call, and how to be believed there. */
-export type Target =
-  | { readonly kind: "unix"; readonly path: string }
-  | {
-      readonly kind: "tls";
-      /** `host:port`. */
-      readonly target: string;
-      readonly token: string;
-      /** PEM of the authorities that may vouch for the server. */
-      readonly roots: string;
-    };
+export interface Target {
+  /** `host:port`. */
+  readonly target: string;
+  readonly token: string;
+  /** PEM of the authorities that may vouch for the server. */
+  readonly roots: string;
+}
 
 /**
  * A peer that is gone without a word is noticed within 15 s. Reconnecting is quick, because a restarted server or
@@ -59,9 +45,6 @@ export const channelOptions = {
 } as const;
 
 export function openClient(target: Target): Client {
-  if (target.kind === "unix") {
-    return new Client(`unix:${target.path}`, credentials.createInsecure(), channelOptions);
-  }
   const host = hostOf(target.target);
   return new Client(target.target, tlsCredentials(target.roots, host), {
     ...channelOptions,
@@ -76,7 +59,7 @@ export function metadataFor(
   entries: Readonly<Record<string, string>> = {},
 ): Metadata {
   const metadata = new Metadata();
-  if (target.kind === "tls") metadata.set(callMetadata.authorization, `Bearer ${target.token}`);
+  metadata.set(callMetadata.authorization, `Bearer ${target.token}`);
   for (const [name, value] of Object.entries(entries)) metadata.set(name, value);
   return metadata;
 }
@@ -95,22 +78,11 @@ export function fromBuffer(buffer: Buffer): Uint8Array {
   return buffer;
 }
 
-/** What a failed call means: code `rpc.<status>`, with the peer's words. */
+/** What a failed call means. */
 export function callError(doing: string, error: ServiceError): MeshError {
   const name = (status[error.code] ?? "UNKNOWN").toLowerCase().replaceAll("_", "-");
-  return new MeshError(`rpc.${name}`, `${doing}: ${error.details || error.message}`, {
-    fault: "peer",
-    retryable: !refusals.has(error.code),
-  });
+  return failedCall(doing, name, error.details || error.message);
 }
-
-/** Answers that the same call would get again. */
-const refusals: ReadonlySet<number> = new Set([
-  status.INVALID_ARGUMENT,
-  status.PERMISSION_DENIED,
-  status.UNAUTHENTICATED,
-  status.UNIMPLEMENTED,
-]);
 
 const knownCredentials = new Map<string, ChannelCredentials>();
 

@@ -8,8 +8,8 @@ import type { NodeView } from "../wire/xds/node-view.ts";
 import { nodeViewDecoder } from "../wire/xds/node-view.ts";
 import { nodeTypes } from "../wire/xds/resources.ts";
 import { createAdsClient } from "./ads-client.ts";
-import { deltaStreams } from "./delta-stream.ts";
-import { methods } from "./grpc.ts";
+import { methods } from "./methods.ts";
+import { deltaStreams } from "./server-stream.ts";
 
 export interface NodeViewOptions {
   /** `host:port` of the server. */
@@ -39,7 +39,7 @@ export async function* watchNodeView(
   signal: AbortSignal,
 ): AsyncGenerator<NodeViewSnapshot> {
   const { target, token, roots, node, clock, random, log } = options;
-  const streams = deltaStreams({ kind: "tls", target, token, roots }, methods.deltaResources);
+  const streams = deltaStreams({ target, token, roots }, methods.deltaResources);
   const client = createAdsClient({
     open: streams.open,
     node: encodeAgentNode(node),

@@ -18,8 +18,8 @@ import { putFrameHeader } from "../../src/wire/http2/frame-writer.ts";
 import { clientPreface } from "../../src/wire/http2/protocol.ts";
 import type { Http2Stream } from "../../src/wire/http2/stream.ts";
 import type { Role } from "../../src/wire/http2/stream-table.ts";
-import { testVocabulary } from "../../src/wire/http2/testing.ts";
 import type { TranslatedHead } from "../../src/wire/http2/translated-head.ts";
+import { coreVocabulary } from "../../src/wire/http2/vocabulary.ts";
 import type { Corpus } from "./mutate.ts";
 import type { FuzzTarget } from "./target.ts";
 
@@ -219,7 +219,7 @@ const line = { method: "POST", scheme: "http", authority: "a", path: "/" };
 
 function observe(role: Role, parts: readonly Uint8Array[]): Witness {
   const witness = new Witness();
-  const connection = new Http2Connection<undefined>(role, witness, { vocabulary: testVocabulary });
+  const connection = new Http2Connection<undefined>(role, witness, { vocabulary: coreVocabulary });
   if (role === "client") {
     for (let i = 0; i < 3; i++) connection.request(undefined, line, "", i > 0);
   }

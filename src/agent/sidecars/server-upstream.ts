@@ -8,7 +8,7 @@ import { certificateFacts } from "../../pki/certificate.ts";
 import { createKeyAndCsr } from "../../pki/key.ts";
 import { relayAds } from "../../rpc/ads-relay.ts";
 import { createCertificateClient } from "../../rpc/certificate-client.ts";
-import { callMetadata } from "../../rpc/grpc.ts";
+import { callMetadata } from "../../rpc/methods.ts";
 import type { Bootstrap } from "../bootstrap.ts";
 import type { MeshUpstream } from "./upstream.ts";
 

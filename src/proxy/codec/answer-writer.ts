@@ -7,8 +7,8 @@
  * Not here: when the connection ends (downstream.ts).
  */
 
-import { STATUS_CODES } from "node:http";
 import type { Environment } from "../environment.ts";
+import { STATUS_CODES } from "../node-http.ts";
 import type { Exchange } from "../stack/exchange.ts";
 import type { Head } from "../stack/head.ts";
 import type { UpstreamLeg } from "../stack/legs.ts";

@@ -13,9 +13,9 @@ import type { Log } from "../../base/log.ts";
 import type { Random } from "../../base/random.ts";
 import type { ProxyConfig, ProxyNode, Secret } from "../../model/proxy-config.ts";
 import { createAdsClient, type Snapshot } from "../../rpc/ads-client.ts";
-import { deltaStreams } from "../../rpc/delta-stream.ts";
-import { methods } from "../../rpc/grpc.ts";
 import { Latest } from "../../rpc/latest.ts";
+import { methods } from "../../rpc/methods.ts";
+import { unixStreams } from "../../rpc/unix-stream.ts";
 import { encodeProxyNode } from "../../wire/xds/node.ts";
 import { checkResource, decodeProxyConfig } from "../../wire/xds/proxy-config.ts";
 import { referencesOf, rootTypes } from "../../wire/xds/references.ts";
@@ -37,13 +37,10 @@ export interface XdsSourceOptions {
 
 export function createXdsSource(options: XdsSourceOptions): ConfigSource {
   const { node, clock, random, log } = options;
-  const target = { kind: "unix", path: options.socket } as const;
   const shared = { node: encodeProxyNode(node), clock, random };
-  const resourceStreams = deltaStreams(target, methods.deltaResources);
-  const secretStreams = deltaStreams(target, methods.deltaSecrets);
   const configs = createAdsClient({
     ...shared,
-    open: resourceStreams.open,
+    open: unixStreams(options.socket, methods.deltaResources),
     subscriptions: proxyTypes.map((typeUrl) => ({ typeUrl, names: ["*"] })),
     marks: true,
     others: { roots: rootTypes, check: checkResource, references: otherReferences },
@@ -52,7 +49,7 @@ export function createXdsSource(options: XdsSourceOptions): ConfigSource {
   });
   const secrets = createAdsClient({
     ...shared,
-    open: secretStreams.open,
+    open: unixStreams(options.socket, methods.deltaSecrets),
     subscriptions: [{ typeUrl: typeUrls.secret, names: secretNames }],
     marks: false,
     decode: decodeSecrets,
@@ -99,8 +96,6 @@ export function createXdsSource(options: XdsSourceOptions): ConfigSource {
       } finally {
         stop.abort();
         await Promise.allSettled(following);
-        resourceStreams.close();
-        secretStreams.close();
       }
     },
     accept: (version) => configs.accept(configVersion(version)),

@@ -5,7 +5,7 @@
  * data path.
  */
 
-import { createServer, type Server, type ServerResponse } from "node:http";
+import type { Server, ServerResponse } from "node:http";
 import { runInNewContext } from "node:vm";
 import { MeshError, renderError } from "../../base/error.ts";
 import { type LogThreshold, logLevels } from "../../base/log.ts";
@@ -13,6 +13,7 @@ import type { SidecarObservation } from "../../model/observation.ts";
 import type { Secret } from "../../model/proxy-config.ts";
 import { renderText, textContentType } from "../../telemetry/exposition.ts";
 import { parseTapFilter } from "../../wire/observation/parse-tap.ts";
+import { createServer } from "../node-http.ts";
 import type { Sidecar } from "../sidecar.ts";
 import { type Legacy, legacyPath, renderLegacy } from "../succession.ts";
 import type { Host } from "../upstream/host.ts";

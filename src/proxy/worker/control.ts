@@ -13,9 +13,10 @@
  * first is answered takes his pod along: nobody was told that it is there.
  */
 
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { renderError } from "../../base/error.ts";
 import { parsePodAssignment } from "../assignment.ts";
+import { createServer } from "../node-http.ts";
 import type { WorkerPods } from "./pods.ts";
 
 const maxBodyBytes = 1 << 20;

@@ -8,8 +8,8 @@
 import type { Clock } from "../../base/clock.ts";
 import type { Log } from "../../base/log.ts";
 import { serveDelta } from "../../rpc/ads-server.ts";
-import { methods } from "../../rpc/grpc.ts";
 import { serveGrpc } from "../../rpc/grpc-server.ts";
+import { methods } from "../../rpc/methods.ts";
 import { decodeCertificateRequest, encodeCertificateResponse } from "../../wire/xds/certificate.ts";
 import { nodeTypes, proxyTypes } from "../../wire/xds/resources.ts";
 import type { XdsServer, XdsServerOptions } from "../xds-server.ts";

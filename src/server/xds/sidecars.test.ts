@@ -10,7 +10,7 @@ import type { ProxyConfig, Secret } from "../../model/proxy-config.ts";
 import type { ConfigSource, ProxySnapshot } from "../../proxy/config/source.ts";
 import { createXdsSource } from "../../proxy/config/xds-source.ts";
 import { type Relay, relayAds, type SecretSource } from "../../rpc/ads-relay.ts";
-import { callMetadata } from "../../rpc/grpc.ts";
+import { callMetadata } from "../../rpc/methods.ts";
 import {
   openTestbed,
   silentLog,

@@ -8,7 +8,7 @@ import type { Http2Events } from "./events.ts";
 import { FrameReader, type FrameSink, read32 } from "./frame-reader.ts";
 import { putFrameHeader, putSettings } from "./frame-writer.ts";
 import { clientPreface, defaultFrameBytes } from "./protocol.ts";
-import { testVocabulary } from "./testing.ts";
+import { coreVocabulary } from "./vocabulary.ts";
 
 const folder = join(import.meta.dirname, "../../../../shared/conformance/http2-frames");
 
@@ -123,7 +123,7 @@ function errorsOf(role: "client" | "server", wire: Buffer): readonly number[] {
     onGoaway: nothing,
     onFatal: (code) => codes.push(code),
   };
-  const connection = new Http2Connection(role, events, { vocabulary: testVocabulary });
+  const connection = new Http2Connection(role, events, { vocabulary: coreVocabulary });
   const out = new Output();
   if (role === "server") {
     out.reserve(clientPreface.length);

@@ -1,23 +1,14 @@
-/**
- * For tests and tools: a vocabulary without marks of its own, ends of connections that tell in words, frames by hand.
- */
+/** For tests and tools: ends of connections that tell in words, frames by hand. */
 
 import { HpackEncoder } from "../hpack/encoder.ts";
 import { Output } from "../hpack/output.ts";
-import { coreFields } from "../http1/field-names.ts";
 import { Http2Connection } from "./connection.ts";
 import type { Http2Events } from "./events.ts";
 import { putFrameHeader } from "./frame-writer.ts";
 import type { RequestLine } from "./sender.ts";
 import type { Http2Stream } from "./stream.ts";
 import type { Role } from "./stream-table.ts";
-import type { Vocabulary } from "./translated-head.ts";
-
-export const testVocabulary: Vocabulary = {
-  marks: new Map(coreFields.filter((name) => name !== "te").map((name, i) => [name, i + 1])),
-  markCount: coreFields.length + 1,
-  reasonOf: () => "",
-};
+import { coreVocabulary } from "./vocabulary.ts";
 
 type Stream = Http2Stream<string>;
 
@@ -30,7 +21,7 @@ export class End implements Http2Events<string> {
   now = 1;
 
   constructor(role: Role) {
-    this.connection = new Http2Connection(role, this, { vocabulary: testVocabulary });
+    this.connection = new Http2Connection(role, this, { vocabulary: coreVocabulary });
   }
   onHead(stream: Stream, head: { readonly text: string }, isEnd: boolean): void {
     this.streams.push(stream);

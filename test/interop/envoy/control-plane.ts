@@ -7,8 +7,8 @@ import { silentLog } from "../../../src/proxy/testing/mesh.ts";
 import type { ProxySecrets } from "../../../src/proxy/testing/mesh-ca.ts";
 import { type Accepted, serveDelta } from "../../../src/rpc/ads-server.ts";
 import type { DeltaSession, SessionStatus } from "../../../src/rpc/delta-session.ts";
-import { methods } from "../../../src/rpc/grpc.ts";
 import { serveGrpc } from "../../../src/rpc/grpc-server.ts";
+import { methods } from "../../../src/rpc/methods.ts";
 import { proxyTypes, typeUrls, type XdsResources } from "../../../src/wire/xds/resources.ts";
 import { encodeSecrets } from "../../../src/wire/xds/secret.ts";
 

@@ -1,8 +1,8 @@
 /** What HTTP/2 heads know names and statuses by: the same marks as HTTP/1.1's parser gives. */
 
-import { STATUS_CODES } from "node:http";
 import { coreFields } from "../../../wire/http1/field-names.ts";
 import type { Vocabulary } from "../../../wire/http2/translated-head.ts";
+import { STATUS_CODES } from "../../node-http.ts";
 import { watched } from "../heads.ts";
 
 const names = [...coreFields, ...watched];
