@@ -274,7 +274,7 @@ describe("interim answers and upgrades", () => {
     client.socket.destroy();
     await gone.promise;
     assert.deepEqual(flags, ["DC"]);
-    assert.equal(sidecar.tables.clusters.get("app")?.activeRequests, 0);
+    assert.equal(sidecar.tables.clusters.get("app")?.load.activeRequests, 0);
   });
 
   test("a client that ends its side with its request gets its answer", async () => {

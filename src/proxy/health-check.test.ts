@@ -116,7 +116,7 @@ describe("a health check over HTTP", () => {
     const from = attempts();
     while (attempts() < from + 4) await new Promise((resolve) => setTimeout(resolve, 2));
     assert.equal(hosts[0]?.checked.isUnwell, false);
-    assert(runtime !== undefined && runtime.pendingRequests <= 1, "earlier checks wait still");
+    assert(runtime !== undefined && runtime.load.pendingRequests <= 1, "earlier checks wait still");
     waiting.pop()?.();
     assert.equal((await answer).status, 200);
   });

@@ -68,6 +68,6 @@ test("a hedged request is retried once where both tries fail in one read", async
   await delay(300);
   const runtime = sidecar.tables.clusters.get("app");
   assert.equal(headers[":status"], 200);
-  assert.deepEqual([runtime?.activeRequests, runtime?.activeRetries, asked], [0, 0, 3]);
-  assert.equal(runtime?.retriesTotal, 1);
+  assert.deepEqual([runtime?.load.activeRequests, runtime?.load.activeRetries, asked], [0, 0, 3]);
+  assert.equal(runtime?.load.retriesTotal, 1);
 });

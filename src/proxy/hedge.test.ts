@@ -41,7 +41,7 @@ async function hedging(
   const runtime = sidecar.tables.clusters.get("app");
   assert(runtime !== undefined);
   const idle = async () => {
-    while (runtime.activeRequests + runtime.activeRetries > 0) {
+    while (runtime.load.activeRequests + runtime.load.activeRetries > 0) {
       await new Promise((resolve) => setTimeout(resolve, 2));
     }
   };
@@ -261,7 +261,7 @@ describe("a hedged request", () => {
     const runtime = sidecar.tables.clusters.get("app");
     assert.equal((await request(port)).body, "late");
     assert.deepEqual(runtime?.hedged, { sentTotal: 0, wonTotal: 0 });
-    assert.deepEqual([runtime?.activeRequests, runtime?.activeRetries], [0, 0]);
+    assert.deepEqual([runtime?.load.activeRequests, runtime?.load.activeRetries], [0, 0]);
   });
 
   test("by percentile waits for what most answers take, once enough are known", async () => {
@@ -312,7 +312,7 @@ describe("a hedged request", () => {
           );
         });
       const idle = async () => {
-        while (runtime.activeRequests + runtime.activeRetries > 0) await delay(2);
+        while (runtime.load.activeRequests + runtime.load.activeRetries > 0) await delay(2);
       };
       return { ask, runtime, idle, sidecar };
     }

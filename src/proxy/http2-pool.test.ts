@@ -52,7 +52,7 @@ describe("maxConcurrentStreams", () => {
     });
     const all = Array.from({ length: 3 }, () => request(port));
     const runtime = sidecar.tables.clusters.get("app");
-    await until(() => streams.length === 2 && runtime?.pendingRequests === 1);
+    await until(() => streams.length === 2 && runtime?.load.pendingRequests === 1);
     finish();
     await until(() => streams.length === 1);
     finish();

@@ -66,7 +66,7 @@ describe("a client of HTTP/2", () => {
     await asked.promise;
     client.end();
     await gone.promise;
-    assert.equal(sidecar.tables.clusters.get("app")?.activeRequests, 0);
+    assert.equal(sidecar.tables.clusters.get("app")?.load.activeRequests, 0);
   });
 
   test("is told that a tunnel is not to be had, as one of HTTP/1.1 is", async () => {

@@ -129,9 +129,9 @@ describe("a limit of connections", () => {
     const answers = [];
     for (const path of ["/1", "/2", "/3"]) {
       answers.push(request(port, { path }));
-      await until(() => seen.length + runtime.pendingRequests === answers.length);
+      await until(() => seen.length + runtime.load.pendingRequests === answers.length);
     }
-    assert.deepEqual([runtime.pendingRequests, runtime.connections], [2, 1]);
+    assert.deepEqual([runtime.load.pendingRequests, runtime.connections], [2, 1]);
     for (let i = 1; i <= 3; i++) {
       await until(() => waiting.length === 1);
       waiting.pop()?.();
@@ -142,7 +142,7 @@ describe("a limit of connections", () => {
     );
     assert.deepEqual([seen, opened()], [["/1", "/2", "/3"], 1]);
     assert.equal(metric(sidecar, "envoy_cluster_upstream_cx_overflow", { cluster_name: "app" }), 2);
-    assert.equal(runtime.pendingRequests, 0);
+    assert.equal(runtime.load.pendingRequests, 0);
   });
 
   test("lets only so many wait; the next is refused: 503 UO", async () => {
@@ -154,7 +154,7 @@ describe("a limit of connections", () => {
     const first = request(port);
     await until(() => waiting.length === 1);
     const second = request(port);
-    await until(() => runtime.pendingRequests === 1);
+    await until(() => runtime.load.pendingRequests === 1);
     assert.equal((await request(port)).status, 503);
     assert.equal(metric(sidecar, "istio_requests_total", { response_flags: "UO" }), 1);
     waiting.pop()?.();
@@ -170,11 +170,11 @@ describe("a limit of connections", () => {
     await until(() => waiting.length === 1);
     const left = await harness.raw(port);
     left.send("GET /left HTTP/1.1\r\nhost: cart\r\n\r\n");
-    await until(() => runtime.pendingRequests === 1);
+    await until(() => runtime.load.pendingRequests === 1);
     const last = request(port, { path: "/last" });
-    await until(() => runtime.pendingRequests === 2);
+    await until(() => runtime.load.pendingRequests === 2);
     left.socket.resetAndDestroy(); // after a FIN alone a whole request is still answered
-    await until(() => runtime.pendingRequests === 1);
+    await until(() => runtime.load.pendingRequests === 1);
     for (const answer of [first, last]) {
       await until(() => waiting.length === 1);
       waiting.pop()?.();
@@ -213,7 +213,7 @@ describe("a limit of connections", () => {
     for (const client of leaving) client.send("GET / HTTP/1.1\r\nhost: cart\r\n\r\n");
     await until(() => waiting.length === 2); // one connection to each host, which is more than there may be
     const later = [request(port), request(port)]; // one for each host, too
-    await until(() => runtime.pendingRequests === 2);
+    await until(() => runtime.load.pendingRequests === 2);
     leaving[0]?.socket.resetAndDestroy();
     await until(() => waiting.length === 3);
     leaving[1]?.socket.resetAndDestroy();
@@ -228,7 +228,7 @@ describe("a limit of connections", () => {
     const answers = [request(port)];
     await until(() => waiting.length === 1);
     answers.push(request(port));
-    await until(() => runtime.pendingRequests === 1);
+    await until(() => runtime.load.pendingRequests === 1);
     const endpoints = runtime.hosts.map((host) => host.endpoint);
     const config = { ...runtime.config, circuitBreakers: { maxConnections: 2 } };
     runtime.update(config, { endpoints }, runtime.security);

@@ -60,11 +60,11 @@ describe("retries", () => {
     const answer = request(port);
     const last = await arrived.promise;
     const runtime = sidecar.tables.clusters.get("app");
-    assert.deepEqual([runtime?.activeRetries, runtime?.retriesTotal], [1, 1]);
+    assert.deepEqual([runtime?.load.activeRetries, runtime?.load.retriesTotal], [1, 1]);
     last.respond({ ":status": 200 });
     last.end("ok");
     assert.equal((await answer).body, "ok");
-    assert.equal(runtime?.activeRetries, 0);
+    assert.equal(runtime?.load.activeRetries, 0);
   });
 
   test("send the same body again, to another host", async () => {

@@ -61,7 +61,7 @@ function isHedgeable(exchange: Exchange): boolean {
 
 function mayStart({ cluster, hasResponse, isOver }: Exchange): boolean {
   if (cluster === undefined || hasResponse || isOver) return false;
-  return cluster.hosts.length > 1 && cluster.mayRetry();
+  return cluster.hosts.length > 1 && cluster.load.mayRetry();
 }
 
 function start(exchange: Exchange, rival: Rival): void {

@@ -1,7 +1,7 @@
 /**
  * Retries by Envoy's names: which outcomes are worth another try, on another host where there is one.
  *
- * The budget is the cluster's (ClusterRuntime.mayRetry). The body is kept up to 64 KiB so that it can be sent again; a
+ * The budget is the cluster's (`ClusterLoad.mayRetry`). The body is kept up to 64 KiB so that it can be sent again; a
  * longer one is sent once. Waits grow from `baseBackoffMs`, with full jitter, so that clients do not retry in step.
  *
  * Not here: what is sent again whatever the policy, at once and outside the budget (stack/tries.ts).
@@ -71,7 +71,8 @@ class Retries implements RetryDecision {
 
   afterFailure(exchange: Exchange, failure: Failure): boolean {
     // What no endpoint was given multiplies nobody's load: it is in a budget only where somebody asks for one.
-    const isFree = failure === "connect-failure" && exchange.cluster?.hasDefaultBudget === true;
+    const isFree =
+      failure === "connect-failure" && exchange.cluster?.load.hasDefaultBudget === true;
     return this.#isFailureRetried(failure) && this.#retry(exchange, isFree);
   }
 
@@ -134,7 +135,7 @@ class Retries implements RetryDecision {
       return false;
     }
     if (!exchange.canReplay) return false;
-    if (!isFree && !cluster.mayRetry()) {
+    if (!isFree && !cluster.load.mayRetry()) {
       exchange.retryRefusal = "UO";
       return false;
     }
@@ -143,9 +144,9 @@ class Retries implements RetryDecision {
       exchange.tries.hosts.push(exchange.host);
     }
     exchange.endTry();
-    cluster.retriesTotal++;
+    cluster.load.retriesTotal++;
     if (!isFree) {
-      cluster.activeRetries++;
+      cluster.load.activeRetries++;
       exchange.tries.isRetry = true;
     }
     const { baseBackoffMs, maxBackoffMs } = this.#policy;

@@ -68,7 +68,7 @@ export function router(
 export function sendOnce(exchange: Exchange): void {
   const { cluster, peer, hashKey } = exchange;
   if (cluster === undefined) return;
-  if (!cluster.mayRequest()) {
+  if (!cluster.load.mayRequest()) {
     exchange.onFailure("overflow");
     return;
   }

@@ -233,7 +233,7 @@ function redacted(secret: Secret): Secret {
 function clusters(sidecar: Sidecar): unknown {
   return [...sidecar.tables.clusters.values()].map((cluster) => ({
     name: cluster.name,
-    requests: { active: cluster.activeRequests, retries: cluster.retriesTotal },
+    requests: { active: cluster.load.activeRequests, retries: cluster.load.retriesTotal },
     hosts: cluster.hosts.map((host) => ({
       address: `${host.address}:${host.port}`,
       weight: host.weight,

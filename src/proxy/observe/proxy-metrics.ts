@@ -29,32 +29,32 @@ const perCluster: readonly {
   {
     name: "envoy_cluster_upstream_rq_active",
     help: "Requests under way.",
-    value: (cluster) => cluster.activeRequests,
+    value: (cluster) => cluster.load.activeRequests,
   },
   {
     name: "envoy_cluster_upstream_rq_pending_active",
     help: "Requests waiting for a connection.",
-    value: (cluster) => cluster.pendingRequests,
+    value: (cluster) => cluster.load.pendingRequests,
   },
   {
     name: "envoy_cluster_upstream_rq_pending_overflow",
     help: "Requests refused by a circuit breaker.",
-    value: (cluster) => cluster.overflowsTotal,
+    value: (cluster) => cluster.load.overflowsTotal,
   },
   {
     name: "envoy_cluster_upstream_rq_retry",
     help: "Retries made.",
-    value: (cluster) => cluster.retriesTotal,
+    value: (cluster) => cluster.load.retriesTotal,
   },
   {
     name: "envoy_cluster_upstream_rq_retry_overflow",
     help: "Retries that the retry budget had no room for.",
-    value: (cluster) => cluster.retryOverflowsTotal,
+    value: (cluster) => cluster.load.retryOverflowsTotal,
   },
   {
     name: "envoy_cluster_upstream_cx_overflow",
     help: "Connections that were wanted beyond the limit.",
-    value: (cluster) => cluster.connectionOverflowsTotal,
+    value: (cluster) => cluster.load.connectionOverflowsTotal,
   },
   {
     name: "envoy_cluster_membership_total",

@@ -82,7 +82,7 @@ export class Rival implements DownstreamLeg, UpstreamLeg, Holder {
     exchange.outgoing = outgoing;
     exchange.hashKey = hashKey;
     exchange.tries.hosts = [host];
-    cluster.activeRetries++;
+    cluster.load.activeRetries++;
     exchange.tries.isRetry = true; // it has its place in the budget of retries until it is over
     this.#original.rival = this;
     attempt(exchange);

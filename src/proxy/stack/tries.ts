@@ -66,7 +66,7 @@ export class Tries {
     host.active++;
     const { environment } = downstream;
     if (cluster !== undefined) {
-      cluster.activeRequests++;
+      cluster.load.activeRequests++;
       if (cluster.measuresLatency) this.startedAt = environment.now();
     }
     if (exchange.isRequestDone) this.startLimit(exchange);
@@ -86,7 +86,7 @@ export class Tries {
     const { host, cluster } = exchange;
     if (host !== undefined) host.active--;
     if (cluster !== undefined) {
-      cluster.activeRequests--;
+      cluster.load.activeRequests--;
       this.endRetry(cluster);
     }
     if (this.limit !== undefined) exchange.downstream.environment.wheel.cancel(this.limit);
@@ -105,7 +105,7 @@ export class Tries {
   endRetry(cluster: ClusterRuntime): void {
     if (!this.isRetry) return;
     this.isRetry = false;
-    cluster.activeRetries--;
+    cluster.load.activeRetries--;
   }
 
   /**

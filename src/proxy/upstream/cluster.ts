@@ -1,11 +1,13 @@
 /**
- * A cluster at work: its hosts, the picker over them, and its limits. It lives on through configuration changes that
- * keep its name, and so do connections and what is known of hosts.
+ * A cluster at work: its hosts, and who watches over them. It lives on through configuration changes that keep its
+ * name, and so do connections and what is known of hosts.
  *
- * An update swaps the picker in one step, and so does a name of an endpoint that comes to lead elsewhere. Hosts that
- * stay are the same objects; those that left drain. Where TLS settings change in a way that an old connection would not
+ * An update is in force in one step, and so is a name of an endpoint that comes to lead elsewhere. Hosts that stay are
+ * the same objects; those that left drain. Where TLS settings change in a way that an old connection would not
  * satisfy, the pooled connections of the old generation are closed and busy ones are not reused; new certificates alone
  * change nothing for connections that exist.
+ *
+ * Not here: which host a request gets (host-choice.ts), and how much there may be under way (cluster-load.ts).
  */
 
 import type { SecureContext } from "node:tls";
@@ -15,16 +17,13 @@ import type { Environment } from "../environment.ts";
 import { longestTimerMs } from "../longest-timer.ts";
 import type { Exchange } from "../stack/exchange.ts";
 import type { TlsContext } from "../tls/context.ts";
-import { mix } from "./balancer/hash.ts";
-import { levelPicker } from "./balancer/levels.ts";
-import { createPicker, type Picker } from "./balancer/picker.ts";
+import { ClusterLoad } from "./cluster-load.ts";
 import { HealthChecker } from "./health-check.ts";
 import { unchecked } from "./health-state.ts";
 import { Host } from "./host.ts";
+import { HostChoice } from "./host-choice.ts";
 import { NamedMembers } from "./names/members.ts";
 import { OutlierDetector } from "./outlier.ts";
-import { warmth } from "./slow-start.ts";
-import { untriedBeside } from "./untried.ts";
 
 /** What a cluster is told of its endpoints. */
 export type Members = Pick<ClusterEndpoints, "endpoints" | "overprovisioningPercent">;
@@ -44,19 +43,7 @@ export interface ClusterTls extends Omit<ConnectTlsOptions, "context"> {
   readonly identity: string;
 }
 
-/**
- * Budget of retries: at most this part of the active requests (Envoy's default), or `minRetries`. Envoy's three would
- * fail requests of a quiet client whose every second connection died with its peer; a storm is still far from sixteen.
- */
-const retryShare = 0.2;
-const minRetries = 16;
-
 const defaultOverprovisioning = 140; // Envoy's
-const maxPicks = 5;
-/** How finely weights grow in slow start: steps a window, and how long one lasts at least. */
-const warmUpSteps = 20;
-const minStepMs = 100;
-
 export class ClusterRuntime {
   readonly name: string;
   readonly environment: Environment;
@@ -67,20 +54,10 @@ export class ClusterRuntime {
   /** The field line that tells peers who we are. */
   readonly introduction: string;
   outliers: OutlierDetector<Host> | undefined;
+  readonly load: ClusterLoad = new ClusterLoad(this);
 
-  activeRequests = 0;
-  activeRetries = 0;
-  pendingRequests = 0;
   connectionsTotal = 0;
   connectFailures = 0;
-  retriesTotal = 0;
-  /** Retries that the budget had no room for. */
-  retryOverflowsTotal = 0;
-  /** Connections that were wanted and could not be had. */
-  connectionOverflowsTotal = 0;
-  /** Hosts some of whose requests wait for a connection. */
-  readonly waiting: Set<Host> = new Set();
-  overflowsTotal = 0;
   isRemoved = false;
   /** Copies of requests that were meant for others. Dropped: not made, or given up. */
   readonly mirrored: { underWay: number; sentTotal: number; droppedTotal: number } = {
@@ -94,13 +71,9 @@ export class ClusterRuntime {
   series: unknown = undefined;
 
   #hosts = new Map<string, Host>();
-  #picker: Picker<Host>;
+  readonly #choice: HostChoice;
   /** What TLS to it takes is missing. */
   #isCutOff = false;
-  /** Some host may only be picked while it has nothing to do. */
-  #hasProbation = false;
-  /** When weights have grown enough for another picker; 0: they do not grow. */
-  #repickAt = 0;
   #review: NodeJS.Timeout | undefined;
   #checker: HealthChecker | undefined;
   #named: NamedMembers | undefined;
@@ -111,7 +84,7 @@ export class ClusterRuntime {
     this.config = config;
     this.environment = environment;
     this.introduction = introduction;
-    this.#picker = createPicker<Host>(config.balancer, [], environment.random);
+    this.#choice = new HostChoice(config, environment);
   }
 
   get measuresLatency(): boolean {
@@ -170,7 +143,7 @@ export class ClusterRuntime {
       this.#scheduleReviews();
     }
     this.#repick();
-    this.#connectForWaiting(); // there may be more connections than before
+    this.load.connectForWaiting(); // there may be more connections than before
   }
 
   /** Undefined: hosts come and go with requests. */
@@ -216,36 +189,9 @@ export class ClusterRuntime {
     for (const [, host] of removed) host.drain();
   }
 
+  /** Hosts, or what is known of them, have changed. */
   #repick(): void {
-    const { balancer, panicPercent = 0, isLocalityWeighted = false } = this.config;
-    const { random } = this.environment;
-    const all = this.hosts;
-    const fit = all.filter((host) => host.isUsable);
-    this.#hasProbation = fit.some((host) => host.health.isOnProbation);
-    this.#warmUp(all);
-    if (isLocalityWeighted || all.some(({ priority }) => priority > 0)) {
-      const overprovisioningPercent = this.#overprovisioningPercent;
-      const levelling = { overprovisioningPercent, panicPercent, isLocalityWeighted };
-      this.#picker = levelPicker(balancer, all, levelling, random);
-      return;
-    }
-    const usable = fit.length * 100 < panicPercent * all.length ? all : fit;
-    this.#picker = createPicker(balancer, usable, random);
-  }
-
-  /** Weights as they are now. While some still grow there is a new picker now and then, made when one is asked. */
-  #warmUp(hosts: readonly Host[]): void {
-    const { slowStart, balancer } = this.config;
-    this.#repickAt = 0;
-    const isHashing = balancer.kind === "ring-hash" || balancer.kind === "maglev";
-    const now = this.environment.now();
-    for (const host of hosts) {
-      // Consistent hashing would move keys with every step.
-      host.warmth = slowStart === undefined || isHashing ? 1 : warmth(slowStart, now - host.since);
-      if (host.warmth < 1 && slowStart !== undefined) {
-        this.#repickAt = now + Math.max(minStepMs, slowStart.windowMs / warmUpSteps);
-      }
-    }
+    this.#choice.renew(this.config, this.hosts, this.#overprovisioningPercent);
   }
 
   #checkHealth(before: Cluster): void {
@@ -300,17 +246,7 @@ export class ClusterRuntime {
       case "dns":
         break;
     }
-    if (this.#repickAt !== 0 && this.environment.now() >= this.#repickAt) this.#repick();
-    let host = this.#picker.pick(key);
-    if (avoid === undefined && !this.#hasProbation) return host;
-    // Istio's previous-hosts predicate: up to five picks for one that has not been tried, then whichever has not. A
-    // key's next choices are the same in every sidecar, too.
-    for (let i = 1; i < maxPicks && host !== undefined; i++) {
-      if (avoid?.includes(host) !== true && !host.isBeingTried) break;
-      host = this.#picker.pick(key === undefined ? undefined : mix(key + i));
-    }
-    if (host === undefined || avoid?.includes(host) !== true) return host;
-    return untriedBeside(host, this.#hosts.values(), avoid, this.environment.random) ?? host;
+    return this.#choice.pick(avoid, key);
   }
 
   #originalHost(address: string, port: number): Host {
@@ -335,77 +271,6 @@ export class ClusterRuntime {
     const { protocol } = this.config;
     if (protocol === "downstream") return exchange.downstream.protocol === "HTTP/2";
     return protocol === "http/2";
-  }
-
-  // ---- limits ----------------------------------------------------------------------------------
-
-  /** Whether one more request may wait for a connection. */
-  mayWait(): boolean {
-    const { maxPendingRequests } = this.config.circuitBreakers;
-    const isFull = maxPendingRequests !== undefined && this.pendingRequests >= maxPendingRequests;
-    if (isFull) this.overflowsTotal++;
-    return !isFull;
-  }
-
-  /**
-   * Whether there may be one more connection. As in Envoy a host may always have one, or its requests waited for ever.
-   */
-  mayConnectTo(host: Host): boolean {
-    if (host.connections === 0 || this.#hasRoom()) return true;
-    this.connectionOverflowsTotal++;
-    return false;
-  }
-
-  mayConnectTunnel(): boolean {
-    if (this.#hasRoom()) return true;
-    this.connectionOverflowsTotal++;
-    return false;
-  }
-
-  #hasRoom(): boolean {
-    const { maxConnections } = this.config.circuitBreakers;
-    return maxConnections === undefined || this.connections < maxConnections;
-  }
-
-  onConnectionClosed(host: Host): void {
-    // The others may hold all that there may be; this one may have one of its own even so (`mayConnectTo`).
-    if (host.connections === 0 && this.waiting.has(host)) host.connectForWaiting();
-    this.#connectForWaiting();
-  }
-
-  /** While there is room for another connection, hosts whose requests wait for that take turns. */
-  #connectForWaiting(): void {
-    while (this.waiting.size > 0 && this.#hasRoom()) {
-      const [host] = this.waiting;
-      if (host === undefined) return;
-      this.waiting.delete(host);
-      if (host.connectForWaiting()) this.waiting.add(host);
-    }
-  }
-
-  mayRequest(): boolean {
-    const { maxRequests } = this.config.circuitBreakers;
-    const isFull = maxRequests !== undefined && this.activeRequests >= maxRequests;
-    if (isFull) this.overflowsTotal++;
-    return !isFull;
-  }
-
-  /** Nobody has said how many retries there may be. */
-  get hasDefaultBudget(): boolean {
-    const { retryBudget, maxRetries } = this.config.circuitBreakers;
-    return retryBudget === undefined && maxRetries === undefined;
-  }
-
-  /** Whether one more retry fits the budget; retries must not multiply the load that made them necessary. */
-  mayRetry(): boolean {
-    const { retryBudget, maxRetries = Infinity } = this.config.circuitBreakers;
-    const share = retryBudget === undefined ? retryShare : retryBudget.percent / 100;
-    const least = retryBudget === undefined ? minRetries : retryBudget.minConcurrency;
-    const budget = Math.max(least, Math.floor(this.activeRequests * share));
-    const limit = Math.min(budget, maxRetries);
-    if (this.activeRetries < limit) return true;
-    this.retryOverflowsTotal++;
-    return false;
   }
 
   // ---- endings ---------------------------------------------------------------------------------

@@ -57,7 +57,7 @@ export class Host {
     this.address = endpoint.address;
     this.port = endpoint.port;
     this.since = cluster.environment.now();
-    this.#pending = new PendingRequests(cluster);
+    this.#pending = new PendingRequests(cluster.load);
     this.shared = new SharedConnections(this, this.#connector);
   }
 
@@ -142,8 +142,8 @@ export class Host {
       return;
     }
     const { cluster } = this;
-    if (!cluster.mayWait()) exchange.onFailure("overflow");
-    else if (cluster.mayConnectTo(this)) this.#connectHttp(exchange);
+    if (!cluster.load.mayWait()) exchange.onFailure("overflow");
+    else if (cluster.load.mayConnectTo(this)) this.#connectHttp(exchange);
     else this.#serveLater(exchange);
   }
 
@@ -153,7 +153,7 @@ export class Host {
     if (pooled !== undefined) pooled.start(exchange);
     else {
       this.#pending.add(exchange);
-      this.cluster.waiting.add(this);
+      this.cluster.load.waiting.add(this);
     }
   }
 
@@ -188,11 +188,11 @@ export class Host {
   #connectHttp(exchange: Exchange): void {
     const { cluster } = this;
     this.connections++;
-    cluster.pendingRequests++;
+    cluster.load.pendingRequests++;
     const { epoch } = exchange.tries;
     let isPending = true;
     const settle = () => {
-      if (isPending) cluster.pendingRequests--;
+      if (isPending) cluster.load.pendingRequests--;
       isPending = false;
     };
     const connection = new HttpUpstream(this, (reader) =>
@@ -248,7 +248,7 @@ export class Host {
   lose(): void {
     this.connections--;
     if (this.connections === 0) this.cluster.onHostUnused(this);
-    this.cluster.onConnectionClosed(this);
+    this.cluster.load.onConnectionClosed(this);
   }
 
   // ---- tunnels ---------------------------------------------------------------------------------
@@ -260,7 +260,7 @@ export class Host {
     onFailure: (failure: Failure) => void,
     peer?: Peer,
   ): void {
-    if (!this.cluster.mayConnectTunnel()) {
+    if (!this.cluster.load.mayConnectTunnel()) {
       onFailure("overflow");
       return;
     }

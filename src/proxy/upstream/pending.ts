@@ -7,10 +7,10 @@ import type { Exchange } from "../stack/exchange.ts";
 
 export class PendingRequests {
   readonly #waiting = new Set<Exchange>();
-  readonly #cluster: { pendingRequests: number };
+  readonly #load: { pendingRequests: number };
 
-  constructor(cluster: { pendingRequests: number }) {
-    this.#cluster = cluster;
+  constructor(load: { pendingRequests: number }) {
+    this.#load = load;
   }
 
   get size(): number {
@@ -20,13 +20,13 @@ export class PendingRequests {
   add(exchange: Exchange): void {
     this.#waiting.add(exchange);
     exchange.tries.pending = this;
-    this.#cluster.pendingRequests++;
+    this.#load.pendingRequests++;
   }
 
   leave(exchange: Exchange): void {
     if (!this.#waiting.delete(exchange)) return;
     exchange.tries.pending = undefined;
-    this.#cluster.pendingRequests--;
+    this.#load.pendingRequests--;
   }
 
   /** The one that has waited longest; it waits no more. */

@@ -21,19 +21,19 @@ export class SharedConnections {
   constructor(host: Host, connector: Connector) {
     this.#host = host;
     this.#connector = connector;
-    this.#pending = new PendingRequests(host.cluster);
+    this.#pending = new PendingRequests(host.cluster.load);
   }
 
   serve(exchange: Exchange): void {
     const { cluster } = this.#host;
     const known = this.#withRoom();
     if (known?.state === "ready") known.start(exchange);
-    else if (!cluster.mayWait()) exchange.onFailure("overflow");
+    else if (!cluster.load.mayWait()) exchange.onFailure("overflow");
     else if (known !== undefined) this.#waitFor(known, exchange);
-    else if (cluster.mayConnectTo(this.#host)) this.#waitFor(this.#connect(), exchange);
+    else if (cluster.load.mayConnectTo(this.#host)) this.#waitFor(this.#connect(), exchange);
     else {
       this.#pending.add(exchange);
-      cluster.waiting.add(this.#host);
+      cluster.load.waiting.add(this.#host);
     }
   }
 
@@ -87,9 +87,9 @@ export class SharedConnections {
   #waitFor(connection: Http2Upstream, exchange: Exchange): void {
     const { cluster } = this.#host;
     const { epoch } = exchange.tries;
-    cluster.pendingRequests++;
+    cluster.load.pendingRequests++;
     connection.whenReady((isReady) => {
-      cluster.pendingRequests--;
+      cluster.load.pendingRequests--;
       // The client may have left meanwhile, or the try run out of time.
       if (exchange.tries.epoch !== epoch) return;
       if (!isReady) exchange.onFailure("connect-failure");

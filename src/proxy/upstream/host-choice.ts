@@ -1,0 +1,93 @@
+/**
+ * Which of a cluster's hosts a request gets: the picker over those that may be used, made anew with whatever changes.
+ *
+ * Who picks sees one picker, which is exchanged in one step. While weights grow (slow start) there is another one now
+ * and then, made when one is asked.
+ *
+ * Not here: how a picker picks (balancer/), which hosts there are (cluster.ts), and how fit they are (host.ts).
+ */
+
+import type { Cluster } from "../../model/proxy-config.ts";
+import type { Environment } from "../environment.ts";
+import { mix } from "./balancer/hash.ts";
+import { levelPicker } from "./balancer/levels.ts";
+import { createPicker, type Picker } from "./balancer/picker.ts";
+import type { Host } from "./host.ts";
+import { warmth } from "./slow-start.ts";
+import { untriedBeside } from "./untried.ts";
+
+const maxPicks = 5;
+/** How finely weights grow in slow start: steps a window, and how long one lasts at least. */
+const warmUpSteps = 20;
+const minStepMs = 100;
+
+export class HostChoice {
+  readonly #environment: Environment;
+  #config: Cluster;
+  #hosts: readonly Host[] = [];
+  #overprovisioningPercent = 0;
+  #picker: Picker<Host>;
+  /** Some host may only be picked while it has nothing to do. */
+  #hasProbation = false;
+  /** When weights have grown enough for another picker; 0: they do not grow. */
+  #renewAt = 0;
+
+  /** Of no hosts, until it is renewed. */
+  constructor(config: Cluster, environment: Environment) {
+    this.#config = config;
+    this.#environment = environment;
+    this.#picker = createPicker<Host>(config.balancer, [], environment.random);
+  }
+
+  /** `hosts`: all of them, as they are now. */
+  renew(config: Cluster, hosts: readonly Host[], overprovisioningPercent: number): void {
+    this.#config = config;
+    this.#hosts = hosts;
+    this.#overprovisioningPercent = overprovisioningPercent;
+    const { balancer, panicPercent = 0, isLocalityWeighted = false } = config;
+    const { random } = this.#environment;
+    const fit = hosts.filter((host) => host.isUsable);
+    this.#hasProbation = fit.some((host) => host.health.isOnProbation);
+    this.#warmUp();
+    if (isLocalityWeighted || hosts.some(({ priority }) => priority > 0)) {
+      const levelling = { overprovisioningPercent, panicPercent, isLocalityWeighted };
+      this.#picker = levelPicker(balancer, hosts, levelling, random);
+      return;
+    }
+    const usable = fit.length * 100 < panicPercent * hosts.length ? hosts : fit;
+    this.#picker = createPicker(balancer, usable, random);
+  }
+
+  /** Weights as they are now. */
+  #warmUp(): void {
+    const { slowStart, balancer } = this.#config;
+    this.#renewAt = 0;
+    const isHashing = balancer.kind === "ring-hash" || balancer.kind === "maglev";
+    const now = this.#environment.now();
+    for (const host of this.#hosts) {
+      // Consistent hashing would move keys with every step.
+      host.warmth = slowStart === undefined || isHashing ? 1 : warmth(slowStart, now - host.since);
+      if (host.warmth < 1 && slowStart !== undefined) {
+        this.#renewAt = now + Math.max(minStepMs, slowStart.windowMs / warmUpSteps);
+      }
+    }
+  }
+
+  /** `avoid`: hosts that had the request; `key`: what consistent hashing goes by. Undefined: there is none to be used. */
+  pick(avoid: readonly Host[] | undefined, key: number | undefined): Host | undefined {
+    const { now, random } = this.#environment;
+    if (this.#renewAt !== 0 && now() >= this.#renewAt) {
+      this.renew(this.#config, this.#hosts, this.#overprovisioningPercent);
+    }
+    let host = this.#picker.pick(key);
+    if (avoid === undefined && !this.#hasProbation) return host;
+    // Istio's previous-hosts predicate: up to five picks for one that has not been tried, then whichever has not. A
+    // key's next choices are the same in every sidecar, too.
+    for (let i = 1; i < maxPicks && host !== undefined; i++) {
+      if (avoid?.includes(host) !== true && !host.isBeingTried) break;
+      host = this.#picker.pick(key === undefined ? undefined : mix(key + i));
+    }
+    if (host === undefined || avoid?.includes(host) !== true) return host;
+    return untriedBeside(host, this.#hosts, avoid, random) ?? host;
+  }
+}
