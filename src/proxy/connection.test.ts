@@ -359,4 +359,27 @@ describe("fields", () => {
     assert.match(head, /X-Kept: \xfc {2}x\r\n/);
     assert.doesNotMatch(head, /x-secret|keep-alive|trailers|forged/i);
   });
+
+  test("asks about a whole server where OPTIONS names one without a path, and not about its root", async () => {
+    await using harness = new Harness();
+    const heads: string[] = [];
+    const app = await harness.tcpApp((socket) => {
+      socket.on("data", (bytes) => {
+        heads.push(bytes.toString("latin1").split("\r\nx-request-id")[0] ?? "");
+        socket.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+      });
+    });
+    const { port } = await harness.toPorts([app]);
+    const client = await harness.raw(port);
+    for (const [count, target] of ["http://b", "http://b/", "http://b?c", "*"].entries()) {
+      client.send(`OPTIONS ${target} HTTP/1.1\r\nHost: a\r\n\r\n`);
+      await client.until((text) => text.split("200 OK").length === count + 2);
+    }
+    assert.deepEqual(heads, [
+      "OPTIONS * HTTP/1.1\r\nhost: b",
+      "OPTIONS / HTTP/1.1\r\nhost: b",
+      "OPTIONS /?c HTTP/1.1\r\nhost: b",
+      "OPTIONS * HTTP/1.1\r\nHost: a",
+    ]);
+  });
 });

@@ -31,6 +31,8 @@ export function parseTarget(text: string, method: string): Target | undefined {
   // The authority goes on as Host, and must be one.
   if (absolute === null || !isHostText(absolute[1] ?? "")) return undefined;
   const rest = absolute[2] ?? "";
+  // RFC 9112 §3.2.4: it is about the server, and not about its root.
+  if (rest === "" && method === "OPTIONS") return { path: "*", query: "", authority: absolute[1] };
   return originForm(rest.startsWith("/") ? rest : `/${rest}`, absolute[1]);
 }
 

@@ -78,6 +78,10 @@ describe("a path", () => {
     assert.deepEqual(parse("http://h?b"), { path: "/", query: "?b", authority: "h" });
     const asterisk = { path: "*", query: "", authority: undefined };
     assert.deepEqual(parseTarget("*", "OPTIONS"), asterisk);
+    const ofHost = { ...asterisk, authority: "h:1" };
+    assert.deepEqual(parseTarget("http://h:1", "OPTIONS"), ofHost);
+    assert.equal(parseTarget("http://h:1/", "OPTIONS")?.path, "/");
+    assert.equal(parseTarget("http://h:1?b", "OPTIONS")?.path, "/");
     assert.equal(parse("*"), undefined);
     assert.equal(parse("host:443"), undefined);
     assert.equal(parseTarget("/", "CONNECT"), undefined);
