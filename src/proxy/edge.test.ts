@@ -314,6 +314,61 @@ describe("clients from outside", () => {
   });
 });
 
+describe("clients from outside, as to x-request-id,", () => {
+  test("get an id of their own, which logs and rules know them by, and not one that they took", async () => {
+    await using harness = new Harness();
+    const ids: (string | undefined)[] = [];
+    const app = await harness.app((req, res) => {
+      ids.push(String(req.headers["x-request-id"]));
+      res.end("ok");
+    });
+    const lines: Record<string, unknown>[] = [];
+    const taken = "11111111-2222-4333-8444-555555555555";
+    const plain = chain("a.example");
+    if (plain.filter.kind !== "http") throw new Error("no HTTP");
+    const deny = {
+      action: "deny" as const,
+      policies: [
+        {
+          name: "known",
+          permissions: [
+            {
+              kind: "header" as const,
+              header: {
+                name: "x-request-id",
+                match: { kind: "exact" as const, value: taken },
+                invert: false,
+              },
+            },
+          ],
+          principals: [{ kind: "any" as const }],
+        },
+      ],
+    };
+    const sidecar = await harness.sidecar(
+      { destination: () => undefined, accessLog: (line) => lines.push(JSON.parse(line)) },
+      {
+        listeners: [
+          listener({ ...plain, filter: { ...plain.filter, rbac: [deny], accessLog: true } }),
+        ],
+        clusters: [cluster("app")],
+        endpoints: [{ cluster: "app", endpoints: [endpoint(app)] }],
+        secrets: [certificate("a.example", a)],
+      },
+    );
+    const headers = { "x-request-id": taken };
+    const port = sidecar.portOf("https") ?? 0;
+    assert.equal(await visit(port, "a.example", { ca: a, headers }), "200 ok");
+    assert.equal(await visit(port, "a.example", { ca: a }), "200 ok");
+    assert.equal(new Set([taken, ...ids]).size, 3);
+    for (const id of ids) assert.match(id ?? "", /^[0-9a-f-]{36}$/);
+    assert.deepEqual(
+      lines.map((line) => line["request_id"]),
+      ids,
+    );
+  });
+});
+
 describe("TLS to outside", () => {
   const outside = (more: Partial<OriginateTls> = {}): OriginateTls => ({
     trust: { kind: "secret", name: "ca" },

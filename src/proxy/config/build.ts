@@ -181,8 +181,8 @@ export function prepare(
     const place = `${listener.name} ${filter.statPrefix}`;
     return stack(
       [
+        filter.isEdge === true ? edge(scheme) : undefined, // first: what strangers say of themselves is nobody's to read
         write === undefined ? undefined : accessLog(write, environment),
-        filter.isEdge === true ? edge(scheme) : undefined,
         filter.tracing === undefined ? undefined : traced(filter.tracing, listener.direction),
         metrics(options.recorder, listener.direction), // sees refusals too
         admission(environment.overload),

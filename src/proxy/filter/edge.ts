@@ -1,17 +1,20 @@
 /**
  * Where clients are not of the mesh: how they came is said by who saw it, and not by themselves.
  *
- * As Envoy does with `use_remote_address`: the client's address is appended to `x-forwarded-for`, and
- * `x-forwarded-proto` is the scheme that was spoken. The router writes both (router.ts), and lets nothing pass that only
- * proxies may say (`proxyWords`).
+ * As Envoy does with `use_remote_address`, by which Istio's gateways live: the client's address is appended to
+ * `x-forwarded-for`, `x-forwarded-proto` is the scheme that was spoken, and `x-request-id` is a new one, since a stranger
+ * could take another request's. Nobody is trusted for a private address. The router writes all three (router.ts), and lets
+ * nothing pass that only proxies may say (`proxyWords`).
  */
 
 import type { Filter } from "../stack/handler.ts";
+import { newRequestIdLine } from "./request-id.ts";
 
 export function edge(scheme: "http" | "https"): Filter {
   return (next) => (exchange) => {
     exchange.scheme = scheme;
     exchange.isFromOutside = true;
+    exchange.requestIdLine = newRequestIdLine();
     next(exchange);
   };
 }

@@ -8,13 +8,14 @@
  */
 
 import type { RouteAction, RouteMatch } from "../../model/proxy-config.ts";
-import { chunkedLine, keptFields, ownMark, proxyWords } from "../codec/heads.ts";
+import { chunkedLine, keptFields, ownMark } from "../codec/heads.ts";
 import { linesFor } from "../config/header-edits.ts";
 import { compileRewrite } from "../config/path-rewrite.ts";
 import type { Destination } from "../config/route-table.ts";
 import type { Environment } from "../environment.ts";
 import type { Exchange } from "../stack/exchange.ts";
 import type { Handler } from "../stack/handler.ts";
+import { notFromOutside } from "../stack/request.ts";
 import { hashKey } from "./hash-key.ts";
 import { type Mirroring, sendCopies } from "./mirror.ts";
 import { newRequestIdLine } from "./request-id.ts";
@@ -149,10 +150,10 @@ function compose(exchange: Exchange, destination: Destination, changes: Changes)
     out += keptFields(head, text, exchange.drops, dropped);
   }
   if (head.isChunked) out += chunkedLine;
-  if (head.fieldAt(ownMark.requestId) < 0) {
+  if (exchange.requestIdLine === "" && head.fieldAt(ownMark.requestId) < 0) {
     exchange.requestIdLine = newRequestIdLine();
-    out += exchange.requestIdLine;
   }
+  out += exchange.requestIdLine;
   if (exchange.isFromOutside) out += forwardedLines(exchange);
   else if (head.fieldAt(ownMark.forwardedProto) < 0) {
     out += peer.principal === undefined ? plainProto : securedProto;
@@ -169,11 +170,6 @@ function compose(exchange: Exchange, destination: Destination, changes: Changes)
 
 const plainProto = "x-forwarded-proto: http\r\n";
 const securedProto = "x-forwarded-proto: https\r\n";
-const notFromOutside: ReadonlySet<string> = new Set([
-  "x-forwarded-for",
-  "x-forwarded-proto",
-  ...proxyWords,
-]);
 
 function forwardedLines(exchange: Exchange): string {
   return `x-forwarded-for: ${exchange.forwardedFor}\r\nx-forwarded-proto: ${exchange.scheme}\r\n`;

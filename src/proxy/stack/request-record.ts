@@ -33,8 +33,6 @@ export class RequestRecord extends ReceivedRequest {
   hashKey: number | undefined = undefined;
   /** Its place in its trace, where that is followed. */
   trace: TracePlace | undefined = undefined;
-  /** The line with the id that it was given here, with its CRLF; empty: it came with one, or got no further. */
-  requestIdLine = "";
 
   /** 0: it is not over. */
   endedAt = 0;
@@ -76,12 +74,6 @@ export class RequestRecord extends ReceivedRequest {
       lines: (edit?.lines ?? "") + lines,
       authority: edit?.authority,
     };
-  }
-
-  /** The id that it was given here; undefined: it came with one, or got no further. */
-  get givenRequestId(): string | undefined {
-    const line = this.requestIdLine;
-    return line === "" ? undefined : line.slice("x-request-id: ".length, -2);
   }
 
   noteGrpcStatus(text: string | undefined): void {

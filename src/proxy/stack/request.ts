@@ -25,6 +25,14 @@ import type { Peer } from "../peer.ts";
 import type { Head } from "./head.ts";
 import type { DownstreamLeg } from "./legs.ts";
 
+/** What strangers may say as they like: their endpoint is told what was seen or made here, or nothing. */
+export const notFromOutside: ReadonlySet<string> = new Set([
+  "x-forwarded-for",
+  "x-forwarded-proto",
+  "x-request-id",
+  ...proxyWords,
+]);
+
 export class ReceivedRequest implements Subject {
   readonly downstream: DownstreamLeg;
   readonly peer: Peer;
@@ -62,6 +70,8 @@ export class ReceivedRequest implements Subject {
   /** How the client came, and whether it is a stranger to the mesh; see filter/edge.ts. */
   scheme: "http" | "https" = "http";
   isFromOutside = false;
+  /** The line with the id that it was given here, with its CRLF; empty: it came with one, or got no further. */
+  requestIdLine = "";
 
   constructor(
     downstream: DownstreamLeg,
@@ -117,8 +127,7 @@ export class ReceivedRequest implements Subject {
   /** It is not simply what the client wrote. */
   #isDerived(name: string): boolean {
     if (name.charCodeAt(0) === 58 || name === "host" || name === healthCheckField) return true;
-    if (!this.isFromOutside || name.charCodeAt(0) !== 120) return false; // x
-    return name === "x-forwarded-for" || name === "x-forwarded-proto" || proxyWords.has(name);
+    return this.isFromOutside && name.charCodeAt(0) === 120 && notFromOutside.has(name); // x
   }
 
   #derived(name: string): string | undefined {
@@ -135,11 +144,19 @@ export class ReceivedRequest implements Subject {
         return this.scheme;
       case "x-forwarded-for":
         return this.forwardedFor;
+      case "x-request-id":
+        return this.givenRequestId;
       case healthCheckField:
         return this.peer.isHttpSidecar ? findField(this.head, this.text, name) : undefined;
       default:
         return undefined;
     }
+  }
+
+  /** The id that it was given here; undefined: it came with one, or got no further. */
+  get givenRequestId(): string | undefined {
+    const line = this.requestIdLine;
+    return line === "" ? undefined : line.slice("x-request-id: ".length, -2);
   }
 
   /** Through whom the request came, as its endpoint is told: whom the client names, and the client. */
