@@ -51,19 +51,40 @@ describe("a sidecar's admin port", () => {
     await using harness = new Harness();
     const ask = await desk(harness);
     const { text } = await ask("GET /certs");
-    const reports = JSON.parse(text) as {
-      readonly name: string;
-      readonly problem?: string;
-      readonly certificates: readonly { readonly subjectAltNames: string }[];
-    }[];
-    const [own, , broken] = reports;
-    assert.equal(
-      own?.certificates[0]?.subjectAltNames,
-      "URI:spiffe://cluster.local/ns/shop/sa/web",
-    );
+    const { certificates } = JSON.parse(text) as {
+      readonly certificates: readonly {
+        readonly problem?: string;
+        readonly cert_chain?: readonly { readonly subject_alt_names: unknown }[];
+        readonly ca_cert?: readonly { readonly days_until_expiration: string }[];
+      }[];
+    };
+    const [own, trust, broken] = certificates;
+    assert.deepEqual(own?.cert_chain?.[0]?.subject_alt_names, [
+      { uri: "spiffe://cluster.local/ns/shop/sa/web" },
+    ]);
+    assert.match(trust?.ca_cert?.[0]?.days_until_expiration ?? "", /^[1-9]\d*$/);
     assert.match(broken?.problem ?? "", /./);
     const dump = (await ask("GET /config_dump")).text;
-    for (const answer of [text, dump]) assert.doesNotMatch(answer, /PRIVATE KEY|"y"/);
+    for (const answer of [text, dump]) assert.doesNotMatch(answer, /PRIVATE KEY|"y"|"eQ=="/);
+  });
+
+  test("tells what is in force in Envoy's forms, which tools read", async () => {
+    await using harness = new Harness();
+    const ask = await desk(harness);
+    const of = async (path: string) => JSON.parse((await ask(`GET ${path}`)).text);
+    const kinds = async (path: string) =>
+      (await of(path)).configs.map((one: Record<string, string>) =>
+        one["@type"]?.split(".").at(-1),
+      );
+    const without = ["Bootstrap", "Clusters", "Listeners", "Routes", "Secrets"];
+    const dumps = (names: readonly string[]) => names.map((name) => `${name}ConfigDump`);
+    assert.deepEqual(await kinds("/config_dump"), dumps(without));
+    assert.deepEqual(
+      await kinds("/config_dump?include_eds"),
+      dumps(without.toSpliced(2, 0, "Endpoints")),
+    );
+    assert.ok(Array.isArray((await of("/clusters?format=json")).cluster_statuses));
+    assert.ok(Array.isArray((await of("/listeners?format=json")).listener_statuses));
   });
 
   test("changes the level of its log, to one that there is, when it is posted", async () => {

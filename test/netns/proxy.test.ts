@@ -46,7 +46,7 @@ describe("a sidecar in a pod's namespace", { skip: needsRoot }, () => {
     assert.match(stats, /istio_tcp_connections_opened_total\{reporter="source"/);
 
     const dump = await overSocket(adminSocket, "/config_dump");
-    assert.equal(JSON.parse(dump).version, "7");
+    assert.equal(JSON.parse(dump).configs[1].version_info, "7");
     assert.match(await overSocket(adminSocket, "/listeners"), /virtualInbound::0\.0\.0\.0:15006/);
     assert.equal(await overSocket(adminSocket, "/ready"), "LIVE\n");
 

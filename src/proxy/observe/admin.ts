@@ -1,7 +1,7 @@
 /**
  * What a sidecar tells about itself: readiness, configuration, clusters, metrics.
  *
- * Envoy's paths, so that people and tools find them. Secrets are redacted. Plain `node:http`: nothing here is on the
+ * Envoy's paths and forms (envoy-forms.ts), so that people and tools find them. Secrets are redacted. Plain `node:http`: nothing here is on the
  * data path.
  */
 
@@ -10,14 +10,19 @@ import { runInNewContext } from "node:vm";
 import { MeshError, renderError } from "../../base/error.ts";
 import { type LogThreshold, logLevels } from "../../base/log.ts";
 import type { SidecarObservation } from "../../model/observation.ts";
-import type { Secret } from "../../model/proxy-config.ts";
 import { renderText, textContentType } from "../../telemetry/exposition.ts";
 import { parseTapFilter } from "../../wire/observation/parse-tap.ts";
 import { createServer } from "../node-http.ts";
 import type { Sidecar } from "../sidecar.ts";
 import { type Legacy, legacyPath, renderLegacy } from "../succession.ts";
-import type { Host } from "../upstream/host.ts";
 import { certificateReport } from "./certificates.ts";
+import {
+  clusterLines,
+  clusterStatuses,
+  configDump,
+  listenerLines,
+  listenerStatuses,
+} from "./envoy-forms.ts";
 
 interface Whole {
   readonly status: number;
@@ -47,13 +52,11 @@ export function adminServer(sidecar: Sidecar, actions: AdminActions): Server {
       case "/ready":
         return readiness(sidecar);
       case "/config_dump":
-        return json(configDump(sidecar));
+        return json(configDump(sidecar, query.has("include_eds")));
       case "/clusters":
-        return query.get("format") === "json"
-          ? json(clusters(sidecar))
-          : text(clustersText(sidecar));
+        return isJson(query) ? json(clusterStatuses(sidecar)) : text(clusterLines(sidecar));
       case "/listeners":
-        return text(listeners(sidecar));
+        return isJson(query) ? json(listenerStatuses(sidecar)) : text(listenerLines(sidecar));
       case "/certs":
         return json(certificates(sidecar));
       case "/server_info":
@@ -86,13 +89,13 @@ export function adminServer(sidecar: Sidecar, actions: AdminActions): Server {
 const help = `admin paths are:
   /certs: certificates, and when they end
   /clusters: endpoints and what is under way to them (?format=json)
-  /config_dump: the configuration in force, secrets left out
+  /config_dump: the configuration in force, keys left out (?include_eds: endpoints, too)
   /drain (POST): end, once what is in flight has ended
   /drain_listeners (POST): take no more connections
   /heddle/observation: what the agent reads
   /heddle/tap: requests one by one, as they end
   /help: this
-  /listeners: where connections arrive
+  /listeners: where connections arrive (?format=json)
   /logging: the log's level (POST ?level=debug sets it)
   /ready: whether a configuration is in force
   /server_info: who this is, and since when
@@ -216,42 +219,11 @@ function tap(sidecar: Sidecar, query: URLSearchParams): Answer {
   }
 }
 
-function configDump(sidecar: Sidecar): unknown {
-  const { version, config, secrets } = sidecar.tables;
-  return {
-    node: sidecar.runtime.environment.node,
-    version,
-    config: { ...config, ...(config.secrets && { secrets: config.secrets.map(redacted) }) },
-    secrets: secrets.map(redacted),
-  };
-}
-
-function redacted(secret: Secret): Secret {
-  return secret.kind === "certificate" ? { ...secret, key: "[redacted]" } : secret;
-}
-
-function clusters(sidecar: Sidecar): unknown {
-  return [...sidecar.tables.clusters.values()].map((cluster) => ({
-    name: cluster.name,
-    requests: { active: cluster.load.activeRequests, retries: cluster.load.retriesTotal },
-    hosts: cluster.hosts.map((host) => ({
-      address: `${host.address}:${host.port}`,
-      weight: host.weight,
-      tls: host.endpoint.tls,
-      connections: host.connections,
-      idle: host.idleConnections,
-      requestsActive: host.active,
-      healthy: host.isUsable,
-      priority: host.priority,
-      locality: host.locality,
-      workload: host.endpoint.workload ?? null,
-    })),
-  }));
-}
-
 function certificates(sidecar: Sidecar): unknown {
   const { config, secrets } = sidecar.tables;
-  return [...secrets, ...(config.secrets ?? [])].map(certificateReport);
+  const now = sidecar.runtime.environment.epochMs();
+  const all = [...secrets, ...(config.secrets ?? [])];
+  return { certificates: all.map((secret) => certificateReport(secret, now)) };
 }
 
 function serverInfo(sidecar: Sidecar, worker: string | undefined): unknown {
@@ -327,36 +299,8 @@ function whichFit(filter: string, names: readonly string[]): readonly boolean[] 
   }
 }
 
-function clustersText(sidecar: Sidecar): string {
-  const lines: string[] = [];
-  for (const cluster of sidecar.tables.clusters.values()) {
-    for (const host of cluster.hosts) {
-      const prefix = `${cluster.name}::${host.address}:${host.port}`;
-      lines.push(`${prefix}::cx_active::${host.connections}`);
-      lines.push(`${prefix}::rq_active::${host.active}`);
-      lines.push(`${prefix}::weight::${host.weight}`);
-      lines.push(`${prefix}::health_flags::${healthFlags(host)}`);
-      lines.push(`${prefix}::priority::${host.priority}`);
-    }
-  }
-  return lines.map((line) => `${line}\n`).join("");
-}
-
-/** Envoy's names. */
-function healthFlags(host: Host): string {
-  const flags = [
-    host.isEjected ? "/failed_outlier_check" : "",
-    host.checked.isUnwell ? "/failed_active_hc" : "",
-    host.endpoint.isUnhealthy === true ? "/failed_eds_health" : "",
-  ];
-  return flags.join("") || "healthy";
-}
-
-function listeners(sidecar: Sidecar): string {
-  return sidecar.tables.listeners
-    .filter((listener) => listener.bindToPort)
-    .map((listener) => `${listener.name}::${listener.address}:${listener.port}\n`)
-    .join("");
+function isJson(query: URLSearchParams): boolean {
+  return query.get("format") === "json";
 }
 
 function json(value: unknown): Whole {

@@ -1,31 +1,22 @@
-/** The certificates that a sidecar holds, as `/certs` tells them: whom they name, and until when. No key is in it. */
+/**
+ * The certificates that a sidecar holds, as Envoy's `/certs` tells them: whom they name, and until when. No key is in it.
+ * Beyond Envoy: the secret's name, and what is wrong with one that cannot be used.
+ */
 
 import { X509Certificate } from "node:crypto";
 import { renderError } from "../../base/error.ts";
 import type { Secret } from "../../model/proxy-config.ts";
+import type { JsonObject } from "../../wire/xds/struct.ts";
 
-export interface CertificateReport {
-  readonly name: string;
-  readonly kind: Secret["kind"];
-  readonly certificates: readonly CertificateLine[];
-  /** Why it cannot be used; chains and clusters that need it close their connections. */
-  readonly problem?: string;
-}
-
-interface CertificateLine {
-  readonly subjectAltNames: string;
-  readonly serial: string;
-  readonly validFrom: string;
-  readonly validUntil: string;
-}
-
-export function certificateReport(secret: Secret): CertificateReport {
-  const { name, kind } = secret;
+/** `problem`: chains and clusters that need it close their connections. */
+export function certificateReport(secret: Secret, nowMs: number): JsonObject {
+  const { name } = secret;
   const pem = secret.kind === "certificate" ? secret.chain : secret.roots;
+  const field = secret.kind === "certificate" ? "cert_chain" : "ca_cert";
   try {
-    return { name, kind, certificates: certificatesIn(pem).map(lineOf) };
+    return { name, [field]: certificatesIn(pem).map((one) => details(one, name, nowMs)) };
   } catch (error) {
-    return { name, kind, certificates: [], problem: renderError(error) };
+    return { name, [field]: [], problem: renderError(error) };
   }
 }
 
@@ -34,11 +25,29 @@ function certificatesIn(pem: string): readonly X509Certificate[] {
   return (parts ?? [pem]).map((part) => new X509Certificate(part));
 }
 
-function lineOf(certificate: X509Certificate): CertificateLine {
+const dayMs = 86_400_000;
+
+function details(certificate: X509Certificate, path: string, nowMs: number): JsonObject {
+  const { serialNumber, subjectAltName, validFromDate, validToDate } = certificate;
+  const days = Math.max(0, Math.floor((validToDate.getTime() - nowMs) / dayMs));
   return {
-    subjectAltNames: certificate.subjectAltName ?? "",
-    serial: certificate.serialNumber.toLowerCase(),
-    validFrom: certificate.validFromDate.toISOString(),
-    validUntil: certificate.validToDate.toISOString(),
+    path,
+    serial_number: serialNumber.toLowerCase(),
+    subject_alt_names: (subjectAltName ?? "").split(", ").flatMap(alternativeName),
+    days_until_expiration: String(days),
+    valid_from: validFromDate.toISOString(),
+    expiration_time: validToDate.toISOString(),
   };
+}
+
+const kinds: Readonly<Record<string, string>> = {
+  URI: "uri",
+  DNS: "dns",
+  "IP Address": "ip_address",
+};
+
+function alternativeName(text: string): readonly JsonObject[] {
+  const at = text.indexOf(":");
+  const kind = kinds[text.slice(0, at)];
+  return kind === undefined ? [] : [{ [kind]: text.slice(at + 1) }];
 }

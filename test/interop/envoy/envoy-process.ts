@@ -50,10 +50,16 @@ export class EnvoyProcess implements AsyncDisposable {
   }
 
   async #listening(listener: string): Promise<number | undefined> {
-    const admin = readFileSync(join(this.#folder, "admin"), "utf8").trim();
-    const answer = await fetch(`http://${admin}/listeners?format=json`);
-    const { listener_statuses: statuses = [] } = (await answer.json()) as Listeners;
+    const { listener_statuses: statuses = [] } = (await this.admin(
+      "/listeners?format=json",
+    )) as Listeners;
     return statuses.find(({ name }) => name === listener)?.local_address.socket_address.port_value;
+  }
+
+  /** The JSON that its admin port tells at a path. */
+  async admin(path: string): Promise<unknown> {
+    const address = readFileSync(join(this.#folder, "admin"), "utf8").trim();
+    return (await fetch(`http://${address}${path}`)).json();
   }
 
   #log(): string {
