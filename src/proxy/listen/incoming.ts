@@ -1,21 +1,21 @@
 /**
  * One captured connection, from the accept to the filter chain that takes it.
  *
- * Original destination → listener → chains for the port; then only as much looking as telling them apart takes:
- * nothing, the first byte (TLS or not), the ClientHello's ALPN, or the first bytes of the protocol, in the clear or
- * inside TLS. A chain that terminates TLS does so here, and the peer is known before any filter runs. L4 authorization
- * is the last step; who is refused is closed without a byte.
+ * Original destination → listener → chains for the port; then only as much reading as telling them apart takes, in the
+ * clear or inside TLS. A chain that terminates TLS does so here, and the peer is known before any filter runs. L4
+ * authorization is the last step; who is refused is closed without a byte.
  *
  * A client that waits for the server's greeting would wait for ever while we wait for its first bytes. Detection ends
  * after a bounded time with "other", and the destination is remembered (server-first.ts).
  *
- * Not here: where it wanted to go (destination.ts), whether a certificate is good (client-certificate.ts), who reads
- * the connection then (hand-over.ts).
+ * Not here: where it wanted to go (destination.ts), who it comes from where a proxy stands before us
+ * (proxy-header.ts), what bytes tell (tell.ts), whether a certificate is good (client-certificate.ts), who reads the
+ * connection then (hand-over.ts).
  */
 
 import type { Socket } from "node:net";
 import { meshAlpn } from "../../model/names.ts";
-import { readProxyHeader } from "../../wire/proxy-protocol/header.ts";
+import type { SocketAddress } from "../../wire/proxy-protocol/header.ts";
 import { acceptTls, adopt, descriptorOf, type Negotiated, negotiatedOf } from "../codec/sockets.ts";
 import { type Reader, Transport } from "../codec/transport.ts";
 import type { ChainTls, CompiledChain, ListenerTable } from "../config/tables.ts";
@@ -28,19 +28,17 @@ import {
   forDestination,
   forPort,
   forProtocol,
-  forServerName,
   forTransport,
   needsFirstBytes,
   needsProtocol,
-  needsServerName,
 } from "./chain-choice.ts";
 import { judgeClient } from "./client-certificate.ts";
-import { readClientHello } from "./client-hello.ts";
 import type { LiveConnection } from "./connections.ts";
 import { type Arrival, arrivalOf, plainAddress } from "./destination.ts";
-import { detect } from "./detect.ts";
 import { handOver, refusedBy } from "./hand-over.ts";
+import { ProxyHeaderWait } from "./proxy-header.ts";
 import type { Destination, Runtime } from "./runtime.ts";
+import { tell, tellProtocol } from "./tell.ts";
 
 /** What detection may look at before it must know: a ClientHello with post-quantum key shares takes 2 KiB. */
 const maxFirstBytes = 16 * 1024;
@@ -49,8 +47,6 @@ const maxFirstBytes = 16 * 1024;
 const serverFirstWaitMs = 50;
 
 type Step =
-  /** Waiting for the header in which a proxy says whose connection it is. */
-  | "proxy-header"
   /** Waiting for first bytes, to tell transports and protocols apart. */
   | "sniffing"
   | "handshake"
@@ -64,9 +60,7 @@ export class Incoming implements Reader, LiveConnection {
   readonly #accepted: Socket;
   readonly #listener: ListenerTable;
   readonly #destination: Destination;
-  /** The client's; its proxy's until a PROXY header has said whose. */
-  #sourceAddress: string;
-  #sourcePort: number;
+  readonly #source: SocketAddress;
   readonly #timeout: Timeout;
   #transport: Transport | undefined;
   #step: Step = "sniffing";
@@ -76,17 +70,15 @@ export class Incoming implements Reader, LiveConnection {
   #forwardedCertificate: string | undefined;
   /** The client's sidecar has said so: in its ClientHello, where no application has a say. */
   #speaksHttp = false;
-  #isHeaderOptional = false;
   #hasTimedOut = false;
   #hasEnded = false;
 
-  private constructor(runtime: Runtime, accepted: Socket, { listener, destination }: Arrival) {
+  private constructor(runtime: Runtime, accepted: Socket, arrival: Arrival, source: SocketAddress) {
     this.#runtime = runtime;
     this.#accepted = accepted;
-    this.#listener = listener;
-    this.#destination = destination;
-    this.#sourceAddress = plainAddress(accepted.remoteAddress ?? "");
-    this.#sourcePort = accepted.remotePort ?? 0;
+    this.#listener = arrival.listener;
+    this.#destination = arrival.destination;
+    this.#source = source;
     this.#timeout = new Timeout(() => this.#onTimeout());
     runtime.connections.add(this);
   }
@@ -106,42 +98,23 @@ export class Incoming implements Reader, LiveConnection {
       accepted.destroy();
       return;
     }
-    const incoming = new Incoming(runtime, accepted, arrival);
-    if (bound.proxyProtocol === undefined) incoming.#begin();
-    else incoming.#waitForHeader(bound.proxyProtocol === "optional");
-  }
-
-  // ---- PROXY protocol --------------------------------------------------------------------------
-
-  #waitForHeader(isOptional: boolean): void {
-    const { environment } = this.#runtime;
-    this.#step = "proxy-header";
-    this.#isHeaderOptional = isOptional;
-    this.#transport = new Transport(this, (onread) => adopt(this.#accepted, onread));
-    environment.wheel.arm(this.#timeout, environment.limits.headerTimeoutMs);
-  }
-
-  /** Who connects is the header's word from here on; where to is not: only the kernel says that. */
-  #lookAtHeader(): void {
-    const bytes = this.#first ?? Buffer.alloc(0);
-    const header = readProxyHeader(bytes);
-    if (header.kind === "partial" && !this.#hasEnded) return;
-    const { environment } = this.#runtime;
-    environment.wheel.cancel(this.#timeout);
-    if (header.kind === "header") {
-      const rest = bytes.subarray(header.length);
-      this.#first = rest.length === 0 ? undefined : rest;
-      this.#sourceAddress = header.source?.address ?? this.#sourceAddress;
-      this.#sourcePort = header.source?.port ?? this.#sourcePort;
-    } else if (header.kind !== "none" || !this.#isHeaderOptional) {
-      const reason = header.kind === "invalid" ? header.problem : "no PROXY header";
-      environment.log.debug("refuse connection", { source: this.#sourceAddress, reason });
-      this.destroy();
+    const client = {
+      address: plainAddress(accepted.remoteAddress ?? ""),
+      port: accepted.remotePort ?? 0,
+    };
+    if (bound.proxyProtocol === undefined) {
+      new Incoming(runtime, accepted, arrival, client).#begin();
       return;
     }
-    this.#step = "sniffing";
-    this.#begin();
-    if (this.#step === "sniffing" && this.#first !== undefined) this.#look();
+    new ProxyHeaderWait(runtime, accepted, bound.proxyProtocol, client, (said) => {
+      const incoming = new Incoming(runtime, accepted, arrival, said.source);
+      incoming.#transport = said.transport;
+      incoming.#first = said.rest;
+      incoming.#hasEnded = said.hasEnded;
+      said.transport.reader = incoming;
+      incoming.#begin();
+      if (incoming.#step === "sniffing" && said.rest !== undefined) incoming.#look();
+    });
   }
 
   #begin(): void {
@@ -177,7 +150,7 @@ export class Incoming implements Reader, LiveConnection {
    */
   get #memoryKey(): string {
     const { address, port } = this.#destination;
-    const stage = this.#transport?.isTls === true ? "inside TLS" : `from ${this.#sourceAddress}`;
+    const stage = this.#transport?.isTls === true ? "inside TLS" : `from ${this.#source.address}`;
     return `${this.#listener.direction} ${address}:${port} ${stage}`;
   }
 
@@ -202,7 +175,7 @@ export class Incoming implements Reader, LiveConnection {
   }
 
   #onTimeout(): void {
-    if (this.#step === "handshake" || this.#step === "proxy-header") {
+    if (this.#step === "handshake") {
       this.destroy();
       return;
     }
@@ -213,48 +186,19 @@ export class Incoming implements Reader, LiveConnection {
   // ---- telling ---------------------------------------------------------------------------------
 
   #look(): void {
-    if (this.#step === "proxy-header") {
-      this.#lookAtHeader();
-      return;
-    }
-    const bytes = this.#first ?? Buffer.alloc(0);
+    const bytes = this.#first ?? nothing;
     const mustDecide = this.#hasTimedOut || this.#hasEnded || bytes.length >= maxFirstBytes;
-    if (this.#step === "sniffing-inside")
-      this.#lookForProtocol(bytes, this.#candidates, mustDecide);
-    else if (bytes[0] === 0x16) this.#lookAtHello(bytes, mustDecide);
-    else if (bytes.length > 0 || mustDecide) {
-      this.#lookForProtocol(bytes, forTransport(this.#candidates, "raw"), mustDecide);
+    const isInside = this.#step === "sniffing-inside";
+    const told = (isInside ? tellProtocol : tell)(bytes, this.#candidates, mustDecide);
+    switch (told.kind) {
+      case "nothing":
+        return;
+      case "terminate":
+        this.#terminate(told.tls, told.chains);
+        return;
+      case "taken":
+        this.#take(told.chain);
     }
-  }
-
-  #lookAtHello(bytes: Buffer, mustDecide: boolean): void {
-    let chains = forTransport(this.#candidates, "tls");
-    const tellsByName = needsServerName(chains);
-    // Mesh TLS is terminated, an application's own passed through: ALPN tells which is which.
-    const tellsByAlpn = chains.some((chain) => chain.tls === undefined) && needsProtocol(chains);
-    const hello = tellsByName || tellsByAlpn ? readClientHello(bytes) : undefined;
-    if ((tellsByName || tellsByAlpn) && hello === undefined && !mustDecide) return;
-    if (tellsByName) chains = forServerName(chains, hello?.serverName);
-    const terminating = chains.filter((chain) => chain.tls !== undefined);
-    const [first] = terminating;
-    if (terminating.length < chains.length && needsProtocol(chains)) {
-      const offered = hello?.alpn ?? [];
-      const named = offered
-        .map((name) => forProtocol(chains, name))
-        .find((chain) => chain?.match.applicationProtocols?.length);
-      this.#take(named ?? forProtocol(chains, undefined));
-    } else if (first?.tls !== undefined) this.#terminate(first.tls, terminating);
-    else this.#take(forProtocol(chains, undefined));
-  }
-
-  #lookForProtocol(bytes: Buffer, chains: Chains, mustDecide: boolean): void {
-    if (!needsProtocol(chains)) {
-      this.#take(forProtocol(chains, undefined));
-      return;
-    }
-    const protocol = detect(bytes);
-    if (protocol === undefined && !mustDecide) return;
-    this.#take(forProtocol(chains, protocol ?? "other"));
   }
 
   // ---- TLS -------------------------------------------------------------------------------------
@@ -297,7 +241,7 @@ export class Incoming implements Reader, LiveConnection {
     const judgement = judgeClient(negotiated, tls, environment.trustDomain, environment.epochMs());
     if (judgement.kind === "refused") {
       const { reason } = judgement;
-      environment.log.debug("refuse peer certificate", { source: this.#sourceAddress, reason });
+      environment.log.debug("refuse peer certificate", { source: this.#source.address, reason });
       this.destroy();
       return;
     }
@@ -339,8 +283,8 @@ export class Incoming implements Reader, LiveConnection {
       this.#transport ?? new Transport(this, (onread) => adopt(this.#accepted, onread));
     this.#transport = transport;
     const peer: Peer = {
-      sourceAddress: this.#sourceAddress,
-      sourcePort: this.#sourcePort,
+      sourceAddress: this.#source.address,
+      sourcePort: this.#source.port,
       destinationAddress: this.#destination.address,
       destinationPort: this.#destination.port,
       principal: this.#principal,
@@ -402,6 +346,8 @@ export class Incoming implements Reader, LiveConnection {
 }
 
 const nobody: Reader = { onBytes() {}, onEnd() {}, onDrain() {}, onClose() {} };
+
+const nothing = Buffer.alloc(0);
 
 function alpnOf(chains: Chains): readonly string[] {
   return [...new Set(chains.flatMap((chain) => chain.tls?.alpn ?? []))];
