@@ -1,6 +1,7 @@
 /** What a client of HTTP/2 that means ill can make a sidecar keep, or keep from others. */
 
 import assert from "node:assert/strict";
+import { constants } from "node:http2";
 import { Readable } from "node:stream";
 import { describe, test } from "node:test";
 import { setFlagsFromString } from "node:v8";
@@ -10,8 +11,9 @@ import { connectionWindowBytes, streamWindowBytes } from "../wire/http2/receive-
 import { frame, headers, pseudo } from "../wire/http2/testing.ts";
 import type { Sidecar } from "./sidecar.ts";
 import { Harness, type RawClient } from "./testing/harness.ts";
-import { Http2Client, http2App } from "./testing/http2.ts";
+import { Http2Client, http2App, toHttp2App } from "./testing/http2.ts";
 import { cluster, endpoint, forward, route, virtualHost } from "./testing/mesh.ts";
+import { hexFrame } from "./testing/raw-frames.ts";
 
 setFlagsFromString("--expose-gc");
 const collect: () => void = runInNewContext("gc");
@@ -155,5 +157,33 @@ describe("a client of HTTP/2", { timeout: 30_000 }, () => {
       await new Promise((go) => setTimeout(go, 5));
       connections.sweep(environment.now());
     }
+  });
+});
+
+describe("a client of HTTP/2 that floods", () => {
+  test("with streams that it resets at once loses its connection, and nobody else's suffers", async () => {
+    await using harness = new Harness();
+    let opened = 0;
+    const app = await http2App(harness, () => {
+      opened++;
+    });
+    const { port } = await toHttp2App(harness, app.port, "http/2");
+    const hostile = await harness.raw(port);
+    hostile.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").send(hexFrame(4, 0, 0, "").toString("latin1"));
+    for (let i = 0; i < 1_000; i++) {
+      // :method GET, :scheme http, :path /, :authority a; then RST_STREAM
+      const pair = [
+        hexFrame(1, 5, 2 * i + 1, "828684410161"),
+        hexFrame(3, 0, 2 * i + 1, "00000008"),
+      ];
+      hostile.send(Buffer.concat(pair).toString("latin1"));
+    }
+    const said = await hostile.untilEnd();
+    assert(said.includes("too many streams reset before their answer"));
+    assert(opened <= 300, `${opened} streams reached the application`);
+    const calm = new Http2Client(harness, port).session.request({ ":authority": "cart" });
+    const before = opened;
+    while (opened === before) await new Promise(setImmediate);
+    calm.close(constants.NGHTTP2_CANCEL);
   });
 });

@@ -1,12 +1,13 @@
-/** What a DestinationRule says of connections of HTTP/2, between a sidecar and its endpoints. */
+/** Connections of HTTP/2 between a sidecar and its endpoints: how many there are, and what a DestinationRule says of them. */
 
 import assert from "node:assert/strict";
 import type { ServerHttp2Stream } from "node:http2";
 import { connect, type Socket } from "node:net";
 import { describe, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import type { Cluster } from "../model/proxy-config.ts";
 import { Harness, request } from "./testing/harness.ts";
-import { Http2Client, http2App } from "./testing/http2.ts";
+import { echo, Http2Client, http2App, toHttp2App } from "./testing/http2.ts";
 import { cluster, endpoint, forward, route, virtualHost } from "./testing/mesh.ts";
 
 function toApp(harness: Harness, port: number, more: Partial<Cluster>) {
@@ -172,5 +173,52 @@ describe("a cluster that is spoken to as the client speaks", () => {
     assert.equal(app.sessions.length, 2);
     for (const stream of streams) stream.respond({ ":status": 204 }, { endStream: true });
     for (const answer of answers) assert.equal((await answer).headers[":status"], 204);
+  });
+});
+
+describe("a client of HTTP/2", () => {
+  test("shares one connection to an application of HTTP/2 between many requests", async () => {
+    await using harness = new Harness();
+    const app = await http2App(harness, echo);
+    const { port } = await toHttp2App(harness, app.port, "http/2");
+    const clients = [new Http2Client(harness, port), new Http2Client(harness, port)];
+    const answers = await Promise.all(
+      Array.from({ length: 60 }, (_, i) =>
+        clients[i % 2]?.request({ ":method": "POST", ":path": `/${i}` }, `body ${i}`),
+      ),
+    );
+    assert.deepEqual(
+      answers.map((answer) => [answer?.headers["x-path"], answer?.body]),
+      answers.map((_, i) => [`/${i}`, `body ${i}`]),
+    );
+    assert.equal(app.sessions.length, 1);
+  });
+
+  test("gets a fresh connection where the old one has carried as much as it may", async () => {
+    await using harness = new Harness();
+    const app = await http2App(harness, echo);
+    const { port, sidecar } = await toHttp2App(harness, app.port, "http/2");
+    const runtime = sidecar.tables.clusters.get("app");
+    assert(runtime !== undefined);
+    runtime.config = { ...runtime.config, maxRequestsPerConnection: 2 };
+    const client = new Http2Client(harness, port);
+    for (let i = 0; i < 5; i++) assert.equal((await client.request({})).headers[":status"], 200);
+    assert.equal(app.sessions.length, 3);
+    while (runtime.connections > 1) await delay(1);
+  });
+
+  test("gets as many connections as the application's limit on streams asks for", async () => {
+    await using harness = new Harness();
+    const held: ServerHttp2Stream[] = [];
+    const app = await http2App(harness, (stream) => held.push(stream), { maxConcurrentStreams: 4 });
+    const { port } = await toHttp2App(harness, app.port, "http/2");
+    const client = new Http2Client(harness, port);
+    const first = client.request({});
+    while (held.length < 1) await new Promise(setImmediate);
+    const others = Array.from({ length: 9 }, () => client.request({}));
+    while (held.length < 10) await new Promise(setImmediate);
+    assert.equal(app.sessions.length, 3);
+    for (const stream of held) stream.respond({}, { endStream: true });
+    await Promise.all([first, ...others]);
   });
 });

@@ -12,7 +12,10 @@ import {
   type SessionOptions,
 } from "node:http2";
 import type { AddressInfo, Socket } from "node:net";
+import type { Cluster, RouteAction } from "../../model/proxy-config.ts";
+import type { Sidecar } from "../sidecar.ts";
 import type { Harness } from "./harness.ts";
+import { cluster, endpoint, forward, route, type TestSidecarOptions, virtualHost } from "./mesh.ts";
 
 export interface Http2App {
   readonly port: number;
@@ -88,4 +91,33 @@ export class Http2Client {
       if (body !== undefined) stream.end(body);
     });
   }
+}
+
+type Forward = Partial<Extract<RouteAction, { kind: "forward" }>>;
+
+/** An outbound sidecar in front of one cluster that is spoken to in `protocol`. */
+export function toHttp2App(
+  harness: Harness,
+  port: number,
+  protocol: Cluster["protocol"],
+  options: Partial<TestSidecarOptions> & { readonly action?: Forward } = {},
+): Promise<{ readonly sidecar: Sidecar; readonly port: number }> {
+  return harness.outbound(
+    [virtualHost(["*"], [route(forward("app", options.action))])],
+    {
+      clusters: [cluster("app", protocol === undefined ? {} : { protocol })],
+      endpoints: [{ cluster: "app", endpoints: [endpoint(port)] }],
+    },
+    options,
+  );
+}
+
+/** Gives the body back, and says what it was asked in `x-path` and `x-seen`. */
+export function echo(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
+  const parts: Buffer[] = [];
+  stream.on("data", (bytes: Buffer) => parts.push(bytes));
+  stream.on("end", () => {
+    stream.respond({ "x-path": headers[":path"], "x-seen": JSON.stringify(headers) });
+    stream.end(Buffer.concat(parts));
+  });
 }
