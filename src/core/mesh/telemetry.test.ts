@@ -64,6 +64,30 @@ const otel = "outbound|4318||otel.observe.svc.cluster.local";
 const where = `${otel} otel.observe.svc.cluster.local:4318/v1/traces`;
 
 describe("a Telemetry", () => {
+  test("that asks for a log has TCP connections in it, too, and traces none", () => {
+    const withDatabase = `${shop}  shop/cart-db: { ports: { tcp: 5432 } }\n`;
+    const asked =
+      "{ accessLogging: [{ match: { mode: CLIENT } }], tracing: [{ providers: [{ name: otel }] }] }";
+    const { value } = compileFor(meshWorld(withDatabase, network, telemetry(asked)), "shop/web");
+    const found = value.listeners.flatMap((listener) =>
+      [
+        ...listener.filterChains,
+        ...(listener.defaultFilterChain === undefined ? [] : [listener.defaultFilterChain]),
+      ].flatMap(({ name, filter }) =>
+        filter.kind === "tcp"
+          ? [`${listener.direction} ${name}: ${filter.accessLog === true} ${"tracing" in filter}`]
+          : [],
+      ),
+    );
+    assert.ok(
+      found.some((one) => one.includes("5432")),
+      found.join("\n"),
+    );
+    for (const one of found) {
+      assert.match(one, one.startsWith("outbound") ? /: true false$/ : /: false false$/);
+    }
+  });
+
   const cases: readonly (readonly [spec: readonly string[], outbound: string, inbound: string])[] =
     [
       [[], "", ""],

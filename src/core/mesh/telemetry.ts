@@ -1,5 +1,5 @@
 /**
- * What a proxy tells of requests, by Istio's kind Telemetry: access log and tracing.
+ * What a proxy tells of requests and of connections, by Istio's kind Telemetry: access log and tracing.
  *
  * The mesh's (root namespace), the namespace's and the workload's hold one after the other: each says what it says, and
  * leaves the rest as it was. Providers are the Network's; `envoy`, the sidecar's own log, is always there.
@@ -206,16 +206,11 @@ function notDone(telemetry: Telemetry): readonly Diagnostic[] {
 function telling(listener: Listener, { accessLog, tracing }: Told): Listener {
   if (!accessLog && tracing === undefined) return listener;
   const chained = (chain: FilterChain): FilterChain => {
+    const log = accessLog ? { accessLog } : {};
     const { filter } = chain;
-    if (filter.kind !== "http") return chain;
-    return {
-      ...chain,
-      filter: {
-        ...filter,
-        ...(accessLog ? { accessLog } : {}),
-        ...(tracing === undefined ? {} : { tracing }),
-      },
-    };
+    if (filter.kind === "tcp") return { ...chain, filter: { ...filter, ...log } };
+    const traced = tracing === undefined ? {} : { tracing };
+    return { ...chain, filter: { ...filter, ...log, ...traced } };
   };
   const { defaultFilterChain: fallback } = listener;
   return {

@@ -98,4 +98,6 @@ export type NetworkFilter =
       readonly statPrefix: string;
       readonly clusters: readonly WeightedCluster[];
       readonly idleTimeoutMs?: number;
+      /** Each connection is a line in the sidecar's log. */
+      readonly accessLog?: boolean;
     };

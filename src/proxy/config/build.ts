@@ -31,6 +31,7 @@ import type { Recorder } from "../observe/recorder.ts";
 import type { SpanExporters } from "../observe/span-exporter.ts";
 import { introduce } from "../peer-introduction.ts";
 import { type Filter, stack } from "../stack/handler.ts";
+import { tcpAccessLog } from "../tcp/access-log.ts";
 import { ClusterRuntime, type ClusterSecurity, type Members } from "../upstream/cluster.ts";
 import { probeProblem } from "../upstream/health-probe.ts";
 import { compileRbac } from "./matchers.ts";
@@ -160,7 +161,9 @@ export function prepare(
           responseEdit: undefined,
         }));
         const idleTimeoutMs = (filter.idleTimeoutMs ?? defaultTcpIdleMs) || Infinity; // 0: never
-        return { ...base, kind: "tcp", destinations, idleTimeoutMs };
+        const write = filter.accessLog === true ? options.accessLog : undefined;
+        const log = write && tcpAccessLog(write, environment);
+        return { ...base, kind: "tcp", destinations, idleTimeoutMs, log };
       }
       const scheme = chain.tls === undefined ? "http" : "https";
       return { ...base, kind: "http", handle: httpHandler(listener, filter, scheme) };

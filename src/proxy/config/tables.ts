@@ -16,6 +16,7 @@ import type {
   Secret,
 } from "../../model/proxy-config.ts";
 import type { Handler } from "../stack/handler.ts";
+import type { TcpLog } from "../tcp/access-log.ts";
 import type { TlsContext } from "../tls/context.ts";
 import type { ClusterRuntime } from "../upstream/cluster.ts";
 import type { CompiledRbac } from "./matchers.ts";
@@ -77,6 +78,8 @@ export interface TcpChain extends ChainBase {
   readonly kind: "tcp";
   readonly destinations: readonly Destination[];
   readonly idleTimeoutMs: number;
+  /** Told of each connection that is over, or not let in. */
+  readonly log: TcpLog | undefined;
 }
 
 export type CompiledChain = HttpChain | TcpChain;

@@ -300,6 +300,16 @@ export class Incoming implements Reader, LiveConnection {
         source: peer.principal ?? peer.sourceAddress,
         port: peer.destinationPort,
       });
+      if (chain.kind === "tcp") {
+        chain.log?.({
+          peer,
+          startedAt: environment.now(),
+          receivedBytes: 0,
+          sentBytes: 0,
+          flag: "-",
+          details: `rbac_access_denied_matched_policy[${policy}]`,
+        });
+      }
       this.destroy();
       return;
     }

@@ -12,7 +12,7 @@ import type { TcpChain } from "../config/tables.ts";
 import type { LiveConnection } from "../listen/connections.ts";
 import type { Runtime } from "../listen/runtime.ts";
 import type { Peer } from "../peer.ts";
-import { type Failure, replyFor } from "../stack/outcome.ts";
+import { type Failure, type ResponseFlag, replyFor } from "../stack/outcome.ts";
 import { hashText } from "../upstream/balancer/hash.ts";
 import type { ClusterRuntime } from "../upstream/cluster.ts";
 import type { Host } from "../upstream/host.ts";
@@ -45,6 +45,8 @@ export class TcpConnection implements Reader, LiveConnection {
   #series: Series | undefined;
   #countedReceived = 0;
   #countedSent = 0;
+  #cluster: ClusterRuntime | undefined;
+  readonly #startedAt: number;
   #movedAt: number;
   #isOver = false;
   /** What was read before there was a tunnel, and whether the client had ended by then. */
@@ -55,7 +57,8 @@ export class TcpConnection implements Reader, LiveConnection {
     this.#options = options;
     this.#first = options.first;
     this.#hasEnded = options.hasEnded;
-    this.#movedAt = options.runtime.environment.now();
+    this.#startedAt = options.runtime.environment.now();
+    this.#movedAt = this.#startedAt;
   }
 
   start(): void {
@@ -64,7 +67,8 @@ export class TcpConnection implements Reader, LiveConnection {
     transport.reader = this;
     transport.pause();
     const cluster = this.#chooseCluster();
-    if (cluster === undefined) this.#refuse("no cluster");
+    this.#cluster = cluster;
+    if (cluster === undefined) this.#refuse("no cluster", "NC");
     else this.#try(cluster);
   }
 
@@ -119,7 +123,7 @@ export class TcpConnection implements Reader, LiveConnection {
       host.onTunnelClosed();
       this.#count();
       this.#series?.closed.add(1);
-      this.#leave();
+      this.#leave("-");
     });
     this.#tunnel = tunnel;
     this.#host = host;
@@ -131,17 +135,18 @@ export class TcpConnection implements Reader, LiveConnection {
 
   #reachNobody(cluster: ClusterRuntime, failure: Failure): void {
     const { runtime, peer, direction } = this.#options;
-    runtime.recorder.tcpLost(direction, cluster, peer, replyFor(failure).flag);
-    this.#refuse(failure);
+    const { flag } = replyFor(failure);
+    runtime.recorder.tcpLost(direction, cluster, peer, flag);
+    this.#refuse(failure, flag);
   }
 
-  #refuse(reason: string): void {
+  #refuse(reason: string, flag: ResponseFlag): void {
     const { runtime, transport, peer } = this.#options;
     runtime.environment.log.debug("refuse TCP connection", {
       destination: `${peer.destinationAddress}:${peer.destinationPort}`,
       reason,
     });
-    this.#leave();
+    this.#leave(flag);
     transport.reset();
   }
 
@@ -158,9 +163,20 @@ export class TcpConnection implements Reader, LiveConnection {
     if (tunnel.upstreamSpokeFirst) onServerFirst?.();
   }
 
-  #leave(): void {
+  #leave(flag: ResponseFlag): void {
+    if (this.#isOver) return;
     this.#isOver = true;
-    this.#options.runtime.connections.delete(this);
+    const { runtime, chain, peer } = this.#options;
+    runtime.connections.delete(this);
+    chain.log?.({
+      peer,
+      startedAt: this.#startedAt,
+      receivedBytes: this.#tunnel?.fromDownstreamBytes ?? 0,
+      sentBytes: this.#tunnel?.fromUpstreamBytes ?? 0,
+      flag,
+      cluster: this.#cluster,
+      host: this.#host,
+    });
   }
 
   // ---- Reader, until the tunnel is ----------------------------------------------------------------
@@ -179,7 +195,7 @@ export class TcpConnection implements Reader, LiveConnection {
   onDrain(): void {}
 
   onClose(): void {
-    this.#leave();
+    this.#leave("DC");
   }
 
   // ---- LiveConnection --------------------------------------------------------------------------
@@ -190,7 +206,7 @@ export class TcpConnection implements Reader, LiveConnection {
   retire(): void {}
 
   destroy(): void {
-    if (this.#tunnel === undefined) this.#refuse("draining");
+    if (this.#tunnel === undefined) this.#refuse("draining", "-");
     else this.#tunnel.destroy();
   }
 

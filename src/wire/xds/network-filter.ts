@@ -44,7 +44,7 @@ import {
 } from "./rate-limit.ts";
 import { decodeRbac, encodeRbac } from "./rbac.ts";
 import { decodeRouteConfig, encodeRouteConfig } from "./route-config.ts";
-import { decodeTelemetry, encodeTelemetry } from "./telemetry.ts";
+import { decodeAccessLog, decodeTelemetry, encodeAccessLog, encodeTelemetry } from "./telemetry.ts";
 
 type HttpFilters = Extract<NetworkFilter, { kind: "http" }>;
 type TcpFilter = Extract<NetworkFilter, { kind: "tcp" }>;
@@ -186,6 +186,7 @@ function encodeTcp(filter: TcpFilter): wire.Filter {
         "idleTimeout",
         filter.idleTimeoutMs === undefined ? undefined : encodeDuration(filter.idleTimeoutMs),
       ),
+      ...encodeAccessLog(filter.accessLog),
     }),
   };
 }
@@ -203,5 +204,6 @@ function decodeTcp(proxy: wire.TcpProxy, path: string): TcpFilter {
         ? required(clusters.length > 0 ? clusters : undefined, `${path}.cluster`)
         : [{ cluster: proxy.cluster, weight: 100 }],
     ...given("idleTimeoutMs", decodeDuration(proxy.idleTimeout)),
+    ...decodeAccessLog(proxy.accessLog),
   };
 }

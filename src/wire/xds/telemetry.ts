@@ -1,5 +1,5 @@
 /**
- * Access logs and tracing of an HTTP connection manager.
+ * Access logs of connections and requests, and tracing of requests.
  *
  * A log is Envoy's file log or its log on standard output: whichever, its lines are ours and go where the sidecar's own log
  * goes. Spans go by OTLP over HTTP. Other kinds of either are passed over and not refused: who cannot tell of requests
@@ -16,20 +16,28 @@ type Fields = Pick<wire.HttpConnectionManager, "accessLog" | "tracing">;
 
 export function encodeTelemetry({ accessLog, tracing }: Telemetry): Fields {
   return {
-    ...(accessLog === true ? { accessLog: [fileLog] } : {}),
+    ...encodeAccessLog(accessLog),
     ...(tracing === undefined ? {} : { tracing: encodeTracing(tracing) }),
   };
 }
 
 export function decodeTelemetry({ accessLog, tracing }: Fields, path: string): Telemetry {
-  const isLogged = (accessLog ?? []).some(
+  return {
+    ...decodeAccessLog(accessLog),
+    ...given("tracing", tracing && decodeTracing(tracing, `${path}.tracing`)),
+  };
+}
+
+export function encodeAccessLog(isLogged: boolean | undefined): Pick<Fields, "accessLog"> {
+  return isLogged === true ? { accessLog: [fileLog] } : {};
+}
+
+export function decodeAccessLog(logs: Fields["accessLog"]): Pick<Telemetry, "accessLog"> {
+  const isLogged = (logs ?? []).some(
     ({ typedConfig }) =>
       isPacked(typedConfig, FileAccessLog) || isPacked(typedConfig, StdoutAccessLog),
   );
-  return {
-    ...(isLogged ? { accessLog: true } : {}),
-    ...given("tracing", tracing && decodeTracing(tracing, `${path}.tracing`)),
-  };
+  return isLogged ? { accessLog: true } : {};
 }
 
 const fileLog: wire.AccessLog = {

@@ -113,6 +113,7 @@ const filter: fc.Arbitrary<NetworkFilter> = fc.oneof(
       statPrefix: name,
       clusters: fc.array(plainWeighted, { minLength: 1, maxLength: 3 }),
       idleTimeoutMs: ms,
+      accessLog: fc.constant(true),
     },
     { requiredKeys: ["kind", "statPrefix", "clusters"] },
   ),

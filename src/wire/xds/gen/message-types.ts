@@ -265,6 +265,7 @@ export interface TcpProxy {
   readonly cluster?: string | undefined;
   readonly weightedClusters?: TcpWeightedCluster | undefined;
   readonly idleTimeout?: Duration | undefined;
+  readonly accessLog?: readonly AccessLog[] | undefined;
 }
 
 /** envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster */

@@ -383,6 +383,7 @@ export const TcpProxy: MessageType<t.TcpProxy> = message("envoy.extensions.filte
   [2, "cluster", "string", "optional"],
   [10, "weightedClusters", "message", "optional", () => TcpWeightedCluster],
   [8, "idleTimeout", "message", "optional", () => Duration],
+  [5, "accessLog", "message", "many", () => AccessLog],
 ]);
 
 export const TcpWeightedCluster: MessageType<t.TcpWeightedCluster> = message("envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster", [
