@@ -11,6 +11,7 @@ import type {
   FilterChain,
   Listener,
   OriginateTls,
+  RbacPolicy,
   Secret,
 } from "../model/proxy-config.ts";
 import type { Sidecar } from "./sidecar.ts";
@@ -239,6 +240,36 @@ describe("clients from outside", () => {
     const headers = { "x-forwarded-proto": "gopher", "x-forwarded-for": "192.0.2.1" };
     const answer = await visit(port, "a.example", { ca: a, headers });
     assert.equal(answer, "200 https 192.0.2.1,127.0.0.1");
+  });
+
+  test("are where the proxies in front say, as many of those as are trusted", async () => {
+    await using harness = new Harness();
+    const app = await harness.app((req, res) => {
+      res.end(`${req.headers["x-forwarded-proto"]} ${req.headers["x-forwarded-for"]}`);
+    });
+    const policy: RbacPolicy = {
+      name: "office",
+      permissions: [{ kind: "any" }],
+      principals: [{ kind: "remote-ip", cidr: "203.0.113.0/24" }],
+    };
+    const asked = async (trustedProxies: number, forwarded: string): Promise<string> => {
+      const { filter } = chain("a.example");
+      if (filter.kind !== "http") throw new Error("want HTTP");
+      const rbac = [{ action: "allow", policies: [policy] }] as const;
+      const chains = [chain("a.example", { filter: { ...filter, rbac, trustedProxies } })];
+      const { port } = await gateway(harness, app, chains, [certificate("a.example", a)]);
+      const headers = { "x-forwarded-for": forwarded, "x-forwarded-proto": "http" };
+      return visit(port, "a.example", { ca: a, headers });
+    };
+    assert.match(await asked(0, "203.0.113.7"), /^403/);
+    assert.equal(await asked(1, "203.0.113.7"), "200 http 203.0.113.7,127.0.0.1");
+    assert.equal(
+      await asked(2, "203.0.113.7, 198.51.100.1"),
+      "200 http 203.0.113.7, 198.51.100.1,127.0.0.1",
+    );
+    assert.match(await asked(1, "203.0.113.7, 198.51.100.1"), /^403/, "before the trusted one");
+    assert.match(await asked(2, "203.0.113.7"), /^403/, "fewer than are trusted");
+    assert.match(await asked(1, "203.0.113.7:80"), /^403/, "no address");
   });
 
   test("do not say what only proxies may: neither the application nor a route hears it", async () => {

@@ -223,6 +223,34 @@ describe("authorization", () => {
     assert.equal(await ask(web.port, "/x/..%2fadmin"), "200 /x/..%2Fadmin");
   });
 
+  test("by remote address refuses a client behind a gateway, whose own address the connection has", async () => {
+    await using harness = new Harness();
+    const ca = await createMeshCa();
+    const app = await harness.app((req, res) => res.end(req.url));
+    const banned: Rbac = {
+      action: "deny",
+      policies: [
+        {
+          name: "banned",
+          permissions: [{ kind: "any" }],
+          principals: [{ kind: "remote-ip", cidr: "203.0.113.0/24" }],
+        },
+      ],
+    };
+    const port = await server(harness, ca, app, { inbound: { rbac: [banned] } });
+    const { port: gateway } = await client(harness, ca, port);
+    const statusFor = async (forwarded: string) =>
+      (await request(gateway, { headers: { "x-forwarded-for": forwarded } })).status;
+    assert.equal(await statusFor("203.0.113.7"), 403);
+    assert.equal(await statusFor("192.0.2.1, 203.0.113.7"), 403);
+    assert.equal(
+      await statusFor("203.0.113.7, 192.0.2.1"),
+      200,
+      "said by whoever came to 192.0.2.1",
+    );
+    assert.equal((await request(gateway)).status, 200);
+  });
+
   test("of connections closes them before a byte goes through", async () => {
     await using harness = new Harness();
     const ca = await createMeshCa();

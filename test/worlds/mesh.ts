@@ -17,6 +17,7 @@ import type { ProxyConfig, ProxyNode } from "../../src/model/proxy-config.ts";
 interface PodNotation {
   /** `app: <name>` unless given. */
   readonly labels?: Readonly<Record<string, string>>;
+  readonly annotations?: Readonly<Record<string, string>>;
   /** The pod's name unless given. */
   readonly account?: string;
   readonly ready?: boolean;
@@ -95,7 +96,13 @@ function podOf(qualified: string, notation: PodNotation, index: number): Pod {
   return {
     apiVersion: "v1",
     kind: "Pod",
-    metadata: { namespace, name, uid: `uid-${name}`, labels: notation.labels ?? { app: name } },
+    metadata: {
+      namespace,
+      name,
+      uid: `uid-${name}`,
+      labels: notation.labels ?? { app: name },
+      ...(notation.annotations === undefined ? {} : { annotations: notation.annotations }),
+    },
     spec: {
       nodeName: notation.node ?? "node-1",
       serviceAccountName: notation.account ?? name,

@@ -124,8 +124,7 @@ function sourceOf(source: WrittenSource, collected: Collector): readonly Princip
       match: accountMatch(account, collected.namespace),
     })),
     ...principals(source.ipBlocks, source.notIpBlocks, fromAddress),
-    // Nobody in front of a sidecar rewrites addresses: the remote address is the connection's.
-    ...principals(source.remoteIpBlocks, source.notRemoteIpBlocks, fromAddress),
+    ...principals(source.remoteIpBlocks, source.notRemoteIpBlocks, fromRemote),
   ];
 }
 
@@ -196,8 +195,9 @@ function conditionOf(
   }
   switch (key) {
     case "source.ip":
-    case "remote.ip":
       return asks(isRange) ? who(fromAddress) : nothing;
+    case "remote.ip":
+      return asks(isRange) ? who(fromRemote) : nothing;
     case "source.namespace":
       return who(inNamespace);
     case "source.principal":
@@ -228,6 +228,10 @@ function inNamespace(value: string): Principal {
 
 function fromAddress(value: string): Principal {
   return { kind: "source-ip", cidr: cidrOf(value) };
+}
+
+function fromRemote(value: string): Principal {
+  return { kind: "remote-ip", cidr: cidrOf(value) };
 }
 
 function isPort(value: string): boolean {

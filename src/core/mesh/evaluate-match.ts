@@ -4,7 +4,7 @@
  * The proxy compiles the same matches to closures for speed; tests and explanations compare with this.
  */
 
-import { cidrContains, parseCidr } from "../../base/ip.ts";
+import { cidrContains, isIp, parseCidr } from "../../base/ip.ts";
 import type {
   HeaderMatch,
   Permission,
@@ -116,9 +116,19 @@ function isPrincipal(principal: Principal, subject: Subject): boolean {
         subject.sourceAddress !== undefined &&
         cidrContains(parseCidr(principal.cidr), subject.sourceAddress)
       );
+    case "remote-ip": {
+      const address = remoteAddress(subject);
+      return address !== undefined && cidrContains(parseCidr(principal.cidr), address);
+    }
     case "header":
       return matchesHeader(principal.header, subject);
   }
+}
+
+/** What is said last in X-Forwarded-For, where that is an address. */
+function remoteAddress({ headers, sourceAddress }: Subject): string | undefined {
+  const said = headers?.["x-forwarded-for"]?.split(",").at(-1)?.trim();
+  return said !== undefined && isIp(said) ? said : sourceAddress;
 }
 
 function matchesPath({ path, ignoreCase }: RouteMatch, given: string): boolean {

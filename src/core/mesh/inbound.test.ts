@@ -170,6 +170,25 @@ describe("a port's mode", () => {
 });
 
 describe("authorization", () => {
+  test("by remote address is by what the gateway said, and by source address by the gateway's", () => {
+    const banned = (field: string) => `
+kind: AuthorizationPolicy
+metadata: { name: banned }
+spec: { action: DENY, rules: [{ from: [{ source: { ${field}: [203.0.113.0/24] } }] }] }
+`;
+    const headers = { "x-forwarded-for": "203.0.113.7" };
+    const asked = {
+      port: 8080,
+      tls: mesh(),
+      http: { ...http(), headers },
+      sourceAddress: "10.244.0.9",
+    };
+    const verdictOf = (field: string) =>
+      verdict(meshWorld(shop, banned(field)), "shop/cart", asked);
+    assert.equal(verdictOf("remoteIpBlocks"), "deny");
+    assert.equal(verdictOf("ipBlocks"), "allow");
+  });
+
   /** Verdicts for: GET / from web, GET / from guest, POST /x from web, plain GET /. */
   const probe = (documents: readonly string[]): string => {
     const world = meshWorld(shop, ...documents);

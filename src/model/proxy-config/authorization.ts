@@ -30,5 +30,8 @@ export type Principal =
   | { readonly kind: "not"; readonly of: Principal }
   /** The peer's SPIFFE id without `spiffe://`, as AuthorizationPolicy writes it. */
   | { readonly kind: "authenticated"; readonly match: StringMatch }
+  /** Who the connection is from. */
   | { readonly kind: "source-ip"; readonly cidr: string }
+  /** Where the request began: what is said last in X-Forwarded-For; at an edge, as far as that is trusted. */
+  | { readonly kind: "remote-ip"; readonly cidr: string }
   | { readonly kind: "header"; readonly header: HeaderMatch };

@@ -89,6 +89,8 @@ export type NetworkFilter =
       readonly rateLimit?: RateLimit;
       /** Clients are not of the mesh: what they say of themselves in `x-forwarded-…` is replaced by what is known. */
       readonly isEdge?: boolean;
+      /** So many proxies before an edge are believed: the last ones that stand in `x-forwarded-for`. */
+      readonly trustedProxies?: number;
       /** Each request is a line in the sidecar's log. */
       readonly accessLog?: boolean;
       readonly tracing?: Tracing;

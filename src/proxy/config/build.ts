@@ -184,7 +184,7 @@ export function prepare(
     const place = `${listener.name} ${filter.statPrefix}`;
     return stack(
       [
-        filter.isEdge === true ? edge(scheme) : undefined, // first: what strangers say of themselves is nobody's to read
+        filter.isEdge === true ? edge(scheme, filter.trustedProxies ?? 0) : undefined, // first: what strangers say of themselves is nobody's to read
         write === undefined ? undefined : accessLog(write, environment),
         filter.tracing === undefined ? undefined : traced(filter.tracing, listener.direction),
         metrics(options.recorder, listener.direction), // sees refusals too

@@ -45,6 +45,7 @@ function requestFor(path: string, hasUser: boolean): Subject {
     anyField: (name, takes) => name === "x-user" && hasUser && takes("ann"),
     destinationPort: 80,
     sourceAddress: "10.0.0.1",
+    remoteAddress: "10.0.0.1",
     principal: undefined,
   };
 }

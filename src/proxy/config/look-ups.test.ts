@@ -99,6 +99,7 @@ describe("a route's match", () => {
     anyField: (name, takes) => (fields[name]?.split(" | ") ?? []).some(takes),
     destinationPort: 80,
     sourceAddress: "10.0.0.1",
+    remoteAddress: "10.0.0.1",
     principal: undefined,
   });
   const header = (match: StringMatch, invert = false) =>

@@ -29,6 +29,8 @@ export interface Subject {
   anyField(name: string, takes: (value: string) => boolean): boolean;
   readonly destinationPort: number;
   readonly sourceAddress: string;
+  /** Where it began, as far as those are believed who say so; text that may be no address. */
+  readonly remoteAddress: string;
   /** SPIFFE id without its scheme; undefined where there is no verified peer. */
   readonly principal: string | undefined;
 }
@@ -192,6 +194,10 @@ function compilePrincipal(principal: Principal): Matcher {
     case "source-ip": {
       const cidr = parseCidr(principal.cidr);
       return (subject) => isIp(subject.sourceAddress) && cidrContains(cidr, subject.sourceAddress);
+    }
+    case "remote-ip": {
+      const cidr = parseCidr(principal.cidr);
+      return ({ remoteAddress }) => isIp(remoteAddress) && cidrContains(cidr, remoteAddress);
     }
     case "header":
       return compileHeader(principal.header);

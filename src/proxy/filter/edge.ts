@@ -4,16 +4,19 @@
  * As Envoy does with `use_remote_address`, by which Istio's gateways live: the client's address is appended to
  * `x-forwarded-for`, `x-forwarded-proto` is the scheme that was spoken, and `x-request-id` is a new one, since a stranger
  * could take another request's. Nobody is trusted for a private address. The router writes all three (router.ts), and lets
- * nothing pass that only proxies may say (`proxyWords`).
+ * nothing pass that only proxies may say (`proxyWords`). Proxies before it that are trusted have seen more: the scheme that they name stands, and who the
+ * client is stands as many places before the end of `x-forwarded-for` (`remoteAddress`).
  */
 
 import type { Filter } from "../stack/handler.ts";
 import { newRequestIdLine } from "./request-id.ts";
 
-export function edge(scheme: "http" | "https"): Filter {
+export function edge(spoken: "http" | "https", trustedProxies: number): Filter {
   return (next) => (exchange) => {
-    exchange.scheme = scheme;
+    const said = trustedProxies > 0 ? exchange.field("x-forwarded-proto") : undefined;
+    exchange.scheme = said === "http" || said === "https" ? said : spoken;
     exchange.isFromOutside = true;
+    exchange.trustedProxies = trustedProxies;
     exchange.requestIdLine = newRequestIdLine();
     next(exchange);
   };

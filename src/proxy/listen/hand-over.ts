@@ -104,6 +104,7 @@ function connectionSubject(peer: Peer): Subject {
     anyField: () => false,
     destinationPort: peer.destinationPort,
     sourceAddress: peer.sourceAddress,
+    remoteAddress: peer.sourceAddress,
     principal: peer.principal,
   };
 }

@@ -8,6 +8,7 @@
  * Not here: the body (request-body.ts), and what becomes of the request.
  */
 
+import { isIp } from "../../base/ip.ts";
 import { healthCheckField } from "../../model/names.ts";
 import { mark } from "../../wire/http1/field-names.ts";
 import {
@@ -70,6 +71,8 @@ export class ReceivedRequest implements Subject {
   /** How the client came, and whether it is a stranger to the mesh; see filter/edge.ts. */
   scheme: "http" | "https" = "http";
   isFromOutside = false;
+  /** How many proxies before this one are believed. */
+  trustedProxies = 0;
   /** The line with the id that it was given here, with its CRLF; empty: it came with one, or got no further. */
   requestIdLine = "";
 
@@ -107,6 +110,18 @@ export class ReceivedRequest implements Subject {
 
   get sourceAddress(): string {
     return this.peer.sourceAddress;
+  }
+
+  /**
+   * Where the request began, as Envoy finds it. What a proxy believes of `x-forwarded-for` is what the last ones wrote:
+   * at an edge as many as are trusted, inside the mesh the gateway, which may be anybody.
+   */
+  get remoteAddress(): string {
+    const { isFromOutside, trustedProxies, sourceAddress } = this;
+    if (isFromOutside && trustedProxies === 0) return sourceAddress;
+    const said = (findField(this.head, this.text, "x-forwarded-for", this.drops) ?? "").split(",");
+    const address = said.at(-Math.max(1, trustedProxies))?.trim() ?? "";
+    return isIp(address) ? address : sourceAddress;
   }
 
   get principal(): string | undefined {

@@ -120,6 +120,7 @@ function encodeHttp(filter: HttpFilters, direction: Direction): wire.Filter {
         { name: "envoy.filters.http.router", typedConfig: pack(Router, {}) },
       ],
       useRemoteAddress: { value: filter.isEdge === true },
+      ...given("xffNumTrustedHops", filter.trustedProxies),
       ...inbound,
       // Istio's: an idle stream is closed only by the route's own timeout.
       streamIdleTimeout: {},
@@ -163,6 +164,7 @@ function decodeHttp(manager: wire.HttpConnectionManager, path: string): HttpFilt
     rbac,
     ...given("rateLimit", rateLimit),
     ...(manager.useRemoteAddress?.value === true ? { isEdge: true } : {}),
+    ...given("trustedProxies", manager.xffNumTrustedHops || undefined),
     ...decodeTelemetry(manager, path),
   };
 }

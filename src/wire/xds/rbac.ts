@@ -2,7 +2,8 @@
  * Authorization rules, for connections and for requests alike.
  *
  * The model writes principals as AuthorizationPolicy does, without `spiffe://`; on the wire they carry it, because
- * Envoy compares with the certificate's URI. Source addresses are the connection's own (`direct_remote_ip`).
+ * Envoy compares with the certificate's URI. Source addresses are the connection's own (`direct_remote_ip`), remote ones
+ * those of X-Forwarded-For (`remote_ip`).
  */
 
 import type { Permission, Principal, Rbac, StringMatch } from "../../model/proxy-config.ts";
@@ -114,6 +115,8 @@ function encodePrincipal(principal: Principal): wire.Principal {
       };
     case "source-ip":
       return { directRemoteIp: encodePrefix(principal.cidr) };
+    case "remote-ip":
+      return { remoteIp: encodePrefix(principal.cidr) };
     case "header":
       return { header: encodeHeaderMatch(principal.header) };
   }
@@ -140,6 +143,9 @@ function decodePrincipal(principal: wire.Principal, path: string): Principal {
       kind: "source-ip",
       cidr: decodePrefix(principal.directRemoteIp, `${path}.direct_remote_ip`),
     };
+  }
+  if (principal.remoteIp !== undefined) {
+    return { kind: "remote-ip", cidr: decodePrefix(principal.remoteIp, `${path}.remote_ip`) };
   }
   if (principal.header !== undefined) {
     return { kind: "header", header: decodeHeaderMatch(principal.header, `${path}.header`) };

@@ -52,7 +52,7 @@ const principal: fc.Arbitrary<Principal> = fc.letrec<{ it: Principal; leaf: Prin
     fc.record({ kind: fc.constant("any" as const) }),
     fc.record({ kind: fc.constant("authenticated" as const), match: stringMatch }),
     fc.record({
-      kind: fc.constant("source-ip" as const),
+      kind: fc.constantFrom("source-ip" as const, "remote-ip" as const),
       cidr: fc
         .tuple(address, fc.integer({ min: 0, max: 32 }))
         .map(([address, length]) => renderCidr(parseCidr(`${address}/${length}`))),

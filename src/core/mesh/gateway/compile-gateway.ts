@@ -32,6 +32,7 @@ import { passingChains, passingClusters } from "./auto-passthrough.ts";
 import { bindingsOf } from "./bindings.ts";
 import { gatewayRoutes, routesName } from "./routes.ts";
 import { type Server, serversByPort } from "./servers.ts";
+import { type Topology, topologyOf } from "./topology.ts";
 
 export function compileGateway(
   context: ProxyContext,
@@ -44,6 +45,7 @@ export function compileGateway(
   const targets = new Map(
     portsBehindServices(world, pod, proxy.address).map(({ port, number }) => [port.port, number]),
   );
+  const topology = topologyOf(context, pod);
   const ports = [...serversByPort(context, targets)];
   const routes = ports.flatMap(([, servers]) => routesOf(context, servers));
   const place = placeOf(world, pod);
@@ -57,7 +59,7 @@ export function compileGateway(
   return {
     value: {
       listeners: ports.map(([port, servers]) =>
-        listener(port, chainsOf(context, servers, authorization)),
+        listener(port, chainsOf(context, servers, authorization), topology),
       ),
       routes: routes.sort((a, b) => compareText(a.name, b.name)),
       clusters: [...shared.clusters, ...passing.clusters, ...extra.map(([cluster]) => cluster)],
@@ -71,16 +73,29 @@ export function compileGateway(
   };
 }
 
-function listener(port: number, filterChains: readonly FilterChain[]): Listener {
+function listener(
+  port: number,
+  filterChains: readonly FilterChain[],
+  { trustedProxies, proxyProtocol }: Topology,
+): Listener {
   return {
     name: `0.0.0.0_${port}`,
     direction: "outbound",
     address: "0.0.0.0",
     port,
     bindToPort: true,
+    ...(proxyProtocol === undefined ? {} : { proxyProtocol }),
     useOriginalDestination: false,
-    filterChains,
+    filterChains:
+      trustedProxies === undefined
+        ? filterChains
+        : filterChains.map((chain) => behind(trustedProxies, chain)),
   };
+}
+
+function behind(trustedProxies: number, chain: FilterChain): FilterChain {
+  const { filter } = chain;
+  return filter.kind === "http" ? { ...chain, filter: { ...filter, trustedProxies } } : chain;
 }
 
 function routesOf(context: ProxyContext, servers: readonly Server[]): ProxyConfig["routes"] {

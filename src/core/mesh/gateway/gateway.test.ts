@@ -295,6 +295,36 @@ spec: { selector: { matchLabels: { app: web } }, mtls: { mode: DISABLE } }
     });
   }
 
+  describe("with others in front of it", () => {
+    const behind = (config: string) =>
+      shop.replace(
+        "inject.istio.io/templates: gateway }",
+        `inject.istio.io/templates: gateway }, annotations: { proxy.istio.io/config: '${config}' }`,
+      );
+    const front = gateway(`[${http("[a.example]")}]`);
+
+    test("believes as many of them as its pod's annotation says", () => {
+      const text = '{"gatewayTopology":{"numTrustedProxies":2,"proxyProtocol":{}}}';
+      const { value, diagnostics } = compiled(meshWorld(behind(text), front));
+      const [listener] = value.listeners;
+      const filter = listener?.filterChains[0]?.filter;
+      assert.deepEqual(diagnostics, []);
+      assert.equal(listener?.proxyProtocol, "required");
+      assert.equal(filter?.kind === "http" ? filter.trustedProxies : undefined, 2);
+    });
+
+    test("believes nobody, and says so, where the annotation cannot be read", () => {
+      for (const text of ["numTrustedProxies: 2", '{"gatewayTopology":{"numTrustedProxies":-1}}']) {
+        const { value, diagnostics } = compiled(meshWorld(behind(text), front));
+        assert.deepEqual(
+          diagnostics.map(({ code, where }) => `${code} ${where}`),
+          ["HEDDLE0117 Pod edge/gateway-0 metadata.annotations[proxy.istio.io/config]"],
+        );
+        assert.equal(value.listeners[0]?.proxyProtocol, undefined);
+      }
+    });
+  });
+
   test("captures nothing, and is spoken to in the clear", () => {
     const world = meshWorld(shop, gateway(`[${http('["*"]')}]`));
     const names = compiled(world).value.listeners.map(({ name }) => name);

@@ -293,6 +293,7 @@ export interface HttpConnectionManager {
   readonly routeConfig?: RouteConfiguration | undefined;
   readonly httpFilters?: readonly HttpFilter[] | undefined;
   readonly useRemoteAddress?: BoolValue | undefined;
+  readonly xffNumTrustedHops?: number | undefined;
   readonly forwardClientCertDetails?: number | undefined;
   readonly setCurrentClientCertDetails?: SetCurrentClientCertDetails | undefined;
   readonly streamIdleTimeout?: Duration | undefined;
@@ -454,6 +455,7 @@ export interface Principal {
   readonly any?: boolean | undefined;
   readonly authenticated?: Authenticated | undefined;
   readonly directRemoteIp?: CidrRange | undefined;
+  readonly remoteIp?: CidrRange | undefined;
   readonly header?: HeaderMatcher | undefined;
   readonly notId?: Principal | undefined;
 }

@@ -407,6 +407,7 @@ export const HttpConnectionManager: MessageType<t.HttpConnectionManager> = messa
   [4, "routeConfig", "message", "optional", () => RouteConfiguration],
   [5, "httpFilters", "message", "many", () => HttpFilter],
   [14, "useRemoteAddress", "message", "optional", () => BoolValue],
+  [19, "xffNumTrustedHops", "uint32", "plain"],
   [16, "forwardClientCertDetails", "enum", "plain"],
   [17, "setCurrentClientCertDetails", "message", "optional", () => SetCurrentClientCertDetails],
   [24, "streamIdleTimeout", "message", "optional", () => Duration],
@@ -547,6 +548,7 @@ export const Principal: MessageType<t.Principal> = message("envoy.config.rbac.v3
   [3, "any", "bool", "optional"],
   [4, "authenticated", "message", "optional", () => Authenticated],
   [10, "directRemoteIp", "message", "optional", () => CidrRange],
+  [11, "remoteIp", "message", "optional", () => CidrRange],
   [6, "header", "message", "optional", () => HeaderMatcher],
   [8, "notId", "message", "optional", () => Principal],
 ]);
