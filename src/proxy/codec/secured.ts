@@ -9,6 +9,7 @@ import type { Socket } from "node:net";
 import type { MeshError } from "../../base/error.ts";
 import type { TlsConnection } from "../tls/connection.ts";
 import { maxPlainBytes, maxSealedAtOnce, maxSealedBytes } from "../tls/record-layer.ts";
+import { writeDirectly } from "./direct-write.ts";
 
 /** Where reads are opened into. Touched by every read of every connection inside TLS. */
 const sharedPlain: Buffer = Buffer.allocUnsafeSlow(maxPlainBytes);
@@ -154,7 +155,8 @@ export class Secured {
     else if (this.#socket.writableLength > 0 && records <= maxSealedBytes / 4) {
       this.#socket.write(Buffer.from(sealed.subarray(0, records)), written); // it will wait, and not with all of the room
     } else {
-      this.#socket.write(sealed.subarray(0, records), written);
+      if (written === undefined) writeDirectly(this.#socket, sealed.subarray(0, records));
+      else this.#socket.write(sealed.subarray(0, records), written);
       if (this.#socket.writableLength > 0) sealed = Buffer.allocUnsafeSlow(maxSealedBytes);
     }
   }

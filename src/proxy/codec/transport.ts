@@ -50,6 +50,7 @@ import { ByteQueue } from "../../base/byte-queue.ts";
 import type { Output } from "../../wire/hpack/output.ts";
 import type { TlsConnection } from "../tls/connection.ts";
 import { maxWireBytes } from "../tls/record-layer.ts";
+import { writeDirectly } from "./direct-write.ts";
 import { Secured } from "./secured.ts";
 import { type Negotiated, negotiatedOf } from "./sockets.ts";
 
@@ -253,7 +254,14 @@ export class Transport {
     const waiting = this.#waiting();
     if (waiting !== undefined) waiting.push(Buffer.from(text, "latin1"), 0, text.length);
     else if (this.#secured !== undefined) this.#secured.writeText(text);
-    else this.socket.write(text, "latin1");
+    else this.#send(text);
+  }
+
+  /** Not inside TLS of our own. Text is latin1. */
+  #send(chunk: string | Uint8Array): void {
+    if (!this.isTls) writeDirectly(this.socket, chunk);
+    else if (typeof chunk === "string") this.socket.write(chunk, "latin1");
+    else this.socket.write(chunk);
   }
 
   /** Writes bytes of the shared buffer, which stay the caller's. */
@@ -263,11 +271,9 @@ export class Transport {
     if (waiting !== undefined) waiting.push(bytes, start, end);
     else if (this.#secured !== undefined) this.#secured.write(bytes, start, end);
     else if (end - start <= joinedBodyBytes) {
-      this.socket.write(bytes.toString("latin1", start, end), "latin1");
+      this.#send(bytes.toString("latin1", start, end));
     } else {
-      this.socket.write(
-        this.consumesAtOnce ? bytes.subarray(start, end) : copyOf(bytes, start, end),
-      );
+      this.#send(this.consumesAtOnce ? bytes.subarray(start, end) : copyOf(bytes, start, end));
     }
   }
 
@@ -281,6 +287,8 @@ export class Transport {
       this.writeText("\r\n");
     } else if (this.#secured !== undefined) {
       this.#secured.writeAround(head, bytes, start, end, "\r\n");
+    } else if (end - start <= joinedBodyBytes) {
+      this.#send(`${head}${bytes.toString("latin1", start, end)}\r\n`);
     } else {
       this.socket.cork();
       this.writeText(head);
@@ -298,7 +306,7 @@ export class Transport {
       this.writeBytes(bytes, start, end);
     } else if (this.#secured !== undefined) this.#secured.writeAround(head, bytes, start, end, "");
     else if (end - start <= joinedBodyBytes) {
-      this.socket.write(head + bytes.toString("latin1", start, end), "latin1");
+      this.#send(head + bytes.toString("latin1", start, end));
     } else {
       this.socket.cork();
       this.writeText(head);
@@ -336,7 +344,7 @@ export class Transport {
     // Asked before: what a plain socket, or Node's TLS, does with it shows only afterwards.
     const isConsumed = this.consumesAtOnce;
     if (this.#secured !== undefined) this.#secured.write(bytes, 0, bytes.length);
-    else this.socket.write(bytes);
+    else this.#send(bytes);
     const isFree = isConsumed || (!this.isTls && this.socket.writableLength === 0);
     if (isFree && whole.length <= maxReusedBytes) out.reuse(bytes, whole);
   }
