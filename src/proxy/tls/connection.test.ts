@@ -140,6 +140,19 @@ describe("TLS between two ends of ours", () => {
     pair.close();
   });
 
+  test("is broken by changes of keys without end that each bring a byte", () => {
+    const pair = new Pair(contexts, { keyLife: -1 }); // each seal changes keys
+    pair.shake();
+    let reads = 0;
+    while (pair.server.error === undefined && reads < 1_000) {
+      read(pair.server, sealed(pair.client, "x"));
+      reads++;
+    }
+    assert.match(String(pair.server.error), /too many changes of keys/);
+    assert(reads > 32, `${reads} reads`);
+    pair.close();
+  });
+
   test("cannot be used once it is closed, where its memory is another's", () => {
     const pair = new Pair(contexts);
     pair.shake();

@@ -15,9 +15,11 @@ import { headerBytes, tagBytes } from "./calls/aead.ts";
 import { keyUpdateNotRequested, PostHandshake } from "./post-handshake.ts";
 import {
   broken,
+  KeyChanges,
   maxContentBytes,
   Patience,
   type RecordLayer,
+  tooManyChanges,
   tooManyWithoutData,
 } from "./record-layer.ts";
 import { applicationData, type TrafficKeys } from "./traffic-keys.ts";
@@ -53,6 +55,8 @@ export class Records implements RecordLayer {
   readonly #recordsPerKey: number;
   readonly #messages: PostHandshake;
   readonly #patience = new Patience();
+  /** Most peers never change keys. */
+  #changes: KeyChanges | undefined;
   /** A record, the rest of which is still to come: with room for its header, and for all once that says how much it is. */
   #held: Buffer = nothing;
   #heldBytes = 0;
@@ -182,8 +186,17 @@ export class Records implements RecordLayer {
   #takeMessages(bytes: Buffer, at: number, end: number): void {
     const heard = this.#messages.take(bytes, at, end);
     if (heard.kind === "broken") this.#refuse(heard.alert, heard.problem);
-    else if (heard.kind !== "nothing") this.#reading.update();
-    if (heard.kind === "update asked") this.#isAskedForUpdate = true;
+    else if (heard.kind !== "nothing") this.#changeKeys(heard.kind === "update asked");
+  }
+
+  #changeKeys(isAsked: boolean): void {
+    this.#changes ??= new KeyChanges();
+    if (!this.#changes.bears()) {
+      this.#refuse(alerts.unexpectedMessage, tooManyChanges);
+      return;
+    }
+    this.#reading.update();
+    if (isAsked) this.#isAskedForUpdate = true;
   }
 
   /** All but two end the connection, whatever their level says (RFC 8446 §6). */
