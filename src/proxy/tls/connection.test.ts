@@ -293,6 +293,29 @@ describe("TLS with Node's at the other end", () => {
     server.close();
   });
 
+  test("is not begun without the name or the protocols that it should be begun with", () => {
+    const long = "a".repeat(300);
+    const begun = (sni: string, alpn: readonly string[]) => {
+      const settings = { alpn, sni, isVerified: true, onSession: () => {} };
+      return TlsConnection.connect(contexts.client, settings);
+    };
+    const cases: readonly (readonly [TlsConnection, problem: string])[] = [
+      [begun(long, ["h2"]), "want a server name of 1 to 255 bytes, got 300"],
+      [begun("a.example", ["h2", long]), "want a protocol of 1 to 255 bytes, got 300"],
+      [begun("a.example", [""]), "want a protocol of 1 to 255 bytes, got 0"],
+      [
+        TlsConnection.accept(contexts.server, { ...mutual, alpn: [long] }),
+        "want a protocol of 1 to 255 bytes, got 300",
+      ],
+    ];
+    for (const [connection, problem] of cases) {
+      const step = connection.handshake();
+      assert.equal(step.output.length, 0, "it has begun");
+      assert.match(String(step.kind === "broken" && step.error), new RegExp(problem));
+      connection.close();
+    }
+  });
+
   test("takes nothing older than TLS 1.3", async () => {
     const connection = TlsConnection.accept(contexts.server, mutual);
     const server = listen((socket) => {

@@ -83,12 +83,15 @@ export class TlsConnection {
   ) {
     const calls = openSsl();
     this.#calls = calls;
+    const misnamed = alpn.find((name) => name.length < 1 || name.length > maxNameBytes);
+    if (misnamed !== undefined) this.#refuseToOffer("protocol", misnamed);
     this.#isServer = onSession === undefined;
     this.#onSession = onSession;
     this.#recordsPerKey = keyLife ?? recordsPerKey;
     this.#pointer = calls.newConnection(context.pointer);
     calls.setBios(this.#pointer, this.#memory.arriving, this.#memory.leaving);
-    const protocols = alpn.length === 0 ? undefined : protocolList(alpn);
+    const isOffered = alpn.length > 0 && misnamed === undefined;
+    const protocols = isOffered ? protocolList(alpn) : undefined;
     this.#ledger = new Ledger(this.#pointer, this.#isServer, protocols);
   }
 
@@ -109,10 +112,23 @@ export class TlsConnection {
     const protocols = made.#ledger?.protocols;
     calls.setClient(ssl);
     if (options.isVerified) calls.verifyPeer(ssl, SSL_VERIFY_PEER);
-    if (options.sni !== "") calls.setServerName(ssl, options.sni);
-    if (protocols !== undefined) calls.offerProtocols(ssl, protocols);
+    if (options.sni !== "" && !calls.setServerName(ssl, options.sni)) {
+      made.#refuseToOffer("server name", options.sni);
+    }
+    if (protocols !== undefined && !calls.offerProtocols(ssl, protocols)) {
+      made.#refuseToOffer("list of protocols", options.alpn.join(", "));
+    }
+    // Where it cannot, the handshake is a full one.
     if (options.session !== undefined) calls.goOnFrom(ssl, options.session);
     return made;
+  }
+
+  /** Fails the handshake: without a name or protocols the peer could be another one, or speak another way. */
+  #refuseToOffer(what: string, text: string): void {
+    const problem = `want a ${what} of 1 to ${maxNameBytes} bytes, got ${text.length}: "${text}"`;
+    this.#error ??= new MeshError("proxy.tls.offer", `offer TLS to a peer: ${problem}`, {
+      fault: "user",
+    });
   }
 
   /**
@@ -282,6 +298,8 @@ export class TlsConnection {
 }
 
 const nothing = Buffer.alloc(0);
+/** Of a server's name, as OpenSSL takes it, and of a protocol's (RFC 7301 §3.1). */
+const maxNameBytes = 255;
 
 /** Each name behind its length (RFC 7301 §3.1). */
 function protocolList(names: readonly string[]): Buffer {
