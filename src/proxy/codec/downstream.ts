@@ -29,6 +29,7 @@ import type { TunnelEnd } from "../tcp/tunnel-end.ts";
 import { Timeout } from "../timer-wheel.ts";
 import { AnswerWriter } from "./answer-writer.ts";
 import { fieldValue, introducePeer, ownMark, requestParser } from "./heads.ts";
+import { keptBehind } from "./kept-bytes.ts";
 import { PartialHead } from "./partial-head.ts";
 import { parseTarget } from "./target.ts";
 import type { Reader, Transport } from "./transport.ts";
@@ -251,8 +252,7 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
   }
 
   #hold(bytes: Buffer, start: number, end: number): void {
-    const rest = Buffer.from(bytes.subarray(start, end));
-    this.#ahead = this.#ahead === undefined ? rest : Buffer.concat([this.#ahead, rest]);
+    this.#ahead = keptBehind(this.#ahead, bytes, start, end);
     this.pause();
   }
 

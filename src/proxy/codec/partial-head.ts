@@ -2,7 +2,7 @@
  * A head that did not arrive in one read: its bytes so far, and a parser that goes on where they ended.
  *
  * The bytes grow by doubling, so a peer that sends one byte a packet costs linear work; the parser's own limit bounds
- * them.
+ * them. They are in memory of their own, as all that is kept for a peer (kept-bytes.ts).
  */
 
 import type { HeadParser } from "../../wire/http1/head.ts";
@@ -17,7 +17,7 @@ export class PartialHead {
   /** `parser` has read `bytes[start, end)` already, and is this head's from now on. */
   constructor(parser: HeadParser, bytes: Buffer, start: number, end: number) {
     this.parser = parser;
-    this.#bytes = Buffer.allocUnsafe(Math.max(firstBytes, 2 * (end - start)));
+    this.#bytes = Buffer.allocUnsafeSlow(Math.max(firstBytes, 2 * (end - start)));
     this.#append(bytes, start, end);
   }
 
@@ -42,7 +42,7 @@ export class PartialHead {
   #append(bytes: Buffer, start: number, end: number): void {
     const wanted = this.#length + end - start;
     if (wanted > this.#bytes.length) {
-      const larger = Buffer.allocUnsafe(Math.max(wanted, 2 * this.#bytes.length));
+      const larger = Buffer.allocUnsafeSlow(Math.max(wanted, 2 * this.#bytes.length));
       this.#bytes.copy(larger, 0, 0, this.#length);
       this.#bytes = larger;
     }

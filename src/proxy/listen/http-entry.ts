@@ -3,6 +3,7 @@
  * (RFC 9113 §3.4), whatever ports and names have said before. Only where ALPN settled HTTP/2 there is nothing to tell.
  */
 
+import { keptCopy } from "../codec/kept-bytes.ts";
 import type { Reader, Transport } from "../codec/transport.ts";
 import type { LiveConnection } from "./connections.ts";
 
@@ -56,7 +57,7 @@ export class HttpEntry implements Reader, LiveConnection {
     const end = before === undefined ? length : all.length;
     const version = httpVersion(all, end);
     if (version === undefined) {
-      this.#first = Buffer.from(all.subarray(0, end));
+      this.#first = keptCopy(all, 0, end);
       return;
     }
     this.#onClosed(this);

@@ -16,6 +16,7 @@
 import type { Socket } from "node:net";
 import { meshAlpn } from "../../model/names.ts";
 import type { SocketAddress } from "../../wire/proxy-protocol/header.ts";
+import { keptBehind } from "../codec/kept-bytes.ts";
 import { acceptTls, adopt, descriptorOf, type Negotiated, negotiatedOf } from "../codec/sockets.ts";
 import { type Reader, Transport } from "../codec/transport.ts";
 import type { ChainTls, CompiledChain, ListenerTable } from "../config/tables.ts";
@@ -157,8 +158,7 @@ export class Incoming implements Reader, LiveConnection {
   // ---- Reader ----------------------------------------------------------------------------------
 
   onBytes(bytes: Buffer, length: number): void {
-    const arrived = Buffer.from(bytes.subarray(0, length));
-    this.#first = this.#first === undefined ? arrived : Buffer.concat([this.#first, arrived]);
+    this.#first = keptBehind(this.#first, bytes, 0, length);
     this.#look();
   }
 

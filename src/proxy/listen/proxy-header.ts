@@ -9,6 +9,7 @@
 
 import type { Socket } from "node:net";
 import { readProxyHeader, type SocketAddress } from "../../wire/proxy-protocol/header.ts";
+import { keptBehind } from "../codec/kept-bytes.ts";
 import { adopt } from "../codec/sockets.ts";
 import { type Reader, Transport } from "../codec/transport.ts";
 import type { ListenerTable } from "../config/tables.ts";
@@ -56,8 +57,7 @@ export class ProxyHeaderWait implements Reader, LiveConnection {
   // ---- Reader ----------------------------------------------------------------------------------
 
   onBytes(bytes: Buffer, length: number): void {
-    const arrived = Buffer.from(bytes.subarray(0, length));
-    this.#bytes = this.#bytes === undefined ? arrived : Buffer.concat([this.#bytes, arrived]);
+    this.#bytes = keptBehind(this.#bytes, bytes, 0, length);
     this.#look(this.#bytes);
   }
 

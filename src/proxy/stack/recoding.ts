@@ -15,6 +15,7 @@
 
 import type { BrotliCompress, Gzip } from "node:zlib";
 import { Dechunker } from "../codec/http2/dechunker.ts";
+import { keptCopy } from "../codec/kept-bytes.ts";
 import type { Exchange } from "./exchange.ts";
 import type { UpstreamLeg } from "./legs.ts";
 
@@ -62,7 +63,7 @@ export class Recoding implements UpstreamLeg {
 
   #compress(bytes: Buffer, start: number, end: number): void {
     if (start === end) return;
-    const copy = Buffer.from(bytes.subarray(start, end));
+    const copy = keptCopy(bytes, start, end);
     if (!this.#compressor.write(copy, this.#onCompressed)) this.#leg?.pause();
   }
 

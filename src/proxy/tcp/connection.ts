@@ -7,6 +7,7 @@
  */
 
 import type { Direction } from "../../model/proxy-config.ts";
+import { keptBehind } from "../codec/kept-bytes.ts";
 import type { Reader, Transport } from "../codec/transport.ts";
 import type { TcpChain } from "../config/tables.ts";
 import type { LiveConnection } from "../listen/connections.ts";
@@ -183,9 +184,7 @@ export class TcpConnection implements Reader, LiveConnection {
 
   /** Pausing stops the next read; TLS still hands out what the last one brought, up to one read more. */
   onBytes(bytes: Buffer, length: number): void {
-    const arrived = bytes.subarray(0, length);
-    this.#first =
-      this.#first === undefined ? Buffer.from(arrived) : Buffer.concat([this.#first, arrived]);
+    this.#first = keptBehind(this.#first, bytes, 0, length);
   }
 
   onEnd(): void {
