@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
-import { describe, test } from "node:test";
+import { type AddressInfo, createServer, type Socket } from "node:net";
+import { describe, type TestContext, test } from "node:test";
 import { createSecureContext } from "node:tls";
 import { createMeshCa, type ProxySecrets } from "../testing/mesh-ca.ts";
 import { acceptTls, adopt, connectPlain, connectWithTls, negotiatedOf } from "./sockets.ts";
@@ -41,13 +41,22 @@ class Recorder implements Reader {
   }
 }
 
-async function listening(onSocket: (socket: Socket) => void): Promise<Server> {
+/** Answers its port. */
+async function listening(
+  context: TestContext,
+  onSocket: (socket: Socket) => Transport,
+): Promise<number> {
+  const transports: Transport[] = [];
   const server = createServer(
     { pauseOnConnect: true, allowHalfOpen: true, noDelay: true },
-    onSocket,
+    (socket) => transports.push(onSocket(socket)),
   );
+  context.after(() => {
+    server.close();
+    for (const transport of transports) transport.destroy();
+  });
   await once(server.listen(0, "127.0.0.1"), "listening");
-  return server;
+  return (server.address() as AddressInfo).port;
 }
 
 function contextFor(secrets: ProxySecrets): ReturnType<typeof createSecureContext> {
@@ -61,34 +70,34 @@ function contextFor(secrets: ProxySecrets): ReturnType<typeof createSecureContex
 }
 
 describe("an adopted connection", () => {
-  test("reads through the shared buffer and closes each direction on its own", async () => {
+  test("reads through the shared buffer and closes each direction on its own", async (context) => {
     const peer = new Recorder();
-    const server = await listening((socket) => {
+    const port = await listening(context, (socket) => {
       const transport = new Transport(peer, (onread) => adopt(socket, onread));
       void peer.ended.promise.then(() => {
         transport.writeText(`you said ${peer.text}`);
         transport.end();
       });
+      return transport;
     });
     const own = new Recorder();
-    const { port } = server.address() as AddressInfo;
     const client = new Transport(own, (onread) => connectPlain("127.0.0.1", port, onread));
+    context.after(() => client.destroy());
     client.writeText("hello");
     client.end();
     await own.ended.promise;
     assert.equal(own.text, "you said hello");
     assert.equal(await own.closed.promise, undefined);
     assert.equal(await peer.closed.promise, undefined);
-    server.close();
   });
 
-  test("speaks TLS after its first bytes were read in the clear, and knows its peer", async () => {
+  test("speaks TLS after its first bytes were read in the clear, and knows its peer", async (context) => {
     const ca = await createMeshCa();
     const serverContext = contextFor(await ca.secrets("spiffe://cluster.local/ns/a/sa/server"));
     const clientContext = contextFor(await ca.secrets("spiffe://cluster.local/ns/a/sa/client"));
     const inside = new Recorder();
     const seen = deferred<string | undefined>();
-    const server = await listening((socket) => {
+    const port = await listening(context, (socket) => {
       const sniffer = new Recorder();
       const raw = new Transport(sniffer, (onread) => adopt(socket, onread));
       sniffer.onText = (text) => {
@@ -119,9 +128,9 @@ describe("an adopted connection", () => {
         inside.onText = (body) => tls.writeText(`tls ${body}`);
         void inside.ended.promise.then(() => tls.end());
       };
+      return raw;
     });
     const own = new Recorder();
-    const { port } = server.address() as AddressInfo;
     const client = new Transport(own, (onread) =>
       connectWithTls(
         "127.0.0.1",
@@ -136,6 +145,7 @@ describe("an adopted connection", () => {
         onread,
       ),
     );
+    context.after(() => client.destroy());
     const answered = new Promise<void>((resolve) => {
       own.onText = () => resolve();
     });
@@ -147,6 +157,5 @@ describe("an adopted connection", () => {
     await own.ended.promise;
     assert.equal(await own.closed.promise, undefined);
     assert.equal(await inside.closed.promise, undefined);
-    server.close();
   });
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { type AddressInfo, connect as connectTcp, createServer, type Socket } from "node:net";
-import { before, describe, test } from "node:test";
+import { before, describe, type TestContext, test } from "node:test";
 import koffi from "koffi";
 import { type Contexts, cartAndWeb, mutual, read, sealed } from "../testing/tls-pair.ts";
 import type { Pointer } from "../tls/calls/library.ts";
@@ -40,19 +40,26 @@ class Recorder implements Reader {
 const clientOptions = { alpn: ["http/1.1"], sni: "cart", isVerified: true, onSession: () => {} };
 
 /** A transport whose server has sent the first of a ticket's records, and keeps the rest. */
-async function midTicket() {
+async function midTicket(context: TestContext) {
   // SSL_CTRL_SET_MAX_SEND_FRAGMENT, as small as it may be.
   const control = koffi
     .load(null as unknown as string)
     .func("long SSL_CTX_ctrl(uintptr_t, int, long, uintptr_t)");
   assert.equal(control(contexts.server.pointer, 52, 512, 0), 1);
   const listener = createServer({ allowHalfOpen: true });
+  context.after(() => listener.close());
   await once(listener.listen(0, "127.0.0.1"), "listening");
   const { port } = listener.address() as AddressInfo;
   const reader = new Recorder();
   const out = new Transport(reader, (onread) => connectPlain("127.0.0.1", port, onread));
   const [socket] = (await once(listener, "connection")) as [Socket];
   const server = TlsConnection.accept(contexts.server, mutual);
+  context.after(() => {
+    server.close();
+    socket.destroy();
+    out.destroy();
+    control(contexts.server.pointer, 52, 16_384, 0);
+  });
   const tickets = new Promise<Buffer>((resolve) => {
     socket.on("data", (bytes: Buffer) => {
       const { kind, output } = server.handshake(bytes, bytes.length);
@@ -66,18 +73,13 @@ async function midTicket() {
   assert(first < records.length);
   socket.write(records.subarray(0, first));
   while (!out.isBackedUp) await new Promise(setImmediate);
-  const close = () => {
-    server.close();
-    listener.close();
-    control(contexts.server.pointer, 52, 16_384, 0);
-  };
-  return { out, reader, socket, server, rest: records.subarray(first), close };
+  return { out, reader, socket, server, rest: records.subarray(first) };
 }
 
 describe("a transport with TLS of our own whose peer", () => {
   for (const ending of ["end", "close"] as const) {
-    test(`cuts a ticket in records is written to between them, and told of its ${ending}`, async () => {
-      const { out, reader, socket, server, rest, close } = await midTicket();
+    test(`cuts a ticket in records is written to between them, and told of its ${ending}`, async (context) => {
+      const { out, reader, socket, server, rest } = await midTicket(context);
       out.writeText("text ");
       out.writeBytes(Buffer.from("bytes "), 0, 6);
       const written: string[] = [];
@@ -100,30 +102,30 @@ describe("a transport with TLS of our own whose peer", () => {
       if (ending === "end") socket.end(server.end());
       else socket.destroy();
       assert.equal(await reader.closed, undefined);
-      close();
     });
   }
 
   test("stops in the middle of a ticket does not keep it from closing", async (t) => {
     t.mock.timers.enable({ apis: ["setTimeout"] });
-    const { out, reader, close } = await midTicket();
+    const { out, reader } = await midTicket(t);
     out.close();
     t.mock.timers.tick(1_999);
     assert.equal(out.isDestroyed, false);
     t.mock.timers.tick(1);
     assert.equal(await reader.closed, undefined);
-    close();
   });
 
-  test("has replies to changes of keys made and reads none of them is cut off", async () => {
+  test("has replies to changes of keys made and reads none of them is cut off", async (context) => {
     const reader = new Recorder();
     const listener = createServer({ pauseOnConnect: true, allowHalfOpen: true }, (accepted) => {
       const transport = new Transport(reader, (onread) => adopt(accepted, onread));
+      context.after(() => transport.destroy());
       const full = Buffer.alloc(32 * 1024 * 1024); // more than the kernel takes
       transport.secure(TlsConnection.accept(contexts.server, mutual), () =>
         transport.writeBytes(full, 0, full.length),
       );
     });
+    context.after(() => listener.close());
     await once(listener.listen(0, "127.0.0.1"), "listening");
     const calls = openSsl();
     const make = calls.newConnection;
@@ -135,6 +137,10 @@ describe("a transport with TLS of our own whose peer", () => {
     const client = TlsConnection.connect(contexts.client, clientOptions);
     calls.newConnection = make;
     const socket = connectTcp((listener.address() as AddressInfo).port, "127.0.0.1");
+    context.after(() => {
+      socket.destroy();
+      client.close();
+    });
     socket.on("error", () => {});
     socket.write(client.handshake().output);
     for (let isDone = false; !isDone; ) {
@@ -161,9 +167,6 @@ describe("a transport with TLS of our own whose peer", () => {
       }
     }
     const error = isClosed ? await reader.closed : undefined;
-    socket.destroy();
-    client.close();
-    listener.close();
     assert.match(String(error), /too many replies that it does not read/);
     assert(count > 30, `${count} replies`);
   });

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { type AddressInfo, connect as connectTcp, createServer, type Server } from "node:net";
-import { before, describe, test } from "node:test";
+import { type AddressInfo, connect as connectTcp, createServer } from "node:net";
+import { before, describe, type TestContext, test } from "node:test";
 import { connect as connectTls } from "node:tls";
 import { createMeshCa, type ProxySecrets } from "../testing/mesh-ca.ts";
 import { TlsConnection } from "../tls/connection.ts";
@@ -57,22 +57,30 @@ class Recorder implements Reader {
 
 /** Accepts TLS of ours for each connection; `ready` is called with it after the handshake. */
 async function listening(
+  context: TestContext,
   reader: () => Reader,
   ready: (transport: Transport) => void = () => {},
-): Promise<{ readonly listener: Server; readonly port: number }> {
-  const context = contextOf(server);
+): Promise<number> {
+  const tls = contextOf(server);
+  const transports: Transport[] = [];
   const options = { alpn: ["x"], asksForCertificate: true, requireClientCertificate: true };
   const listener = createServer({ pauseOnConnect: true, allowHalfOpen: true }, (socket) => {
     const transport = new Transport(reader(), (onread) => adopt(socket, onread));
-    transport.secure(TlsConnection.accept(context, options), () => ready(transport));
+    transports.push(transport);
+    transport.secure(TlsConnection.accept(tls, options), () => ready(transport));
   });
   await once(listener.listen(0, "127.0.0.1"), "listening");
-  return { listener, port: (listener.address() as AddressInfo).port };
+  context.after(() => {
+    listener.close();
+    for (const transport of transports) transport.destroy();
+  });
+  return (listener.address() as AddressInfo).port;
 }
 
-function dial(port: number, reader: Reader): Promise<Transport> {
+function dial(context: TestContext, port: number, reader: Reader): Promise<Transport> {
   return new Promise((resolve) => {
     const transport = new Transport(reader, (onread) => connectPlain("127.0.0.1", port, onread));
+    context.after(() => transport.destroy());
     const options = { alpn: ["x"], sni: "", isVerified: true, onSession: () => {} };
     const connection = TlsConnection.connect(contextOf(client), options);
     transport.secure(connection, () => resolve(transport));
@@ -80,9 +88,10 @@ function dial(port: number, reader: Reader): Promise<Transport> {
 }
 
 describe("a transport with TLS of our own", () => {
-  test("carries all that is written in whatever way to a reader that often pauses", async () => {
+  test("carries all that is written in whatever way to a reader that often pauses", async (context) => {
     const inside = new Recorder();
-    const { listener, port } = await listening(
+    const port = await listening(
+      context,
       () => inside,
       (transport) => {
         inside.onRead = () => {
@@ -92,7 +101,7 @@ describe("a transport with TLS of our own", () => {
       },
     );
     const own = new Recorder();
-    const out = await dial(port, own);
+    const out = await dial(context, port, own);
     const blob = randomBytes(300_000);
     const expected = createHash("sha256");
     for (let i = 0; i < 20; i++) {
@@ -114,12 +123,12 @@ describe("a transport with TLS of our own", () => {
     assert.equal(inside.hash.digest("hex"), expected.digest("hex"));
     out.destroy();
     await own.closed;
-    listener.close();
   });
 
-  test("closes each direction on its own, and gives its socket back", async () => {
+  test("closes each direction on its own, and gives its socket back", async (context) => {
     const inside = new Recorder();
-    const { listener, port } = await listening(
+    const port = await listening(
+      context,
       () => inside,
       (transport) => {
         inside.onPeerEnd = () => {
@@ -129,7 +138,7 @@ describe("a transport with TLS of our own", () => {
       },
     );
     const own = new Recorder();
-    const out = await dial(port, own);
+    const out = await dial(context, port, own);
     out.writeText("hello");
     out.end();
     assert.equal(await own.closed, undefined);
@@ -137,15 +146,14 @@ describe("a transport with TLS of our own", () => {
     assert.equal(own.text, "you said hello");
     assert.deepEqual([own.ends, inside.ends], [1, 1]);
     assert.equal(descriptorOf(out.socket), undefined);
-    listener.close();
   });
 
-  test("takes the FIN of a peer that goes without a word of TLS for a break, and for no end", async () => {
+  test("takes the FIN of a peer that goes without a word of TLS for a break, and for no end", async (context) => {
     for (const cut of [0, 40]) {
       const inside = new Recorder();
-      const { listener, port } = await listening(() => inside);
+      const port = await listening(context, () => inside);
       const own = new Recorder();
-      const out = await dial(port, own);
+      const out = await dial(context, port, own);
       out.writeText("an answer without length");
       // A record's beginning, or nothing at all.
       out.socket.end(
@@ -156,20 +164,20 @@ describe("a transport with TLS of our own", () => {
       assert.equal(inside.ends, 0);
       out.destroy();
       await own.closed;
-      listener.close();
     }
   });
 
-  test("closes with the error of whatever is no TLS, and harms nobody else", async () => {
+  test("closes with the error of whatever is no TLS, and harms nobody else", async (context) => {
     const readers: Recorder[] = [];
-    const { listener, port } = await listening(() => {
+    const port = await listening(context, () => {
       const reader = new Recorder();
       readers.push(reader);
       return reader;
     });
     const own = new Recorder();
-    const out = await dial(port, own);
+    const out = await dial(context, port, own);
     const stranger = connectTcp(port, "127.0.0.1");
+    context.after(() => stranger.destroy());
     stranger.on("error", () => {});
     stranger.write("GET / HTTP/1.1\r\n\r\n");
     while (readers.length < 2) await new Promise(setImmediate);
@@ -184,12 +192,12 @@ describe("a transport with TLS of our own", () => {
     assert.match(String(await first.closed), /bad_record_mac/);
     assert.match(String(await own.closed), /it sent the alert bad_record_mac/); // no end: a break
     assert.equal(own.ends, 0);
-    listener.close();
   });
 
-  test("loses nothing that Node's TLS says in one breath with its end of the handshake", async () => {
+  test("loses nothing that Node's TLS says in one breath with its end of the handshake", async (context) => {
     const inside = new Recorder();
-    const { listener, port } = await listening(
+    const port = await listening(
+      context,
       () => inside,
       (transport) => {
         inside.onPeerEnd = () => {
@@ -208,10 +216,10 @@ describe("a transport with TLS of our own", () => {
       ALPNProtocols: ["x"],
       checkServerIdentity: () => undefined,
     });
+    context.after(() => socket.destroy());
     socket.end("hello"); // goes with its Finished, and its farewell too
     let text = "";
     for await (const bytes of socket) text += bytes;
     assert.equal(text, "HELLO");
-    listener.close();
   });
 });

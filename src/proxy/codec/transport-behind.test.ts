@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
-import { describe, test } from "node:test";
+import { describe, type TestContext, test } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { Output } from "../../wire/hpack/output.ts";
@@ -19,29 +19,29 @@ function kept(): number {
 }
 
 /** A transport to a peer that reads nothing until it is told to, with as much written as makes its writers wait. */
-async function backedUp(): Promise<{ transport: Transport; peer: Socket; close: () => void }> {
+async function backedUp(context: TestContext): Promise<{ transport: Transport; peer: Socket }> {
   const server = createServer({ pauseOnConnect: true });
   await once(server.listen(0, "127.0.0.1"), "listening");
   const { port } = server.address() as AddressInfo;
   const reader = { onBytes() {}, onEnd() {}, onDrain() {}, onClose() {} };
   const transport = new Transport(reader, (onread) => connectPlain("127.0.0.1", port, onread));
   const [peer] = (await once(server, "connection")) as [Socket];
+  context.after(() => {
+    peer.destroy();
+    transport.destroy();
+    server.close();
+  });
   const piece = Buffer.alloc(32 * 1024, 65);
   while (!transport.isBackedUp) {
     transport.writeBytes(piece, 0, piece.length);
     await new Promise(setImmediate);
   }
-  const close = () => {
-    peer.destroy();
-    transport.destroy();
-    server.close();
-  };
-  return { transport, peer, close };
+  return { transport, peer };
 }
 
 describe("a peer that does not read", () => {
-  test("has little more than the bytes kept that are written for it singly", async () => {
-    const { transport, close } = await backedUp();
+  test("has little more than the bytes kept that are written for it singly", async (context) => {
+    const { transport } = await backedUp(context);
     const count = 100_000;
     const queued = transport.queuedBytes;
     const before = kept();
@@ -49,11 +49,10 @@ describe("a peer that does not read", () => {
     const grown = kept() - before;
     assert(grown < 3 * 1024 * 1024, `${grown} bytes for ${count} chunks`);
     assert.equal(transport.queuedBytes - queued, 6 * count);
-    close();
   });
 
-  test("has little more kept of many small outputs than these", async () => {
-    const { transport, close } = await backedUp();
+  test("has little more kept of many small outputs than these", async (context) => {
+    const { transport } = await backedUp(context);
     const count = 20_000;
     const out = new Output();
     const before = kept();
@@ -63,11 +62,10 @@ describe("a peer that does not read", () => {
     }
     const grown = kept() - before;
     assert(grown < 3 * 1024 * 1024, `${grown} bytes for ${count} outputs`);
-    close();
   });
 
-  test("gets all of it in order once it does, whatever wrote it", async () => {
-    const { transport, peer, close } = await backedUp();
+  test("gets all of it in order once it does, whatever wrote it", async (context) => {
+    const { transport, peer } = await backedUp(context);
     transport.writeText("text ");
     transport.writeChunk(Buffer.from("chunk"), 0, 5);
     transport.writeBytes(Buffer.from("bytes "), 0, 6);
@@ -88,6 +86,5 @@ describe("a peer that does not read", () => {
     const text = parts.join("").replace(/^A*/, "");
     assert.equal(text, "text 5\r\nchunk\r\nbytes head body output owned last");
     assert.equal(isWritten, true);
-    close();
   });
 });

@@ -34,11 +34,12 @@ describe("detection by first bytes", () => {
 });
 
 describe("a ClientHello", () => {
-  test("tells its application protocols, however much of it has arrived", async () => {
+  test("tells its application protocols, however much of it has arrived", async (context) => {
     const arrived: Buffer[] = [];
     const server = createServer((socket) =>
       socket.on("data", (bytes: Buffer) => arrived.push(bytes)),
     );
+    context.after(() => server.close());
     await once(server.listen(0, "127.0.0.1"), "listening");
     const address = server.address();
     assert(typeof address === "object" && address !== null);
@@ -47,6 +48,7 @@ describe("a ClientHello", () => {
       host: "127.0.0.1",
       ALPNProtocols: ["istio", "http/1.1"],
     });
+    context.after(() => socket.destroy());
     socket.on("error", () => {});
     const read = () => readClientHello(Buffer.concat(arrived));
     while (read() === undefined) await new Promise(setImmediate);
@@ -57,8 +59,6 @@ describe("a ClientHello", () => {
       assert(part === undefined || end > 5, `${end} bytes were taken for a whole hello`);
       if (part !== undefined) assert.deepEqual(part, { alpn: ["istio", "http/1.1"] });
     }
-    socket.destroy();
-    server.close();
   });
 
   test("that is none, or damaged, has no protocols", () => {

@@ -269,7 +269,7 @@ describe("TLS with Node's at the other end", () => {
     return Buffer.concat(received);
   }
 
-  test("carries a megabyte each way over twenty changes of keys", async () => {
+  test("carries a megabyte each way over twenty changes of keys", async (context) => {
     const [own, trust] = serverSecrets;
     const options = { key: own.key, cert: own.chain, ca: trust.roots, requestCert: true };
     const server = createServer(options, (socket: TLSSocket) => {
@@ -282,6 +282,7 @@ describe("TLS with Node's at the other end", () => {
         if (seen === blob.length) socket.write(Buffer.concat([blob, hash.digest()]));
       });
     });
+    context.after(() => server.close());
     await once(server.listen(0, "127.0.0.1"), "listening");
     const { port } = server.address() as AddressInfo;
     const settings = { alpn: [], sni: "", isVerified: true, onSession: () => {} };
@@ -290,7 +291,6 @@ describe("TLS with Node's at the other end", () => {
     assert.equal(digest(answer.subarray(0, blob.length)), digest(blob));
     assert.equal(answer.subarray(blob.length).toString("hex"), digest(blob));
     connection.close();
-    server.close();
   });
 
   test("is not begun without the name or the protocols that it should be begun with", () => {
@@ -316,7 +316,7 @@ describe("TLS with Node's at the other end", () => {
     }
   });
 
-  test("takes nothing older than TLS 1.3", async () => {
+  test("takes nothing older than TLS 1.3", async (context) => {
     const connection = TlsConnection.accept(contexts.server, mutual);
     const server = listen((socket) => {
       socket.on("data", (bytes: Buffer) => {
@@ -325,12 +325,12 @@ describe("TLS with Node's at the other end", () => {
         assert.equal(step.kind, "broken");
       });
     });
+    context.after(() => server.close());
     await once(server.listen(0, "127.0.0.1"), "listening");
     const { port } = server.address() as AddressInfo;
     const client = connect({ port, host: "127.0.0.1", maxVersion: "TLSv1.2", ca: ca.roots });
     const [error] = await once(client, "error");
     assert.match(String(error), /protocol version/);
     connection.close();
-    server.close();
   });
 });
