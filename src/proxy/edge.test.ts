@@ -144,6 +144,18 @@ describe("a gateway's TLS", () => {
     assert.equal(await visit(port, "c.example", { ca: a }), "closed");
   });
 
+  test("is of no later version than the server says", async () => {
+    await using harness = new Harness();
+    const app = await harness.app((_, res) => res.end("ok"));
+    const clients = { kind: "anyone", names: [], leastVersion: "TLSv1.2" } as const;
+    const old = { tls: tls("a.example", { clients: { ...clients, mostVersion: "TLSv1.2" } }) };
+    const secrets = [certificate("a.example", a), certificate("b.example", b)];
+    const chains = [chain("a.example", old), chain("b.example")];
+    const { port } = await gateway(harness, app, chains, secrets);
+    assert.equal((await connected(harness, port, "a.example", a)).getProtocol(), "TLSv1.2");
+    assert.equal((await connected(harness, port, "b.example", b)).getProtocol(), "TLSv1.3");
+  });
+
   test("whose certificate is missing or broken closes that name and serves the others", async () => {
     await using harness = new Harness();
     const app = await harness.app((_, res) => res.end("ok"));

@@ -167,6 +167,9 @@ export interface ServerTls {
   readonly caCertificates?: string;
   readonly subjectAltNames?: readonly string[];
   readonly minProtocolVersion?: string;
+  readonly maxProtocolVersion?: string;
+  readonly verifyCertificateSpki?: readonly string[];
+  readonly verifyCertificateHash?: readonly string[];
 }
 
 export interface DestinationRule extends Resource {

@@ -71,6 +71,8 @@ export interface DownstreamTls {
         readonly kind: "anyone";
         readonly names: readonly string[];
         readonly leastVersion: TlsVersion;
+        /** Absent: whatever is newest. */
+        readonly mostVersion?: TlsVersion;
       };
 }
 

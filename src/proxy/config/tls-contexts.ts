@@ -39,6 +39,11 @@ const sessionSeconds = 3_600;
  */
 type Demands = "client certificate required" | "client certificate asked" | "nothing" | "server";
 
+interface Versions {
+  readonly leastVersion: TlsVersion;
+  readonly mostVersion?: TlsVersion;
+}
+
 type Certificate = Extract<Secret, { kind: "certificate" }>;
 
 export class TlsContexts {
@@ -69,7 +74,7 @@ export class TlsContexts {
     const demands = demandsOn(tls);
     return clients.kind === "mesh"
       ? this.#meshContext(certificate, roots, demands)
-      : this.#nodeContext(certificate, roots, demands, clients.leastVersion);
+      : this.#nodeContext(certificate, roots, demands, clients);
   }
 
   /** TLS of the mesh towards a cluster. */
@@ -101,7 +106,7 @@ export class TlsContexts {
     const { trust, names, sni = "", alpn } = tls;
     const roots = trust.kind === "secret" ? this.#roots(trust.name) : undefined; // Node's own are public
     return {
-      context: this.#nodeContext(tls.certificate, roots, "server", "TLSv1.2"),
+      context: this.#nodeContext(tls.certificate, roots, "server", { leastVersion: "TLSv1.2" }),
       alpn,
       sni,
       isVerified: trust.kind !== "none",
@@ -128,7 +133,8 @@ export class TlsContexts {
     roots: string | undefined,
     demands: Demands,
   ): TlsContext | SecureContext {
-    if (this.#meshTls === "node") return this.#nodeContext(certificate, roots, demands, "TLSv1.3");
+    if (this.#meshTls === "node")
+      return this.#nodeContext(certificate, roots, demands, { leastVersion: "TLSv1.3" });
     const own = this.#own(certificate);
     return this.#ours.get(keyOf(own, roots, demands), () =>
       loading(own, () => new TlsContext({ own, roots, sessionName: demands, sessionSeconds })),
@@ -139,15 +145,16 @@ export class TlsContexts {
     certificate: string | undefined,
     roots: string | undefined,
     demands: Demands,
-    minVersion: TlsVersion,
+    { leastVersion: minVersion, mostVersion }: Versions,
   ): SecureContext {
     const own = this.#own(certificate);
-    return this.#nodes.get(`${minVersion} ${keyOf(own, roots, demands)}`, () =>
+    return this.#nodes.get(`${minVersion} ${mostVersion} ${keyOf(own, roots, demands)}`, () =>
       loading(own, () =>
         createSecureContext({
           ...(own === undefined ? {} : { cert: own.chain, key: own.key }),
           ...(roots === undefined ? {} : { ca: roots }),
           minVersion,
+          ...(mostVersion === undefined ? {} : { maxVersion: mostVersion }),
           sessionIdContext: demands,
           sessionTimeout: sessionSeconds,
         }),

@@ -41,7 +41,10 @@ export function encodeDownstreamTls(tls: DownstreamTls): wire.TransportSocket {
     typedConfig: pack(DownstreamTlsContext, {
       requireClientCertificate: { value: tls.requireClientCertificate },
       commonTlsContext: {
-        tlsParams: versionsFrom(clients.kind === "mesh" ? "TLSv1.3" : clients.leastVersion),
+        tlsParams:
+          clients.kind === "mesh"
+            ? versionsFrom("TLSv1.3")
+            : versionsFrom(clients.leastVersion, clients.mostVersion),
         alpnProtocols: tls.alpn,
         tlsCertificateSdsSecretConfigs: [secretNamed(tls.certificate)],
         ...given(
@@ -71,6 +74,9 @@ export function decodeDownstreamTls(socket: wire.TransportSocket, path: string):
           kind: "anyone",
           names: exactNames(matchers, at),
           leastVersion: decodeVersion(common?.tlsParams?.tlsMinimumProtocolVersion),
+          ...(common?.tlsParams?.tlsMaximumProtocolVersion === TlsProtocol.TLSv1_2
+            ? { mostVersion: "TLSv1.2" }
+            : {}),
         },
   };
 }
@@ -166,11 +172,11 @@ export function decodeOriginateTls(socket: wire.TransportSocket, path: string): 
 }
 
 /** Up to TLS 1.3, which an Envoy that connects does not speak unless it is told to. */
-function versionsFrom(least: TlsVersion): wire.TlsParameters {
+function versionsFrom(least: TlsVersion, most: TlsVersion = "TLSv1.3"): wire.TlsParameters {
   const { TLSv1_2, TLSv1_3 } = TlsProtocol;
   return {
     tlsMinimumProtocolVersion: least === "TLSv1.3" ? TLSv1_3 : TLSv1_2,
-    tlsMaximumProtocolVersion: TLSv1_3,
+    tlsMaximumProtocolVersion: most === "TLSv1.3" ? TLSv1_3 : TLSv1_2,
   };
 }
 

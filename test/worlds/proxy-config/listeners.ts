@@ -121,11 +121,15 @@ const filter: fc.Arbitrary<NetworkFilter> = fc.oneof(
 
 const clients: fc.Arbitrary<DownstreamTls["clients"]> = fc.oneof(
   fc.constant({ kind: "mesh" as const }),
-  fc.record({
-    kind: fc.constant("anyone" as const),
-    names,
-    leastVersion: fc.constantFrom("TLSv1.2" as const, "TLSv1.3" as const),
-  }),
+  fc.record(
+    {
+      kind: fc.constant("anyone" as const),
+      names,
+      leastVersion: fc.constantFrom("TLSv1.2" as const, "TLSv1.3" as const),
+      mostVersion: fc.constant("TLSv1.2" as const),
+    },
+    { requiredKeys: ["kind", "names", "leastVersion"] },
+  ),
 );
 
 export const originate: fc.Arbitrary<OriginateTls> = fc.record(

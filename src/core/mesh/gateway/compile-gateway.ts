@@ -208,6 +208,7 @@ function tlsOf({ namespace }: ProxyContext, { is }: Server): DownstreamTls {
       kind: "anyone",
       names: tls.subjectAltNames ?? [],
       leastVersion: tls.minProtocolVersion === "TLSV1_3" ? "TLSv1.3" : "TLSv1.2",
+      ...(tls.maxProtocolVersion === "TLSV1_2" ? { mostVersion: "TLSv1.2" } : {}),
     },
   };
 }

@@ -283,6 +283,18 @@ spec: { selector: { matchLabels: { app: web } }, mtls: { mode: DISABLE } }
   const refusals: readonly (readonly [server: string, code: string])[] = [
     [tls("[a.example]", "SIMPLE", ", serverCertificate: /c, privateKey: /k"), "HEDDLE0111"],
     [tls("[a.example]", "SIMPLE", ", credentialName: absent"), "HEDDLE0112"],
+    [
+      tls("[a.example]", "MUTUAL", ", credentialName: c, verifyCertificateHash: [ab]"),
+      "HEDDLE0111",
+    ],
+    [
+      tls("[a.example]", "MUTUAL", ", credentialName: c, verifyCertificateSpki: [ab]"),
+      "HEDDLE0111",
+    ],
+    [
+      tls("[a.example]", "SIMPLE", ", credentialName: c, maxProtocolVersion: TLSV1_1"),
+      "HEDDLE0111",
+    ],
     [`${http("[a.example]")}, ${http("[b.example]").replace("HTTP", "TCP")}`, "HEDDLE0110"],
   ];
   for (const [server, code] of refusals) {

@@ -107,6 +107,30 @@ function kindOf(
   }
 }
 
+/** What would let in more than is asked for, were it passed over. */
+const refusedSettings: readonly (readonly [
+  field: string,
+  isMeant: (tls: ServerTls) => boolean,
+  why: string,
+])[] = [
+  [
+    "verifyCertificateSpki",
+    (tls) => (tls.verifyCertificateSpki ?? []).length > 0,
+    "clients' certificates are judged by authority and names, never by keys",
+  ],
+  [
+    "verifyCertificateHash",
+    (tls) => (tls.verifyCertificateHash ?? []).length > 0,
+    "clients' certificates are judged by authority and names, never by hashes",
+  ],
+  [
+    "maxProtocolVersion",
+    ({ maxProtocolVersion }) =>
+      maxProtocolVersion === "TLSV1_0" || maxProtocolVersion === "TLSV1_1",
+    "TLS 1.2 is the least that is spoken",
+  ],
+];
+
 function tlsKind(
   context: ProxyContext,
   gateway: Gateway,
@@ -123,6 +147,11 @@ function tlsKind(
   if (tls.mode === "AUTO_PASSTHROUGH") return { kind: "auto-passthrough" };
   const kind = port.protocol.toUpperCase() === "HTTPS" ? "https" : "tls";
   if (tls.mode === "ISTIO_MUTUAL") return { kind, tls };
+  const refused = refusedSettings.find(([, isMeant]) => isMeant(tls));
+  if (refused !== undefined) {
+    const [field, , why] = refused;
+    return refuse(`tls.${field}`, "HEDDLE0111", `${why}: nothing is served`);
+  }
   const file = tls.serverCertificate || tls.privateKey || tls.caCertificates;
   if (file || !tls.credentialName) {
     return refuse(
