@@ -4,11 +4,16 @@ import { once } from "node:events";
 import { type AddressInfo, connect as connectTcp, createServer } from "node:net";
 import { before, describe, type TestContext, test } from "node:test";
 import { connect as connectTls } from "node:tls";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { createMeshCa, type ProxySecrets } from "../testing/mesh-ca.ts";
 import { TlsConnection } from "../tls/connection.ts";
 import { TlsContext } from "../tls/context.ts";
 import { adopt, connectPlain, descriptorOf } from "./sockets.ts";
 import { type Reader, Transport } from "./transport.ts";
+
+setFlagsFromString("--expose-gc");
+const collect: () => void = runInNewContext("gc");
 
 let server: ProxySecrets;
 let client: ProxySecrets;
@@ -221,5 +226,37 @@ describe("a transport with TLS of our own", () => {
     let text = "";
     for await (const bytes of socket) text += bytes;
     assert.equal(text, "HELLO");
+  });
+
+  test("holds none of the memory that Node shares out for small records that wait in a socket's queue", async (context) => {
+    let inside: Transport | undefined;
+    const port = await listening(
+      context,
+      () => new Recorder(),
+      (transport) => {
+        inside = transport;
+        transport.pause();
+      },
+    );
+    const out = await dial(context, port, new Recorder());
+    while (inside === undefined) await new Promise(setImmediate);
+    const bytes = Buffer.alloc(16 * 1024);
+    while (out.queuedBytes === 0) {
+      out.writeBytes(bytes, 0, bytes.length);
+      await new Promise(setImmediate);
+    }
+    collect();
+    const before = process.memoryUsage().arrayBuffers;
+    for (let i = 0; i < 200; i++) {
+      out.writeText("pong");
+      for (let shared = 0; shared < 2 * Buffer.poolSize; shared += 4_000) Buffer.allocUnsafe(4_000);
+    }
+    assert(!out.isBackedUp, "all of them are in the queue");
+    for (let i = 0; i < 5; i++) {
+      collect(); // what is collected is given back later, by another thread
+      await new Promise(setImmediate);
+    }
+    const held = process.memoryUsage().arrayBuffers - before;
+    assert(held < 256 * 1024, `${held} bytes for ${200 * 26}`);
   });
 });

@@ -10,6 +10,7 @@ import type { MeshError } from "../../base/error.ts";
 import type { TlsConnection } from "../tls/connection.ts";
 import { maxPlainBytes, maxSealedAtOnce, maxSealedBytes } from "../tls/record-layer.ts";
 import { writeDirectly } from "./direct-write.ts";
+import { keptCopy } from "./kept-bytes.ts";
 
 /** Where reads are opened into. Touched by every read of every connection inside TLS. */
 const sharedPlain: Buffer = Buffer.allocUnsafeSlow(maxPlainBytes);
@@ -153,7 +154,7 @@ export class Secured {
     const records = this.connection.seal(bytes, at, length, sealed);
     if (this.connection.error !== undefined) this.#socket.destroy(this.connection.error);
     else if (this.#socket.writableLength > 0 && records <= maxSealedBytes / 4) {
-      this.#socket.write(Buffer.from(sealed.subarray(0, records)), written); // it will wait, and not with all of the room
+      this.#socket.write(keptCopy(sealed, 0, records), written); // it will wait, and not with all of the room
     } else {
       if (written === undefined) writeDirectly(this.#socket, sealed.subarray(0, records));
       else this.#socket.write(sealed.subarray(0, records), written);

@@ -51,6 +51,7 @@ import type { Output } from "../../wire/hpack/output.ts";
 import type { TlsConnection } from "../tls/connection.ts";
 import { maxWireBytes } from "../tls/record-layer.ts";
 import { writeDirectly } from "./direct-write.ts";
+import { keptCopy } from "./kept-bytes.ts";
 import { Secured } from "./secured.ts";
 import { type Negotiated, negotiatedOf } from "./sockets.ts";
 
@@ -337,7 +338,7 @@ export class Transport {
     const isCopied = waiting === undefined && this.#secured === undefined && this.#isSmall(bytes);
     if (waiting !== undefined || isCopied) {
       if (waiting !== undefined) waiting.push(bytes, 0, bytes.length);
-      else this.socket.write(Buffer.from(bytes));
+      else this.socket.write(keptCopy(bytes, 0, bytes.length));
       if (whole.length <= maxReusedBytes) out.reuse(bytes, whole);
       return;
     }
