@@ -68,13 +68,11 @@ const cluster = (name: string, service = ""): Message => ({
   connect_timeout: { seconds: 1 },
 });
 
-const endpoints = (name: string, port: number): Message => ({
+const endpoints = (name: string, port: number, address = "127.0.0.1"): Message => ({
   cluster_name: name,
   endpoints: [
     {
-      lb_endpoints: [
-        { endpoint: { address: { socket_address: { address: "127.0.0.1", port_value: port } } } },
-      ],
+      lb_endpoints: [{ endpoint: { address: { socket_address: { address, port_value: port } } } }],
     },
   ],
 });
@@ -196,6 +194,26 @@ describe("a sidecar of a control plane that is not Heddle's", { timeout: 60_000 
     assert.match(problem ?? "", /^nack Listener: .*Listener front.*http_filters\[0\].*buffer/);
     server.set(types.listener, listener("other"));
     await comesToSay(sidecar, "200 one");
+  });
+
+  test("refuses endpoints at a port or an address that is none, which ended the process with the next request", async () => {
+    await using harness = new Harness();
+    const app = await harness.app((_, res) => res.end("app"));
+    const { server, sidecar, ready } = await scene(harness);
+    server.set(types.cluster, cluster("one"));
+    server.set(types.endpoints, endpoints("one", app));
+    server.set(types.listener, listener("routes"));
+    server.set(types.route, routesTo("one"));
+    await ready;
+    const named = endpoints("one", app, "somewhere.test");
+    for (const bad of [endpoints("one", 70_000), named]) {
+      server.answers.length = 0;
+      server.set(types.endpoints, bad);
+      const nack = () => server.answers.find((each) => each.startsWith("nack"));
+      await server.until(() => nack() !== undefined);
+      assert.match(nack() ?? "", /^nack ClusterLoadAssignment: .*(70000|somewhere)/);
+      assert.equal((await request(sidecar.portOf("front") ?? 0)).body, "app");
+    }
   });
 
   test("passes over a filter that it does not know where that is optional", async () => {

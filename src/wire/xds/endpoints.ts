@@ -11,7 +11,7 @@ import type {
   Locality,
   WorkloadLabels,
 } from "../../model/proxy-config.ts";
-import { given, invalid, required, wrappedNumber } from "./field.ts";
+import { checkedPort, given, invalid, required, wrappedNumber } from "./field.ts";
 import type * as wire from "./gen/message-types.ts";
 import { ClusterLoadAssignment, HealthStatus } from "./gen/messages.ts";
 import type { EncodedResource } from "./resources.ts";
@@ -130,10 +130,11 @@ function encodeEndpoint(endpoint: Endpoint): wire.LbEndpoint {
 
 function decodeEndpoint(endpoint: wire.LbEndpoint, path: string): Endpoint {
   const socket = endpoint.endpoint?.address?.socketAddress;
+  const at = `${path}.endpoint.address.socket_address`;
   const { [socketKey]: socketMatch, istio } = endpoint.metadata?.filterMetadata ?? {};
   return {
-    address: required(socket?.address, `${path}.endpoint.address.socket_address.address`),
-    port: socket?.portValue ?? 0,
+    address: required(socket?.address, `${at}.address`),
+    port: checkedPort(socket?.portValue, `${at}.port_value`),
     weight: wrappedNumber(endpoint.loadBalancingWeight, 1),
     tls: textAt(decodeStruct(socketMatch), "tlsMode") === "istio",
     ...(isUsable(endpoint.healthStatus) ? {} : { isUnhealthy: true }),

@@ -20,6 +20,12 @@ export function required<T>(value: T | undefined, path: string): T {
   return value;
 }
 
+/** Node throws where it is told to go to a port that is none. */
+export function checkedPort(port: number | undefined, path: string): number {
+  if (port === undefined || port <= 65_535) return port ?? 0;
+  throw invalid(path, `want a port, got ${port}`);
+}
+
 export function pack<T extends object>(type: MessageType<T>, value: T): Any {
   return { typeUrl: anyPrefix + type.typeName, value: encodeMessage(type, value) };
 }

@@ -7,7 +7,7 @@
  */
 
 import type { FilterChain, FilterChainMatch, Listener } from "../../model/proxy-config.ts";
-import { given, invalid, pack, required, wrappedBool } from "./field.ts";
+import { checkedPort, given, invalid, pack, required, wrappedBool } from "./field.ts";
 import type * as wire from "./gen/message-types.ts";
 import {
   HttpInspector,
@@ -58,7 +58,7 @@ export function decodeListener(resource: EncodedResource): Listener {
     name: required(message.name, `${path}.name`),
     direction,
     address: required(socket?.address, `${path}.address.socket_address.address`),
-    port: socket?.portValue ?? 0,
+    port: checkedPort(socket?.portValue, `${path}.address.socket_address.port_value`),
     bindToPort: wrappedBool(message.bindToPort, true),
     ...given(
       "proxyProtocol",

@@ -5,6 +5,7 @@
  * route changed costs one route. The memory lives and dies with the objects.
  */
 
+import { isIp } from "../../base/ip.ts";
 import type {
   Cluster,
   ClusterEndpoints,
@@ -56,9 +57,16 @@ export function checkResource(resource: EncodedResource): void {
     case typeUrls.cluster:
       return void toCluster(resource);
     case typeUrls.endpoints:
-      return void toEndpoints(resource);
+      return void checkAddresses(toEndpoints(resource));
   }
   throw invalid(`resource ${resource.name}`, `want no ${resource.typeUrl}`);
+}
+
+/** Names are for clusters that look them up. */
+function checkAddresses({ cluster, endpoints }: ClusterEndpoints): void {
+  const odd = endpoints.find(({ address }) => !isIp(address));
+  if (odd === undefined) return;
+  throw invalid(`ClusterLoadAssignment ${cluster}`, `want addresses, got "${odd.address}"`);
 }
 
 const listenerOf = remembered(encodeListener);
