@@ -31,6 +31,8 @@ import { AnswerWriter } from "./answer-writer.ts";
 import { fieldValue, introducePeer, ownMark, requestParser } from "./heads.ts";
 import { keptBehind } from "./kept-bytes.ts";
 import { PartialHead } from "./partial-head.ts";
+import { Parting } from "./parting.ts";
+import { descriptorOf } from "./sockets.ts";
 import { parseTarget } from "./target.ts";
 import type { Reader, Transport } from "./transport.ts";
 import { switchingHead } from "./websocket-handshake.ts";
@@ -67,10 +69,8 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
   /** The other end of the tunnel that this connection has become. */
   #joined: TunnelEnd | undefined;
   #hasEnded = false;
-  /** When it ended while its request was being answered, or was last found to have been sent more since. */
-  #endedAt = 0;
-  /** Bytes of the answer's body at the last look since the client ended its side. */
-  #saidBefore = 0;
+  /** Since it has ended its side while its present request is answered. */
+  #parting: Parting | undefined;
 
   constructor(
     transport: Transport,
@@ -119,7 +119,7 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
         // Half a request will never be whole; a whole one still gets an answer that comes soon.
         const exchange = this.#exchange;
         this.#answers.isLast = true;
-        this.#endedAt = this.environment.now();
+        this.#parting = new Parting(this.environment.now());
         if (exchange !== undefined && !exchange.isRequestDone) {
           exchange.onDownstreamClosed();
           this.#destroy();
@@ -227,6 +227,7 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
 
     const exchange = new Exchange(this, head, text, target, host, this.environment.now());
     this.#exchange = exchange;
+    this.#parting = undefined;
     this.#state = "exchange";
     exchange.offerFirst(bytes, bodyStart, bodyEnd, this.#body.isDone);
     chain.handle(exchange);
@@ -406,21 +407,24 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
     if (this.#state === "head" && waited > limits.headerTimeoutMs) this.#refuseWith(408);
     else if (this.#state === "idle" && waited > limits.downstreamIdleMs) this.transport.close();
     else if (this.#state === "lingering" && waited > lingerMs) this.#destroy();
-    else if (this.#state === "exchange" && this.#hasEnded) this.#giveUpOn(now);
+    else if (this.#state === "exchange") this.#giveUp(now);
   }
 
-  /** A client that waits no longer looks like one that only has nothing more to say. */
-  #giveUpOn(now: number): void {
+  /** Gives up the answer of a client that waits no longer. */
+  #giveUp(now: number): void {
     const exchange = this.#exchange;
     if (exchange === undefined || this.transport.queuedBytes > 0) return;
-    const { hasResponse, responseBytes } = exchange;
-    if (responseBytes !== this.#saidBefore) {
-      this.#saidBefore = responseBytes;
-      this.#endedAt = now;
-    }
-    if (now - this.#endedAt < (hasResponse ? silenceMs : partingMs)) return;
+    if (this.#hasEndedUnread) this.#parting ??= new Parting(now);
+    if (this.#parting?.isOver(exchange, now) !== true) return;
     exchange.onDownstreamClosed();
     this.#destroy();
+  }
+
+  /** While more waits behind its request nothing is read, and so not its end either. */
+  get #hasEndedUnread(): boolean {
+    if (this.#ahead === undefined) return false;
+    const descriptor = descriptorOf(this.transport.socket);
+    return descriptor !== undefined && this.environment.isHungUp(descriptor);
   }
 
   #linger(): void {
@@ -442,14 +446,6 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
 
 /** The timer is no finer. */
 const leastHoldOffMs = 10;
-
-/**
- * How long a client that has ended its side still has to get the beginning of an answer. Some end it with their request
- * (BusyBox's wget); of the others, who are gone, nothing must pile up in front of an application that does not answer.
- */
-const partingMs = 1_000;
-/** And an answer that has begun, to go on: an event stream without events would stay with whoever has left. */
-const silenceMs = 5_000;
 
 /** How long a client may take to see the last answer and close: a round trip and a retransmission. */
 const lingerMs = 2_000;
