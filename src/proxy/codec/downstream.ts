@@ -115,20 +115,22 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
   onEnd(): void {
     this.#hasEnded = true;
     switch (this.#state) {
-      case "exchange": {
-        // Half a request will never be whole; a whole one still gets an answer that comes soon.
-        const exchange = this.#exchange;
-        this.#answers.isLast = true;
-        this.#parting = new Parting(this.environment.now());
-        if (exchange !== undefined && !exchange.isRequestDone) {
-          exchange.onDownstreamClosed();
-          this.#destroy();
-        }
+      case "exchange":
+        this.#answers.isLast ||= this.#ahead === undefined;
+        this.#part();
         return;
-      }
       default:
         this.transport.close();
     }
+  }
+
+  /** Half a request will never be whole; a whole one still gets an answer that comes soon. */
+  #part(): void {
+    this.#parting = new Parting(this.environment.now());
+    const exchange = this.#exchange;
+    if (exchange === undefined || exchange.isRequestDone) return;
+    exchange.onDownstreamClosed();
+    this.#destroy();
   }
 
   onDrain(): void {
@@ -182,6 +184,7 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
       break;
     }
     this.#isReading = false;
+    if (this.#hasEnded && this.#state === "head") this.transport.close();
     const isWaiting = this.#state === "exchange" || this.#holdOff !== undefined;
     if (isWaiting && at < end) this.#hold(bytes, at, end);
   }
@@ -199,7 +202,8 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
     this.#body.begin(requestFraming(head));
     const bodyEnd = this.#body.advance(bytes, bodyStart, end);
     this.#consumed = bodyEnd;
-    this.#answers.begin(head.closes || this.#hasEnded || this.environment.isDraining);
+    const isLast = this.#hasEnded && bodyEnd === end; // TLS may tell of the end while more waits
+    this.#answers.begin(head.closes || isLast || this.environment.isDraining);
     if (this.#body.problem !== undefined) {
       this.#refuse(this.#body.problem);
       return;
@@ -236,6 +240,7 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
       // A filter waits (a delay, say) and will still look at fields: this parser is the exchange's now.
       sharedParser = requestParser();
     }
+    if (this.#hasEnded && this.#exchange === exchange) this.#part();
   }
 
   #readBody(bytes: Buffer, at: number, end: number): number {
