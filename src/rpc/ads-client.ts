@@ -21,11 +21,11 @@ import { type MeshError, renderError } from "../base/error.ts";
 import type { Log } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
 import type { ReceivedResponse } from "../wire/xds/discovery.ts";
-import { decodeResponse, encodeRequest } from "../wire/xds/discovery.ts";
+import { checkType, decodeResponse, encodeRequest } from "../wire/xds/discovery.ts";
 import type { Node } from "../wire/xds/node.ts";
 import type { EncodedResource, XdsResources } from "../wire/xds/resources.ts";
 import { typeUrls } from "../wire/xds/resources.ts";
-import { Awaited, wildcard } from "./awaited.ts";
+import { Awaited } from "./awaited.ts";
 import type { DeltaConnection, OpenDelta } from "./delta-stream.ts";
 import { Latest } from "./latest.ts";
 import { judged, type OtherServers } from "./other-servers.ts";
@@ -67,6 +67,9 @@ export interface SnapshotSource<T> {
 const reconnect = { baseMs: 50, maxMs: 2_000 };
 /** So long a picture waits for what it refers to: Envoy's `initial_fetch_timeout`, unless one is configured. */
 const fetchMs = 15_000;
+
+/** Characters; whoever has so much wrong is told the first of it, in a message that servers take (grpc-go: 4 MiB). */
+const longestRefusal = 16_384;
 
 export function createAdsClient<T>(options: AdsClientOptions<T>): SnapshotSource<T> {
   return new AdsClient(options);
@@ -183,6 +186,7 @@ class AdsClient<T> implements SnapshotSource<T> {
 
   #receive(response: ReceivedResponse): void {
     const { typeUrl, nonce } = response;
+    if (response.isMarked) this.#awaited = undefined; // it says itself when its rounds are whole
     const others = response.isMarked ? undefined : this.#options.others;
     if (typeUrl === typeUrls.snapshot) {
       const version = response.resources[0]?.version ?? response.systemVersion;
@@ -199,6 +203,7 @@ class AdsClient<T> implements SnapshotSource<T> {
       this.#receiveUnmarked(response, others);
       return;
     }
+    for (const resource of response.resources) checkType(resource, typeUrl);
     this.#take(response);
     this.#send({ typeUrl, nonce });
     if (!this.#options.marks && this.#isComplete()) this.#complete(response.systemVersion);
@@ -222,13 +227,13 @@ class AdsClient<T> implements SnapshotSource<T> {
   #receiveUnmarked(response: ReceivedResponse, others: OtherServers<T>): void {
     const { typeUrl, nonce, removed } = response;
     this.#awaited ??= this.#awaitAll(others.roots);
-    const { sound, problems } = judged(response.resources, others.check);
+    const { sound, problems } = judged(response, others.check);
     this.#take({ ...response, resources: sound });
     this.#awaited.answered(typeUrl, [...response.resources.map(({ name }) => name), ...removed]);
     this.#acknowledge();
     if (problems.length > 0) {
       const error = problems.join("; ");
-      this.#options.log.warn("resources refused", { error });
+      this.#options.log.warn("resources refused", { error: error.slice(0, longestRefusal) });
       this.#send({ typeUrl, nonce, error });
     }
     const answer = problems.length > 0 ? undefined : { typeUrl, nonce };
@@ -245,7 +250,7 @@ class AdsClient<T> implements SnapshotSource<T> {
 
   #awaitAll(roots: readonly string[]): Awaited {
     const awaited = new Awaited(roots);
-    for (const typeUrl of roots) this.#giveUpLater(awaited, typeUrl, [wildcard]);
+    this.#giveUpLater(awaited);
     return awaited;
   }
 
@@ -254,17 +259,18 @@ class AdsClient<T> implements SnapshotSource<T> {
       const staged = this.#staged(typeUrl);
       const { subscribe, unsubscribe } = awaited.refer(typeUrl, names, staged);
       for (const name of unsubscribe) if (staged.delete(name)) this.#changed = true;
-      if (subscribe.length > 0) this.#giveUpLater(awaited, typeUrl, subscribe);
+      if (subscribe.length > 0) this.#giveUpLater(awaited);
       if (subscribe.length + unsubscribe.length > 0) {
         this.#send({ typeUrl, subscribe, unsubscribe });
       }
     }
   }
 
-  #giveUpLater(awaited: Awaited, typeUrl: string, names: readonly string[]): void {
+  #giveUpLater(awaited: Awaited): void {
+    const { turn } = awaited;
     const giveUp = (): void => {
-      awaited.giveUp(typeUrl, names);
-      this.#completeUnmarked();
+      awaited.giveUp(turn);
+      if (awaited === this.#awaited) this.#completeUnmarked();
     };
     void this.#options.clock.sleep(fetchMs, this.#signal).then(giveUp, () => undefined);
   }
@@ -330,6 +336,7 @@ class AdsClient<T> implements SnapshotSource<T> {
         initialVersions: {},
         nonce: "",
         ...request,
+        ...(request.error === undefined ? {} : { error: request.error.slice(0, longestRefusal) }),
       }),
     );
   }

@@ -15,11 +15,18 @@ export const wildcard = "*";
 
 export class Awaited {
   readonly #named = new Map<string, ReadonlySet<string>>();
-  readonly #missing = new Map<string, Set<string>>();
+  /** Type URL → name → the turn in which it was asked for. */
+  readonly #missing = new Map<string, Map<string, number>>();
+  #turn = 0;
 
   /** All of these types are waited for. */
   constructor(roots: readonly string[]) {
-    for (const typeUrl of roots) this.#missing.set(typeUrl, new Set([wildcard]));
+    for (const typeUrl of roots) this.#missing.set(typeUrl, new Map([[wildcard, this.#turn]]));
+  }
+
+  /** Counts what was asked for together; `giveUp` takes it. */
+  get turn(): number {
+    return this.#turn;
   }
 
   get isComplete(): boolean {
@@ -33,10 +40,11 @@ export class Awaited {
   /** These are referred to, and no others; those that are here already need not come. */
   refer(typeUrl: string, names: ReadonlySet<string>, here: ReadonlyMap<string, unknown>): Change {
     const before = this.named(typeUrl);
-    const missing = this.#missing.get(typeUrl) ?? new Set();
+    const missing = this.#missing.get(typeUrl) ?? new Map<string, number>();
     const subscribe = [...names].filter((name) => !before.has(name));
     const unsubscribe = [...before].filter((name) => !names.has(name));
-    for (const name of subscribe) if (!here.has(name)) missing.add(name);
+    if (subscribe.length > 0) this.#turn++;
+    for (const name of subscribe) if (!here.has(name)) missing.set(name, this.#turn);
     for (const name of unsubscribe) missing.delete(name);
     this.#named.set(typeUrl, names);
     this.#missing.set(typeUrl, missing);
@@ -49,9 +57,11 @@ export class Awaited {
     for (const name of [wildcard, ...names]) missing?.delete(name);
   }
 
-  /** These are waited for no longer. */
-  giveUp(typeUrl: string, names: readonly string[]): void {
-    for (const name of names) this.#missing.get(typeUrl)?.delete(name);
+  /** What was asked for in this turn, or before, is waited for no longer. */
+  giveUp(turn: number): void {
+    for (const names of this.#missing.values()) {
+      for (const [name, asked] of names) if (asked <= turn) names.delete(name);
+    }
   }
 }
 

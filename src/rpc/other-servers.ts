@@ -1,6 +1,7 @@
 /** What a client has to know of its resources to follow a server that marks no rounds: one that is not Heddle's. */
 
 import { renderError } from "../base/error.ts";
+import { checkType, type ReceivedResponse } from "../wire/xds/discovery.ts";
 import type { EncodedResource } from "../wire/xds/resources.ts";
 
 export interface OtherServers<T> {
@@ -12,14 +13,15 @@ export interface OtherServers<T> {
   readonly references: (value: T) => ReadonlyMap<string, ReadonlySet<string>>;
 }
 
-/** Those that can be used, and what is wrong with the others. */
+/** Those of an answer that can be used, and what is wrong with the others. */
 export function judged(
-  resources: readonly EncodedResource[],
+  { typeUrl, resources }: Pick<ReceivedResponse, "typeUrl" | "resources">,
   check: (resource: EncodedResource) => void,
 ): { readonly sound: readonly EncodedResource[]; readonly problems: readonly string[] } {
   const problems: string[] = [];
   const sound = resources.filter((resource) => {
     try {
+      checkType(resource, typeUrl);
       check(resource);
       return true;
     } catch (error) {

@@ -346,6 +346,52 @@ describe("a sidecar of a control plane that is not Heddle's", { timeout: 60_000 
     while ((await nameShown(port)) !== "DNS:b.example");
   });
 
+  for (const [lie, resource] of [
+    ["is of another type", { "@type": `type.googleapis.com/${types.secret}`, name: "lie" }],
+    [
+      "calls itself otherwise",
+      { "@type": `type.googleapis.com/${types.cluster}`, ...cluster("one") },
+    ],
+    ["has no content", undefined],
+  ] as const) {
+    test(`goes on with all others beside a resource that ${lie}`, async () => {
+      await using harness = new Harness();
+      const one = await harness.app((_, res) => res.end("one"));
+      const two = await harness.app((_, res) => res.end("two"));
+      const { server, sidecar, ready } = await scene(harness);
+      server.set(types.cluster, cluster("one"));
+      server.set(types.endpoints, endpoints("one", one));
+      server.set(types.listener, listener("routes"));
+      server.set(types.route, routesTo("one"));
+      await ready;
+      server.say(types.cluster, { name: "lie", version: "1", ...(resource && { resource }) });
+      await server.until(() => server.answers.some((each) => each.startsWith("nack Cluster: ")));
+      assert.match(server.answers.join("\n"), /nack Cluster: .*lie/);
+      server.set(types.endpoints, endpoints("one", two));
+      await comesToSay(sidecar, "200 two");
+      server.set(types.cluster, cluster("other"));
+      server.set(types.endpoints, endpoints("other", one));
+      server.set(types.route, routesTo("other"));
+      await comesToSay(sidecar, "200 one");
+    });
+  }
+
+  test("goes on with all others beside a cluster that could not be run", async () => {
+    await using harness = new Harness();
+    const one = await harness.app((_, res) => res.end("one"));
+    const two = await harness.app((_, res) => res.end("two"));
+    const { server, sidecar, ready } = await scene(harness);
+    server.set(types.cluster, cluster("one"));
+    server.set(types.endpoints, endpoints("one", one));
+    server.set(types.listener, listener("routes"));
+    server.set(types.route, routesTo("one"));
+    await ready;
+    server.set(types.cluster, { ...cluster("broken"), connect_timeout: { seconds: 0 } });
+    server.set(types.endpoints, endpoints("one", two));
+    await comesToSay(sidecar, "200 two");
+    assert.match(server.answers.join("\n"), /nack Cluster: .*broken: connectTimeoutMs/);
+  });
+
   test("takes five thousand clusters in one answer", async () => {
     await using harness = new Harness();
     const app = await harness.app((_, res) => res.end("app"));

@@ -256,7 +256,8 @@ function assemble(
   };
 }
 
-function checkCluster(cluster: Cluster): void {
+/** Throws for what no other part of a configuration can make up for. */
+export function checkCluster(cluster: Cluster): void {
   const problem = probeProblem(cluster);
   if (problem !== undefined) {
     throw new MeshError(

@@ -19,8 +19,14 @@ import { unixStreams } from "../../rpc/unix-stream.ts";
 import { encodeProxyNode } from "../../wire/xds/node.ts";
 import { checkResource, decodeProxyConfig } from "../../wire/xds/proxy-config.ts";
 import { referencesOf, rootTypes } from "../../wire/xds/references.ts";
-import { proxyTypes, typeUrls } from "../../wire/xds/resources.ts";
+import {
+  type EncodedResource,
+  groupByType,
+  proxyTypes,
+  typeUrls,
+} from "../../wire/xds/resources.ts";
 import { decodeSecrets } from "../../wire/xds/secret.ts";
+import { checkCluster } from "./build.ts";
 import type { ConfigSource, ProxySnapshot } from "./source.ts";
 
 /** Names of the secrets that a node's agent serves, as Istio calls them. */
@@ -43,7 +49,7 @@ export function createXdsSource(options: XdsSourceOptions): ConfigSource {
     open: unixStreams(options.socket, methods.deltaResources),
     subscriptions: proxyTypes.map((typeUrl) => ({ typeUrl, names: ["*"] })),
     marks: true,
-    others: { roots: rootTypes, check: checkResource, references: otherReferences },
+    others: { roots: rootTypes, check: checkAlone, references: otherReferences },
     decode: decodeProxyConfig,
     log: log.with({ stream: "configuration" }),
   });
@@ -105,6 +111,12 @@ export function createXdsSource(options: XdsSourceOptions): ConfigSource {
 
 function configVersion(version: string): string {
   return version.split("+")[0] ?? version;
+}
+
+/** Throws for what could not be run, whatever else the configuration holds. */
+function checkAlone(resource: EncodedResource): void {
+  checkResource(resource);
+  decodeProxyConfig(groupByType([resource])).clusters.forEach(checkCluster);
 }
 
 function needsNodesSecrets(config: ProxyConfig): boolean {

@@ -87,22 +87,24 @@ export function decodeResponse(bytes: Uint8Array): ReceivedResponse {
     typeUrl,
     nonce: message.nonce ?? "",
     systemVersion: message.systemVersionInfo ?? "",
-    resources: (message.resources ?? []).map((resource) => {
-      if (resource.resource === undefined) {
-        throw new MeshError("xds.malformed", `resource ${resource.name ?? ""} has no content`, {
-          fault: "peer",
-        });
-      }
-      return {
-        typeUrl: resource.resource.typeUrl ?? typeUrl,
-        name: resource.name ?? "",
-        version: resource.version ?? "",
-        bytes: resource.resource.value ?? new Uint8Array(),
-      };
-    }),
+    resources: (message.resources ?? []).map(({ name = "", version = "", resource }) => ({
+      typeUrl: resource === undefined ? "" : (resource.typeUrl ?? typeUrl),
+      name,
+      version,
+      bytes: resource?.value ?? new Uint8Array(),
+    })),
     removed: message.removedResources ?? [],
     isMarked: message.controlPlane?.identifier === ownServer,
   };
+}
+
+/** Throws MeshError `xds.malformed` where the resource has no content, or another than its answer says. */
+export function checkType({ name, typeUrl }: EncodedResource, wanted: string): void {
+  if (typeUrl === wanted) return;
+  const found = typeUrl === "" ? "no content" : typeUrl;
+  throw new MeshError("xds.malformed", `resource ${name}: want ${wanted}, got ${found}`, {
+    fault: "peer",
+  });
 }
 
 /** The mark that ends a round: its version is the world's, and acknowledging it acknowledges the whole round. */

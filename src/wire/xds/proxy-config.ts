@@ -6,20 +6,13 @@
  */
 
 import { isIp } from "../../base/ip.ts";
-import type {
-  Cluster,
-  ClusterEndpoints,
-  Listener,
-  ProxyConfig,
-  RouteConfig,
-  Secret,
-} from "../../model/proxy-config.ts";
+import type { ClusterEndpoints, ProxyConfig } from "../../model/proxy-config.ts";
 import { decodeCluster, encodeCluster } from "./cluster.ts";
 import { decodeEndpoints, encodeEndpoints } from "./endpoints.ts";
 import { invalid } from "./field.ts";
 import { decodeListener, encodeListener } from "./listener.ts";
 import type { EncodedResource, XdsResources } from "./resources.ts";
-import { groupByType, typeUrls } from "./resources.ts";
+import { groupByType, shortType, typeUrls } from "./resources.ts";
 import { decodeRoutes, encodeRoutes } from "./route-config.ts";
 import { decodeSecret, encodeSecret } from "./secret.ts";
 
@@ -74,11 +67,25 @@ const routesOf = remembered(encodeRoutes);
 const clusterOf = remembered(encodeCluster);
 const endpointsOf = remembered(encodeEndpoints);
 const secretOf = remembered(encodeSecret);
-const toSecret = remembered<EncodedResource, Secret>(decodeSecret);
-const toListener = remembered<EncodedResource, Listener>(decodeListener);
-const toRoutes = remembered<EncodedResource, RouteConfig>(decodeRoutes);
-const toCluster = remembered<EncodedResource, Cluster>(decodeCluster);
-const toEndpoints = remembered<EncodedResource, ClusterEndpoints>(decodeEndpoints);
+const toSecret = remembered(named(decodeSecret, ({ name }) => name));
+const toListener = remembered(named(decodeListener, ({ name }) => name));
+const toRoutes = remembered(named(decodeRoutes, ({ name }) => name));
+const toCluster = remembered(named(decodeCluster, ({ name }) => name));
+const toEndpoints = remembered(named(decodeEndpoints, ({ cluster }) => cluster));
+
+/** What is asked for by one name, and goes by another, would stand in the place of something else. */
+function named<T>(
+  decode: (resource: EncodedResource) => T,
+  nameOf: (value: T) => string,
+): (resource: EncodedResource) => T {
+  return (resource) => {
+    const value = decode(resource);
+    const name = nameOf(value);
+    if (name === resource.name) return value;
+    const path = `${shortType(resource.typeUrl)} ${resource.name}`;
+    throw invalid(path, `want the same name inside, got "${name}"`);
+  };
+}
 
 function all<T>(
   resources: XdsResources,

@@ -35,6 +35,13 @@ interface Request {
   readonly error_detail?: { readonly message: string };
 }
 
+/** A resource as it is sent: named as one likes, of any type, or of none. */
+export interface Lie {
+  readonly name: string;
+  readonly version: string;
+  readonly resource?: Message;
+}
+
 interface Stored {
   readonly version: string;
   readonly resource: Message;
@@ -123,6 +130,13 @@ export class ForeignControlPlane implements AsyncDisposable {
     for (const client of this.#clients) this.#send(client, type, [], names);
   }
 
+  /** Sends all who asked for the type an answer that no server should give. */
+  say(type: TypeName, ...resources: readonly Lie[]): void {
+    for (const { stream, asked } of this.#clients) {
+      if (asked.has(type)) stream.write(this.#answer(type, resources, []));
+    }
+  }
+
   /** Resolves once `isEnough`, which is asked after each word of a client. */
   async until(isEnough: () => boolean): Promise<void> {
     while (!isEnough()) {
@@ -199,13 +213,17 @@ export class ForeignControlPlane implements AsyncDisposable {
     });
     const gone = removed.filter(may);
     if (resources.length + gone.length === 0) return;
-    client.stream.write({
+    client.stream.write(this.#answer(type, resources, gone));
+  }
+
+  #answer(type: string, resources: readonly Lie[], removed: readonly string[]): Message {
+    return {
       type_url: prefix + type,
       nonce: `${++this.#nonces}`,
       system_version_info: `${this.#versions}`,
       resources,
-      removed_resources: gone,
+      removed_resources: removed,
       control_plane: { identifier: "somebody-else" },
-    });
+    };
   }
 }
