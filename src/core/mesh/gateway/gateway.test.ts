@@ -326,7 +326,13 @@ spec: { selector: { matchLabels: { app: web } }, mtls: { mode: DISABLE } }
     });
 
     test("believes nobody, and says so, where the annotation cannot be read", () => {
-      for (const text of ["numTrustedProxies: 2", '{"gatewayTopology":{"numTrustedProxies":-1}}']) {
+      const topologies = [
+        '{"numTrustedProxies":-1}',
+        '{"numTrustedProxies":1e300}', // no message can hold it: the gateway would refuse all that it is sent
+        '{"proxyProtocol":true}',
+      ];
+      const texts = topologies.map((one) => `{"gatewayTopology":${one}}`);
+      for (const text of ["numTrustedProxies: 2", ...texts]) {
         const { value, diagnostics } = compiled(meshWorld(behind(text), front));
         assert.deepEqual(
           diagnostics.map(({ code, where }) => `${code} ${where}`),

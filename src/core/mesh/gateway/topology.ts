@@ -12,6 +12,9 @@ import { describe } from "../visibility.ts";
 
 const annotation = "proxy.istio.io/config";
 
+/** Istio's type for it, and that of the message to the gateway. */
+const most = 0xffffffff;
+
 export interface Topology {
   /** Proxies that speak HTTP. */
   readonly trustedProxies?: number;
@@ -33,14 +36,19 @@ export function topologyOf(context: ProxyContext, pod: Pod): Topology {
   const { gatewayTopology: topology = {} } = config;
   if (!isRecord(topology)) return refuse("gatewayTopology: want an object");
   const { numTrustedProxies: number = 0, proxyProtocol } = topology;
-  if (typeof number !== "number" || !Number.isInteger(number) || number < 0) {
+  if (typeof number !== "number" || !Number.isInteger(number) || number < 0 || number > most) {
     return refuse(
       `gatewayTopology.numTrustedProxies: want a number of proxies, got ${JSON.stringify(number)}`,
     );
   }
+  if (proxyProtocol !== undefined && !isRecord(proxyProtocol)) {
+    return refuse(
+      `gatewayTopology.proxyProtocol: want an object, got ${JSON.stringify(proxyProtocol)}`,
+    );
+  }
   return {
     ...(number === 0 ? {} : { trustedProxies: number }),
-    ...(isRecord(proxyProtocol) ? { proxyProtocol: "required" as const } : {}),
+    ...(proxyProtocol === undefined ? {} : { proxyProtocol: "required" as const }),
   };
 }
 
