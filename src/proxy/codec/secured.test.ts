@@ -160,6 +160,7 @@ describe("a transport with TLS of our own", () => {
       const own = new Recorder();
       const out = await dial(context, port, own);
       out.writeText("an answer without length");
+      out.flush();
       // A record's beginning, or nothing at all.
       out.socket.end(
         Buffer.concat([Buffer.of(23, 3, 3, 0, 100), randomBytes(40)]).subarray(0, cut),

@@ -18,6 +18,7 @@
  *   bytes after a request         one read                   downstream, until the answer  exchange's end
  *   body before there is a        one read; 64 KiB when it   downstream                    connection ready
  *     connection, or for a retry    is kept for a retry
+ *   text of this turn             14 KiB, then it is sent    -                             -
  *   socket write queue            64 KiB high-water mark     the opposite reader           'drain' of this socket
  *   small pieces behind it        what was read before       the same                      the same
  *                                   the source paused
@@ -51,6 +52,7 @@ import type { Output } from "../../wire/hpack/output.ts";
 import type { TlsConnection } from "../tls/connection.ts";
 import { maxWireBytes } from "../tls/record-layer.ts";
 import { writeDirectly } from "./direct-write.ts";
+import { type Flushable, flushSoon } from "./flusher.ts";
 import { keptCopy } from "./kept-bytes.ts";
 import { Secured } from "./secured.ts";
 import { type Negotiated, negotiatedOf } from "./sockets.ts";
@@ -87,7 +89,7 @@ const maxReusedBytes = 128 * 1024;
 // Touched by every read of every HTTP connection; slow allocation, since it must not share memory with other buffers.
 const sharedBuffer = Buffer.allocUnsafeSlow(maxWireBytes);
 
-export class Transport {
+export class Transport implements Flushable {
   readonly socket: Socket;
   isTls: boolean;
   reader: Reader;
@@ -102,6 +104,8 @@ export class Transport {
   #buffer: Buffer = sharedBuffer;
   #error: Error | undefined;
   #secured: Secured | undefined;
+  /** Text of this turn of the event loop. Whatever else is written, or ends the connection, has it sent before. */
+  #soon = "";
   /** What is written while the queue is full: a socket has an object, or a record, for each write, however small. */
   #behind: ByteQueue | undefined;
   /** Called when what is behind is written. */
@@ -152,6 +156,7 @@ export class Transport {
    * the reader gets what was said in one breath with its end; nothing may be written before.
    */
   secure(connection: TlsConnection, onSecure: () => void, first?: Buffer): void {
+    this.flush();
     this.isTls = true;
     this.#secured = new Secured(connection, this.socket, this, onSecure);
     this.#secured.onRecords(first, first?.length ?? 0);
@@ -208,7 +213,7 @@ export class Transport {
   }
 
   get queuedBytes(): number {
-    return this.socket.writableLength + (this.#behind?.length ?? 0);
+    return this.socket.writableLength + (this.#behind?.length ?? 0) + this.#soon.length;
   }
 
   /** Where small pieces go while the queue is full; undefined: to the socket. */
@@ -250,8 +255,21 @@ export class Transport {
     return this.socket.destroyed;
   }
 
-  /** Writes latin1 text: heads, and bodies that were read as latin1. */
+  /** Writes latin1 text: heads, and bodies that were read as latin1. It leaves with this turn of the event loop. */
   writeText(text: string): void {
+    if (this.#soon === "") flushSoon(this);
+    this.#soon += text;
+    if (this.#soon.length > joinedBodyBytes) this.flush();
+  }
+
+  flush(): void {
+    const text = this.#soon;
+    if (text === "") return;
+    this.#soon = "";
+    this.#writeNow(text);
+  }
+
+  #writeNow(text: string): void {
     const waiting = this.#waiting();
     if (waiting !== undefined) waiting.push(Buffer.from(text, "latin1"), 0, text.length);
     else if (this.#secured !== undefined) this.#secured.writeText(text);
@@ -268,56 +286,54 @@ export class Transport {
   /** Writes bytes of the shared buffer, which stay the caller's. */
   writeBytes(bytes: Buffer, start: number, end: number): void {
     if (start === end) return;
+    if (this.#goesAsText(end - start)) {
+      this.writeText(bytes.toString("latin1", start, end));
+      return;
+    }
+    this.flush();
     const waiting = this.#waiting();
     if (waiting !== undefined) waiting.push(bytes, start, end);
     else if (this.#secured !== undefined) this.#secured.write(bytes, start, end);
-    else if (end - start <= joinedBodyBytes) {
-      this.#send(bytes.toString("latin1", start, end));
-    } else {
-      this.#send(this.consumesAtOnce ? bytes.subarray(start, end) : copyOf(bytes, start, end));
-    }
+    else this.#send(this.consumesAtOnce ? bytes.subarray(start, end) : copyOf(bytes, start, end));
   }
 
   /** Writes bytes as one chunk of HTTP/1.1's. */
   writeChunk(bytes: Buffer, start: number, end: number): void {
     if (start === end) return;
-    const head = `${(end - start).toString(16)}\r\n`;
-    if (this.#waiting() !== undefined) {
-      this.writeText(head);
-      this.writeBytes(bytes, start, end);
-      this.writeText("\r\n");
-    } else if (this.#secured !== undefined) {
-      this.#secured.writeAround(head, bytes, start, end, "\r\n");
-    } else if (end - start <= joinedBodyBytes) {
-      this.#send(`${head}${bytes.toString("latin1", start, end)}\r\n`);
-    } else {
-      this.socket.cork();
-      this.writeText(head);
-      this.writeBytes(bytes, start, end);
-      this.writeText("\r\n");
-      this.socket.uncork();
-    }
+    this.#writeAround(`${(end - start).toString(16)}\r\n`, bytes, start, end, "\r\n");
   }
 
   /** Writes a head and the bytes that follow it with as few system calls as can be. */
   writeMessage(head: string, bytes: Buffer, start: number, end: number): void {
     if (start === end) this.writeText(head);
-    else if (this.#waiting() !== undefined) {
-      this.writeText(head);
-      this.writeBytes(bytes, start, end);
-    } else if (this.#secured !== undefined) this.#secured.writeAround(head, bytes, start, end, "");
-    else if (end - start <= joinedBodyBytes) {
-      this.#send(head + bytes.toString("latin1", start, end));
-    } else {
-      this.socket.cork();
-      this.writeText(head);
-      this.socket.write(copyOf(bytes, start, end));
-      this.socket.uncork();
+    else this.#writeAround(head, bytes, start, end, "");
+  }
+
+  #writeAround(before: string, bytes: Buffer, start: number, end: number, after: string): void {
+    if (this.#goesAsText(end - start)) {
+      this.writeText(`${before}${bytes.toString("latin1", start, end)}${after}`);
+      return;
     }
+    this.flush();
+    if (this.#waiting() === undefined && this.#secured !== undefined) {
+      this.#secured.writeAround(before, bytes, start, end, after);
+      return;
+    }
+    this.socket.cork();
+    this.#writeNow(before);
+    this.writeBytes(bytes, start, end);
+    if (after !== "") this.#writeNow(after);
+    this.socket.uncork();
+  }
+
+  /** TLS of our own takes bytes as they are. */
+  #goesAsText(length: number): boolean {
+    return this.#secured === undefined && length <= joinedBodyBytes;
   }
 
   /** Writes bytes that the caller leaves alone until `written` is called. */
   writeOwned(bytes: Buffer, written: () => void): void {
+    this.flush();
     this.#catchUp();
     if (this.#mustWait()) {
       const before = this.#onWritten;
@@ -332,6 +348,7 @@ export class Transport {
 
   /** Writes all of an output, whose array is written over again as soon as nobody reads it any more. */
   writeOutput(out: Output): void {
+    this.flush();
     const whole = out.bytes;
     const bytes = out.take();
     const waiting = this.#waiting();
@@ -357,6 +374,7 @@ export class Transport {
 
   /** Sends what is queued, then FIN. Reading goes on. */
   end(): void {
+    this.flush();
     this.#catchUp();
     if (this.#mustWait()) {
       this.#ending = "end";
@@ -369,6 +387,7 @@ export class Transport {
 
   /** Sends what is queued, then closes both ways. A peer in the middle of a message of TLS has a moment to end it. */
   close(): void {
+    this.flush();
     this.#catchUp();
     if (this.#mustWait()) {
       this.#ending = "close";
@@ -381,6 +400,7 @@ export class Transport {
 
   /** Closes at once; unsent bytes are lost. */
   destroy(error?: Error): void {
+    this.flush();
     this.socket.destroy(error);
   }
 
@@ -389,6 +409,7 @@ export class Transport {
    * is nothing to cut, and libuv refuses to reset: Node would lose the handle, and never end.
    */
   reset(): void {
+    this.flush();
     if (this.readsByRecord || this.socket.writableEnded) this.socket.destroy();
     else this.socket.resetAndDestroy();
   }

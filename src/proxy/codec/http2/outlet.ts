@@ -6,8 +6,8 @@
  */
 
 import type { Output } from "../../../wire/hpack/output.ts";
+import { type Flushable, flushSoon } from "../flusher.ts";
 import type { Transport } from "../transport.ts";
-import { type Flushable, flushSoon } from "./flusher.ts";
 
 /** Beyond it, output is sent at once. */
 const maxOutputBytes = 64 * 1024;
