@@ -6,19 +6,24 @@
 
 import fc from "fast-check";
 import { MeshError } from "../../src/base/error.ts";
+import { decodeCluster, encodeCluster } from "../../src/wire/xds/cluster.ts";
 import {
   decodeRequest,
   decodeResponse,
   encodeRequest,
   encodeResponse,
 } from "../../src/wire/xds/discovery.ts";
-import { decodeProxyConfig, encodeProxyConfig } from "../../src/wire/xds/proxy-config.ts";
+import { decodeEndpoints, encodeEndpoints } from "../../src/wire/xds/endpoints.ts";
+import { decodeListener, encodeListener } from "../../src/wire/xds/listener.ts";
+import { encodeProxyConfig } from "../../src/wire/xds/proxy-config.ts";
 import {
   type EncodedResource,
-  groupByType,
   proxyTypes,
+  typeUrls,
   type XdsResources,
 } from "../../src/wire/xds/resources.ts";
+import { decodeRoutes, encodeRoutes } from "../../src/wire/xds/route-config.ts";
+import { decodeSecret, encodeSecret } from "../../src/wire/xds/secret.ts";
 import { proxyConfig } from "../worlds/proxy-config.ts";
 import type { FuzzTarget } from "./target.ts";
 
@@ -81,18 +86,34 @@ export const xdsResources: FuzzTarget = {
   },
   check(input) {
     const typeUrl = proxyTypes[(input[0] ?? 0) % proxyTypes.length] ?? "";
-    const bytes = input.slice(1);
-    const named = (content: Uint8Array): XdsResources =>
-      groupByType([{ typeUrl, name: "x", version: "", bytes: content }]);
-    const contentOf = (read: ReturnType<typeof decodeProxyConfig>): Uint8Array =>
-      flat(encodeProxyConfig(read))[0]?.bytes ?? new Uint8Array();
-    const outcome = orRefused(() =>
-      isStable((content) => decodeProxyConfig(named(content)), contentOf, bytes),
-    );
+    const outcome = orRefused(() => stability[typeUrl]?.(typeUrl, input.slice(1)));
     if (outcome === false) throw new Error("printed, it is another");
     return outcome === true;
   },
 };
+
+/** By type: whether what is read of the content, printed and read again, prints the same. */
+const stability: Readonly<
+  Record<string, (typeUrl: string, content: Uint8Array) => boolean | undefined>
+> = {
+  [typeUrls.cluster]: stable(decodeCluster, encodeCluster),
+  [typeUrls.endpoints]: stable(decodeEndpoints, encodeEndpoints),
+  [typeUrls.listener]: stable(decodeListener, encodeListener),
+  [typeUrls.route]: stable(decodeRoutes, encodeRoutes),
+  [typeUrls.secret]: stable(decodeSecret, encodeSecret),
+};
+
+function stable<T>(
+  decode: (resource: EncodedResource) => T,
+  encode: (value: T) => EncodedResource,
+): (typeUrl: string, content: Uint8Array) => boolean {
+  return (typeUrl, content) =>
+    isStable(
+      (bytes) => decode({ typeUrl, name: "x", version: "", bytes }),
+      (value) => encode(value).bytes,
+      content,
+    );
+}
 
 /** What is read of `bytes`, printed and read again, prints the same. */
 function isStable<T>(

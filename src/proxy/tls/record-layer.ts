@@ -82,8 +82,8 @@ export const tooManyWithoutData = "too many records without data";
 
 /**
  * Changes of keys that a peer may make, whatever comes with them: of a record with one and a record with a byte the reader
- * has 190 µs of work, new keys and an answer under them mostly. BoringSSL, rustls and Go count those alone that bring no
- * data, and OpenSSL none. Who changes keys by the number of records does once in days, who does by time once in minutes.
+ * has 190 µs of work, new keys and an answer under them mostly. BoringSSL and Go count those alone that bring no data. Who
+ * changes keys by the number of records does once in days, who does by time once in minutes.
  */
 const changesAtOnce = 32;
 const changesPerSecond = 1;
