@@ -66,7 +66,7 @@ export function encodeResponse(response: DeltaResponse): Uint8Array {
     resources: response.resources.map(({ name, version, typeUrl, bytes }) => ({
       name,
       version,
-      resource: { typeUrl, value: bytes },
+      ...(typeUrl === "" ? {} : { resource: { typeUrl, value: bytes } }),
     })),
     typeUrl: response.typeUrl,
     removedResources: response.removed,
