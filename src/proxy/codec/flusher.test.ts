@@ -7,7 +7,9 @@ import { flushSoon } from "./flusher.ts";
 import { connectPlain } from "./sockets.ts";
 import { Transport } from "./transport.ts";
 
-async function connected(): Promise<{ transport: Transport; peer: Socket; close: () => void }> {
+async function connected(): Promise<
+  { readonly transport: Transport; readonly peer: Socket } & Disposable
+> {
   const server = createServer({ pauseOnConnect: true, allowHalfOpen: true });
   await once(server.listen(0, "127.0.0.1"), "listening");
   const { port } = server.address() as AddressInfo;
@@ -15,12 +17,15 @@ async function connected(): Promise<{ transport: Transport; peer: Socket; close:
   const transport = new Transport(reader, (onread) => connectPlain("127.0.0.1", port, onread));
   const both = [once(server, "connection"), once(transport.socket, "connect")];
   const [[peer]] = (await Promise.all(both)) as [[Socket], unknown];
-  const close = () => {
-    peer.destroy();
-    transport.destroy();
-    server.close();
+  return {
+    transport,
+    peer,
+    [Symbol.dispose]() {
+      peer.destroy();
+      transport.destroy();
+      server.close();
+    },
   };
-  return { transport, peer, close };
 }
 
 async function received(peer: Socket): Promise<string> {
@@ -40,7 +45,8 @@ const endings: Readonly<Record<string, (transport: Transport) => void>> = {
 
 describe("text that a connection writes", () => {
   test("leaves in one piece at the end of the turn", async () => {
-    const { transport, peer, close } = await connected();
+    using both = await connected();
+    const { transport, peer } = both;
     const before = transport.socket.bytesWritten;
     transport.writeText("one ");
     transport.writeBytes(Buffer.from("(two) "), 0, 6);
@@ -52,11 +58,11 @@ describe("text that a connection writes", () => {
     assert.equal(transport.queuedBytes, 0);
     transport.end();
     assert.equal(await received(peer), "one (two) 5\r\nthree\r\n");
-    close();
   });
 
   test("leaves before whatever else is written in that turn", async () => {
-    const { transport, peer, close } = await connected();
+    using both = await connected();
+    const { transport, peer } = both;
     const large = Buffer.alloc(20_000, "b");
     const out = new Output();
     out.append(Buffer.from("output"), 0, 6);
@@ -77,26 +83,25 @@ describe("text that a connection writes", () => {
       await received(peer),
       `1${bulk}2${(20_000).toString(16)}\r\n${bulk}\r\n3head${bulk}4output5owned6`,
     );
-    close();
   });
 
   for (const [name, finish] of Object.entries(endings)) {
     test(`leaves before a ${name} in that turn`, async () => {
-      const { transport, peer, close } = await connected();
+      using both = await connected();
+      const { transport, peer } = both;
       transport.writeText("the last word");
       finish(transport);
       assert.equal(await received(peer), "the last word");
-      close();
     });
   }
 
   test("is not kept for the end of the turn once it is much", async () => {
-    const { transport, close } = await connected();
+    using both = await connected();
+    const { transport } = both;
     for (let i = 0; i < 100; i++) {
       transport.writeText("x".repeat(1_000));
       assert(transport.queuedBytes - transport.socket.writableLength <= 14 * 1024);
     }
-    close();
   });
 });
 
