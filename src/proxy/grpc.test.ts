@@ -5,7 +5,7 @@ import type { Cluster, RetryPolicy, RouteAction } from "../model/proxy-config.ts
 import { grpcReply, parseGrpcTimeout } from "./codec/http2/grpc.ts";
 import type { Sidecar } from "./sidecar.ts";
 import { type EchoHandlers, grpcApp, grpcClient, service } from "./testing/grpc.ts";
-import { Harness, metric } from "./testing/harness.ts";
+import { Harness, metric, request } from "./testing/harness.ts";
 import { Http2Client, http2App } from "./testing/http2.ts";
 import { cluster, endpoint, forward, route, virtualHost } from "./testing/mesh.ts";
 
@@ -266,6 +266,20 @@ describe("a gRPC call that the sidecar answers itself", () => {
     await using harness = new Harness();
     const made = await harness.outbound([virtualHost(["nobody"], [])], {});
     await assert.rejects(unary(grpcClient(harness, made.port), ""), refused(status.UNIMPLEMENTED));
+  });
+
+  test("has the status that a fault gives it, and not UNKNOWN", async () => {
+    await using harness = new Harness();
+    const fault = { abort: { percent: 100, grpcStatus: status.RESOURCE_EXHAUSTED } };
+    const { sidecar, port } = await harness.outbound(
+      [virtualHost(["*"], [route(forward("nowhere"), { fault })])],
+      {},
+    );
+    const client = grpcClient(harness, port);
+    await assert.rejects(unary(client, ""), refused(status.RESOURCE_EXHAUSTED));
+    const labels = { response_flags: "FI", grpc_response_status: "8", response_code: "200" };
+    assert.equal(metric(sidecar, "istio_requests_total", labels), 1);
+    assert.equal((await request(port)).status, 429, "what that is to others");
   });
 
   test("says 403 as PERMISSION_DENIED, and its reason in what a field may hold", () => {

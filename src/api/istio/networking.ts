@@ -30,7 +30,11 @@ export interface HttpRoute {
   };
   readonly directResponse?: {
     readonly status: number;
-    readonly body?: { readonly string?: string };
+    readonly body?: {
+      readonly string?: string;
+      /** Base64. */
+      readonly bytes?: string;
+    };
   };
   readonly rewrite?: {
     readonly uri?: string;
@@ -64,6 +68,8 @@ export interface HttpRoute {
       readonly percentage?: { readonly value: number };
       readonly percent?: number;
       readonly httpStatus?: number;
+      /** By name: `UNAVAILABLE`. */
+      readonly grpcStatus?: string;
     };
   };
   readonly headers?: { readonly request?: HeaderOperations; readonly response?: HeaderOperations };

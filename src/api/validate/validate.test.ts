@@ -154,6 +154,19 @@ const cases: readonly Case[] = [
     'error spec.http[0].fault.delay.fixedDelay: must be a duration such as 1.5s, 250ms or 1h30m, got "soon"',
   ],
   [
+    "faults that would hit nobody, and one that is none",
+    "VirtualService",
+    "{hosts: [a], http: [{fault: {delay: {fixedDelay: 1s}, abort: {grpcStatus: unavailable, percent: 1}}, route: [{destination: {host: a}}]}]}",
+    "warning spec.http[0].fault.delay.percentage: is required for the fault to hit anybody",
+    'error spec.http[0].fault.abort.grpcStatus: must be one of OK, CANCELLED, UNKNOWN, INVALID_ARGUMENT, DEADLINE_EXCEEDED, NOT_FOUND, ALREADY_EXISTS, PERMISSION_DENIED, RESOURCE_EXHAUSTED, FAILED_PRECONDITION, ABORTED, OUT_OF_RANGE, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS, UNAUTHENTICATED, got "unavailable"',
+  ],
+  [
+    "a direct response whose bytes are no text",
+    "VirtualService",
+    "{hosts: [a], http: [{directResponse: {status: 200, body: {bytes: //8=}}}]}",
+    'error spec.http[0].directResponse.body.bytes: must be text (UTF-8) in base64, got "//8="',
+  ],
+  [
     "a route that forwards and redirects",
     "VirtualService",
     "{hosts: [a], http: [{redirect: {uri: /}, route: [{destination: {host: a}}]}, {}]}",

@@ -15,7 +15,8 @@ export function withFault(
   const [rule] = by;
   const path = rule?.path === undefined ? {} : { path: `${rule.path}.fault.abort` };
   const decider = rule === undefined ? [] : [{ ...rule, ...path }];
-  const detail = `a fault is injected into ${abort.percent} % of the requests: ${abort.status}`;
+  const what = "status" in abort ? `${abort.status}` : `status ${abort.grpcStatus} of gRPC`;
+  const detail = `a fault is injected into ${abort.percent} % of the requests: ${what}`;
   const aborted: Part = {
     share,
     steps: [{ step: "route", outcome: "refuse", by: decider, detail }],
@@ -23,8 +24,8 @@ export function withFault(
       kind: "verdict",
       verdict: {
         outcome: "answered",
-        status: abort.status,
-        sentence: `${abort.status}: ${detail}`,
+        status: "status" in abort ? abort.status : 200, // a failed call of gRPC has that, too
+        sentence: `${what}: ${detail}`,
       },
     },
   };

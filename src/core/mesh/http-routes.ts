@@ -12,9 +12,9 @@ import type {
   VirtualService,
 } from "../../api/istio/networking.ts";
 import { durationMs } from "../../api/validate/duration.ts";
+import { textOfBase64 } from "../../base/base64.ts";
 import type {
   Cors,
-  Fault,
   HashKey,
   HeaderEdit,
   Mirror,
@@ -27,6 +27,7 @@ import { objectKey } from "../registry/world.ts";
 import { compressionFor } from "./compression.ts";
 import type { ProxyContext } from "./context.ts";
 import { destinationCluster, hashOf } from "./destination.ts";
+import { faultOf } from "./fault.ts";
 import { hedgePolicy } from "./hedge.ts";
 import {
   appliesTo,
@@ -123,7 +124,7 @@ function actionOf(context: ProxyContext, rule: HttpRoute, place: Place): RouteAc
   }
   if (rule.directResponse !== undefined) {
     const { status, body } = rule.directResponse;
-    return { kind: "respond", status, body: body?.string ?? "" };
+    return { kind: "respond", status, body: body?.string ?? textOfBase64(body?.bytes ?? "") ?? "" };
   }
   const hash = (rule.route ?? []).flatMap((to) => hashOf(context, to.destination, place));
   const mirrors = mirrorsOf(context, rule, place);
@@ -242,20 +243,4 @@ function editOf(operations: HeaderOperations | undefined): HeaderEdit | undefine
   const add = edited(operations?.add);
   const remove = (operations?.remove ?? []).filter((name) => !isHost(name));
   return set.length + add.length + remove.length === 0 ? undefined : { set, add, remove };
-}
-
-/** A fault without a percentage hits every request. */
-function faultOf(rule: HttpRoute): { readonly fault?: Fault } {
-  const { delay, abort } = rule.fault ?? {};
-  const delayMs = durationMs(delay?.fixedDelay ?? "");
-  const status = abort?.httpStatus;
-  const percent = (part: typeof delay | typeof abort): number =>
-    part?.percentage?.value ?? part?.percent ?? 100;
-  if (delayMs === undefined && status === undefined) return {};
-  return {
-    fault: {
-      ...(delayMs === undefined ? {} : { delay: { percent: percent(delay), fixedMs: delayMs } }),
-      ...(status === undefined ? {} : { abort: { percent: percent(abort), status } }),
-    },
-  };
 }

@@ -107,7 +107,7 @@ describe("a VirtualService", () => {
       timeout: 1.5s
       retries: { attempts: 3, perTryTimeout: 500ms, retryOn: "5xx,503" }
       headers: { request: { set: { a: b } }, response: { remove: [c] } }
-      fault: { delay: { percentage: { value: 10 }, fixedDelay: 2s }, abort: { httpStatus: 500 } }
+      fault: { delay: { percentage: { value: 10 }, fixedDelay: 2s }, abort: { percent: 100, httpStatus: 500 } }
       route: [{ destination: { host: cart } }]`);
     const { value } = compileFor(world, "shop/web");
     const at = (path: string): ReturnType<typeof walkOutbound> =>
@@ -139,6 +139,27 @@ describe("a VirtualService", () => {
       delay: { percent: 10, fixedMs: 2000 },
       abort: { percent: 100, status: 500 },
     });
+  });
+
+  test("abort with a status of gRPC, and leave alone whom no percentage names", () => {
+    const world = both(`
+    - match: [{ uri: { prefix: /grpc } }]
+      fault: { abort: { percentage: { value: 50 }, grpcStatus: UNAVAILABLE } }
+      route: [{ destination: { host: cart } }]
+    - fault: { delay: { fixedDelay: 2s }, abort: { httpStatus: 500 } }
+      route: [{ destination: { host: cart } }]`);
+    const { value } = compileFor(world, "shop/web");
+    const faultAt = (path: string) => walkOutbound(value, expanded({ path })).route?.fault;
+    assert.deepEqual(faultAt("/grpc/x"), { abort: { percent: 50, grpcStatus: 14 } });
+    assert.equal(faultAt("/"), undefined);
+  });
+
+  test("answer with bytes as with text", () => {
+    const world = both(`
+    - directResponse: { status: 200, body: { bytes: eyJvayI6dHJ1ZX0= } }`);
+    const { value } = compileFor(world, "shop/web");
+    const { route } = walkOutbound(value, expanded({}));
+    assert.deepEqual(route?.action, { kind: "respond", status: 200, body: '{"ok":true}' });
   });
 
   test("rewrites the host where headers set it, which an Envoy takes for no edit", () => {

@@ -8,7 +8,13 @@
 import type { Service } from "../../api/k8s/core.ts";
 import { serviceHost } from "../../model/names.ts";
 import type { RouteView } from "../../model/observation.ts";
-import type { Route, RouteMatch, StringMatch, WeightedCluster } from "../../model/proxy-config.ts";
+import type {
+  Abort,
+  Route,
+  RouteMatch,
+  StringMatch,
+  WeightedCluster,
+} from "../../model/proxy-config.ts";
 import { limitInWords } from "../explain/rate-limit-step.ts";
 import { anywhere } from "../mesh/client-place.ts";
 import { outboundPart } from "../mesh/outbound-part.ts";
@@ -104,6 +110,10 @@ function valueInWords(match: StringMatch): string {
   }
 }
 
+function abortInWords(abort: Abort): string {
+  return "status" in abort ? `${abort.status}` : `status ${abort.grpcStatus} of gRPC`;
+}
+
 function policiesInWords({ action, fault, rateLimit }: Route): readonly string[] {
   const words: string[] = [];
   if (rateLimit !== undefined) {
@@ -113,7 +123,7 @@ function policiesInWords({ action, fault, rateLimit }: Route): readonly string[]
     words.push(`delays ${fault.delay.percent} % by ${fault.delay.fixedMs} ms`);
   }
   if (fault?.abort !== undefined) {
-    words.push(`aborts ${fault.abort.percent} % with ${fault.abort.status}`);
+    words.push(`aborts ${fault.abort.percent} % with ${abortInWords(fault.abort)}`);
   }
   if (action.kind === "redirect") words.push(`redirects: ${action.status}`);
   if (action.kind === "respond") words.push(`answers by itself: ${action.status}`);

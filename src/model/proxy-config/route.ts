@@ -163,7 +163,13 @@ export interface RateLimit {
   readonly fillIntervalMs: number;
 }
 
+/** The answer, by its status of HTTP or of gRPC; either is translated where the request is one of the other. */
+export type Abort = { readonly percent: number } & (
+  | { readonly status: number }
+  | { readonly grpcStatus: number }
+);
+
 export interface Fault {
   readonly delay?: { readonly percent: number; readonly fixedMs: number };
-  readonly abort?: { readonly percent: number; readonly status: number };
+  readonly abort?: Abort;
 }

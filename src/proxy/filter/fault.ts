@@ -3,6 +3,7 @@
 import type { Fault } from "../../model/proxy-config.ts";
 import type { Environment } from "../environment.ts";
 import type { Exchange } from "../stack/exchange.ts";
+import { httpStatusOf } from "../stack/grpc-status.ts";
 import type { Filter } from "../stack/handler.ts";
 import { Timeout } from "../timer-wheel.ts";
 
@@ -12,10 +13,11 @@ export function fault(config: Fault, environment: Environment): Filter {
   return (next) => {
     const abortOrPass = (exchange: Exchange) => {
       const { abort } = config;
-      if (abort !== undefined && hits(abort.percent)) {
-        const flag = exchange.flag === "DI" ? "DI,FI" : "FI";
-        exchange.respond(abort.status, flag, "fault filter abort", "fault_filter_abort");
-      } else next(exchange);
+      if (abort === undefined || !hits(abort.percent)) return next(exchange);
+      const flag = exchange.flag === "DI" ? "DI,FI" : "FI";
+      if ("grpcStatus" in abort) exchange.localGrpcStatus = String(abort.grpcStatus);
+      const status = "status" in abort ? abort.status : httpStatusOf(String(abort.grpcStatus));
+      exchange.respond(status, flag, "fault filter abort", "fault_filter_abort");
     };
     return (exchange) => {
       const { delay } = config;

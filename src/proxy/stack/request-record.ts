@@ -27,6 +27,8 @@ export class RequestRecord extends ReceivedRequest {
   responseEdit: CompiledEdit | undefined = undefined;
   /** Complete lines that the sidecar's own answers to this request carry. */
   localFields = "";
+  /** What such an answer says to a call of gRPC; undefined: what its status of HTTP is there. */
+  localGrpcStatus: string | undefined = undefined;
   /** Requests that the application had under way when this one arrived; of inbound ones. */
   foundUnderWay = 0;
   /** What consistent hashing picks by. */

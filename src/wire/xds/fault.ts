@@ -19,7 +19,9 @@ export function encodeFault(fault: Fault): wire.HttpFault {
     ...given(
       "abort",
       fault.abort && {
-        httpStatus: fault.abort.status,
+        ...("status" in fault.abort
+          ? { httpStatus: fault.abort.status }
+          : { grpcStatus: fault.abort.grpcStatus }),
         percentage: encodePercent(fault.abort.percent),
       },
     ),
@@ -40,7 +42,9 @@ export function decodeFault(fault: wire.HttpFault, path: string): Fault {
       "abort",
       abort && {
         percent: decodePercent(abort.percentage),
-        status: required(abort.httpStatus, `${path}.abort.http_status`),
+        ...(abort.grpcStatus === undefined
+          ? { status: required(abort.httpStatus, `${path}.abort.http_status`) }
+          : { grpcStatus: abort.grpcStatus }),
       },
     ),
   };

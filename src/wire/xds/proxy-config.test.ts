@@ -7,6 +7,7 @@ import { decodePrefix } from "./prefix.ts";
 import { decodeProxyConfig, encodeProxyConfig } from "./proxy-config.ts";
 import type { EncodedResource, XdsResources } from "./resources.ts";
 import { groupByType, typeUrls } from "./resources.ts";
+import { decodeAction } from "./route-action.ts";
 
 /** Copies, so that nothing is answered from memory. */
 function copied(resources: XdsResources): XdsResources {
@@ -48,6 +49,15 @@ describe("a proxy configuration", () => {
       assert.throws(refused(address), { message: /rules: want a prefix, got "/ });
     }
     assert.equal(refused("fd00::1")(), "fd00::/14");
+  });
+
+  test("of others may have a direct response in bytes, where they are text", () => {
+    const decoded = (inlineBytes: Uint8Array) =>
+      decodeAction({ directResponse: { status: 200, body: { inlineBytes } } }, "route");
+    const action = { kind: "respond", status: 200, body: "ä" };
+    assert.deepEqual(decoded(Uint8Array.of(0xc3, 0xa4)), action);
+    const message = "route.direct_response.body.inline_bytes: want text in UTF-8";
+    assert.throws(() => decoded(Uint8Array.of(0xff)), { message: new RegExp(message) });
   });
 
   test("is refused with an error that names resource and path, never with a crash, when bytes are damaged", () => {

@@ -5,6 +5,7 @@
  * `weighted_clusters`.
  */
 
+import { decodeUtf8 } from "../../base/utf8.ts";
 import type {
   HashKey,
   Mirror,
@@ -52,10 +53,20 @@ export function decodeAction(route: ActionFields, path: string): RouteAction {
     return {
       kind: "respond",
       status: required(route.directResponse.status, `${path}.direct_response.status`),
-      body: route.directResponse.body?.inlineString ?? "",
+      body: decodeBody(route.directResponse.body, `${path}.direct_response.body`),
     };
   }
   throw invalid(path, "want route, redirect or direct_response");
+}
+
+/** Text, or bytes that are text. */
+function decodeBody(body: wire.DataSource | undefined, path: string): string {
+  if (body?.inlineBytes === undefined) return body?.inlineString ?? "";
+  try {
+    return decodeUtf8(body.inlineBytes);
+  } catch {
+    throw invalid(`${path}.inline_bytes`, "want text in UTF-8");
+  }
 }
 
 function encodeForward(action: Forward): wire.RouteAction {

@@ -168,7 +168,10 @@ const route: fc.Arbitrary<Route> = fc.record(
     fault: fc.record(
       {
         delay: fc.record({ percent, fixedMs: ms }),
-        abort: fc.record({ percent, status: fc.integer({ min: 200, max: 599 }) }),
+        abort: fc.oneof(
+          fc.record({ percent, status: fc.integer({ min: 200, max: 599 }) }),
+          fc.record({ percent, grpcStatus: fc.nat(16) }),
+        ),
       },
       maybe,
     ),

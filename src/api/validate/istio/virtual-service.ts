@@ -1,5 +1,6 @@
 /** VirtualServices: the structure of Istio's API, and the rules of istiod's own validation. */
 
+import { textOfBase64 } from "../../../base/base64.ts";
 import type { HttpRoute, VirtualService } from "../../istio/networking.ts";
 import { cidr } from "../address.ts";
 import { duration } from "../duration.ts";
@@ -9,7 +10,9 @@ import { list, mapOf, record } from "../schema/record.ts";
 import { boolean, integer, nonEmpty, oneOf, portNumber, text } from "../schema/scalar.ts";
 import { destination, headerOperations, httpDestinations, tcpDestinations } from "./destination.ts";
 import { exportTo } from "./export-to.ts";
+import { fault } from "./fault.ts";
 import { headerName, httpMatch, originMatches, percent, percentage, regex } from "./match.ts";
+import { onlyOne } from "./only-one.ts";
 
 type Given = Readonly<Record<string, unknown>>;
 
@@ -34,19 +37,6 @@ const retries: Check = refine<Given>(
 
 const status = integer(200, 599);
 
-const fault: Check = record({
-  delay: onlyOne(
-    { percentage, percent, fixedDelay: duration(), exponentialDelay: duration() },
-    ["fixedDelay", "exponentialDelay"],
-    1,
-  ),
-  abort: onlyOne(
-    { percentage, percent, httpStatus: status, grpcStatus: nonEmpty, http2Error: nonEmpty },
-    ["httpStatus", "grpcStatus", "http2Error"],
-    1,
-  ),
-});
-
 const redirect: Check = onlyOne(
   {
     uri: text(),
@@ -61,9 +51,13 @@ const redirect: Check = onlyOne(
   0,
 );
 
+const base64Text = text((value) =>
+  textOfBase64(value) === undefined ? "must be text (UTF-8) in base64" : undefined,
+);
+
 const directResponse = record({
   "status!": status,
-  body: onlyOne({ string: text(), bytes: text() }, ["string", "bytes"], 0),
+  body: onlyOne({ string: text(), bytes: base64Text }, ["string", "bytes"], 0),
 });
 
 const corsPolicy = record({
@@ -191,19 +185,3 @@ export const virtualServiceSpec: Check = refine<VirtualService["spec"] & Given>(
   },
   ["hosts", "gateways"],
 );
-
-/** A record of which `keys` exclude each other; at least `least` of them. */
-function onlyOne(
-  fields: Readonly<Record<string, Check>>,
-  keys: readonly string[],
-  least: 0 | 1,
-): Check {
-  return refine<Given>(record(fields), (value, at) => {
-    const given = keys.filter((key) => value[key] !== undefined && value[key] !== null);
-    if (given.length > 1 || given.length < least) {
-      const wanted = least === 1 ? "exactly" : "at most";
-      const got = given.length === 0 ? "none" : given.join(", ");
-      at.error(`must have ${wanted} one of ${keys.join(", ")}, got ${got}`);
-    }
-  });
-}

@@ -75,7 +75,7 @@ export class DownstreamStream implements DownstreamLeg {
   writeLocal(exchange: Exchange, status: number, body: string, fields: string): void {
     const { sender } = this.#connection.connection;
     if (exchange.isGrpc) {
-      const reply = grpcReply(status, body);
+      const reply = grpcReply(status, body, exchange.localGrpcStatus);
       exchange.status = 200;
       exchange.grpcStatus = reply.status;
       sender.sendResponse(

@@ -38,12 +38,12 @@ export function parseGrpcTimeout(value: string): number | undefined {
   return parts === null || unit === undefined ? undefined : Number(parts[1]) * unit;
 }
 
-/** The only head of a call that ends here: "Trailers-Only". */
+/** The only head of a call that ends here: "Trailers-Only". `code`: gRPC's; undefined: what the status is there. */
 export function grpcReply(
   status: number,
   message: string,
+  code: string = grpcStatusOf(status),
 ): { readonly status: string; readonly lines: string } {
-  const code = grpcStatusOf(status);
   const text = message === "" ? "" : `grpc-message: ${percentEncode(message)}\r\n`;
   return {
     status: code,

@@ -396,6 +396,7 @@ export interface FaultDelay {
 export interface FaultAbort {
   readonly httpStatus?: number | undefined;
   readonly percentage?: FractionalPercent | undefined;
+  readonly grpcStatus?: number | undefined;
 }
 
 /** envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit */

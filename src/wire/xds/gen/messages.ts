@@ -497,6 +497,7 @@ export const FaultDelay: MessageType<t.FaultDelay> = message("envoy.extensions.f
 export const FaultAbort: MessageType<t.FaultAbort> = message("envoy.extensions.filters.http.fault.v3.FaultAbort", [
   [2, "httpStatus", "uint32", "optional"],
   [3, "percentage", "message", "optional", () => FractionalPercent],
+  [5, "grpcStatus", "uint32", "optional"],
 ]);
 
 export const LocalRateLimit: MessageType<t.LocalRateLimit> = message("envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit", [
