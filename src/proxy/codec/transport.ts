@@ -42,20 +42,16 @@
  *
  * The ceiling of all together is overload.ts's.
  *
- * Not here: what the bytes mean.
+ * Not here: how it is written (write-half.ts), and what the bytes mean.
  */
 
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
-import { ByteQueue } from "../../base/byte-queue.ts";
-import type { Output } from "../../wire/hpack/output.ts";
 import type { TlsConnection } from "../tls/connection.ts";
 import { maxWireBytes } from "../tls/record-layer.ts";
-import { writeDirectly } from "./direct-write.ts";
-import { type Flushable, flushSoon } from "./flusher.ts";
-import { keptCopy } from "./kept-bytes.ts";
 import { Secured } from "./secured.ts";
 import { type Negotiated, negotiatedOf } from "./sockets.ts";
+import { WriteHalf } from "./write-half.ts";
 
 /** What a transport does with what it reads. Replaced when the connection changes its nature. */
 export interface Reader {
@@ -75,21 +71,13 @@ export interface OnRead {
   readonly callback: (length: number) => boolean;
 }
 
-/** Above this many unsent bytes the opposite direction stops reading. */
-const highWaterBytes = 64 * 1024;
-/** Up to here a body rides with its head in one string: one copy, one write (libuv writes 16 KiB without allocating). */
-export const joinedBodyBytes: number = 14 * 1024;
-
 /** A round trip and a retransmission: the rest of what a peer has begun was sent with its beginning. */
 const lastTurnMs = 2_000;
-
-/** A larger output array is let go after use: idle connections must not hold what a busy moment needed. */
-const maxReusedBytes = 128 * 1024;
 
 // Touched by every read of every HTTP connection; slow allocation, since it must not share memory with other buffers.
 const sharedBuffer = Buffer.allocUnsafeSlow(maxWireBytes);
 
-export class Transport implements Flushable {
+export class Transport extends WriteHalf {
   readonly socket: Socket;
   isTls: boolean;
   reader: Reader;
@@ -103,13 +91,7 @@ export class Transport implements Flushable {
   #inUse: Buffer = sharedBuffer;
   #buffer: Buffer = sharedBuffer;
   #error: Error | undefined;
-  #secured: Secured | undefined;
-  /** Text of this turn of the event loop. Whatever else is written, or ends the connection, has it sent before. */
-  #soon = "";
-  /** What is written while the queue is full: a socket has an object, or a record, for each write, however small. */
-  #behind: ByteQueue | undefined;
-  /** Called when what is behind is written. */
-  #onWritten: (() => void) | undefined;
+  protected secured: Secured | undefined;
   /** Ends the wait for a peer that goes no further with its message. */
   #lastTurn: NodeJS.Timeout | undefined;
   /** How it ends once what is behind is written. */
@@ -117,6 +99,7 @@ export class Transport implements Flushable {
 
   /** `open` makes the socket; it must pass `onread` on to it, and half-open connections must be allowed. */
   constructor(reader: Reader, open: (onread: OnRead) => Socket) {
+    super();
     this.reader = reader;
     this.socket = open({
       // Asked once at the beginning and after every read: a change takes effect after the next read. Node looks closely at
@@ -128,15 +111,15 @@ export class Transport implements Flushable {
       },
       callback: (length) => {
         this.bytesRead += length;
-        if (this.#secured === undefined) this.reader.onBytes(this.#inUse, length);
-        else this.#secured.onRecords(this.#inUse, length);
+        if (this.secured === undefined) this.reader.onBytes(this.#inUse, length);
+        else this.secured.onRecords(this.#inUse, length);
         return true; // pausing is pause()'s business
       },
     });
     this.isTls = this.socket instanceof TLSSocket;
     this.socket.on("end", () => {
-      if (this.#secured === undefined) this.reader.onEnd();
-      else this.#secured.onFin();
+      if (this.secured === undefined) this.reader.onEnd();
+      else this.secured.onFin();
     });
     this.socket.on("drain", () => this.onWritable());
     this.socket.on("error", (error) => {
@@ -144,7 +127,7 @@ export class Transport implements Flushable {
     });
     this.socket.on("close", () => {
       clearTimeout(this.#lastTurn);
-      this.#secured?.connection.close();
+      this.secured?.connection.close();
       this.reader.onClose(this.#error);
     });
   }
@@ -158,13 +141,13 @@ export class Transport implements Flushable {
   secure(connection: TlsConnection, onSecure: () => void, first?: Buffer): void {
     this.flush();
     this.isTls = true;
-    this.#secured = new Secured(connection, this.socket, this, onSecure);
-    this.#secured.onRecords(first, first?.length ?? 0);
+    this.secured = new Secured(connection, this.socket, this, onSecure);
+    this.secured.onRecords(first, first?.length ?? 0);
   }
 
   /** What was settled with the peer when TLS began; undefined in the clear. */
   get negotiated(): Negotiated | undefined {
-    const connection = this.#secured?.connection;
+    const connection = this.secured?.connection;
     if (connection !== undefined) return connection;
     return this.socket instanceof TLSSocket ? negotiatedOf(this.socket) : undefined;
   }
@@ -176,23 +159,18 @@ export class Transport implements Flushable {
    * room for 256 KiB, or for a record where `readsByRecord`.
    */
   readInto(buffer: Buffer | undefined): void {
-    if (this.#secured === undefined) this.#buffer = buffer ?? sharedBuffer;
-    else this.#secured.readInto(buffer);
+    if (this.secured === undefined) this.#buffer = buffer ?? sharedBuffer;
+    else this.secured.readInto(buffer);
   }
 
   /** The bytes of the present read are not in the memory that all share. */
   get ownsBuffer(): boolean {
-    return this.#secured?.ownsBuffer ?? this.#inUse !== sharedBuffer;
+    return this.secured?.ownsBuffer ?? this.#inUse !== sharedBuffer;
   }
 
   /** Node's TLS goes on while it is paused, record by record, with what it had read by then. */
   get readsByRecord(): boolean {
-    return this.isTls && this.#secured === undefined;
-  }
-
-  /** What is written is done with when the call returns: TLS has encrypted it. Node's does not while others wait before it. */
-  get consumesAtOnce(): boolean {
-    return this.#secured !== undefined || (this.isTls && this.socket.writableLength === 0);
+    return this.isTls && this.secured === undefined;
   }
 
   pause(): void {
@@ -207,195 +185,46 @@ export class Transport implements Flushable {
     this.socket.resume();
   }
 
-  /** Whether so much is waiting to be sent that the source must wait for `onDrain`. */
-  get isBackedUp(): boolean {
-    return this.socket.writableLength >= highWaterBytes || this.#mustWait();
-  }
-
-  get queuedBytes(): number {
-    return this.socket.writableLength + (this.#behind?.length ?? 0) + this.#soon.length;
-  }
-
-  /** Where small pieces go while the queue is full; undefined: to the socket. */
-  #waiting(): ByteQueue | undefined {
-    if (this.#behind === undefined && this.isBackedUp) this.#behind = new ByteQueue();
-    return this.#behind;
-  }
-
-  // A method, as `#waiting` is: V8 asks its runtime for a private getter each time, and calls it without inlining it.
-  /** TLS cannot write now. */
-  #mustWait(): boolean {
-    return this.#secured !== undefined && !this.#secured.mayWrite;
-  }
-
-  /** There is room for what waits, and maybe for more; called by the socket and by TLS. */
-  onWritable(): void {
-    this.#catchUp();
-    const ending = this.#ending;
-    this.#ending = undefined;
-    if (ending === "end") this.end();
-    else if (ending === "close") this.close();
-    else if (!this.isBackedUp) this.reader.onDrain();
-  }
-
-  /** Hands what waits to the socket, in one piece. */
-  #catchUp(): void {
-    if (this.#mustWait()) return;
-    const behind = this.#behind;
-    const onWritten = this.#onWritten;
-    this.#behind = undefined;
-    this.#onWritten = undefined;
-    if (behind === undefined || behind.length === 0) return;
-    const bytes = behind.bytes();
-    if (this.#secured !== undefined) this.#secured.write(bytes, 0, bytes.length, onWritten);
-    else this.socket.write(bytes);
-  }
+  // ---- endings ---------------------------------------------------------------------------------
 
   get isDestroyed(): boolean {
     return this.socket.destroyed;
   }
 
-  /** Writes latin1 text: heads, and bodies that were read as latin1. It leaves with this turn of the event loop. */
-  writeText(text: string): void {
-    if (this.#soon === "") flushSoon(this);
-    this.#soon += text;
-    if (this.#soon.length > joinedBodyBytes) this.flush();
-  }
-
-  flush(): void {
-    const text = this.#soon;
-    if (text === "") return;
-    this.#soon = "";
-    this.#writeNow(text);
-  }
-
-  #writeNow(text: string): void {
-    const waiting = this.#waiting();
-    if (waiting !== undefined) waiting.push(Buffer.from(text, "latin1"), 0, text.length);
-    else if (this.#secured !== undefined) this.#secured.writeText(text);
-    else this.#send(text);
-  }
-
-  /** Not inside TLS of our own. Text is latin1. */
-  #send(chunk: string | Uint8Array): void {
-    if (!this.isTls) writeDirectly(this.socket, chunk);
-    else if (typeof chunk === "string") this.socket.write(chunk, "latin1");
-    else this.socket.write(chunk);
-  }
-
-  /** Writes bytes of the shared buffer, which stay the caller's. */
-  writeBytes(bytes: Buffer, start: number, end: number): void {
-    if (start === end) return;
-    if (this.#goesAsText(end - start)) {
-      this.writeText(bytes.toString("latin1", start, end));
-      return;
-    }
-    this.flush();
-    const waiting = this.#waiting();
-    if (waiting !== undefined) waiting.push(bytes, start, end);
-    else if (this.#secured !== undefined) this.#secured.write(bytes, start, end);
-    else this.#send(this.consumesAtOnce ? bytes.subarray(start, end) : copyOf(bytes, start, end));
-  }
-
-  /** Writes bytes as one chunk of HTTP/1.1's. */
-  writeChunk(bytes: Buffer, start: number, end: number): void {
-    if (start === end) return;
-    this.#writeAround(`${(end - start).toString(16)}\r\n`, bytes, start, end, "\r\n");
-  }
-
-  /** Writes a head and the bytes that follow it with as few system calls as can be. */
-  writeMessage(head: string, bytes: Buffer, start: number, end: number): void {
-    if (start === end) this.writeText(head);
-    else this.#writeAround(head, bytes, start, end, "");
-  }
-
-  #writeAround(before: string, bytes: Buffer, start: number, end: number, after: string): void {
-    if (this.#goesAsText(end - start)) {
-      this.writeText(`${before}${bytes.toString("latin1", start, end)}${after}`);
-      return;
-    }
-    this.flush();
-    if (this.#waiting() === undefined && this.#secured !== undefined) {
-      this.#secured.writeAround(before, bytes, start, end, after);
-      return;
-    }
-    this.socket.cork();
-    this.#writeNow(before);
-    this.writeBytes(bytes, start, end);
-    if (after !== "") this.#writeNow(after);
-    this.socket.uncork();
-  }
-
-  /** TLS of our own takes bytes as they are. */
-  #goesAsText(length: number): boolean {
-    return this.#secured === undefined && length <= joinedBodyBytes;
-  }
-
-  /** Writes bytes that the caller leaves alone until `written` is called. */
-  writeOwned(bytes: Buffer, written: () => void): void {
-    this.flush();
-    this.#catchUp();
-    if (this.#mustWait()) {
-      const before = this.#onWritten;
-      this.#onWritten = () => {
-        before?.();
-        written();
-      };
-      this.#waiting()?.push(bytes, 0, bytes.length);
-    } else if (this.#secured !== undefined) this.#secured.write(bytes, 0, bytes.length, written);
-    else this.socket.write(bytes, written);
-  }
-
-  /** Writes all of an output, whose array is written over again as soon as nobody reads it any more. */
-  writeOutput(out: Output): void {
-    this.flush();
-    const whole = out.bytes;
-    const bytes = out.take();
-    const waiting = this.#waiting();
-    const isCopied = waiting === undefined && this.#secured === undefined && this.#isSmall(bytes);
-    if (waiting !== undefined || isCopied) {
-      if (waiting !== undefined) waiting.push(bytes, 0, bytes.length);
-      else this.socket.write(keptCopy(bytes, 0, bytes.length));
-      if (whole.length <= maxReusedBytes) out.reuse(bytes, whole);
-      return;
-    }
-    // Asked before: what a plain socket, or Node's TLS, does with it shows only afterwards.
-    const isConsumed = this.consumesAtOnce;
-    if (this.#secured !== undefined) this.#secured.write(bytes, 0, bytes.length);
-    else this.#send(bytes);
-    const isFree = isConsumed || (!this.isTls && this.socket.writableLength === 0);
-    if (isFree && whole.length <= maxReusedBytes) out.reuse(bytes, whole);
-  }
-
-  /** It will wait, and would keep much more room than it needs. */
-  #isSmall(bytes: Uint8Array): boolean {
-    return this.socket.writableLength > 0 && 4 * bytes.length <= bytes.buffer.byteLength;
-  }
-
   /** Sends what is queued, then FIN. Reading goes on. */
   end(): void {
     this.flush();
-    this.#catchUp();
-    if (this.#mustWait()) {
+    this.catchUp();
+    if (this.mustWait()) {
       this.#ending = "end";
       return;
     }
-    this.#secured?.end();
-    if (this.#secured?.isReadDone === true) this.socket.destroySoon();
+    this.secured?.end();
+    if (this.secured?.isReadDone === true) this.socket.destroySoon();
     else this.socket.end();
   }
 
   /** Sends what is queued, then closes both ways. A peer in the middle of a message of TLS has a moment to end it. */
   close(): void {
     this.flush();
-    this.#catchUp();
-    if (this.#mustWait()) {
+    this.catchUp();
+    if (this.mustWait()) {
       this.#ending = "close";
       this.#lastTurn ??= setTimeout(() => this.destroy(), lastTurnMs);
       return;
     }
-    this.#secured?.end();
+    this.secured?.end();
     this.socket.destroySoon();
+  }
+
+  /** There is room for what waits, then for the end that waits for it, else maybe for more; called by the socket and by TLS. */
+  onWritable(): void {
+    this.catchUp();
+    const ending = this.#ending;
+    this.#ending = undefined;
+    if (ending === "end") this.end();
+    else if (ending === "close") this.close();
+    else if (!this.isBackedUp) this.reader.onDrain();
   }
 
   /** Closes at once; unsent bytes are lost. */
@@ -413,10 +242,4 @@ export class Transport implements Flushable {
     if (this.readsByRecord || this.socket.writableEnded) this.socket.destroy();
     else this.socket.resetAndDestroy();
   }
-}
-
-function copyOf(bytes: Buffer, start: number, end: number): Buffer {
-  const copy = Buffer.allocUnsafe(end - start);
-  bytes.copy(copy, 0, start, end);
-  return copy;
 }

@@ -15,8 +15,9 @@ import type { Failure } from "../stack/outcome.ts";
 import type { Host } from "../upstream/host.ts";
 import { findField, responseParser } from "./heads.ts";
 import { PartialHead } from "./partial-head.ts";
-import { joinedBodyBytes, type Reader, type Transport } from "./transport.ts";
+import type { Reader, Transport } from "./transport.ts";
 import { newWebSocketKey, webSocketAccept } from "./websocket-handshake.ts";
+import { joinedBodyBytes } from "./write-half.ts";
 
 // One for all connections, as in downstream.ts.
 let sharedParser: HeadParser = responseParser();
