@@ -95,6 +95,19 @@ describe("consistent hashing", () => {
   });
 });
 
+describe("a cookie that clients are given", () => {
+  test("has the attributes that are asked for", async () => {
+    await using harness = new Harness();
+    const { ports } = await backends(harness, 1);
+    const attributes = [["SameSite", "Lax"] as const, ["Secure", ""] as const];
+    const hash: HashKey[] = [{ kind: "cookie", name: "sid", ttlMs: 0, attributes }];
+    const balancer = { kind: "ring-hash" as const, minimumRingSize: 1_024 };
+    const { port } = await toCluster(harness, ports, { balancer }, { hash });
+    const [given = ""] = (await request(port)).headers["set-cookie"] ?? [];
+    assert.match(given, /^sid="[^"]+"; SameSite=Lax; Secure; HttpOnly$/);
+  });
+});
+
 describe("a backend that fails at once", () => {
   test("draws no more than a small share of the traffic, without any outlier detection", async () => {
     await using harness = new Harness();

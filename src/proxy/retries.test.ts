@@ -92,6 +92,28 @@ describe("retries", () => {
     assert.equal(new Set(bodies).size, 10);
   });
 
+  test("go to the host of the request's key again, where they may repeat hosts", async () => {
+    await using harness = new Harness();
+    const answering = (status: number) =>
+      harness.app((_, res) => res.writeHead(status).end(String(status)));
+    const ports = [await answering(503), await answering(200)];
+    const statuses = async (more: Partial<RetryPolicy>) => {
+      const hash = [{ kind: "header" as const, name: "x-user" }];
+      const action = forward("app", { hash, retry: { ...retry, attempts: 5, ...more } });
+      const { port } = await harness.outbound([virtualHost(["*"], [route(action)])], {
+        clusters: [cluster("app", { balancer: { kind: "ring-hash", minimumRingSize: 1_024 } })],
+        endpoints: [{ cluster: "app", endpoints: ports.map((one) => endpoint(one)) }],
+      });
+      const seen = new Set<number>();
+      for (let user = 0; user < 30; user++) {
+        seen.add((await request(port, { headers: { "x-user": `${user}` } })).status);
+      }
+      return seen;
+    };
+    assert.deepEqual(await statuses({}), new Set([200]));
+    assert.equal((await statuses({ mayRepeatHosts: true })).size, 2);
+  });
+
   test("are as many as allowed; then the last answer counts, flagged URX", async () => {
     await using harness = new Harness();
     let tries = 0;

@@ -47,6 +47,8 @@ export interface HttpRoute {
     readonly perTryTimeout?: string;
     readonly retryOn?: string;
     readonly backoff?: string;
+    /** Absent means true. */
+    readonly retryIgnorePreviousHosts?: boolean;
   };
   readonly corsPolicy?: CorsPolicy;
   readonly mirror?: Destination;
@@ -276,7 +278,12 @@ export interface LocalityLbSetting {
 /** One of the first four says what is hashed. */
 export interface ConsistentHash {
   readonly httpHeaderName?: string;
-  readonly httpCookie?: { readonly name: string; readonly path?: string; readonly ttl?: string };
+  readonly httpCookie?: {
+    readonly name: string;
+    readonly path?: string;
+    readonly ttl?: string;
+    readonly attributes?: readonly { readonly name: string; readonly value?: string }[];
+  };
   readonly useSourceIp?: boolean;
   readonly httpQueryParameterName?: string;
   readonly ringHash?: { readonly minimumRingSize?: number };

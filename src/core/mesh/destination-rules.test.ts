@@ -231,6 +231,17 @@ spec: { host: cart, trafficPolicy: { loadBalancer: { consistentHash: ${hash} } }
       { kind: "ring-hash", minimumRingSize: 1_024 },
       [{ kind: "header", name: "x-user" }],
     ]);
+    const attributes = "[{ name: SameSite, value: Lax }, { name: Secure }]";
+    assert.deepEqual(hashing(`{ httpCookie: { name: sid, attributes: ${attributes} } }`)[1], [
+      {
+        kind: "cookie",
+        name: "sid",
+        attributes: [
+          ["SameSite", "Lax"],
+          ["Secure", ""],
+        ],
+      },
+    ]);
     assert.deepEqual(
       hashing("{ httpCookie: { name: sid, ttl: 0s }, maglev: { tableSize: 251 } }"),
       [{ kind: "maglev", tableSize: 251 }, [{ kind: "cookie", name: "sid", ttlMs: 0 }]],

@@ -41,6 +41,7 @@ export function retryPolicy(written: HttpRoute["retries"]): { readonly retry?: R
       perTryTimeoutMs: durationMs(written.perTryTimeout ?? "") ?? 0,
       ...conditions(written.retryOn),
       ...backoffOf(written.backoff),
+      ...(written.retryIgnorePreviousHosts === false ? { mayRepeatHosts: true } : {}),
     },
   };
 }

@@ -147,7 +147,7 @@ export function hashKeys(policy: TrafficPolicy | undefined): readonly HashKey[] 
   }
   if (hash?.useSourceIp === true) return [{ kind: "source-ip" }];
   if (hash?.httpCookie === undefined) return [];
-  const { name, path, ttl } = hash.httpCookie;
+  const { name, path, ttl, attributes = [] } = hash.httpCookie;
   const ttlMs = ttl === undefined ? undefined : (durationMs(ttl) ?? 0);
   return [
     {
@@ -155,6 +155,9 @@ export function hashKeys(policy: TrafficPolicy | undefined): readonly HashKey[] 
       name,
       ...(path === undefined ? {} : { path }),
       ...(ttlMs === undefined ? {} : { ttlMs }),
+      ...(attributes.length === 0
+        ? {}
+        : { attributes: attributes.map((one) => [one.name, one.value ?? ""] as const) }),
     },
   ];
 }

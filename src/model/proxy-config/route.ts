@@ -93,6 +93,8 @@ export type HashKey =
       readonly name: string;
       readonly path?: string;
       readonly ttlMs?: number;
+      /** Of the cookie that is given out, e.g. `SameSite=Lax`; those without a value have an empty one. */
+      readonly attributes?: readonly (readonly [name: string, value: string])[];
     }
   | { readonly kind: "query"; readonly name: string }
   | { readonly kind: "source-ip" };
@@ -134,6 +136,8 @@ export interface RetryPolicy {
   readonly retriableStatusCodes: readonly number[];
   readonly baseBackoffMs: number;
   readonly maxBackoffMs: number;
+  /** A host that had the request may get it again, though there are others. */
+  readonly mayRepeatHosts?: true;
 }
 
 /** When a request that may run twice is sent a second time while the first try goes on. */

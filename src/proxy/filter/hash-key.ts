@@ -62,6 +62,8 @@ function giveCookie(
   const value = randomUUID();
   const age = key.ttlMs > 0 ? `; Max-Age=${Math.ceil(key.ttlMs / 1000)}` : "";
   const path = key.path === undefined || key.path === "" ? "" : `; Path=${key.path}`;
-  exchange.addResponseLines(`set-cookie: ${key.name}="${value}"${age}${path}; HttpOnly\r\n`);
+  const more = (key.attributes ?? []).map(([name, text]) => `; ${name}${text && `=${text}`}`);
+  const attributes = `${age}${path}${more.join("")}; HttpOnly`;
+  exchange.addResponseLines(`set-cookie: ${key.name}="${value}"${attributes}\r\n`);
   return value;
 }

@@ -139,7 +139,7 @@ class Retries implements RetryDecision {
       exchange.retryRefusal = "UO";
       return false;
     }
-    if (exchange.host !== undefined) {
+    if (exchange.host !== undefined && this.#policy.mayRepeatHosts !== true) {
       exchange.tries.hosts ??= [];
       exchange.tries.hosts.push(exchange.host);
     }

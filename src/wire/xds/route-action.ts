@@ -180,6 +180,17 @@ function decodeWeighted(cluster: wire.ClusterWeight, path: string): WeightedClus
   };
 }
 
+/** Istio's: prefer a host that was not tried yet, give up looking after five picks. */
+const otherHosts: wire.RetryPolicy = {
+  retryHostPredicate: [
+    {
+      name: "envoy.retry_host_predicates.previous_hosts",
+      typedConfig: pack(PreviousHostsPredicate, {}),
+    },
+  ],
+  hostSelectionRetryMaxAttempts: 5,
+};
+
 function encodeRetry(retry: RetryPolicy): wire.RetryPolicy {
   return {
     retryOn: retry.on.join(","),
@@ -187,14 +198,7 @@ function encodeRetry(retry: RetryPolicy): wire.RetryPolicy {
     ...(retry.perTryTimeoutMs === 0
       ? {}
       : { perTryTimeout: encodeDuration(retry.perTryTimeoutMs) }),
-    // Istio's: prefer a host that was not tried yet, give up looking after five picks.
-    retryHostPredicate: [
-      {
-        name: "envoy.retry_host_predicates.previous_hosts",
-        typedConfig: pack(PreviousHostsPredicate, {}),
-      },
-    ],
-    hostSelectionRetryMaxAttempts: 5,
+    ...(retry.mayRepeatHosts === true ? {} : otherHosts),
     retriableStatusCodes: retry.retriableStatusCodes,
     retryBackOff: {
       baseInterval: encodeDuration(retry.baseBackoffMs),
@@ -213,6 +217,7 @@ function decodeRetry(retry: wire.RetryPolicy): RetryPolicy {
     retriableStatusCodes: retry.retriableStatusCodes ?? [],
     baseBackoffMs: base,
     maxBackoffMs: decodeDuration(retry.retryBackOff?.maxInterval) ?? base * 10,
+    ...((retry.retryHostPredicate ?? []).length === 0 ? { mayRepeatHosts: true } : {}),
   };
 }
 

@@ -39,20 +39,38 @@ export const plainWeighted: fc.Arbitrary<WeightedCluster> = fc.record({
   weight: fc.integer({ min: 1, max: 100 }),
 });
 
-const retry = fc.record({
-  attempts: fc.integer({ min: 0, max: 10 }),
-  perTryTimeoutMs: ms,
-  on: fc.uniqueArray(fc.constantFrom("5xx", "connect-failure", "reset"), { maxLength: 3 }),
-  retriableStatusCodes: fc.array(fc.integer({ min: 100, max: 599 }), { maxLength: 3 }),
-  baseBackoffMs: fc.integer({ min: 1, max: 1000 }),
-  maxBackoffMs: fc.integer({ min: 1, max: 10_000 }),
+const retry = fc.record(
+  {
+    attempts: fc.integer({ min: 0, max: 10 }),
+    perTryTimeoutMs: ms,
+    on: fc.uniqueArray(fc.constantFrom("5xx", "connect-failure", "reset"), { maxLength: 3 }),
+    retriableStatusCodes: fc.array(fc.integer({ min: 100, max: 599 }), { maxLength: 3 }),
+    baseBackoffMs: fc.integer({ min: 1, max: 1000 }),
+    maxBackoffMs: fc.integer({ min: 1, max: 10_000 }),
+    mayRepeatHosts: fc.constant(true as const),
+  },
+  {
+    requiredKeys: [
+      "attempts",
+      "perTryTimeoutMs",
+      "on",
+      "retriableStatusCodes",
+      "baseBackoffMs",
+      "maxBackoffMs",
+    ],
+  },
+);
+
+const attributes = fc.array(fc.tuple(name, fc.constantFrom("", "Lax")), {
+  minLength: 1,
+  maxLength: 2,
 });
 
 const hashKey: fc.Arbitrary<HashKey> = fc.oneof(
   fc.record({ kind: fc.constantFrom("header" as const, "query" as const), name }),
   fc.record({ kind: fc.constant("source-ip" as const) }),
   fc.record(
-    { kind: fc.constant("cookie" as const), name, path: text, ttlMs: ms },
+    { kind: fc.constant("cookie" as const), name, path: text, ttlMs: ms, attributes },
     { requiredKeys: ["kind", "name"] },
   ),
 );

@@ -29,10 +29,25 @@ const primeSize: Check = (value, at) => {
   }
 };
 
+/** RFC 6265 §4.1.1: what a Set-Cookie line may hold. */
+const cookieAttribute = record({
+  "name!": text((value) =>
+    /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(value) ? undefined : "must be the name of an attribute",
+  ),
+  value: text((value) =>
+    /^[ -:<-~]*$/.test(value) ? undefined : "must be printable ASCII without ;",
+  ),
+});
+
 const consistentHash: Check = refine<Given>(
   record({
     httpHeaderName: nonEmpty,
-    httpCookie: record({ "name!": nonEmpty, path: text(), ttl: duration(0), attributes: anything }),
+    httpCookie: record({
+      "name!": nonEmpty,
+      path: text(),
+      ttl: duration(0),
+      attributes: list(cookieAttribute),
+    }),
     useSourceIp: boolean,
     httpQueryParameterName: nonEmpty,
     ringHash: record({ minimumRingSize: integer(0) }),

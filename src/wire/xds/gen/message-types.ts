@@ -572,6 +572,13 @@ export interface HashCookie {
   readonly name?: string | undefined;
   readonly ttl?: Duration | undefined;
   readonly path?: string | undefined;
+  readonly attributes?: readonly CookieAttribute[] | undefined;
+}
+
+/** envoy.config.route.v3.RouteAction.HashPolicy.CookieAttribute */
+export interface CookieAttribute {
+  readonly name?: string | undefined;
+  readonly value?: string | undefined;
 }
 
 /** envoy.config.route.v3.RouteAction.HashPolicy.ConnectionProperties */

@@ -651,6 +651,12 @@ export const HashCookie: MessageType<t.HashCookie> = message("envoy.config.route
   [1, "name", "string", "plain"],
   [2, "ttl", "message", "optional", () => Duration],
   [3, "path", "string", "plain"],
+  [4, "attributes", "message", "many", () => CookieAttribute],
+]);
+
+export const CookieAttribute: MessageType<t.CookieAttribute> = message("envoy.config.route.v3.RouteAction.HashPolicy.CookieAttribute", [
+  [1, "name", "string", "plain"],
+  [2, "value", "string", "plain"],
 ]);
 
 export const HashConnection: MessageType<t.HashConnection> = message("envoy.config.route.v3.RouteAction.HashPolicy.ConnectionProperties", [
