@@ -4,6 +4,7 @@ import { parseArgs } from "node:util";
 import { chunkedBodies } from "./chunks.ts";
 import { dnsMessages } from "./dns.ts";
 import { proxyHeaders, tlsHellos } from "./first-bytes.ts";
+import { grpcWebText } from "./grpc-web.ts";
 import { http1Requests, http1Responses } from "./http1.ts";
 import { hpackBlocks, http2Client, http2Server } from "./http2.ts";
 import { grpcWords, targets as requestTargets } from "./requests.ts";
@@ -17,6 +18,7 @@ const targets: readonly FuzzTarget[] = [
   chunkedBodies,
   requestTargets,
   grpcWords,
+  grpcWebText,
   hpackBlocks,
   http2Server,
   http2Client,
