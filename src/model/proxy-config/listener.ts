@@ -85,6 +85,8 @@ export type NetworkFilter =
       readonly routes:
         | { readonly kind: "rds"; readonly name: string }
         | { readonly kind: "inline"; readonly config: RouteConfig };
+      /** Calls of gRPC-Web become calls of gRPC, before anything else looks at them. */
+      readonly translatesGrpcWeb?: boolean;
       /** L7 authorization in order of evaluation: deny before allow. */
       readonly rbac: readonly Rbac[];
       /** Of all requests together that authorization lets through. */

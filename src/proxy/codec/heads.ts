@@ -134,7 +134,7 @@ export const bodilessResponseDrops: DropTable = dropTable([
   mark.upgrade,
   mark.contentLength,
 ]);
-const nominatedOnly: DropTable = dropTable([mark.nominated]);
+export const nominatedOnly: DropTable = dropTable([mark.nominated]);
 export const upgradeResponseDrops: DropTable = dropTable(hopByHop);
 
 /** Names (lower case) that are taken out besides the marked ones. */

@@ -21,6 +21,7 @@ import type { Environment } from "../environment.ts";
 import { accessLog } from "../filter/access-log.ts";
 import { admission } from "../filter/admission.ts";
 import { edge } from "../filter/edge.ts";
+import { grpcWeb } from "../filter/grpc-web.ts";
 import { metrics } from "../filter/metrics.ts";
 import { rateLimit } from "../filter/rate-limit.ts";
 import { rbac } from "../filter/rbac.ts";
@@ -184,6 +185,7 @@ export function prepare(
     const place = `${listener.name} ${filter.statPrefix}`;
     return stack(
       [
+        filter.translatesGrpcWeb === true ? grpcWeb : undefined, // all others see calls of gRPC
         filter.isEdge === true ? edge(scheme, filter.trustedProxies ?? 0) : undefined, // first: what strangers say of themselves is nobody's to read
         write === undefined ? undefined : accessLog(write, environment),
         filter.tracing === undefined ? undefined : traced(filter.tracing, listener.direction),

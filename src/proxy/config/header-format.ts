@@ -19,7 +19,7 @@ const names: Readonly<Record<string, Say>> = {
   DOWNSTREAM_LOCAL_PORT: ({ peer }) => String(peer.destinationPort),
   DOWNSTREAM_PEER_URI_SAN: ({ peer }) =>
     peer.principal === undefined ? "" : `spiffe://${peer.principal}`,
-  PROTOCOL: ({ downstream }) => downstream.protocol,
+  PROTOCOL: ({ protocol }) => protocol,
   START_TIME: ({ downstream }) => new Date(downstream.environment.epochMs()).toISOString(),
   HOSTNAME: ({ downstream }) => downstream.environment.node.pod,
   ROUTE_NAME: ({ route }) => route?.name ?? "",

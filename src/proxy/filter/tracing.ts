@@ -73,12 +73,12 @@ function nameOf({ cluster, authority }: Exchange): string {
 
 /** What the request says of itself, while its bytes are here. */
 function askedFor(exchange: Exchange): Span["attributes"] {
-  const { method, path, query, authority, scheme, downstream, peer } = exchange;
+  const { method, path, query, authority, scheme, protocol, peer } = exchange;
   return {
     component: "proxy",
     "http.method": cut(method),
     "http.url": cut(`${scheme}://${authority}${path}${query}`),
-    "http.protocol": downstream.protocol,
+    "http.protocol": protocol,
     user_agent: cut(exchange.field("user-agent")),
     "guid:x-request-id": cut(exchange.field("x-request-id")),
     "peer.address": peer.sourceAddress,

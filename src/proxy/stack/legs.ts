@@ -15,6 +15,7 @@ import type { Head } from "./head.ts";
 export interface DownstreamLeg {
   readonly peer: Peer;
   readonly environment: Environment;
+  /** In which form requests come. */
   readonly protocol: "HTTP/1.1" | "HTTP/2";
   /** It wants a small body as text, behind its head's: `text` of `writeResponse` is longer than the head then. */
   readonly joinsBodies: boolean;

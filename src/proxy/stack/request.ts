@@ -37,6 +37,8 @@ export const notFromOutside: ReadonlySet<string> = new Set([
 export class ReceivedRequest implements Subject {
   readonly downstream: DownstreamLeg;
   readonly peer: Peer;
+  /** What its client speaks. */
+  protocol: DownstreamLeg["protocol"];
   readonly startedAt: number;
   /** The head as text; the parser's offsets count from its start. The parser is only ours until `outgoing` is set. */
   readonly head: Head;
@@ -86,6 +88,7 @@ export class ReceivedRequest implements Subject {
   ) {
     this.downstream = downstream;
     this.peer = downstream.peer;
+    this.protocol = downstream.protocol;
     this.head = head;
     this.text = text;
     this.method = text.slice(head.lineStart, head.methodEnd);

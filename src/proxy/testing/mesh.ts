@@ -140,7 +140,7 @@ export function virtualHost(domains: readonly string[], routes: readonly Route[]
 export function outbound(
   virtualHosts: readonly VirtualHost[],
   rbac: readonly Rbac[] = [],
-  telemetry: Pick<HttpFilter, "accessLog" | "tracing"> = {},
+  more: Pick<HttpFilter, "accessLog" | "tracing" | "translatesGrpcWeb"> = {},
 ): Pick<ProxyConfig, "listeners" | "routes"> {
   const passthroughChain: FilterChain = {
     name: "virtualOutbound-passthrough",
@@ -171,7 +171,7 @@ export function outbound(
               statPrefix: "outbound_0.0.0.0_80",
               routes: { kind: "rds", name: "80" },
               rbac,
-              ...telemetry,
+              ...more,
             },
           },
         ],

@@ -28,6 +28,7 @@ import {
   ApiVersion,
   CorsFilter,
   ForwardClientCert,
+  GrpcWeb,
   HttpConnectionManager,
   HttpFault,
   HttpRbac,
@@ -103,6 +104,10 @@ function encodeHttp(filter: HttpFilters, direction: Direction): wire.Filter {
       statPrefix: filter.statPrefix,
       ...routes,
       httpFilters: [
+        // Before whatever may refuse a call, so that its client can read why.
+        ...(filter.translatesGrpcWeb === true
+          ? [{ name: "envoy.filters.http.grpc_web", typedConfig: pack(GrpcWeb, {}) }]
+          : []),
         ...filter.rbac.map((rules) => ({
           name: "envoy.filters.http.rbac",
           typedConfig: pack(HttpRbac, { rules: encodeRbac(rules) }),
@@ -134,11 +139,14 @@ function encodeHttp(filter: HttpFilters, direction: Direction): wire.Filter {
 function decodeHttp(manager: wire.HttpConnectionManager, path: string): HttpFilters {
   const rbac: Rbac[] = [];
   let rateLimit: RateLimit | undefined;
+  let translatesGrpcWeb = false;
   for (const [index, filter] of (manager.httpFilters ?? []).entries()) {
     const at = `${path}.http_filters[${index}].typed_config`;
     const any = filter.typedConfig;
     if (isPacked(any, HttpRbac)) {
       rbac.push(decodeRbac(unpack(HttpRbac, any, at).rules, `${at}.rules`));
+    } else if (isPacked(any, GrpcWeb)) {
+      translatesGrpcWeb = true;
     } else if (isPacked(any, LocalRateLimit)) {
       rateLimit = decodeRateLimit(unpack(LocalRateLimit, any, at), at);
     } else if (
@@ -161,6 +169,7 @@ function decodeHttp(manager: wire.HttpConnectionManager, path: string): HttpFilt
             kind: "inline",
             config: decodeRouteConfig(manager.routeConfig, `${path}.route_config`),
           },
+    ...(translatesGrpcWeb ? { translatesGrpcWeb } : {}),
     rbac,
     ...given("rateLimit", rateLimit),
     ...(manager.useRemoteAddress?.value === true ? { isEdge: true } : {}),

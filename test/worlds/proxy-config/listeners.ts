@@ -100,6 +100,7 @@ const filter: fc.Arbitrary<NetworkFilter> = fc.oneof(
         fc.record({ kind: fc.constant("rds" as const), name }),
         fc.record({ kind: fc.constant("inline" as const), config: routeConfig }),
       ),
+      translatesGrpcWeb: fc.constant(true),
       rbac: rbacs,
       rateLimit,
       accessLog: fc.constant(true),

@@ -122,13 +122,15 @@ export class DownstreamStream implements DownstreamLeg {
     if (exchange.upstream?.isHttp2 !== true) lines = canonicalLines(lines);
     if (edit !== undefined) lines += edit.lines;
     lines += missingDate(head, this.environment);
-    if (head.isChunked && exchange.recoding === undefined) this.#dechunker = new Dechunker();
+    // Whoever stands between here and its endpoint has taken them off.
+    const isBare = exchange.upstream?.isOpenEnded === true;
+    if (head.isChunked && !isBare) this.#dechunker = new Dechunker();
     const { sender } = this.#connection.connection;
-    const isBare = isDone && start === end;
+    const isEmpty = isDone && start === end;
     exchange.responseHeadBytes += lines.length;
     exchange.responseBytes += lines.length;
-    sender.sendResponse(this.#stream, head.status, lines, isBare);
-    if (isDone && this.#dechunker === undefined && !isBare) {
+    sender.sendResponse(this.#stream, head.status, lines, isEmpty);
+    if (isDone && this.#dechunker === undefined && !isEmpty) {
       exchange.responseBytes += end - start;
       sender.sendData(this.#stream, bytes, start, end, true);
     } else if (start < end) this.writeResponseBody(exchange, bytes, start, end);

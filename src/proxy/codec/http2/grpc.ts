@@ -21,14 +21,17 @@ export function readGrpc(exchange: Exchange): void {
   const { head, text } = exchange;
   const type = head.fieldAt(ownMark.contentType);
   if (type < 0) return;
-  const value = fieldValue(head, text, type);
-  if (!value.startsWith("application/grpc")) return;
-  // application/grpc, application/grpc+proto, with parameters or without; grpc-web is another protocol.
-  const next = value.charCodeAt("application/grpc".length);
-  if (!Number.isNaN(next) && next !== 43 && next !== 59) return;
+  if (!isGrpcType(fieldValue(head, text, type))) return;
   exchange.isGrpc = true;
   const timeout = head.fieldAt(ownMark.grpcTimeout);
   if (timeout >= 0) exchange.grpcTimeoutMs = parseGrpcTimeout(fieldValue(head, text, timeout));
+}
+
+/** application/grpc, application/grpc+proto, with parameters or without; gRPC-Web is another protocol. */
+export function isGrpcType(value: string): boolean {
+  if (!value.startsWith("application/grpc")) return false;
+  const next = value.charCodeAt("application/grpc".length);
+  return Number.isNaN(next) || next === 43 || next === 59;
 }
 
 /** Milliseconds; undefined when it is no timeout of gRPC's: up to eight digits and a unit. */
@@ -43,11 +46,12 @@ export function grpcReply(
   status: number,
   message: string,
   code: string = grpcStatusOf(status),
+  type = "application/grpc",
 ): { readonly status: string; readonly lines: string } {
   const text = message === "" ? "" : `grpc-message: ${percentEncode(message)}\r\n`;
   return {
     status: code,
-    lines: `content-type: application/grpc\r\ngrpc-status: ${code}\r\n${text}`,
+    lines: `content-type: ${type}\r\ngrpc-status: ${code}\r\n${text}`,
   };
 }
 

@@ -375,6 +375,9 @@ export interface HttpFilter {
 /** envoy.extensions.filters.http.router.v3.Router */
 export type Router = Readonly<Record<never, never>>;
 
+/** envoy.extensions.filters.http.grpc_web.v3.GrpcWeb */
+export type GrpcWeb = Readonly<Record<never, never>>;
+
 /** envoy.extensions.filters.http.rbac.v3.RBAC */
 export interface HttpRbac {
   readonly rules?: Rbac | undefined;

@@ -480,6 +480,10 @@ export const Router: MessageType<t.Router> = message("envoy.extensions.filters.h
 
 ]);
 
+export const GrpcWeb: MessageType<t.GrpcWeb> = message("envoy.extensions.filters.http.grpc_web.v3.GrpcWeb", [
+
+]);
+
 export const HttpRbac: MessageType<t.HttpRbac> = message("envoy.extensions.filters.http.rbac.v3.RBAC", [
   [1, "rules", "message", "optional", () => Rbac],
 ]);

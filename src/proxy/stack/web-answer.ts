@@ -1,0 +1,204 @@
+/**
+ * The answer to a call of gRPC on its way to being one of gRPC-Web: to the call this is its client, and it answers the
+ * client's exchange (`asked`).
+ *
+ * Messages go on as they come, and in base64 each piece is padded, so that a client can read what has arrived; trailers
+ * become the last frame. What the sidecar answers itself is said in the head alone, as in gRPC. An answer that is none of
+ * gRPC's keeps its status, and becomes a head that says what gRPC makes of it, with its body's beginning as the message:
+ * Envoy does so.
+ *
+ *   buffer                        limit     who pauses   who resumes
+ *   body of what is no call's     4 KiB     nobody: what is beyond is not kept
+ */
+
+import { encodeTrailers, parseWebType, type WebForm, webTypeOf } from "../../wire/grpc/web.ts";
+import { canonicalLines } from "../../wire/http2/lines.ts";
+import { bodilessResponseDrops, findField, keptFields, responseParser } from "../codec/heads.ts";
+import { Dechunker } from "../codec/http2/dechunker.ts";
+import { grpcReply, isGrpcType } from "../codec/http2/grpc.ts";
+import { asBuffer } from "../codec/http2/vocabulary.ts";
+import type { Environment } from "../environment.ts";
+import type { Peer } from "../peer.ts";
+import type { Exchange } from "./exchange.ts";
+import type { Head } from "./head.ts";
+import type { DownstreamLeg } from "./legs.ts";
+
+/** Escaped it is three times as long at most, and still a field that clients take: Node's take heads of 16 KiB. */
+const maxMessageBytes = 4 * 1024;
+
+const nothing = Buffer.alloc(0);
+const aboutBody = ["content-type", "content-length"];
+
+export class WebAnswer implements DownstreamLeg {
+  /** The form that calls come in; their clients may speak another. */
+  readonly protocol = "HTTP/2";
+  readonly joinsBodies = false;
+  readonly peer: Peer;
+  readonly environment: Environment;
+  /** Its body is framed by whoever sends it; false: it has none. */
+  isOpenEnded = false;
+  readonly #asked: Exchange;
+  readonly #form: WebForm;
+  #dechunker: Dechunker | undefined;
+  /** What the endpoint said instead of answering the call. */
+  #other: OtherAnswer | undefined;
+
+  constructor(asked: Exchange, form: WebForm) {
+    this.#asked = asked;
+    this.#form = form;
+    this.peer = asked.peer;
+    this.environment = asked.downstream.environment;
+  }
+
+  get heldBytes(): number {
+    return this.#other?.body.length ?? 0;
+  }
+
+  // ---- the request's body ----------------------------------------------------------------------
+
+  pause(): void {
+    this.#asked.downstream.pause();
+  }
+
+  resume(): void {
+    this.#asked.downstream.resume();
+  }
+
+  holdOff(ms: number): void {
+    this.#asked.downstream.holdOff(ms);
+  }
+
+  // ---- answers ---------------------------------------------------------------------------------
+
+  writeInterim(head: Head, text: string): void {
+    this.#asked.onInterim(head, text);
+  }
+
+  writeResponse(
+    call: Exchange,
+    head: Head,
+    text: string,
+    bytes: Buffer,
+    start: number,
+    end: number,
+    isDone: boolean,
+  ): void {
+    const isBare = isDone && start === end;
+    if (head.isChunked) this.#dechunker = new Dechunker();
+    if (!isCalls(head, text, isBare)) {
+      this.#other = { head: otherHead(call, head, text), body: nothing };
+    } else {
+      this.isOpenEnded = !isBare;
+      const edit = call.responseEdit;
+      const dropped = edit === undefined ? aboutBody : [...edit.dropped, ...aboutBody];
+      this.#asked.addResponseLines(`${edit?.lines ?? ""}${this.#typeLine(isBare)}`, dropped);
+      this.#asked.onResponse(head, text, nothing, 0, 0, isBare);
+      this.#count(call);
+    }
+    if (start < end) this.writeResponseBody(call, bytes, start, end);
+  }
+
+  writeResponseBody(call: Exchange, bytes: Buffer, start: number, end: number): void {
+    const take = (run: Buffer, from: number, to: number) => this.#pass(run, from, to);
+    if (this.#dechunker === undefined) take(bytes, start, end);
+    else this.#dechunker.read(bytes, start, end, take);
+    this.#count(call);
+  }
+
+  writeResponseEnd(call: Exchange, trailers: string): void {
+    const asked = this.#asked;
+    if (this.#other !== undefined) this.#conclude(call, this.#other);
+    else if (this.isOpenEnded) {
+      const lines = trailers === "" ? (this.#dechunker?.trailers ?? "") : trailers;
+      const frame = asBuffer(encodeTrailers(lines));
+      if (lines !== "") this.#pass(frame, 0, frame.length);
+    }
+    asked.onResponseDone("", call.endedAt);
+    this.#count(call);
+  }
+
+  /** An answer from here. */
+  writeLocal(call: Exchange, status: number, body: string, fields: string): void {
+    const reply = grpcReply(status, body, call.localGrpcStatus, webTypeOf(this.#form));
+    call.status = 200;
+    call.grpcStatus = reply.status;
+    this.#asked.upstream = undefined; // the call ends by itself
+    this.#asked.respond(200, call.flag, "", call.details, reply.lines + fields);
+    this.#count(call);
+  }
+
+  breakOff(): void {
+    this.#asked.upstream = undefined;
+    this.#asked.respond(503, "-", "", "");
+  }
+
+  /** Whatever ended it has been told. */
+  onExchangeOver(): void {}
+
+  /** No call asks for it. */
+  switchProtocols(): undefined {
+    return undefined;
+  }
+
+  // ----------------------------------------------------------------------------------------------
+
+  #pass(bytes: Buffer, start: number, end: number): void {
+    const other = this.#other;
+    if (other !== undefined) {
+      const left = Math.max(0, maxMessageBytes - other.body.length);
+      const kept = bytes.subarray(start, Math.min(end, start + left));
+      other.body = Buffer.concat([other.body, kept]);
+    } else if (this.#form.isText) {
+      const text = Buffer.from(bytes.toString("base64", start, end), "latin1");
+      this.#asked.onResponseBody(text, 0, text.length);
+    } else this.#asked.onResponseBody(bytes, start, end);
+  }
+
+  /** The endpoint's answer was none of gRPC's, and is complete. */
+  #conclude(call: Exchange, { head, body }: OtherAnswer): void {
+    const reply = grpcReply(call.status, body.toString(), undefined, webTypeOf(this.#form));
+    call.grpcStatus = reply.status;
+    const lines = call.status === 204 ? reply.lines : `${reply.lines}content-length: 0\r\n`;
+    const text = `${head}${lines}\r\n`;
+    const parser = responseParser();
+    const bytes = Buffer.from(text, "latin1");
+    if (parser.execute(bytes, 0, bytes.length)) {
+      this.#asked.onResponse(parser, text, nothing, 0, 0, true);
+    } else this.#asked.respond(502, "UPE", "", "grpc_web_head");
+  }
+
+  #typeLine(isBare: boolean): string {
+    // In HTTP/1.1 a head without a body must say so.
+    const length = isBare && this.#asked.protocol === "HTTP/1.1" ? "content-length: 0\r\n" : "";
+    return `content-type: ${webTypeOf(this.#form)}\r\n${length}`;
+  }
+
+  /** What the client got is what the call is counted with. */
+  #count(call: Exchange): void {
+    call.responseBytes = this.#asked.responseBytes;
+    call.responseHeadBytes = this.#asked.responseHeadBytes;
+  }
+}
+
+interface OtherAnswer {
+  /** Its lines, as far as they stand, with the start line. */
+  readonly head: string;
+  /** The beginning of its body. */
+  body: Buffer;
+}
+
+/** As Envoy tells them; an endpoint may also speak gRPC-Web itself. */
+function isCalls(head: Head, text: string, isBare: boolean): boolean {
+  if (isBare && findField(head, text, "grpc-status") !== undefined) return true;
+  const type = findField(head, text, "content-type") ?? "";
+  return head.status === 200 && (isGrpcType(type) || parseWebType(type)?.isText === false);
+}
+
+const notTaken = new Set([...aboutBody, "grpc-status", "grpc-message"]);
+
+function otherHead({ responseEdit: edit }: Exchange, head: Head, text: string): string {
+  const dropped = edit === undefined ? notTaken : new Set([...edit.dropped, ...notTaken]);
+  const lines = canonicalLines(keptFields(head, text, bodilessResponseDrops, dropped));
+  const startLine = text.slice(head.lineStart, head.startLineEnd + 2);
+  return `${startLine}${lines}${edit?.lines ?? ""}`;
+}
