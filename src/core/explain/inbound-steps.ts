@@ -2,6 +2,7 @@
 
 import type { Pod } from "../../api/k8s/core.ts";
 import { spiffeId, trustDomain } from "../../model/names.ts";
+import type { FilterChain } from "../../model/proxy-config.ts";
 import { compileProxy } from "../mesh/compile-proxy.ts";
 import { modeOfPort, modesOf, originOfMode } from "../mesh/peer-authentication.ts";
 import { type InboundRequest, walkInbound } from "../mesh/walk.ts";
@@ -69,11 +70,15 @@ export function inboundSteps(world: World, arrival: Arrival): Reception {
     };
   }
   const who = walk.isMutual ? `, from ${principalOf(source)}` : ", from nobody in particular";
+  const chain = config.listeners
+    .flatMap(({ filterChains }) => filterChains)
+    .find(({ name }) => name === walk.chain);
+  const web = chain === undefined ? "" : grpcWebInWords(chain);
   const taken: Step = {
     step: "peer authentication",
     outcome: "pass",
     by,
-    detail: `${mode} takes ${comes}${who}`,
+    detail: `${mode} takes ${comes}${who}${web}`,
   };
   const question: AuthorizationQuestion = {
     world,
@@ -83,10 +88,7 @@ export function inboundSteps(world: World, arrival: Arrival): Reception {
     request: asked,
     walk,
   };
-  const isHttp = config.listeners
-    .flatMap(({ filterChains }) => filterChains)
-    .some((chain) => chain.name === walk.chain && chain.filter.kind === "http");
-  const authorized = authorization(question, arrival, isHttp);
+  const authorized = authorization(question, arrival, chain?.filter.kind === "http");
   // Who is not authorized is not counted.
   const limits =
     authorized.refusal === undefined ? inboundLimit(world, config, walk.chain, port) : [];
@@ -126,4 +128,10 @@ function authorization(
 /** Without the scheme, as AuthorizationPolicy writes it. */
 function principalOf(pod: Pod): string {
   return spiffeId(trustDomain, namespaceOf(pod), serviceAccountOf(pod)).replace("spiffe://", "");
+}
+
+/** Policies and routes see the call that it becomes. */
+export function grpcWebInWords({ filter }: FilterChain): string {
+  const isTranslated = filter.kind === "http" && filter.translatesGrpcWeb === true;
+  return isTranslated ? "; calls of gRPC-Web become calls of gRPC" : "";
 }

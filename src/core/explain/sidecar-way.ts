@@ -17,6 +17,7 @@ import type { Destination } from "./destination.ts";
 import { entryDecider } from "./entry.ts";
 import type { Decider, HttpRequest, Step } from "./explanation.ts";
 import { withFault } from "./fault-parts.ts";
+import { grpcWebInWords } from "./inbound-steps.ts";
 import { candidateAt, sidecarOf } from "./pods.ts";
 import { notAdmitting, type RouteOutcome, routeStep } from "./route-step.ts";
 import type { Part, SidecarQuestion, Way } from "./way.ts";
@@ -107,7 +108,8 @@ function listenerStep(asked: SidecarQuestion, walk: OutboundWalk): Step {
     (one) => one?.name === walk.chain,
   );
   const reads = chain?.filter.kind === "http" ? "reads HTTP" : "carries bytes";
-  const detail = `the sidecar's listener ${walk.listener} ${reads}`;
+  const web = chain === undefined ? "" : grpcWebInWords(chain);
+  const detail = `the sidecar's listener ${walk.listener} ${reads}${web}`;
   const sidecar = notAdmitting(asked);
   if (sidecar !== undefined) {
     const why = `Sidecar ${sidecar.name} does not admit ${destination.host}, so that it is not known`;

@@ -11,7 +11,7 @@ import { healthCheckField } from "../../model/names.ts";
 import type { HealthCheck, HealthProbe } from "../../model/proxy-config.ts";
 import { mayAdmit } from "./check-admission.ts";
 import type { ClientRule } from "./destination-rules.ts";
-import type { PortProtocol } from "./protocol.ts";
+import { type PortProtocol, speaksHttp2 } from "./protocol.ts";
 
 /** Undefined: nobody asks for one, or it does not fit the port. `namespace`: the Service's. */
 export function healthCheckFor(
@@ -69,7 +69,7 @@ function probeAt(
       ],
     };
   }
-  if (grpc !== undefined && protocol === "http2") {
+  if (grpc !== undefined && speaksHttp2(protocol)) {
     return { kind: "grpc", service: grpc.service ?? "", headers: admission };
   }
   return tcpSocket === undefined ? undefined : { kind: "tcp", send: "", receive: [] };

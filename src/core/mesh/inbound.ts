@@ -311,6 +311,7 @@ function httpFilter(
         ],
       },
     },
+    ...(settings.protocol === "grpc-web" ? { translatesGrpcWeb: true } : {}),
     rbac,
     ...(settings.rateLimit === undefined ? {} : { rateLimit: settings.rateLimit }),
   };

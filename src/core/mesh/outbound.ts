@@ -84,7 +84,10 @@ function sharedPart(
   service: MeshService,
   port: MeshPort,
 ): SharedPart | undefined {
-  if (isHttp(port.protocol)) return { http: httpChain(`0.0.0.0_${port.port}`, `${port.port}`) };
+  if (isHttp(port.protocol)) {
+    const isWeb = port.protocol === "grpc-web";
+    return { http: httpChain(`0.0.0.0_${port.port}`, `${port.port}`, isWeb) };
+  }
   if (service.kind === "Service") return undefined;
   const destinations = service.addresses.filter((address) => !isWhole(address));
   // An address that was given is known to those who ask our name server: TLS from others is told by its name still.
@@ -165,7 +168,7 @@ function detectedChain(address: string, service: MeshService, port: MeshPort): F
   return httpChain(`${address}_${port.port}`, detectedRoutesName(service, port));
 }
 
-function httpChain(name: string, routes: string): FilterChain {
+function httpChain(name: string, routes: string, isGrpcWeb = false): FilterChain {
   return {
     name,
     match: { transport: "raw", applicationProtocols: httpDetected },
@@ -174,6 +177,7 @@ function httpChain(name: string, routes: string): FilterChain {
       kind: "http",
       statPrefix: `outbound_${name}`,
       routes: { kind: "rds", name: routes },
+      ...(isGrpcWeb ? { translatesGrpcWeb: true } : {}),
       rbac: [],
     },
   };

@@ -3,7 +3,7 @@
  * dash, else the connection's first bytes tell (`detect`).
  *
  * A port that is declared as HTTP/2 or gRPC has its endpoints spoken to in HTTP/2, one that is declared as HTTP in
- * HTTP/1.1, whatever the client speaks; where the protocol is detected, endpoints are spoken to as the client speaks. A
+ * HTTP/1.1, whatever the client speaks; gRPC-Web is for browsers, and its endpoints speak gRPC; where the protocol is detected, endpoints are spoken to as the client speaks. A
  * DestinationRule may say otherwise (`protocolWanted`).
  * TLS of the application's own is TCP.
  */
@@ -11,14 +11,19 @@
 import type { Cluster } from "../../model/proxy-config.ts";
 import type { ResolvedServicePort } from "../registry/services.ts";
 
-export type PortProtocol = "http" | "http2" | "tcp" | "detect";
+export type PortProtocol = "http" | "http2" | "grpc-web" | "tcp" | "detect";
 
 /** What the connection's first bytes may be, to be taken for HTTP. */
 export const httpDetected: readonly string[] = ["http/1.1", "h2c"];
 
 /** Whether the port is known to speak HTTP, of either version. */
 export function isHttp(protocol: PortProtocol): boolean {
-  return protocol === "http" || protocol === "http2";
+  return protocol === "http" || speaksHttp2(protocol);
+}
+
+/** Whether its endpoints are known to speak HTTP/2. */
+export function speaksHttp2(protocol: PortProtocol): boolean {
+  return protocol === "http2" || protocol === "grpc-web";
 }
 
 /** How a cluster says what its endpoints are spoken to in; `wanted`: where somebody asks for another than the port's. */
@@ -29,6 +34,7 @@ export function clusterProtocol(
   if (wanted !== undefined && protocol !== "tcp") return { protocol: wanted };
   switch (protocol) {
     case "http2":
+    case "grpc-web":
       return { protocol: "http/2" };
     case "detect":
       return { protocol: "downstream" };
@@ -44,7 +50,7 @@ const names: Readonly<Record<string, PortProtocol>> = {
   http2: "http2",
   "kubernetes.io/h2c": "http2",
   grpc: "http2",
-  "grpc-web": "http",
+  "grpc-web": "grpc-web",
   https: "tcp",
   "kubernetes.io/wss": "tcp",
   tls: "tcp",

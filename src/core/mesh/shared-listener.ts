@@ -26,7 +26,7 @@ export function sharedListener(
   parts: readonly SharedPart[],
   unknown: FilterChain,
 ): Listener {
-  const http = parts.find((part) => part.http !== undefined)?.http;
+  const http = commonChain(parts.flatMap((part) => part.http ?? []));
   const rest = parts.find((part) => part.rest !== undefined)?.rest;
   return {
     name: `0.0.0.0_${port}`,
@@ -42,4 +42,16 @@ export function sharedListener(
     ],
     defaultFilterChain: rest ?? unknown,
   };
+}
+
+/**
+ * The chain for all HTTP of a port, which one part cannot have to itself. What one would have translated, another may
+ * speak: gRPC-Web is left alone unless it is nobody's own.
+ */
+export function commonChain(chains: readonly FilterChain[]): FilterChain | undefined {
+  return chains.find((chain) => !translatesGrpcWeb(chain)) ?? chains[0];
+}
+
+function translatesGrpcWeb({ filter }: FilterChain): boolean {
+  return filter.kind === "http" && filter.translatesGrpcWeb === true;
 }

@@ -27,6 +27,7 @@ import type { ProxyContext } from "../context.ts";
 import { portsBehindServices } from "../inbound.ts";
 import { certificateSecret, meshAlpn, validationSecret } from "../names.ts";
 import { caSecretName } from "../secrets.ts";
+import { commonChain } from "../shared-listener.ts";
 import { namesTaken, tcpDestinations, tcpFilter, withoutTaken } from "../tcp-routes.ts";
 import { passingChains, passingClusters } from "./auto-passthrough.ts";
 import { bindingsOf } from "./bindings.ts";
@@ -109,9 +110,11 @@ function chainsOf(
   authorization: WorkloadAuthorization,
 ): readonly FilterChain[] {
   // Plain servers share one chain: their routes are one configuration.
-  const plain = servers.find(({ is }) => is.kind === "http");
-  const distinct = servers.filter((server) => server.is.kind !== "http" || server === plain);
-  return withoutTaken(distinct.flatMap((server) => serverChains(context, server, authorization)));
+  const chainsFor = (server: Server) => serverChains(context, server, authorization);
+  const isPlain = ({ is }: Server): boolean => is.kind === "http";
+  const shared = commonChain(servers.filter(isPlain).flatMap(chainsFor));
+  const own = servers.filter((server) => !isPlain(server)).flatMap(chainsFor);
+  return withoutTaken(shared === undefined ? own : [shared, ...own]);
 }
 
 function serverChains(
@@ -122,7 +125,7 @@ function serverChains(
   const name = routesName(server);
   switch (server.is.kind) {
     case "http":
-      return [{ ...httpChain(name, authorization), match: {} }];
+      return [{ ...httpChain(name, authorization, server.is.isGrpcWeb), match: {} }];
     case "https": {
       const match = { transport: "tls" as const, ...serverNames(server) };
       return [{ ...httpChain(name, authorization), match, tls: tlsOf(context, server) }];
@@ -139,10 +142,15 @@ function serverChains(
   }
 }
 
-function httpChain(name: string, { http }: WorkloadAuthorization): Omit<FilterChain, "match"> {
+function httpChain(
+  name: string,
+  { http }: WorkloadAuthorization,
+  isGrpcWeb = false,
+): Omit<FilterChain, "match"> {
   const routes = { kind: "rds" as const, name };
   const filter = { kind: "http" as const, statPrefix: `outbound_${name}`, routes, rbac: http };
-  return { name, rbac: [], filter: { ...filter, isEdge: true } };
+  const translation = isGrpcWeb ? { translatesGrpcWeb: true } : {};
+  return { name, rbac: [], filter: { ...filter, ...translation, isEdge: true } };
 }
 
 /** A name that every server takes stands for no name at all. */

@@ -16,7 +16,7 @@ import { byAge, describe } from "../visibility.ts";
 
 /** What becomes of a server's connections. */
 export type ServerKind =
-  | { readonly kind: "http" }
+  | { readonly kind: "http"; readonly isGrpcWeb?: boolean }
   | { readonly kind: "https" | "tls"; readonly tls: ServerTls; readonly certificate?: string }
   | { readonly kind: "passthrough" }
   | { readonly kind: "auto-passthrough" }
@@ -97,8 +97,9 @@ function kindOf(
     case "HTTP":
     case "HTTP2":
     case "GRPC":
-    case "GRPC-WEB":
       return { kind: "http" };
+    case "GRPC-WEB":
+      return { kind: "http", isGrpcWeb: true };
     case "HTTPS":
     case "TLS":
       return tlsKind(context, gateway, written, path);
