@@ -161,6 +161,12 @@ const cases: readonly Case[] = [
     'error spec.http[0].fault.abort.grpcStatus: must be one of OK, CANCELLED, UNKNOWN, INVALID_ARGUMENT, DEADLINE_EXCEEDED, NOT_FOUND, ALREADY_EXISTS, PERMISSION_DENIED, RESOURCE_EXHAUSTED, FAILED_PRECONDITION, ABORTED, OUT_OF_RANGE, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS, UNAUTHENTICATED, got "unavailable"',
   ],
   [
+    "a redirect with a status that sends nobody elsewhere",
+    "VirtualService",
+    "{hosts: [a], http: [{redirect: {uri: /, redirectCode: 304}}]}",
+    "error spec.http[0].redirect.redirectCode: must be one of 301, 302, 303, 307, 308, got 304",
+  ],
+  [
     "a direct response whose bytes are no text",
     "VirtualService",
     "{hosts: [a], http: [{directResponse: {status: 200, body: {bytes: //8=}}}]}",

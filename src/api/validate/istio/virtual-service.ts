@@ -37,6 +37,12 @@ const retries: Check = refine<Given>(
 
 const status = integer(200, 599);
 
+/** Those that send a client elsewhere; Envoy has no others. */
+const redirectStatus: Check = (value, at) => {
+  const all: readonly unknown[] = [301, 302, 303, 307, 308];
+  if (!all.includes(value)) at.error(`must be one of ${all.join(", ")}, got ${value}`);
+};
+
 const redirect: Check = onlyOne(
   {
     uri: text(),
@@ -45,7 +51,7 @@ const redirect: Check = onlyOne(
     scheme: text(),
     port: portNumber,
     derivePort: oneOf("FROM_PROTOCOL_DEFAULT", "FROM_REQUEST_PORT"),
-    redirectCode: integer(300, 399),
+    redirectCode: redirectStatus,
   },
   ["uri", "prefixRewrite"],
   0,
