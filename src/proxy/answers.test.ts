@@ -147,6 +147,24 @@ describe("an answer of the sidecar's own", () => {
     });
   }
 
+  test("has one content-type, its route's where that says one", async () => {
+    await using harness = new Harness();
+    const responseHeaders = {
+      set: [["Content-Type", "application/json"]],
+      add: [],
+      remove: [],
+    } as const;
+    const saying = route({ kind: "respond", status: 503, body: "{}" }, { responseHeaders });
+    const { port } = await harness.outbound([virtualHost(["*"], [saying])], {});
+    const client = await harness.raw(port);
+    const said = await client
+      .send("GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+      .until((x) => x.endsWith("{}"));
+    assert.deepEqual(said.match(/^content-type: .*$/gm), ["content-type: application/json"]);
+    const { headers } = await new Http2Client(harness, port).request({});
+    assert.equal(headers["content-type"], "application/json");
+  });
+
   test("says when it was made, in both versions of HTTP, also to what was no request", async () => {
     await using harness = new Harness();
     const saying = route({ kind: "respond", status: 404, body: "" });

@@ -20,7 +20,7 @@ import {
   keptFields,
   responseDrops,
 } from "./heads.ts";
-import { missingDate, ownLines } from "./own-lines.ts";
+import { missingDate, ownLines, typeLine } from "./own-lines.ts";
 import type { Transport } from "./transport.ts";
 
 export class AnswerWriter {
@@ -63,7 +63,7 @@ export class AnswerWriter {
     if (!exchange.isRequestDone) this.isLast = true;
     const length = Buffer.byteLength(body);
     const framing = isBodyless(status) ? "" : `content-length: ${length}\r\n`;
-    const type = length > 0 ? "content-type: text/plain\r\n" : "";
+    const type = typeLine(length, fields);
     const closing = this.isLast ? "connection: close\r\n" : "";
     const head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Unknown"}\r\n${framing}${type}${fields}${ownLines(this.#environment)}${closing}\r\n`;
     const sent = exchange.method === "HEAD" ? "" : Buffer.from(body).toString("latin1");

@@ -12,6 +12,11 @@ export function ownLines({ epochMs }: Environment): string {
   return `${dateLine(epochMs())}server: heddle\r\n`;
 }
 
+/** What a body of our own is, where there is one and `fields` (complete lines) do not say what it is. */
+export function typeLine(bodyBytes: number, fields: string): string {
+  return bodyBytes === 0 || /^content-type:/im.test(fields) ? "" : "content-type: text/plain\r\n";
+}
+
 /** Of a head that goes on: empty where it has a date. */
 export function missingDate(head: Head, { epochMs }: Environment): string {
   return head.fieldAt(dateMark) === -1 ? dateLine(epochMs()) : "";

@@ -17,7 +17,7 @@ import type { DownstreamLeg, Switched } from "../../stack/legs.ts";
 import { isBodyless } from "../../stack/outcome.ts";
 import type { TunnelEnd } from "../../tcp/tunnel-end.ts";
 import { bodilessResponseDrops, interimFields, keptFields, responseDrops } from "../heads.ts";
-import { missingDate, ownLines } from "../own-lines.ts";
+import { missingDate, ownLines, typeLine } from "../own-lines.ts";
 import { Dechunker } from "./dechunker.ts";
 import type { Http2Downstream } from "./downstream.ts";
 import { grpcReply } from "./grpc.ts";
@@ -86,7 +86,7 @@ export class DownstreamStream implements DownstreamLeg {
       );
     } else {
       const length = Buffer.byteLength(body);
-      const type = length > 0 ? "content-type: text/plain\r\n" : "";
+      const type = typeLine(length, fields);
       const framing = isBodyless(status) ? "" : `content-length: ${length}\r\n`;
       const lines = `${framing}${type}${canonicalLines(fields)}${ownLines(this.environment)}`;
       const hasBody = length > 0 && exchange.method !== "HEAD";
