@@ -56,6 +56,17 @@ describe("outlier detection", () => {
     assert(isOut(0));
   });
 
+  test("ejects for as long as is asked for, though that is longer than five minutes", () => {
+    const { clock, detector, isOut, answer } = setUp({ baseEjectionMs: 1_200_000 });
+    answer(0, 500, 500, 500);
+    clock.ms = 1_199_999;
+    detector.review();
+    assert(isOut(0));
+    clock.ms++;
+    detector.review();
+    assert(!isOut(0));
+  });
+
   test("takes the statuses that are named for failures, and no other", () => {
     const { isOut, answer } = setUp({ failureStatuses: [429] });
     answer(0, 500, 500, 500);

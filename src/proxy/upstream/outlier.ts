@@ -3,7 +3,7 @@
  *
  * Envoy's detectors. Consecutive ones judge at once: so many failing answers in a row, so many gateway errors, so many
  * failures of ours to reach it. Statistical ones (outlier-statistics.ts) judge once an interval. An ejection lasts
- * base × number of ejections, at most 300 s; at most maxEjectionPercent of the hosts are out at a time, but always one
+ * base × number of ejections, at most 300 s or base; at most maxEjectionPercent of the hosts are out at a time, but always one
  * may be. For every interval without trouble one earlier ejection is forgotten.
  *
  * A host whose time is over is on probation first, which Envoy has not: one request at a time, until one succeeds; a
@@ -165,8 +165,9 @@ export class OutlierDetector<H extends Watched> {
     if (this.#config.maxEjectionPercent === 0 || ejected >= allowed) return;
     health.isOnProbation = false;
     health.ejections++;
-    health.ejectedUntil =
-      this.#now() + Math.min(maxEjectionMs, this.#config.baseEjectionMs * health.ejections);
+    const { baseEjectionMs } = this.#config;
+    const longestMs = Math.max(maxEjectionMs, baseEjectionMs);
+    health.ejectedUntil = this.#now() + Math.min(longestMs, baseEjectionMs * health.ejections);
     this.ejectionsTotal++;
     this.#onChange(host);
   }
