@@ -28,6 +28,7 @@ import { configurationFor } from "./envoy/configuration.ts";
 import { startControlPlane } from "./envoy/control-plane.ts";
 import { EnvoyProcess, skipWithoutEnvoy } from "./envoy/envoy-process.ts";
 import { withListedBalancer } from "./envoy/listed-balancer.ts";
+import { webCases } from "./envoy/web-cases.ts";
 
 const clock = { now: Date.now, sleep: (ms: number) => new Promise<void>((r) => setTimeout(r, ms)) };
 
@@ -68,7 +69,7 @@ describe("Envoy and our proxy, told the same", { skip: skipWithoutEnvoy }, () =>
   });
   after(() => harness[Symbol.asyncDispose]());
 
-  for (const { name, to, as, question, differs = {} } of cases) {
+  for (const { name, to, as, question, differs = {} } of [...cases, ...webCases]) {
     test(`answer alike to ${name}`, async () => {
       const answers = {
         envoy: await fresh(ports.envoy[to], question, as),

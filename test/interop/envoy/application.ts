@@ -6,6 +6,7 @@
  *   fail=2         503 for the first two       delay=300      waits so many milliseconds first
  *   add=name:value a field of the answer       early          an interim answer (103) first
  *   trailers       the answer ends with them   empty          no body
+ *   call           answers as a call of gRPC   call=9         which fails so, without a message
  *
  * HTTP/1.1 and HTTP/2 on two ports. What was counted for `fail` is forgotten with `begin`.
  */
@@ -19,6 +20,7 @@ import {
 } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
+import { framed } from "../../../src/proxy/testing/grpc-web.ts";
 import type { Harness } from "../../../src/proxy/testing/harness.ts";
 
 export interface Application {
@@ -75,6 +77,11 @@ export async function startApplication(harness: Harness): Promise<Application> {
 }
 
 function answer(response: Outgoing, wishes: ReadonlyMap<string, string>, seen: string): void {
+  const call = wishes.get("call");
+  if (call !== undefined) {
+    answerCall(response, call, seen);
+    return;
+  }
   if (wishes.has("trailers")) {
     response.setHeader("trailer", "x-checksum");
     response.addTrailers({ "x-checksum": "abc" });
@@ -82,6 +89,18 @@ function answer(response: Outgoing, wishes: ReadonlyMap<string, string>, seen: s
     response.setHeader("content-length", wishes.has("empty") ? 0 : Buffer.byteLength(seen));
   }
   response.end(wishes.has("empty") ? "" : seen);
+}
+
+function answerCall(response: Outgoing, failure: string, seen: string): void {
+  response.setHeader("content-type", "application/grpc");
+  if (failure !== "") {
+    response.setHeader("grpc-status", failure);
+    response.setHeader("grpc-message", "no%20luck");
+    response.end();
+    return;
+  }
+  response.addTrailers({ "grpc-status": "0", "x-checksum": "abc" });
+  response.end(framed(seen));
 }
 
 function wishesOf(request: Incoming): ReadonlyMap<string, string> {

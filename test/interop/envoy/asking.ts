@@ -7,6 +7,7 @@
 import { connect as connectHttp2, type OutgoingHttpHeaders } from "node:http2";
 import { connect, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
+import { contentOf } from "../../../src/proxy/testing/grpc-web.ts";
 
 /** `status`, `body`, `field NAME`, `trailer NAME`, `interim`, `ends`, and of what the application saw: `sent …`. */
 export type Answer = ReadonlyMap<string, string>;
@@ -63,7 +64,7 @@ async function askHttp1(
   );
   const whole = isChunked ? dechunked(after) : { body: after, trailers: [] };
   for (const [name, value] of whole.trailers) put(answer, `trailer ${name}`, value);
-  putBody(answer, whole.body);
+  putContent(answer, whole.body);
   return answer;
 }
 
@@ -187,7 +188,7 @@ function askHttp2(
     stream.on("data", (chunk: Buffer) => parts.push(chunk));
     stream.on("error", () => answer.set("ends", `reset ${stream.rstCode}`));
     stream.on("close", () => {
-      putBody(answer, Buffer.concat(parts).toString("latin1"));
+      putContent(answer, Buffer.concat(parts).toString("latin1"));
       resolve(answer);
     });
     if (body !== undefined || trailers !== undefined) stream.end(body ?? "");
@@ -206,6 +207,23 @@ function putAll(answer: Map<string, string>, what: string, fields: OutgoingHttpH
 function put(answer: Map<string, string>, name: string, value: string): void {
   const before = answer.get(name);
   answer.set(name, before === undefined ? value : `${before} | ${value}`);
+}
+
+/** Of gRPC-Web the message is the body, and what its last frame says are trailers. */
+function putContent(answer: Map<string, string>, body: string): void {
+  const type = answer.get("field content-type") ?? "";
+  if (!type.startsWith("application/grpc-web")) {
+    putBody(answer, body);
+    return;
+  }
+  const { messages, trailers = "" } = contentOf({
+    headers: { "content-type": type },
+    body: Buffer.from(body, "latin1"),
+  });
+  putBody(answer, messages.join("\n"));
+  for (const line of trailers.split("\r\n").filter((each) => each !== "")) {
+    put(answer, `trailer ${fieldOf(line)[0]}`, fieldOf(line)[1]);
+  }
 }
 
 /** What the application says that it saw becomes names of its own; any other body is one text. */

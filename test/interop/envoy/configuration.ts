@@ -130,6 +130,7 @@ function listenerOf(name: string, filter: FilterChain["filter"]): Listener {
 const open = listenerOf("open", {
   kind: "http",
   statPrefix: "open",
+  translatesGrpcWeb: true,
   routes: { kind: "rds", name: "routes" },
   rbac: [],
 });
@@ -508,6 +509,7 @@ const hosts: readonly VirtualHost[] = [
 const guarded = listenerOf("guarded", {
   kind: "http",
   statPrefix: "guarded",
+  translatesGrpcWeb: true,
   routes: { kind: "inline", config: { name: "guarded", virtualHosts: [host("*", to("guarded"))] } },
   rbac: rules,
 });
