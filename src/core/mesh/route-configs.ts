@@ -86,7 +86,9 @@ function serviceRoutes(
   port: MeshPort,
 ): readonly Route[] {
   const rules = rulesFor(hostRules(context), service.host);
-  if (rules?.spec.http !== undefined) return httpRoutes(context, rules, port.port);
+  const routes = rules === undefined ? [] : httpRoutes(context, rules, port.port);
+  // As in Istio: who has no rule of it for this proxy and port is served as if there were none.
+  if (routes.length > 0) return routes;
   const rule = ruleFor(context.world, context.namespace, service);
   const cluster = outboundCluster(port.port, undefined, service.host);
   return [defaultRoute(cluster, hashKeys(policyOfPort(rule?.policy, port.port)))];
@@ -118,8 +120,7 @@ function foreignHosts(
 ): readonly VirtualHost[] {
   const known = new Set(services.map((service) => service.host));
   return hostRules(context)
-    .filter(({ host, rules }) => !known.has(host) && rules.spec.http !== undefined)
-    .filter(({ host }) => host !== "*")
+    .filter(({ host }) => !known.has(host) && host !== "*")
     .map(({ host, rules }) => ({
       name: `${host}:${port}`,
       domains: withPort([host], port),

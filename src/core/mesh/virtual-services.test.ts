@@ -95,6 +95,11 @@ describe("a VirtualService", () => {
     assert.equal(split(world, { path: "/b" }), "404");
   });
 
+  test("of which no rule is for the caller takes nothing from the Service, where it answered 404", () => {
+    const world = both("    - { match: [{ sourceLabels: { app: else } }], redirect: { uri: /x } }");
+    assert.equal(split(world, {}), cart);
+  });
+
   test("redirects, answers, rewrites, waits, retries, edits and injects as it says", () => {
     const world = both(`
     - match: [{ uri: { prefix: /old } }]
