@@ -36,6 +36,8 @@ export interface HttpRoute {
       readonly bytes?: string;
     };
   };
+  /** The VirtualService whose rules hold for these requests; without a namespace, one of this one's. */
+  readonly delegate?: { readonly name?: string; readonly namespace?: string };
   readonly rewrite?: {
     readonly uri?: string;
     readonly authority?: string;

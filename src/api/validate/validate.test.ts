@@ -180,10 +180,23 @@ const cases: readonly Case[] = [
     "error spec.http[1]: must have exactly one of route, redirect, directResponse, delegate, got none",
   ],
   [
-    "a VirtualService without hosts",
+    "a VirtualService without hosts, to be delegated to",
     "VirtualService",
     "{http: [{route: [{destination: {host: a}}]}]}",
-    "warning spec.hosts: is required: without hosts it applies only where it is delegated to",
+  ],
+  [
+    "a VirtualService without hosts that has what only one with hosts can have",
+    "VirtualService",
+    "{gateways: [front], http: [{delegate: {name: a}}], tcp: [{route: [{destination: {host: a}}]}]}",
+    "error spec.gateways: must be absent without spec.hosts: a delegate has http only",
+    "error spec.tcp: must be absent without spec.hosts: a delegate has http only",
+    "error spec.http[0].delegate: must be absent without spec.hosts: a delegate does not delegate",
+  ],
+  [
+    "a rule that delegates and forwards",
+    "VirtualService",
+    "{hosts: [a], http: [{delegate: {name: a}, directResponse: {status: 200}}, {delegate: {name: a}, route: [{destination: {host: a}}]}]}",
+    "error spec.http[1]: must have exactly one of route, redirect, directResponse, delegate, got route, delegate",
   ],
   [
     "a DestinationRule",

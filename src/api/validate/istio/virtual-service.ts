@@ -107,10 +107,9 @@ const httpRoute: Check = refine<HttpRoute & Given>(
 
 /** A route forwards, or redirects, or answers, or delegates: one of them, and what belongs to forwarding only there. */
 function oneAction(route: HttpRoute & Given, at: Place): void {
-  const actions = ["route", "redirect", "directResponse", "delegate"].filter((key) => {
-    const action = route[key];
-    return action !== undefined && action !== null && !(Array.isArray(action) && !action.length);
-  });
+  // As in Istio, an answer beside a delegate is one that the delegate's rules take over.
+  const own = isGiven(route["delegate"]) ? ["delegate"] : ["directResponse"];
+  const actions = ["route", "redirect", ...own].filter((key) => isGiven(route[key]));
   if (actions.length !== 1) {
     const got = actions.length === 0 ? "none" : actions.join(", ");
     at.error(`must have exactly one of route, redirect, directResponse, delegate, got ${got}`);
@@ -130,6 +129,10 @@ function oneAction(route: HttpRoute & Given, at: Place): void {
   if (setsAuthority && route.rewrite?.authority) {
     at.field("rewrite").field("authority").error("must be absent where a header sets :authority");
   }
+}
+
+function isGiven(value: unknown): boolean {
+  return value !== undefined && value !== null && !(Array.isArray(value) && value.length === 0);
 }
 
 const l4Match = {
@@ -160,7 +163,17 @@ const gatewayName = text((value) => {
   return fits && more.length === 0 ? undefined : "must be mesh or [namespace/]gateway";
 });
 
-export const virtualServiceSpec: Check = refine<VirtualService["spec"] & Given>(
+/** Without hosts it holds only where another one's HTTP rules delegate to it. */
+function delegatesOnce({ hosts = [], http = [] }: VirtualService["spec"], at: Place): void {
+  if (hosts.length > 0) return;
+  for (const [index, { delegate }] of http.entries()) {
+    if (!isGiven(delegate)) continue;
+    const rule = at.field("http").item(index);
+    rule.field("delegate").error("must be absent without spec.hosts: a delegate does not delegate");
+  }
+}
+
+const withOneMeaning: Check = refine<VirtualService["spec"] & Given>(
   record({
     hosts: list(wildcardHost),
     gateways: list(gatewayName),
@@ -170,12 +183,10 @@ export const virtualServiceSpec: Check = refine<VirtualService["spec"] & Given>(
     tls: list(tlsRoute),
   }),
   ({ hosts = [], gateways = [], ...spec }, at) => {
-    if (hosts.length === 0 && gateways.length > 0) {
-      at.field("hosts").error("is required where gateways are given");
-    } else if (hosts.length === 0) {
-      at.field("hosts").warning(
-        "is required: without hosts it applies only where it is delegated to",
-      );
+    for (const key of hosts.length === 0 ? ["gateways", "tcp", "tls"] : []) {
+      const given = key === "gateways" ? gateways : (spec[key] as unknown[] | undefined);
+      if (!given?.length) continue;
+      at.field(key).error("must be absent without spec.hosts: a delegate has http only");
     }
     const inMesh = gateways.length === 0 || gateways.includes("mesh");
     for (const [index, host] of hosts.entries()) {
@@ -191,3 +202,5 @@ export const virtualServiceSpec: Check = refine<VirtualService["spec"] & Given>(
   },
   ["hosts", "gateways"],
 );
+
+export const virtualServiceSpec: Check = refine(withOneMeaning, delegatesOnce, ["hosts", "http"]);
