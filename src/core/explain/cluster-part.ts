@@ -204,9 +204,10 @@ function ruleDecider(rule: DestinationRule): Decider {
 /** Which destination of the matched rule the cluster is. */
 function destinationPlace(
   { world }: SidecarQuestion,
-  [rule]: readonly Decider[],
+  by: readonly Decider[],
   cluster: Cluster | undefined,
 ): Decider | undefined {
+  const rule = by.at(-1);
   const at = /^spec\.(http|tcp)\[(\d+)\]$/.exec(rule?.path ?? "");
   const rules = objectsOf<VirtualService>(world, "VirtualService").find(
     (one) => objectKey(one) === rule?.name,

@@ -1,20 +1,23 @@
 /**
- * Which HTTP rule of a VirtualService a route came from, and why the others do not take a request.
+ * Which HTTP rule of a VirtualService a route came from, and why the others do not take a request. Of a rule that
+ * another VirtualService delegates to, both are named.
  *
  * Knows no semantics of its own: each field of a match is compiled and asked alone. A field differs where a match of
  * that field only would not take the request.
  */
 
-import type { HttpMatchRequest, HttpRoute, VirtualService } from "../../api/istio/networking.ts";
+import type { HttpMatchRequest, VirtualService } from "../../api/istio/networking.ts";
 import type { ProxyContext } from "../mesh/context.ts";
 import { matchesRoute, type Subject } from "../mesh/evaluate-match.ts";
 import { appliesTo, routeMatch } from "../mesh/http-match.ts";
+import { type HttpRule, httpRules, type WrittenRule } from "../mesh/http-rules.ts";
+import { describe } from "../mesh/visibility.ts";
 import { objectKey } from "../registry/world.ts";
 import type { Decider, Difference, NearMiss } from "./explanation.ts";
 
 export interface RuleMiss {
-  /** `spec.http[0]`. */
-  readonly path: string;
+  /** Where the rule is: of the one who delegates to it first, then where it is written. */
+  readonly by: readonly Decider[];
   /** Of the alternative with the fewest; empty: the rule takes the request. */
   readonly differences: readonly Difference[];
 }
@@ -25,19 +28,26 @@ export function ruleMisses(
   rules: VirtualService,
   subject: Subject,
 ): readonly RuleMiss[] {
-  return (rules.spec.http ?? []).map((rule, index) => {
-    const path = `spec.http[${index}]`;
-    return { path, differences: ruleDifferences(context, rule, path, subject) };
-  });
+  return httpRules(context.world, rules).value.map((held) => ({
+    by: [...(held.root === undefined ? [] : [held.root]), held].map((one) =>
+      placeIn(one.rules, one.path),
+    ),
+    differences: ruleDifferences(context, held, subject),
+  }));
 }
 
-export function nearestRoute(
-  rules: VirtualService,
-  misses: readonly RuleMiss[],
-): NearMiss | undefined {
+/** What rules that delegate are left out, and why. */
+export function leftOut(context: ProxyContext, rules: VirtualService): readonly string[] {
+  const { diagnostics } = httpRules(context.world, rules);
+  return diagnostics.map(({ where, message }) => `${where}: ${message}`);
+}
+
+export function nearestRoute(misses: readonly RuleMiss[]): NearMiss | undefined {
   const best = misses.toSorted((a, b) => a.differences.length - b.differences.length)[0];
-  if (best === undefined) return undefined;
-  return { rule: placeIn(rules, best.path), differences: best.differences };
+  const rule = best?.by.at(-1);
+  return best === undefined || rule === undefined
+    ? undefined
+    : { rule, differences: best.differences };
 }
 
 export function placeIn(rules: VirtualService, path: string): Decider {
@@ -46,21 +56,30 @@ export function placeIn(rules: VirtualService, path: string): Decider {
 
 function ruleDifferences(
   context: ProxyContext,
-  rule: HttpRoute,
-  path: string,
+  held: HttpRule,
   subject: Subject,
 ): readonly Difference[] {
-  const alternatives = (rule.match ?? []).map((match, index) =>
+  const alternatives = (held.rule.match ?? []).map((match, index) =>
     fieldsOf(match).flatMap(({ field, part }) => {
       const takes =
         appliesTo(part, context, subject.destinationPort) &&
         matchesRoute(routeMatch(part), subject);
       if (takes) return [];
       const have = haveOf(field, subject, context);
-      return [{ path: `${path}.match[${index}].${field}`, have, want: wantOf(part) }];
+      return [{ path: fieldPath(held, index, field), have, want: wantOf(part) }];
     }),
   );
   return alternatives.toSorted((a, b) => a.length - b.length)[0] ?? [];
+}
+
+/** Where the field of a match is written: with the object's name where two have a say. */
+function fieldPath(held: HttpRule, index: number, field: string): string {
+  const { root, own } = held.origins[index] ?? {};
+  const isIn = (rule: WrittenRule, match: number | undefined): boolean =>
+    fieldsOf(rule.written.match?.[match ?? -1] ?? {}).some((one) => one.field === field);
+  if (held.root === undefined) return `${held.path}.match[${own}].${field}`;
+  const [rule, match] = isIn(held, own) ? [held, own] : [held.root, root];
+  return `${describe(rule.rules)} ${rule.path}.match[${match}].${field}`;
 }
 
 interface Field {

@@ -13,13 +13,13 @@ import { serviceOfHost } from "../mesh/services.ts";
 import { type SidecarScope, scopeOf } from "../mesh/sidecar-scope.ts";
 import { tcpApplies } from "../mesh/tcp-routes.ts";
 import { hostRules, rulesFor } from "../mesh/virtual-services.ts";
-import { byAge } from "../mesh/visibility.ts";
+import { byAge, describe } from "../mesh/visibility.ts";
 import { type OutboundWalk, pathAndQuery } from "../mesh/walk.ts";
 import { namespaceOf } from "../registry/workloads.ts";
 import { objectKey, objectsOf, type World } from "../registry/world.ts";
 import type { BranchVerdict, Decider, HttpRequest, Step } from "./explanation.ts";
 import { limitInWords } from "./rate-limit-step.ts";
-import { nearestRoute, placeIn, type RuleMiss, ruleMisses } from "./route-rules.ts";
+import { leftOut, nearestRoute, placeIn, type RuleMiss, ruleMisses } from "./route-rules.ts";
 import type { Via } from "./seen.ts";
 import { refusal, renderDifference } from "./verdict.ts";
 import type { SidecarQuestion } from "./way.ts";
@@ -42,19 +42,19 @@ export function routeStep(asked: SidecarQuestion, walk: OutboundWalk): RouteOutc
   const via: Via = { kind: "sidecar-http", action: route.action };
   if (route.name === "block_all") return unknownHost(asked, request);
   if (route.origin === undefined) {
-    const isKnown = route.name === "default";
-    const detail = isKnown
-      ? `no VirtualService has routes for it: straight to the ${asked.destination.entry?.service.kind ?? "Service"}`
-      : `the sidecar knows no Service called ${request.host}: any host is let through`;
+    const detail =
+      route.name === "default"
+        ? straight(asked, request)
+        : `the sidecar knows no Service called ${request.host}: any host is let through`;
     return { steps: [{ step: "route", outcome: "pass", by: [], detail }], by: [], via };
   }
-  const { rules, misses } = rulesOf(asked, route.origin, request);
+  const { rules, misses, lacking } = rulesOf(asked, route.origin, request);
   const index = misses.findIndex(({ differences }) => differences.length === 0);
   const chosen = misses[index];
-  const by = rules === undefined ? [] : [placeIn(rules, chosen?.path ?? "spec.http")];
+  const by = chosen?.by ?? (rules === undefined ? [] : [placeIn(rules, "spec.http")]);
   const before = misses.slice(0, Math.max(index, 0)).map(renderMiss);
   const skipped = before.length === 0 ? "" : `; not ${before.join("; not ")}`;
-  const takes = `${chosen?.path ?? "spec.http"} takes ${request.method} ${request.path}${skipped}`;
+  const takes = `${placeInWords(by)} takes ${request.method} ${request.path}${skipped}${lacking}`;
   const { action } = route;
   if (action.kind === "forward") {
     const mirrors = (action.mirrors ?? []).map(
@@ -125,21 +125,40 @@ function hedgeInWords(hedge: HedgePolicy | undefined): string {
   return `; sent to a second endpoint after ${when}${calls}`;
 }
 
+/** No VirtualService is about the Service, or none of its rules is for this caller and port. */
+function straight(asked: SidecarQuestion, request: HttpRequest): string {
+  const kind = asked.destination.entry?.service.kind ?? "Service";
+  const found = rulesFor(hostRules(contextOf(asked)), hostOf(asked, request));
+  if (found?.spec.http === undefined) {
+    return `no VirtualService has routes for it: straight to the ${kind}`;
+  }
+  const { lacking } = rulesOf(asked, objectKey(found), request);
+  return `${describe(found)} has no rule for this caller and port: straight to the ${kind}${lacking}`;
+}
+
+function hostOf({ destination }: SidecarQuestion, request: HttpRequest): string {
+  const service = destination.service?.object;
+  return (
+    destination.entry?.service.host ??
+    (service === undefined
+      ? request.host
+      : serviceHost(namespaceOf(service), service.metadata.name))
+  );
+}
+
 function noRoute(asked: SidecarQuestion, walk: OutboundWalk, request: HttpRequest): RouteOutcome {
-  const service = asked.destination.service?.object;
-  const host =
-    service === undefined ? request.host : serviceHost(namespaceOf(service), service.metadata.name);
+  const host = hostOf(asked, request);
   const found =
     asked.gateway === undefined
       ? rulesFor(hostRules(contextOf(asked)), host)
       : boundRules(asked.world, asked.gateway, host);
-  const { rules, misses } = rulesOf(asked, found && objectKey(found), request);
+  const { rules, misses, lacking } = rulesOf(asked, found && objectKey(found), request);
   const by = rules === undefined ? [] : [placeIn(rules, "spec.http")];
   const detail =
     asked.gateway !== undefined && found === undefined
       ? `no VirtualService that is bound to Gateway ${asked.gateway} has routes for ${host}`
-      : `no rule for ${walk.virtualHost ?? host} takes ${request.method} ${request.path}`;
-  const nearest = rules === undefined ? undefined : nearestRoute(rules, misses);
+      : `no rule for ${walk.virtualHost ?? host} takes ${request.method} ${request.path}${lacking}`;
+  const nearest = nearestRoute(misses);
   const seen = { kind: "status", status: 404, flag: "NR" } as const;
   return {
     steps: [{ step: "route", outcome: "refuse", by, detail }],
@@ -176,9 +195,11 @@ function tcpRoute(asked: SidecarQuestion): RouteOutcome {
     (one) => one.port === destination.port,
   );
   const index =
-    port === undefined
+    port === undefined || rules === undefined
       ? -1
-      : (rules?.spec.tcp ?? []).findIndex((route) => tcpApplies(context, route, port.port));
+      : (rules.spec.tcp ?? []).findIndex((route) =>
+          tcpApplies(context, route, { rules, listenPort: port.port }),
+        );
   const isMeant = entry !== undefined || destination.addresses[0] === service?.spec.clusterIP;
   if (rules === undefined || index < 0 || !isMeant) {
     const detail = `no VirtualService has TCP routes for it: straight to the ${entry?.kind ?? "Service"}`;
@@ -197,11 +218,16 @@ function rulesOf(
   asked: SidecarQuestion,
   name: string | undefined,
   request: HttpRequest,
-): { readonly rules: VirtualService | undefined; readonly misses: readonly RuleMiss[] } {
+): {
+  readonly rules: VirtualService | undefined;
+  readonly misses: readonly RuleMiss[];
+  /** What else would have been rules, in words; empty where nothing. */
+  readonly lacking: string;
+} {
   const { world, destination, gateway } = asked;
   const all = objectsOf<VirtualService>(world, "VirtualService");
   const rules = all.find((one) => objectKey(one) === name);
-  if (rules === undefined) return { rules, misses: [] };
+  if (rules === undefined) return { rules, misses: [], lacking: "" };
   const proxy = contextOf(asked);
   const context = gateway === undefined ? proxy : proxy.at(gateway);
   const subject: Subject = {
@@ -211,10 +237,24 @@ function rulesOf(
     headers: request.headers,
     destinationPort: destination.port,
   };
-  return { rules, misses: ruleMisses(context, rules, subject) };
+  return {
+    rules,
+    misses: ruleMisses(context, rules, subject),
+    lacking: leftOut(context, rules)
+      .map((one) => `; ${one}`)
+      .join(""),
+  };
 }
 
-function renderMiss({ path, differences }: RuleMiss): string {
+function renderMiss({ by, differences }: RuleMiss): string {
   const [first] = differences;
-  return first === undefined ? path : renderDifference(first);
+  return first === undefined ? placeInWords(by) : renderDifference(first);
+}
+
+/** `spec.http[0]`, or `spec.http[0] by spec.http[1] of VirtualService team/pages`. */
+function placeInWords([first, delegate]: readonly Decider[]): string {
+  const path = first?.path ?? "spec.http";
+  return delegate === undefined
+    ? path
+    : `${path} by ${delegate.path} of ${delegate.kind} ${delegate.name}`;
 }

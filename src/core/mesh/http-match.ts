@@ -11,7 +11,7 @@ import { matchesLabels } from "../registry/selector.ts";
 import type { ProxyContext } from "./context.ts";
 import { isForMesh } from "./virtual-services.ts";
 
-/** Whether requests of this proxy, sent to this port, can match at all. */
+/** Whether requests of this proxy, sent to this port, can match at all; `match` is one of httpRules (http-rules.ts). */
 export function appliesTo(
   match: HttpMatchRequest,
   context: ProxyContext,
@@ -25,19 +25,25 @@ export function appliesTo(
   );
 }
 
-/** Absent means the VirtualService's own gateways, of which the one that is being compiled is one by now. */
+/**
+ * `gateways`: by their full names; absent means the VirtualService's own, of which the one that is being compiled is one
+ * by now.
+ */
 export function isBound(
   gateways: readonly string[] | undefined,
   { gateway }: Pick<ProxyContext, "gateway">,
 ): boolean {
   if (gateway === undefined) return isForMesh(gateways);
-  if (gateways === undefined || gateways.length === 0) return true;
-  const [namespace = ""] = gateway.split("/");
-  return gateways.some((name) => gatewayNamed(name, namespace) === gateway);
+  return gateways === undefined || gateways.length === 0 || gateways.includes(gateway);
 }
 
-/** `namespace/name` of the Gateway that `name`, `namespace/name` or a full DNS name means. */
+/**
+ * `namespace/name` of the Gateway that an object of the namespace means by `name`, `namespace/name`, `./name` or a full
+ * DNS name; the mesh is no Gateway and has none.
+ */
 export function gatewayNamed(written: string, namespace: string): string {
+  if (written === "mesh") return written;
+  if (written.startsWith("./")) return `${namespace}${written.slice(1)}`;
   if (written.includes("/")) return written;
   const [name = "", owner] = written.split(".");
   return `${owner ?? namespace}/${name}`;

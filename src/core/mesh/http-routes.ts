@@ -18,6 +18,7 @@ import type {
   HashKey,
   HeaderEdit,
   Mirror,
+  RateLimit,
   Route,
   RouteAction,
   RouteMatch,
@@ -26,7 +27,7 @@ import type {
 import { objectKey } from "../registry/world.ts";
 import { compressionFor } from "./compression.ts";
 import type { ProxyContext } from "./context.ts";
-import { destinationCluster, hashOf } from "./destination.ts";
+import { type DestinationPlace, destinationCluster, hashOf } from "./destination.ts";
 import { faultOf } from "./fault.ts";
 import { hedgePolicy } from "./hedge.ts";
 import {
@@ -36,6 +37,7 @@ import {
   routeMatch,
   stringMatch,
 } from "./http-match.ts";
+import { type HttpRule, httpRules, placeOf } from "./http-rules.ts";
 import { rateLimitOf } from "./rate-limit.ts";
 import { retryPolicy } from "./retry.ts";
 
@@ -46,20 +48,20 @@ export function httpRoutes(
   listenPort: number,
 ): readonly Route[] {
   const routes: Route[] = [];
-  const limit = rateLimitOf(rules);
-  const compression = compressionFor(rules);
-  for (const [index, rule] of (rules.spec.http ?? []).entries()) {
-    const place = { rules, path: `spec.http[${index}]`, listenPort };
+  const { value, diagnostics } = httpRules(context.world, rules);
+  for (const diagnostic of diagnostics) context.note(diagnostic);
+  for (const held of value) {
+    const { rule } = held;
     for (const { name, match } of matchesOf(context, rule, listenPort)) {
       routes.push({
         name: nameOf(rules, rule, name),
         origin: objectKey(rules),
         match,
-        action: actionOf(context, rule, place),
+        action: actionOf(context, held, listenPort),
         ...editsOf(rule.headers),
         ...faultOf(rule),
-        ...compression,
-        ...(limit === undefined ? {} : { rateLimit: limit }),
+        ...annotated(held, compressionFor),
+        ...annotated(held, localRateLimit),
         ...(rule.corsPolicy === undefined ? {} : { cors: corsOf(rule.corsPolicy) }),
       });
       if (matchesEverything(match)) return routes;
@@ -83,10 +85,17 @@ export function defaultRoute(cluster: string, hash: readonly HashKey[] = []): Ro
   };
 }
 
-interface Place {
-  readonly rules: VirtualService;
-  readonly path: string;
-  readonly listenPort: number;
+/** What annotations ask for: the delegate's own, else the root's. */
+function annotated<T extends object>(
+  { rules, root }: HttpRule,
+  read: (rules: VirtualService) => T,
+): T {
+  return { ...(root && read(root.rules)), ...read(rules) };
+}
+
+function localRateLimit(rules: VirtualService): { readonly rateLimit?: RateLimit } {
+  const rateLimit = rateLimitOf(rules);
+  return rateLimit === undefined ? {} : { rateLimit };
 }
 
 function matchesOf(
@@ -107,11 +116,13 @@ function nameOf(rules: VirtualService, rule: HttpRoute, match: string | undefine
   return parts.length > 0 ? parts.join(".") : objectKey(rules);
 }
 
-function actionOf(context: ProxyContext, rule: HttpRoute, place: Place): RouteAction {
+function actionOf(context: ProxyContext, held: HttpRule, listenPort: number): RouteAction {
+  const { rule, rules, path } = held;
+  const place = { rules, path, listenPort };
   if (rule.redirect !== undefined) {
     const { uri, prefixRewrite, authority, scheme, redirectCode, derivePort } = rule.redirect;
     // The request's own port is that of the listener; a port by the scheme is none in the URL.
-    const port = derivePort === "FROM_REQUEST_PORT" ? place.listenPort : rule.redirect.port;
+    const port = derivePort === "FROM_REQUEST_PORT" ? listenPort : rule.redirect.port;
     return {
       kind: "redirect",
       status: redirectCode ?? 301,
@@ -127,13 +138,13 @@ function actionOf(context: ProxyContext, rule: HttpRoute, place: Place): RouteAc
     return { kind: "respond", status, body: body?.string ?? textOfBase64(body?.bytes ?? "") ?? "" };
   }
   const hash = (rule.route ?? []).flatMap((to) => hashOf(context, to.destination, place));
-  const mirrors = mirrorsOf(context, rule, place);
+  const mirrors = mirrorsOf(context, held, listenPort);
   return {
     kind: "forward",
     clusters: clustersOf(context, rule.route ?? [], place),
     timeoutMs: durationMs(rule.timeout ?? "") ?? 0,
     ...retryPolicy(rule.retries),
-    ...hedgePolicy(place.rules),
+    ...annotated(held, hedgePolicy),
     ...rewriteOf(rule.rewrite),
     ...(hash.length === 0 ? {} : { hash }),
     ...(mirrors.length === 0 ? {} : { mirrors }),
@@ -187,7 +198,7 @@ function corsOf(policy: CorsPolicy): Cors {
 function clustersOf(
   context: ProxyContext,
   destinations: readonly HttpRouteDestination[],
-  place: Place,
+  place: DestinationPlace,
 ): readonly WeightedCluster[] {
   const only = destinations.length === 1;
   return destinations.flatMap((to, index) => {
@@ -200,26 +211,27 @@ function clustersOf(
 }
 
 /** Without a percentage every request is copied; with one of 0, none. */
-function mirrorsOf(context: ProxyContext, rule: HttpRoute, place: Place): readonly Mirror[] {
-  const { mirror, mirrorPercentage, mirrorPercent, mirror_percent, mirrors = [] } = rule;
+function mirrorsOf(context: ProxyContext, held: HttpRule, listenPort: number): readonly Mirror[] {
+  const { mirror, mirrorPercentage, mirrorPercent, mirror_percent, mirrors = [] } = held.rule;
   const percent = mirrorPercentage?.value ?? mirrorPercent ?? mirror_percent ?? 100;
   const written = [
-    ...(mirror === undefined ? [] : [{ destination: mirror, percent, path: "mirror" }]),
+    ...(mirror === undefined
+      ? []
+      : [{ destination: mirror, percent, field: "mirror" as const, at: "" }]),
     ...mirrors.map(({ destination, percentage }, index) => ({
       destination,
       percent: percentage?.value ?? 100,
-      path: `mirrors[${index}].destination`,
+      field: "mirrors" as const,
+      at: `[${index}].destination`,
     })),
   ];
   return written
     .filter((one) => one.percent > 0)
-    .map(({ destination, percent, path }) => ({
-      cluster: destinationCluster(context, destination, {
-        ...place,
-        path: `${place.path}.${path}`,
-      }),
-      percent,
-    }));
+    .map(({ destination, percent, field, at }) => {
+      const { rules, path } = placeOf(held, field);
+      const place = { rules, path: `${path}.${field}${at}`, listenPort };
+      return { cluster: destinationCluster(context, destination, place), percent };
+    });
 }
 
 interface Edits {

@@ -202,11 +202,11 @@ function tcpClusters(
   port: MeshPort,
 ): readonly WeightedCluster[] {
   const rules = rulesFor(hostRules(context), service.host);
-  const index = (rules?.spec.tcp ?? []).findIndex((route) => tcpApplies(context, route, port.port));
-  const route = rules?.spec.tcp?.[index];
-  if (rules === undefined || route === undefined) {
-    return [{ cluster: outboundCluster(port.port, undefined, service.host), weight: 100 }];
-  }
-  const place = { rules, path: `spec.tcp[${index}]`, listenPort: port.port };
-  return tcpDestinations(context, route, place);
+  const straight = [{ cluster: outboundCluster(port.port, undefined, service.host), weight: 100 }];
+  if (rules === undefined) return straight;
+  const asked = { rules, listenPort: port.port };
+  const index = (rules.spec.tcp ?? []).findIndex((route) => tcpApplies(context, route, asked));
+  const route = rules.spec.tcp?.[index];
+  if (route === undefined) return straight;
+  return tcpDestinations(context, route, { ...asked, path: `spec.tcp[${index}]` });
 }

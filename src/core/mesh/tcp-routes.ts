@@ -7,23 +7,29 @@
 import type { TcpRoute } from "../../api/istio/networking.ts";
 import type { FilterChain, NetworkFilter, WeightedCluster } from "../../model/proxy-config.ts";
 import { matchesLabels } from "../registry/selector.ts";
+import { namespaceOf } from "../registry/workloads.ts";
 import type { ProxyContext } from "./context.ts";
 import { type DestinationPlace, destinationCluster } from "./destination.ts";
 import { hostMatches } from "./host.ts";
-import { isBound } from "./http-match.ts";
+import { gatewayNamed, isBound } from "./http-match.ts";
 import { hostRules, rulesFor } from "./virtual-services.ts";
 
+/** Of whose rules, and for connections to which port. */
+type Asked = Pick<DestinationPlace, "rules" | "listenPort">;
+
 /** Whether connections of this proxy to the port take the route. */
-export function tcpApplies(context: ProxyContext, route: TcpRoute, port: number): boolean {
-  return route.match === undefined || route.match.some((match) => fits(context, match, port));
+export function tcpApplies(context: ProxyContext, route: TcpRoute, asked: Asked): boolean {
+  return route.match === undefined || route.match.some((match) => fits(context, match, asked));
 }
 
 type Match = NonNullable<TcpRoute["match"]>[number];
 
-function fits(context: ProxyContext, match: Match, port: number): boolean {
+function fits(context: ProxyContext, match: Match, { rules, listenPort }: Asked): boolean {
+  const owner = namespaceOf(rules);
+  const gateways = match.gateways?.map((name) => gatewayNamed(name, owner));
   return (
-    isBound(match.gateways, context) &&
-    (match.port === undefined || match.port === port) &&
+    isBound(gateways, context) &&
+    (match.port === undefined || match.port === listenPort) &&
     matchesLabels(context.labels, match.sourceLabels ?? {})
   );
 }
@@ -35,14 +41,14 @@ function fits(context: ProxyContext, match: Match, port: number): boolean {
 export function namesTaken(
   context: ProxyContext,
   route: TcpRoute,
-  port: number,
+  asked: Asked,
   offered: readonly string[],
 ): readonly string[] | undefined {
   if (route.match === undefined) return offered;
-  const fitting = route.match.filter((match) => fits(context, match, port));
+  const fitting = route.match.filter((match) => fits(context, match, asked));
   if (fitting.length === 0) return undefined;
-  const asked = fitting.flatMap(({ sniHosts }) => sniHosts ?? offered);
-  const names = asked.filter((name) => offered.some((host) => hostMatches(host, name)));
+  const wanted = fitting.flatMap(({ sniHosts }) => sniHosts ?? offered);
+  const names = wanted.filter((name) => offered.some((host) => hostMatches(host, name)));
   return names.length === 0 ? undefined : [...new Set(names)];
 }
 
@@ -71,9 +77,10 @@ export function tlsChains(
   if (rules === undefined) return [];
   return (rules.spec.tls ?? []).flatMap((route, index): readonly FilterChain[] => {
     const path = `spec.tls[${index}]`;
-    const names = namesTaken(context, route, listenPort, rules.spec.hosts ?? []);
+    const place = { rules, path, listenPort };
+    const names = namesTaken(context, route, place, rules.spec.hosts ?? []);
     if (names === undefined) return [];
-    const clusters = tcpDestinations(context, route, { rules, path, listenPort });
+    const clusters = tcpDestinations(context, route, place);
     const match = { transport: "tls" as const, serverNames: names };
     return [
       { name: `${host}_${listenPort}_${path}`, match, rbac: [], filter: tcpFilter(clusters) },

@@ -8,6 +8,7 @@ import type { Resource } from "../../api/resource.ts";
 import { serviceHost } from "../../model/names.ts";
 import { authorizationPoliciesFor } from "../mesh/authorization.ts";
 import { hostMatches, resolveHost } from "../mesh/host.ts";
+import { delegatesOf } from "../mesh/http-rules.ts";
 import { rootNamespace } from "../mesh/visibility.ts";
 import { matchesLabels, matchesSelector } from "../registry/selector.ts";
 import { namespaceOf } from "../registry/workloads.ts";
@@ -24,10 +25,13 @@ export function objectsAbout(world: World, service: Service): readonly Resource[
   const authorization = pods.flatMap((pod) =>
     authorizationPoliciesFor(world, namespaceOf(pod), pod.metadata.labels ?? {}),
   );
+  const roots = objectsOf<VirtualService>(world, "VirtualService").filter((rules) =>
+    (rules.spec.hosts ?? []).some((written) => names(written, namespaceOf(rules))),
+  );
   return [
     service,
-    ...objectsOf<VirtualService>(world, "VirtualService").filter((rules) =>
-      (rules.spec.hosts ?? []).some((written) => names(written, namespaceOf(rules))),
+    ...new Set(
+      roots.flatMap((root) => [root, ...delegatesOf(world, root).flatMap((one) => one ?? [])]),
     ),
     ...objectsOf<DestinationRule>(world, "DestinationRule").filter((rule) =>
       names(rule.spec.host, namespaceOf(rule)),

@@ -173,7 +173,7 @@ function tcpChains(
     return (all ?? []).flatMap((route, index): readonly FilterChain[] => {
       const path = `spec.${isPassed ? "tls" : "tcp"}[${index}]`;
       const place = { rules, path, listenPort: number };
-      const names = namesTaken(at, route, number, hosts);
+      const names = namesTaken(at, route, place, hosts);
       if (names === undefined) return [];
       const isTls = server.is.kind !== "tcp";
       return [

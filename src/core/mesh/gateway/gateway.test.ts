@@ -108,6 +108,7 @@ describe("a gateway", () => {
   const bindings: readonly (readonly [gateways: string, serverHost: string, answer: string])[] = [
     ["[front]", "*", web],
     ["[shop/front]", "*", web],
+    ["[./front]", "*", web],
     ["[front.shop.svc.cluster.local]", "*", web],
     ["[mesh, front]", "shop/*", web],
     ["[front]", "./*", web],
