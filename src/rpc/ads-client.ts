@@ -6,7 +6,7 @@
  * the mark is acknowledged only when the consumer accepts it, or refused in the consumer's words. Without marks (SDS)
  * a snapshot is complete whenever all resources asked for are there.
  *
- * A server of others marks nothing, and sends what is referred to only to those who ask for it by name. Its picture is
+ * A server of others marks nothing, and is asked by name for what is referred to (asking.ts). Its picture is
  * whole once everything is there that something in it refers to, or has been waited for long enough; each resource is
  * judged by itself, and where one is refused the one before it stays, as with Envoy. The answer that made the picture
  * whole is acknowledged, or refused, with the consumer's answer.
@@ -23,22 +23,20 @@ import type { Random } from "../base/random.ts";
 import type { ReceivedResponse } from "../wire/xds/discovery.ts";
 import { checkType, decodeResponse, encodeRequest } from "../wire/xds/discovery.ts";
 import type { Node } from "../wire/xds/node.ts";
-import type { EncodedResource, XdsResources } from "../wire/xds/resources.ts";
+import type { XdsResources } from "../wire/xds/resources.ts";
 import { typeUrls } from "../wire/xds/resources.ts";
+import { type Asking, ofOthers, withMark } from "./asking.ts";
 import { Awaited } from "./awaited.ts";
 import type { DeltaConnection, OpenDelta } from "./delta-stream.ts";
 import { Latest } from "./latest.ts";
 import { judged, type OtherServers } from "./other-servers.ts";
+import { Stage } from "./stage.ts";
 
 export interface AdsClientOptions<T> {
   /** Opens a stream; called again whenever one has ended. */
   readonly open: OpenDelta;
   readonly node: Node;
-  /** What to subscribe to; `["*"]` is everything of the type. */
-  readonly subscriptions: readonly {
-    readonly typeUrl: string;
-    readonly names: readonly string[];
-  }[];
+  readonly subscriptions: readonly Asking[];
   /** Whether servers of ours end their rounds with a snapshot mark. */
   readonly marks: boolean;
   /** How to follow a server that is not ours; undefined: there is none. */
@@ -85,22 +83,24 @@ type Outcome =
 
 class AdsClient<T> implements SnapshotSource<T> {
   readonly #options: AdsClientOptions<T>;
-  readonly #stage = new Map<string, Map<string, EncodedResource>>();
+  readonly #stage: Stage;
   readonly #latest = new Latest<Snapshot<T>>();
   #connection: DeltaConnection | undefined;
   #outcome: Outcome = { kind: "none" };
-  /** The stage differs from what was handed out last. */
-  #changed = true;
   /** The mark, or what made the picture whole, that waits for the consumer's answer. */
   #unanswered: { readonly typeUrl: string; readonly nonce: string } | undefined;
   #snapshots = 0;
   /** What a server of others has been asked for by name; undefined until one has answered. */
   #awaited: Awaited | undefined;
+  /** Whoever answered last marks his rounds. */
+  #isMarking = false;
+  /** The stream was asked for everything, as servers that mark their rounds want it. */
+  #asksForAll = false;
   #signal: AbortSignal = AbortSignal.abort();
 
   constructor(options: AdsClientOptions<T>) {
     this.#options = options;
-    for (const { typeUrl } of options.subscriptions) this.#stage.set(typeUrl, new Map());
+    this.#stage = new Stage(options.subscriptions.map(({ typeUrl }) => typeUrl));
   }
 
   async *snapshots(signal: AbortSignal): AsyncGenerator<Snapshot<T>> {
@@ -167,35 +167,48 @@ class AdsClient<T> implements SnapshotSource<T> {
   }
 
   #subscribe(): void {
-    const { node, subscriptions, marks } = this.#options;
-    const mark = { typeUrl: typeUrls.snapshot, names: ["*"] };
-    for (const [index, { typeUrl, names }] of [
-      ...subscriptions,
-      ...(marks ? [mark] : []),
-    ].entries()) {
-      this.#send({
-        ...(index === 0 ? { node } : {}),
-        typeUrl,
-        subscribe: [...names, ...(this.#awaited?.named(typeUrl) ?? [])],
-        initialVersions: Object.fromEntries(
-          [...(this.#stage.get(typeUrl) ?? [])].map(([name, { version }]) => [name, version]),
-        ),
-      });
+    const { node, subscriptions, others } = this.#options;
+    this.#asksForAll = others === undefined || this.#isMarking;
+    const first = this.#asksForAll
+      ? this.#everything()
+      : ofOthers(subscriptions, others?.roots ?? [], this.#awaited);
+    for (const [index, asking] of first.entries()) this.#ask(asking, index === 0 ? { node } : {});
+  }
+
+  #askForAll(): void {
+    this.#asksForAll = true;
+    for (const asking of this.#everything()) {
+      if (this.#options.others?.roots.includes(asking.typeUrl) !== true) this.#ask(asking);
     }
+  }
+
+  #everything(): readonly Asking[] {
+    const { subscriptions, marks } = this.#options;
+    return marks ? withMark(subscriptions) : subscriptions;
+  }
+
+  #ask({ typeUrl, names }: Asking, more: { readonly node?: Node } = {}): void {
+    const initialVersions = this.#stage.versions(typeUrl);
+    this.#send({ ...more, typeUrl, subscribe: names, initialVersions });
   }
 
   #receive(response: ReceivedResponse): void {
     const { typeUrl, nonce } = response;
-    if (response.isMarked) this.#awaited = undefined; // it says itself when its rounds are whole
     const others = response.isMarked ? undefined : this.#options.others;
-    if (typeUrl === typeUrls.snapshot) {
-      const version = response.resources[0]?.version ?? response.systemVersion;
-      // Others say no more with it than that they know no such type.
-      if (others === undefined) this.#complete(version, { typeUrl, nonce });
-      else this.#send({ typeUrl, nonce });
+    this.#isMarking = response.isMarked;
+    if (response.isMarked) {
+      this.#awaited = undefined; // it says itself when its rounds are whole
+      if (!this.#asksForAll) this.#askForAll();
+    }
+    if (others !== undefined && this.#asksForAll) {
+      this.#connection?.close(); // somebody else's, in the place of one of ours: to be asked otherwise
       return;
     }
-    if (!this.#stage.has(typeUrl)) {
+    if (typeUrl === typeUrls.snapshot) {
+      this.#complete(response.resources[0]?.version ?? response.systemVersion, { typeUrl, nonce });
+      return;
+    }
+    if (!this.#stage.holds(typeUrl)) {
       this.#send({ typeUrl, nonce, error: `type ${typeUrl} was not asked for` });
       return;
     }
@@ -204,31 +217,16 @@ class AdsClient<T> implements SnapshotSource<T> {
       return;
     }
     for (const resource of response.resources) checkType(resource, typeUrl);
-    this.#take(response);
+    this.#stage.take(response);
     this.#send({ typeUrl, nonce });
     if (!this.#options.marks && this.#isComplete()) this.#complete(response.systemVersion);
-  }
-
-  #take({ typeUrl, resources, removed }: Omit<ReceivedResponse, "nonce">): void {
-    const named = this.#staged(typeUrl);
-    for (const resource of resources) {
-      if (named.get(resource.name)?.version !== resource.version) this.#changed = true;
-      named.set(resource.name, resource);
-    }
-    for (const name of removed) if (named.delete(name)) this.#changed = true;
-  }
-
-  #staged(typeUrl: string): Map<string, EncodedResource> {
-    const named = this.#stage.get(typeUrl) ?? new Map<string, EncodedResource>();
-    this.#stage.set(typeUrl, named);
-    return named;
   }
 
   #receiveUnmarked(response: ReceivedResponse, others: OtherServers<T>): void {
     const { typeUrl, nonce, removed } = response;
     this.#awaited ??= this.#awaitAll(others.roots);
     const { sound, problems } = judged(response, others.check);
-    this.#take({ ...response, resources: sound });
+    this.#stage.take({ ...response, resources: sound });
     this.#awaited.answered(typeUrl, [...response.resources.map(({ name }) => name), ...removed]);
     this.#acknowledge();
     if (problems.length > 0) {
@@ -255,10 +253,10 @@ class AdsClient<T> implements SnapshotSource<T> {
   }
 
   #followReferences(awaited: Awaited, others: OtherServers<T>): void {
-    for (const [typeUrl, names] of others.references(this.#options.decode(this.#stage))) {
-      const staged = this.#staged(typeUrl);
+    for (const [typeUrl, names] of others.references(this.#options.decode(this.#stage.resources))) {
+      const staged = this.#stage.named(typeUrl);
       const { subscribe, unsubscribe } = awaited.refer(typeUrl, names, staged);
-      for (const name of unsubscribe) if (staged.delete(name)) this.#changed = true;
+      for (const name of unsubscribe) this.#stage.drop(typeUrl, name);
       if (subscribe.length > 0) this.#giveUpLater(awaited);
       if (subscribe.length + unsubscribe.length > 0) {
         this.#send({ typeUrl, subscribe, unsubscribe });
@@ -284,23 +282,23 @@ class AdsClient<T> implements SnapshotSource<T> {
 
   #isComplete(): boolean {
     return this.#options.subscriptions.every(({ typeUrl, names }) =>
-      names.every((name) => name === "*" || this.#stage.get(typeUrl)?.has(name) === true),
+      names.every((name) => name === "*" || this.#stage.named(typeUrl).has(name)),
     );
   }
 
   #complete(version: string, unanswered?: { typeUrl: string; nonce: string }): void {
     this.#snapshots++;
     this.#unanswered = unanswered;
-    if (!this.#changed) {
+    if (!this.#stage.isChanged) {
       const { kind } = this.#outcome;
       if (kind === "accepted" || kind === "rejected") this.#answer({ ...this.#outcome, version });
       return;
     }
-    this.#changed = false;
+    this.#stage.isChanged = false;
     this.#outcome = { kind: "open", version };
     let value: T;
     try {
-      value = this.#options.decode(this.#stage);
+      value = this.#options.decode(this.#stage.resources);
     } catch (error) {
       this.#options.log.warn("snapshot refused", { version, error: renderError(error) });
       this.reject(version, renderError(error));

@@ -1,117 +1,28 @@
 /** A sidecar driven by a control plane that has never heard of Heddle. */
 
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { describe, test } from "node:test";
-import { connect } from "node:tls";
 import type { Clock } from "../../src/base/clock.ts";
 import { systemClock } from "../../src/cli/system-clock.ts";
-import { createXdsSource } from "../../src/proxy/config/xds-source.ts";
-import type { Sidecar } from "../../src/proxy/sidecar.ts";
 import { Harness, request } from "../../src/proxy/testing/harness.ts";
-import { labels, node, silentLog, testSidecar } from "../../src/proxy/testing/mesh.ts";
-import { type WebCertificate, webCertificate } from "../../src/proxy/testing/web-certificate.ts";
-import { ForeignControlPlane, type Message, types } from "./envoy/foreign-control-plane.ts";
+import { webCertificate } from "../../src/proxy/testing/web-certificate.ts";
+import { comesToSay, type Following, follow, nameShown, socketOf } from "./envoy/following.ts";
+import { ForeignControlPlane } from "./envoy/foreign-control-plane.ts";
+import {
+  buffer,
+  cluster,
+  endpoints,
+  listener,
+  router,
+  routesTo,
+  secret,
+  secured,
+  types,
+} from "./envoy/messages.ts";
 
-const ads = { ads: {}, resource_api_version: "V3" };
-const any = (type: string, message: Message = {}): Message => ({
-  "@type": `type.googleapis.com/${type}`,
-  ...message,
-});
-const router = {
-  name: "envoy.filters.http.router",
-  typed_config: any("envoy.extensions.filters.http.router.v3.Router"),
-};
-const buffering = any("envoy.extensions.filters.http.buffer.v3.Buffer", {
-  max_request_bytes: { value: 1024 },
-});
-
-function listener(routes: string, more: Message = {}, name = "front"): Message {
-  return {
-    name,
-    address: { socket_address: { address: "127.0.0.1", port_value: 0 } },
-    filter_chains: [
-      {
-        filters: [
-          {
-            name: "http",
-            typed_config: any(
-              "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-              {
-                stat_prefix: name,
-                rds: { route_config_name: routes, config_source: ads },
-                http_filters: [router],
-                ...more,
-              },
-            ),
-          },
-        ],
-      },
-    ],
-  };
-}
-
-const routesTo = (cluster: string, name = "routes"): Message => ({
-  name,
-  virtual_hosts: [
-    { name: "all", domains: ["*"], routes: [{ match: { prefix: "/" }, route: { cluster } }] },
-  ],
-});
-
-const cluster = (name: string, service = ""): Message => ({
-  name,
-  type: "EDS",
-  eds_cluster_config: { eds_config: ads, service_name: service },
-  connect_timeout: { seconds: 1 },
-});
-
-const endpoints = (name: string, port: number, address = "127.0.0.1"): Message => ({
-  cluster_name: name,
-  endpoints: [
-    {
-      lb_endpoints: [{ endpoint: { address: { socket_address: { address, port_value: port } } } }],
-    },
-  ],
-});
-
-const secret = (name: string, { chain, key }: WebCertificate): Message => ({
-  name,
-  tls_certificate: {
-    certificate_chain: { inline_string: chain },
-    private_key: { inline_string: key },
-  },
-});
-
-/** The same listener, with TLS. */
-function secured(plain: Message, certificate: string): Message {
-  const context = any("envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext", {
-    common_tls_context: {
-      tls_certificate_sds_secret_configs: [{ name: certificate, sds_config: ads }],
-    },
-  });
-  const chains = plain["filter_chains"] as readonly Message[];
-  const socket = { name: "envoy.transport_sockets.tls", typed_config: context };
-  return { ...plain, filter_chains: chains.map((one) => ({ ...one, transport_socket: socket })) };
-}
-
-/** Subject alternative names of the certificate that is shown there. */
-async function nameShown(port: number): Promise<string | undefined> {
-  const socket = connect({ host: "127.0.0.1", port, rejectUnauthorized: false });
-  await once(socket, "secureConnect");
-  const { subjectaltname } = socket.getPeerCertificate();
-  socket.destroy();
-  return subjectaltname;
-}
-
-interface Scene {
+interface Scene extends Following {
   readonly server: ForeignControlPlane;
-  readonly sidecar: Sidecar;
   readonly socket: string;
-  /** Resolves once the first snapshot is in force. */
-  readonly ready: Promise<void>;
 }
 
 /** For what is waited for in vain. */
@@ -120,40 +31,12 @@ const impatient: Clock = {
   sleep: (ms, signal) => systemClock.sleep(ms / 100, signal),
 };
 
-async function scene(harness: Harness, clock: Clock = systemClock): Promise<Scene> {
-  const folder = mkdtempSync(join(tmpdir(), "heddle-foreign-"));
-  harness.atEnd(() => rmSync(folder, { recursive: true, force: true }));
-  const socket = join(folder, "xds");
+async function scene(harness: Harness, clock?: Clock): Promise<Scene> {
+  const socket = socketOf(harness);
   const server = new ForeignControlPlane();
   await server.listen(socket);
   harness.atEnd(() => server[Symbol.asyncDispose]());
-  const stop = new AbortController();
-  const sidecar = testSidecar({ destination: () => undefined });
-  harness.atEnd(() => sidecar.drain());
-  const source = createXdsSource({
-    socket,
-    node: node(labels("shop", "web")),
-    clock,
-    random: Math.random,
-    log: silentLog,
-  });
-  const { promise: ready, resolve } = Promise.withResolvers<void>();
-  const following = sidecar.follow(source, stop.signal, resolve);
-  harness.atEnd(async () => {
-    stop.abort();
-    await following;
-  });
-  return { server, sidecar, socket, ready };
-}
-
-/** Asks until the answer is this one: a change of configuration is told to the server, not to us. */
-async function comesToSay(sidecar: Sidecar, wanted: string, name = "front"): Promise<void> {
-  for (;;) {
-    const port = sidecar.portOf(name);
-    const { status, body } = port === undefined ? { status: 0, body: "" } : await request(port);
-    if (`${status} ${body}`.startsWith(wanted)) return;
-    await new Promise((resolve) => setImmediate(resolve));
-  }
+  return { server, socket, ...follow(harness, socket, clock) };
 }
 
 describe("a sidecar of a control plane that is not Heddle's", { timeout: 60_000 }, () => {
@@ -184,8 +67,7 @@ describe("a sidecar of a control plane that is not Heddle's", { timeout: 60_000 
     server.set(types.listener, listener("routes"));
     server.set(types.route, routesTo("one"));
     await ready;
-    const filters = [{ name: "buffer", typed_config: buffering }, router];
-    const refused = listener("routes", { http_filters: filters });
+    const refused = listener("routes", { http_filters: [buffer, router] });
     server.set(types.listener, refused, listener("other", {}, "second"));
     server.set(types.route, routesTo("two"), routesTo("one", "other"));
     await comesToSay(sidecar, "200 two");
@@ -220,7 +102,7 @@ describe("a sidecar of a control plane that is not Heddle's", { timeout: 60_000 
     await using harness = new Harness();
     const app = await harness.app((_, res) => res.end("app"));
     const { server, sidecar, ready } = await scene(harness);
-    const optional = { name: "buffer", typed_config: buffering, is_optional: true };
+    const optional = { ...buffer, is_optional: true };
     server.set(types.cluster, cluster("one"));
     server.set(types.endpoints, endpoints("one", app));
     server.set(types.listener, listener("routes", { http_filters: [optional, router] }));

@@ -12,19 +12,9 @@ import {
 } from "@grpc/grpc-js";
 import type protobuf from "protobufjs";
 import { loadEnvoySchema } from "../../worlds/envoy-schema.ts";
+import { type Message, type TypeName, types } from "./messages.ts";
 
-export const types = {
-  listener: "envoy.config.listener.v3.Listener",
-  route: "envoy.config.route.v3.RouteConfiguration",
-  cluster: "envoy.config.cluster.v3.Cluster",
-  endpoints: "envoy.config.endpoint.v3.ClusterLoadAssignment",
-  secret: "envoy.extensions.transport_sockets.tls.v3.Secret",
-} as const;
-export type TypeName = (typeof types)[keyof typeof types];
 const prefix = "type.googleapis.com/";
-
-/** In Envoy's words, `@type` where a message is packed. */
-export type Message = Readonly<Record<string, unknown>>;
 
 interface Request {
   readonly type_url: string;
