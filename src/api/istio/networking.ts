@@ -140,6 +140,7 @@ export interface TcpRoute {
     readonly sniHosts?: readonly string[];
     readonly port?: number;
     readonly sourceLabels?: Readonly<Record<string, string>>;
+    readonly sourceNamespace?: string;
     readonly gateways?: readonly string[];
   }[];
   readonly route?: readonly { readonly destination: Destination; readonly weight?: number }[];
@@ -187,6 +188,8 @@ export interface DestinationRule extends Resource {
   readonly spec: {
     readonly host: string;
     readonly trafficPolicy?: TrafficPolicy;
+    /** Clients of the rule's own namespace that it is for; absent: everybody. */
+    readonly workloadSelector?: { readonly matchLabels?: Readonly<Record<string, string>> };
     readonly subsets?: readonly {
       readonly name: string;
       readonly labels?: Readonly<Record<string, string>>;

@@ -30,6 +30,7 @@ function fits(context: ProxyContext, match: Match, { rules, listenPort }: Asked)
   return (
     isBound(gateways, context) &&
     (match.port === undefined || match.port === listenPort) &&
+    (match.sourceNamespace === undefined || match.sourceNamespace === context.namespace) &&
     matchesLabels(context.labels, match.sourceLabels ?? {})
   );
 }

@@ -159,6 +159,29 @@ describe("a VirtualService", () => {
     assert.equal(faultAt("/"), undefined);
   });
 
+  test("send TLS of one caller elsewhere, and no other's of its namespace", () => {
+    const world = meshWorld(
+      shop,
+      `
+kind: VirtualService
+metadata: { name: db }
+spec:
+  hosts: [db]
+  tls:
+  - match:
+    - { sniHosts: [db], sourceNamespace: other }
+    - { sniHosts: [db], sourceLabels: { app: web } }
+    route: [{ destination: { host: cart, port: { number: 80 } } }]
+`,
+    );
+    const to = { address: "10.96.0.2", port: 5432, serverName: "db" };
+    const clusterOf = (pod: string) =>
+      walkOutbound(compileFor(world, pod).value, to).destinations[0]?.cluster;
+    assert.equal(clusterOf("shop/web"), cart);
+    assert.equal(clusterOf("shop/cart-v1"), "outbound|5432||db.shop.svc.cluster.local");
+    assert.equal(clusterOf("other/guest"), cart);
+  });
+
   test("answer with bytes as with text", () => {
     const world = both(`
     - directResponse: { status: 200, body: { bytes: eyJvayI6dHJ1ZX0= } }`);

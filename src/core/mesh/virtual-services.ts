@@ -83,7 +83,7 @@ function select(
 /** Whether some route depends on the labels of whoever calls. */
 export const asksForCallers: (all: readonly VirtualService[]) => boolean = memoized((all) =>
   all.some(({ spec }) =>
-    [...(spec.http ?? []), ...(spec.tcp ?? [])].some((rule) =>
+    [...(spec.http ?? []), ...(spec.tcp ?? []), ...(spec.tls ?? [])].some((rule) =>
       (rule.match ?? []).some((match) => match.sourceLabels !== undefined),
     ),
   ),
