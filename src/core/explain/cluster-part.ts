@@ -1,9 +1,9 @@
 /** One weighted cluster of a route: its subset, and who is in it. */
 
 import type { DestinationRule, VirtualService } from "../../api/istio/networking.ts";
-import type { Service } from "../../api/k8s/core.ts";
+import type { Pod, Service } from "../../api/k8s/core.ts";
 import type { Cluster, Endpoint } from "../../model/proxy-config.ts";
-import { ruleFor } from "../mesh/destination-rules.ts";
+import { type Client, ruleFor } from "../mesh/destination-rules.ts";
 import { resolveHost } from "../mesh/host.ts";
 import type { MeshPort } from "../mesh/mesh-service.ts";
 import { blackHoleCluster } from "../mesh/names.ts";
@@ -177,11 +177,10 @@ function nobody(
     const by = decider === undefined ? [] : [decider];
     return { by, detail: `nobody is behind ${cluster.name}` };
   }
-  const clientNamespace = namespaceOf(asked.source);
   if (subset === undefined) return whyNobody(asked.world, service, port);
   return endpointCount(asked.world, service, port, {}).ready === 0
     ? whyNobody(asked.world, service, port)
-    : whyNobodyInSubset(asked.world, clientNamespace, service, subset, place);
+    : whyNobodyInSubset(asked.world, clientOf(asked.source), service, subset, place);
 }
 
 function subsetOf(
@@ -190,11 +189,15 @@ function subsetOf(
 ): { readonly by: readonly Decider[]; readonly labels: Readonly<Record<string, string>> } {
   const known =
     service === undefined ? undefined : serviceOfHost(world, service.host, namespaceOf(source));
-  const rules = known === undefined ? undefined : ruleFor(world, namespaceOf(source), known);
+  const rules = known === undefined ? undefined : ruleFor(world, clientOf(source), known);
   if (service?.subset === undefined)
     return { by: (rules?.from ?? []).map(ruleDecider), labels: {} };
   const place = subsetPlace(rules?.from ?? [], service.subset);
   return { by: place === undefined ? [] : [place.decider], labels: place?.labels ?? {} };
+}
+
+function clientOf(source: Pod): Client {
+  return { namespace: namespaceOf(source), labels: source.metadata.labels ?? {} };
 }
 
 function ruleDecider(rule: DestinationRule): Decider {

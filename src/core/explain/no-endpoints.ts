@@ -2,7 +2,7 @@
 
 import type { Pod, Service } from "../../api/k8s/core.ts";
 import { serviceHost } from "../../model/names.ts";
-import { ruleFor } from "../mesh/destination-rules.ts";
+import { type Client, ruleFor } from "../mesh/destination-rules.ts";
 import { serviceOfHost } from "../mesh/services.ts";
 import { matchesLabels } from "../registry/selector.ts";
 import { endpointsOf, type ResolvedServicePort } from "../registry/services.ts";
@@ -75,14 +75,14 @@ export function whyNobody(world: World, service: Service, port: ResolvedServiceP
 /** A subset without members, of a Service that has some. `place` is where the subset is named. */
 export function whyNobodyInSubset(
   world: World,
-  clientNamespace: string,
+  client: Client,
   service: Service,
   subset: string,
   place: Decider | undefined,
 ): Reason {
   const host = serviceHost(namespaceOf(service), service.metadata.name);
-  const known = serviceOfHost(world, host, clientNamespace);
-  const rules = known === undefined ? undefined : ruleFor(world, clientNamespace, known);
+  const known = serviceOfHost(world, host, client.namespace);
+  const rules = known === undefined ? undefined : ruleFor(world, client, known);
   const found = subsetPlace(rules?.from ?? [], subset);
   if (found === undefined) {
     const names = rules?.subsets.map(({ name }) => name) ?? [];

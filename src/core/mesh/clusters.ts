@@ -1,8 +1,9 @@
 /**
  * Outbound clusters and their endpoints: each Service's port, each of its subsets; ServiceEntries' hosts likewise.
  *
- * What a Service's clusters look like depends on the client's namespace (which DestinationRule it sees) and, where
- * rules go by places, on where it is; they are made once for each, and proxies share them.
+ * What a Service's clusters look like depends on the client's namespace (which DestinationRule it sees), where rules ask
+ * for them on its labels and, where rules go by places, on where it is; they are made once for each, and proxies share
+ * them.
  *
  * Mesh TLS is automatic: spoken to the endpoints that take it. DISABLE turns it off, ISTIO_MUTUAL demands it of every
  * endpoint; SIMPLE and MUTUAL are TLS of the endpoints' own (originate.ts). What cannot be done gives a cluster without
@@ -11,13 +12,20 @@
 
 import type { DestinationRule } from "../../api/istio/networking.ts";
 import type { Diagnostic } from "../../base/compiled.ts";
+import { canonicalJson } from "../../base/json.ts";
 import { spiffeId, trustDomain } from "../../model/names.ts";
 import type { Cluster, ClusterEndpoints, Endpoint, UpstreamTls } from "../../model/proxy-config.ts";
 import { type Labels, matchesLabels } from "../registry/selector.ts";
 import { namespaceOf } from "../registry/workloads.ts";
 import type { World } from "../registry/world.ts";
 import { anywhere, type ClientPlace } from "./client-place.ts";
-import { policyOfPort, ruleFor, type Subset } from "./destination-rules.ts";
+import {
+  type Client,
+  labelsAskedFor,
+  policyOfPort,
+  ruleFor,
+  type Subset,
+} from "./destination-rules.ts";
 import { healthCheckFor } from "./health-check.ts";
 import { arrange, arrangementFor, isLocalityWeighted } from "./locality.ts";
 import { memoizedByKinds } from "./memo.ts";
@@ -45,17 +53,17 @@ export interface OutboundClusters {
   readonly notes: readonly Diagnostic[];
 }
 
-/** Everything that proxies of the namespace may talk to, those at this place. */
+/** Everything that a proxy may talk to, at this place. */
 export function outboundClusters(
   world: World,
-  clientNamespace: string,
+  client: Client,
   place: ClientPlace,
 ): OutboundClusters {
   const known = byClient(world);
-  const key = `${clientNamespace} ${place.key}`;
+  const key = `${client.namespace} ${canonicalJson(labelsAskedFor(world, client))} ${place.key}`;
   const before = known.get(key);
   if (before !== undefined) return before;
-  const made = makeAll(world, clientNamespace, place);
+  const made = makeAll(world, client, place);
   known.set(key, made);
   return made;
 }
@@ -85,18 +93,18 @@ function nobody(name: string): SecuredSubset {
   return { name, labels: {}, policy: undefined, security: { kind: "auto" } };
 }
 
-function makeAll(world: World, clientNamespace: string, place: ClientPlace): OutboundClusters {
+function makeAll(world: World, client: Client, place: ClientPlace): OutboundClusters {
   const clusters: Cluster[] = [];
   const endpoints: ClusterEndpoints[] = [];
   const idle = new Map<string, number>();
   const notes: Diagnostic[] = [];
-  for (const service of visibleServices(world, clientNamespace)) {
+  for (const service of visibleServices(world, client.namespace)) {
     notes.push(...(service.notes ?? []));
-    const rule = ruleFor(world, clientNamespace, service);
+    const rule = ruleFor(world, client, service);
     const [object] = rule?.from ?? [];
     const asker: Asker = {
-      namespace: clientNamespace,
-      ruleNamespace: object === undefined ? clientNamespace : namespaceOf(object),
+      namespace: client.namespace,
+      ruleNamespace: object === undefined ? client.namespace : namespaceOf(object),
     };
     const secured = (subset: Subset, port: MeshPort): SecuredSubset => {
       const policy = policyOfPort(subset.policy, port.port);

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { compileFor, meshWorld } from "../../../test/worlds/mesh.ts";
 import { cart, expanded, shop } from "../../../test/worlds/shop.ts";
+import type { World } from "../registry/world.ts";
 import { walkOutbound } from "./walk.ts";
 
 describe("a DestinationRule's settings of TCP", () => {
@@ -68,6 +69,48 @@ spec: { host: ${host}, trafficPolicy: { connectionPool: { http: ${http} } } }
     assert.equal(found?.maxConcurrentStreams, 7);
     assert.deepEqual(found?.http2KeepAlive, { intervalMs: 15_000, timeoutMs: 5_000 });
     assert.equal(clusterOf("{ maxConcurrentStreams: 0 }")?.maxConcurrentStreams, undefined);
+  });
+});
+
+describe("a DestinationRule with a workloadSelector", () => {
+  const rules = `
+kind: DestinationRule
+metadata: { name: for-web }
+spec:
+  host: cart
+  workloadSelector: { matchLabels: { app: web } }
+  trafficPolicy: { connectionPool: { tcp: { maxConnections: 1 } } }
+---
+kind: DestinationRule
+metadata: { name: for-nobody }
+spec:
+  host: cart
+  workloadSelector: { matchLabels: { app: none } }
+  trafficPolicy: { connectionPool: { tcp: { maxConnections: 2 } } }
+---
+kind: DestinationRule
+metadata: { name: for-all }
+spec:
+  host: cart
+  trafficPolicy: { connectionPool: { tcp: { maxConnections: 3 } } }
+`;
+  const limitOf = (world: World, pod: string) =>
+    compileFor(world, pod).value.clusters.find(({ name }) => name === cart)?.circuitBreakers
+      .maxConnections;
+
+  test("holds for the pods that it selects, in the place of the rule for everybody, and for no other", () => {
+    const world = meshWorld(shop, rules);
+    assert.equal(limitOf(world, "shop/web"), 1);
+    assert.equal(limitOf(world, "shop/db"), 3);
+    assert.equal(limitOf(world, "other/guest"), 3);
+  });
+
+  test("says nothing to clients of other namespaces", () => {
+    const world = meshWorld(shop, rules.slice(0, rules.lastIndexOf("---")));
+    assert.deepEqual(
+      [limitOf(world, "shop/db"), limitOf(world, "other/guest")],
+      [undefined, undefined],
+    );
   });
 });
 

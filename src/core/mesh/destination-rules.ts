@@ -1,14 +1,14 @@
 /**
  * Which DestinationRule says how a client namespace talks to a Service.
  *
- * As Istio looks them up: rules of the client's own namespace, then rules of the Service's namespace that the client
+ * As Istio looks them up: rules of the client's own namespace (those for its labels before those for everybody), then rules of the Service's namespace that the client
  * may see, then rules of the root namespace; in the first of these with a rule whose host matches, the most specific
  * host counts. Several rules for that very host are merged: the oldest's traffic policy, everybody's subsets, the
  * oldest's where two have the same name.
  */
 
 import type { DestinationRule, TrafficPolicy } from "../../api/istio/networking.ts";
-import type { Labels } from "../registry/selector.ts";
+import { type Labels, matchesLabels } from "../registry/selector.ts";
 import { namespaceOf } from "../registry/workloads.ts";
 import { objectsOf, type World } from "../registry/world.ts";
 import { mostSpecific, resolveHost } from "./host.ts";
@@ -38,24 +38,55 @@ export function policyOfPort(
   return policy?.portLevelSettings?.find((level) => level.port?.number === port) ?? policy;
 }
 
+/** Who calls, as far as rules go by that. */
+export interface Client {
+  readonly namespace: string;
+  /** Of its pod. */
+  readonly labels: Labels;
+}
+
 /** Undefined: nobody says anything, the defaults hold. */
 export function ruleFor(
   world: World,
-  clientNamespace: string,
+  client: Client,
   service: MeshService,
 ): ClientRule | undefined {
   const rules = byNamespace(objectsOf<DestinationRule>(world, "DestinationRule"));
-  const places = [clientNamespace, service.namespace, rootNamespace];
+  const places = [client.namespace, service.namespace, rootNamespace];
   for (const [index, place] of places.entries()) {
     const candidates = (rules.get(place) ?? []).filter(
-      ({ rule }) => index === 0 || isVisible(rule.spec.exportTo, place, clientNamespace),
+      ({ rule }) =>
+        isFor(rule, client) &&
+        (index === 0 || isVisible(rule.spec.exportTo, place, client.namespace)),
     );
     const best = mostSpecific(candidates, ({ host }) => host, service.host);
-    if (best !== undefined) {
-      return merge(candidates.filter(({ host }) => host === best.host).map(({ rule }) => rule));
-    }
+    if (best === undefined) continue;
+    const found = candidates.filter(({ host }) => host === best.host).map(({ rule }) => rule);
+    const own = found.filter(selects);
+    return merge(own.length > 0 ? own : found);
   }
   return undefined;
+}
+
+/** A selector means pods of the rule's own namespace. */
+function isFor(rule: DestinationRule, { namespace, labels }: Client): boolean {
+  const wanted = rule.spec.workloadSelector?.matchLabels;
+  return !selects(rule) || (namespaceOf(rule) === namespace && matchesLabels(labels, wanted ?? {}));
+}
+
+function selects({ spec }: DestinationRule): boolean {
+  return spec.workloadSelector !== undefined;
+}
+
+/**
+ * Of a client's labels those that rules of its namespace ask for; clients that have the same get the same.
+ */
+export function labelsAskedFor(world: World, { namespace, labels }: Client): Labels {
+  const asked = objectsOf<DestinationRule>(world, "DestinationRule")
+    .filter((rule) => namespaceOf(rule) === namespace)
+    .flatMap(({ spec }) => Object.keys(spec.workloadSelector?.matchLabels ?? {}));
+  const known = new Set(asked);
+  return Object.fromEntries(Object.entries(labels).filter(([name]) => known.has(name)));
 }
 
 interface ResolvedRule {

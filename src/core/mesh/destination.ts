@@ -75,7 +75,7 @@ export function hashOf(
   const { host, subset } = destination;
   const fullHost = resolveHost(host, namespaceOf(place.rules));
   const service = serviceOfHost(context.world, fullHost, context.namespace);
-  const rule = service && ruleFor(context.world, context.namespace, service);
+  const rule = service && ruleFor(context.world, context, service);
   const named = rule?.subsets.find(({ name }) => name === subset);
   const { policy } = named ?? rule ?? {};
   return hashKeys(policyOfPort(policy, portOf(destination, service, place)));
@@ -88,7 +88,7 @@ function requireSubset(
   port: MeshPort,
   subset: string,
 ): void {
-  const rule = ruleFor(context.world, context.namespace, service);
+  const rule = ruleFor(context.world, context, service);
   if (rule?.subsets.some(({ name }) => name === subset) === true) return;
   const missing = missingSubset(service, port, subset);
   context.extraClusters.set(missing[0].name, missing);

@@ -1,6 +1,6 @@
 /**
  * The outbound side of a sidecar's configuration, which all pods of a namespace share: where a request goes depends on
- * who calls only where some VirtualService asks for the caller's labels, and on where from only where rules go by
+ * who calls only where some VirtualService or DestinationRule asks for the caller's labels, and on where from only where rules go by
  * places.
  */
 
@@ -13,6 +13,7 @@ import { objectsOf, type World } from "../registry/world.ts";
 import type { ClientPlace } from "./client-place.ts";
 import { clusterKinds, type OutboundClusters, outboundClusters } from "./clusters.ts";
 import { ProxyContext } from "./context.ts";
+import { labelsAskedFor } from "./destination-rules.ts";
 import { memoizedByKinds } from "./memo.ts";
 import { outboundListeners } from "./outbound.ts";
 import { outboundPolicyKinds } from "./outbound-policy.ts";
@@ -34,7 +35,8 @@ export function outboundPart(
   const asks = asksForCallers(objectsOf<VirtualService>(world, "VirtualService"));
   const caller = asks ? `${namespace} ${canonicalJson(labels)}` : namespace;
   const scope = scopeOf(world, namespace, labels);
-  const key = `${caller} ${place.key} ${scope?.key ?? ""}`;
+  const ruled = canonicalJson(labelsAskedFor(world, { namespace, labels }));
+  const key = `${caller} ${ruled} ${place.key} ${scope?.key ?? ""}`;
   const known = byCaller(world);
   const part = known.get(key) ?? make(world, namespace, labels, place);
   known.set(key, part);
@@ -50,7 +52,7 @@ function make(world: World, namespace: string, labels: Labels, place: ClientPlac
   const context = new ProxyContext(world, namespace, labels);
   const listeners = outboundListeners(context);
   const routes = outboundRoutes(context);
-  const all = outboundClusters(world, namespace, place);
+  const all = outboundClusters(world, context, place);
   const shared = context.scope === undefined ? all : within(context.scope, all, listeners, routes);
   const extra = [...context.extraClusters.values()];
   return {

@@ -89,7 +89,7 @@ function serviceRoutes(
   const routes = rules === undefined ? [] : httpRoutes(context, rules, port.port);
   // As in Istio: who has no rule of it for this proxy and port is served as if there were none.
   if (routes.length > 0) return routes;
-  const rule = ruleFor(context.world, context.namespace, service);
+  const rule = ruleFor(context.world, context, service);
   const cluster = outboundCluster(port.port, undefined, service.host);
   return [defaultRoute(cluster, hashKeys(policyOfPort(rule?.policy, port.port)))];
 }

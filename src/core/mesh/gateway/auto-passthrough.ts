@@ -64,11 +64,12 @@ export function passingClusters(
   };
 }
 
-function passagesOf({ world, namespace }: ProxyContext, server: Server): readonly Passage[] {
+function passagesOf(context: ProxyContext, server: Server): readonly Passage[] {
+  const { world, namespace } = context;
   return visibleServices(world, namespace)
     .filter((service) => service.isOutside !== true && admits(server, service))
     .flatMap((service) => {
-      const rule = ruleFor(world, namespace, service);
+      const rule = ruleFor(world, context, service);
       const whole: Subset = { name: "", labels: {}, policy: rule?.policy };
       return service.ports
         .filter(({ resolution }) => resolution === undefined)

@@ -50,7 +50,7 @@ export function compileGateway(
   const ports = [...serversByPort(context, targets)];
   const routes = ports.flatMap(([, servers]) => routesOf(context, servers));
   const place = placeOf(world, pod);
-  const shared = outboundClusters(world, namespace, place);
+  const shared = outboundClusters(world, context, place);
   const passing = passingClusters(
     context,
     ports.flatMap(([, servers]) => servers),
