@@ -161,6 +161,19 @@ const cases: readonly Case[] = [
     'error spec.http[0].fault.abort.grpcStatus: must be one of OK, CANCELLED, UNKNOWN, INVALID_ARGUMENT, DEADLINE_EXCEEDED, NOT_FOUND, ALREADY_EXISTS, PERMISSION_DENIED, RESOURCE_EXHAUSTED, FAILED_PRECONDITION, ABORTED, OUT_OF_RANGE, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS, UNAUTHENTICATED, got "unavailable"',
   ],
   [
+    "what TCP is not told apart by",
+    "VirtualService",
+    "{hosts: [a], tcp: [{match: [{destinationSubnets: [10.0.0.0/8], sourceSubnet: 10.1.0.0/16}], route: [{destination: {host: a}}]}]}",
+    "warning spec.tcp[0].match[0].destinationSubnets: is passed over: connections are told apart by host, port, name and who calls",
+    "warning spec.tcp[0].match[0].sourceSubnet: is passed over: connections are told apart by host, port, name and who calls",
+  ],
+  [
+    "a tunnel",
+    "DestinationRule",
+    "{host: a, trafficPolicy: {tunnel: {protocol: CONNECT, targetHost: b, targetPort: 443}}}",
+    "warning spec.trafficPolicy.tunnel: is passed over: connections go to the host itself",
+  ],
+  [
     "a redirect with a status that sends nobody elsewhere",
     "VirtualService",
     "{hosts: [a], http: [{redirect: {uri: /, redirectCode: 304}}]}",

@@ -181,6 +181,8 @@ const tls: Check = refine<Given>(
   },
 );
 
+const tunnel = record({ protocol: text(), "targetHost!": nonEmpty, "targetPort!": portNumber });
+
 const perPort = { loadBalancer, connectionPool, outlierDetection, tls };
 
 export const trafficPolicy: Check = refine<TrafficPolicy>(
@@ -193,7 +195,10 @@ export const trafficPolicy: Check = refine<TrafficPolicy>(
       minRetryConcurrency: integer(0),
       budgetInterval: duration(),
     }),
-    tunnel: record({ protocol: text(), "targetHost!": nonEmpty, "targetPort!": portNumber }),
+    tunnel: (value, at) => {
+      tunnel(value, at);
+      at.warning("is passed over: connections go to the host itself");
+    },
   }),
   ({ loadBalancer, outlierDetection }, at) => {
     const { failover, failoverPriority } = loadBalancer?.localityLbSetting ?? {};
