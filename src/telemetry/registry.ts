@@ -103,6 +103,12 @@ export class Family<M> {
     return metric;
   }
 
+  /** Forgets every series: for those that are made anew whenever somebody asks. */
+  clear(): void {
+    this.#series.clear();
+    this.#overflow = undefined;
+  }
+
   /** Every series, sorted by label values. */
   series(): readonly Series<M>[] {
     const all = [...this.#series.entries()].sort(([a], [b]) => (a < b ? -1 : 1));

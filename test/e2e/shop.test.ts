@@ -5,10 +5,14 @@ import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { askNameServer } from "../../src/agent/dns/control.ts";
+import { controlSocket } from "../../src/agent/dns/keeper.ts";
+import { readText } from "../../src/agent/fake/node.ts";
 import type { VirtualService } from "../../src/api/istio/networking.ts";
 import { present } from "../../src/base/error.ts";
-import { underlayNetns } from "../../src/lab/names.ts";
+import { hostPaths, labPaths, underlayNetns } from "../../src/lab/names.ts";
 import { projectRoot, skipWithoutRoot, startLab, type TestLab } from "../lab.ts";
+import { complaintsAbout, skipWithoutPromtool } from "../promtool.ts";
 import { capture, packetCount } from "./capture.ts";
 import { countBy, isBinomial, load, startLoad } from "./load-report.ts";
 
@@ -70,6 +74,21 @@ describe("the shop on two hosts", { skip: skipWithoutRoot }, () => {
       line ?? "",
       /destination_principal="spiffe:\/\/cluster.local\/ns\/shop\/sa\/cart"/,
     );
+  });
+
+  test("tells what Prometheus' own checker takes", { skip: skipWithoutPromtool }, async () => {
+    for (const port of [15000, 15020]) {
+      const { body } = await lab.request("cart", `http://127.0.0.1:${port}/stats/prometheus`);
+      assert.match(body, /^istio_requests_total\{/m);
+      assert.deepEqual(complaintsAbout(body), [], `port ${port}`);
+    }
+    const { run } = hostPaths(labPaths(lab.name, lab.base), 1);
+    const ofAgent = await readText(join(run, "agent.sock"), "/metrics");
+    assert.match(ofAgent, /^heddle_agent_attachments \d+$/m);
+    assert.deepEqual(complaintsAbout(ofAgent), [], "the agent");
+    const ofNames = (await askNameServer(controlSocket(run), "GET", "/metrics"))?.text ?? "";
+    assert.match(ofNames, /^coredns_dns_requests_total\{/m);
+    assert.deepEqual(complaintsAbout(ofNames), [], "heddle names");
   });
 
   test("refuses peers without a certificate of its own authority", async () => {
