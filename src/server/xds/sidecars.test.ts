@@ -163,6 +163,42 @@ describe("a sidecar's configuration", { timeout: 30_000 }, () => {
     await web.relay.close();
   });
 
+  test("follows a delegate that comes, changes and goes, and keeps the routes of other ports", async (t) => {
+    const rooted = (name: string, port: string, spec: string): string => `
+kind: VirtualService
+metadata: { name: ${name} }
+spec: { ${spec}, http: [{ ${port} } ] }`;
+    const other =
+      "kind: Service\nmetadata: { name: other }\nspec: { ports: [{ name: http, port: 81 }] }";
+    const delegating = rooted("cart", "delegate: { name: team }", "hosts: [cart]");
+    await using bed = await openTestbed(worldFrom(subsets, other, delegating));
+    const web = await sidecar(bed, "web", t.signal);
+    const delegate = (subset: string): readonly Resource[] =>
+      objectsIn(
+        rooted("team", `route: [{ destination: { host: cart, subset: ${subset} } }]`, "hosts: []"),
+        "shop",
+      );
+    const routesOf = ({ config }: ProxySnapshot, name: string) =>
+      config.routes.find((route) => route.name === name);
+    const first = await web.next();
+    assert.equal(target(first.config), "outbound|80||cart.shop.svc.cluster.local");
+    assert.ok(routesOf(first, "81"));
+    let last = first;
+    for (const [change, wanted] of [
+      [() => bed.world.put(...delegate("v1")), v1],
+      [() => bed.world.put(...delegate("v2")), v2],
+      [() => bed.world.remove(...delegate("v2")), "outbound|80||cart.shop.svc.cluster.local"],
+    ] as const) {
+      web.source.accept(last.version);
+      change();
+      last = await web.next();
+      assert.equal(target(last.config), wanted);
+      assert.equal(routesOf(last, "81"), routesOf(first, "81"), "it was not sent again");
+    }
+    web.source.accept(last.version);
+    await web.relay.close();
+  });
+
   test("never shows a route without its cluster, however fast worlds change", async (t) => {
     await using bed = await openTestbed(worldFrom(subsets));
     const web = await sidecar(bed, "web", t.signal);
