@@ -5,9 +5,11 @@
  * so. Whoever refused the change goes on with what was before: that is an error here, with the refusal's own words.
  */
 
+import type { Resource } from "../api/resource.ts";
 import { MeshError } from "../base/error.ts";
 import { isRecord } from "../base/json.ts";
 import type { HttpTransport } from "../rpc/http-transport.ts";
+import { meshNotes, notesAbout, renderNote } from "./mesh-notes.ts";
 
 const timeoutMs = 10_000;
 
@@ -42,6 +44,17 @@ export async function untilConverged(
   throw notYet(
     `after ${timeoutMs / 1000} s not everybody has taken the change: waiting for ${waiting}`,
   );
+}
+
+/** The same; then warns of what is not done as it is written, where that is about one of the objects. */
+export async function untilInForce(
+  transport: HttpTransport,
+  version: number | undefined,
+  objects: readonly Resource[],
+  warn: (text: string) => void,
+): Promise<void> {
+  await untilConverged(transport, version);
+  for (const note of notesAbout(await meshNotes(transport), objects)) warn(renderNote(note));
 }
 
 function notYet(message: string): MeshError {

@@ -12,12 +12,13 @@ import { MeshError } from "../base/error.ts";
 import { applyObjects, deleteObjects } from "./apply.ts";
 import { checkNetwork, renderNetworkCheck } from "./check-network.ts";
 import { type Connection, connectServer, type ServerOptions } from "./connection.ts";
-import { untilConverged } from "./converge.ts";
+import { untilInForce } from "./converge.ts";
 import { type ExplainFlags, explainAnswer, explainCommand } from "./explain.ts";
 import { type ForecastFlags, forecastAnswer, forecastCommand } from "./forecast.ts";
 import { checkIpam, renderCheck } from "./ipam.ts";
 import { kindCalled } from "./kind-name.ts";
 import { loadManifests } from "./manifests.ts";
+import { meshNotes, renderMeshCheck } from "./mesh-notes.ts";
 import { type Format, renderObjects } from "./output.ts";
 import { standardOutput } from "./screen.ts";
 import { runTap, type TapFlags, tapCommand } from "./tap.ts";
@@ -50,10 +51,10 @@ interface FileFlags extends NamespaceFlags {
 }
 
 const print = (text: string): void => void process.stdout.write(`${text}\n`);
+const warn = (text: string): void => void process.stderr.write(`warning: ${text}\n`);
 
 export function addObjectCommands(program: Command, labs: LabAccess): void {
   const withServer = async <T>(flags: TargetFlags, use: (c: Connection) => Promise<T>) => {
-    const warn = (text: string) => process.stderr.write(`warning: ${text}\n`);
     const connection = connectServer(flags, labs.adminSocket(flags.lab), warn);
     try {
       return await use(connection);
@@ -97,7 +98,7 @@ export function addObjectCommands(program: Command, labs: LabAccess): void {
       const objects = loadManifests(flags.filename, flags.namespace);
       await withServer(flags, async ({ client, transport }) => {
         const version = await applyObjects(client, objects, print);
-        if (flags.wait) await untilConverged(transport, version);
+        if (flags.wait) await untilInForce(transport, version, objects, warn);
       });
     });
 
@@ -154,6 +155,17 @@ export function addObjectCommands(program: Command, labs: LabAccess): void {
       const isForPrograms = flags.json === true || flags.output === "json";
       print(isForPrograms ? JSON.stringify(result, undefined, 2) : renderNetworkCheck(result));
       if (result.findings.length > 0) process.exitCode = 1;
+    });
+
+  targeted(check.command("mesh"))
+    .description("find what sidecars and gateways do not do as it is written")
+    .addOption(new Option("-o, --output <format>", "for programs").choices(["json"]))
+    .action(async (flags: TargetFlags & { output?: "json" }) => {
+      const result = await withServer(flags, ({ transport }) => meshNotes(transport));
+      print(
+        flags.output === "json" ? JSON.stringify(result, undefined, 2) : renderMeshCheck(result),
+      );
+      if (result.notes.length > 0) process.exitCode = 1;
     });
 
   targeted(explainCommand(program.command("explain"))).action(

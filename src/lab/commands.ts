@@ -9,7 +9,7 @@ import { type Pod, sidecarModes } from "../api/k8s/core.ts";
 import { MeshError } from "../base/error.ts";
 import { applyObjects, deleteObjects } from "../cli/apply.ts";
 import { type Connection, connectSocket } from "../cli/connection.ts";
-import { untilConverged } from "../cli/converge.ts";
+import { untilInForce } from "../cli/converge.ts";
 import { loadManifests } from "../cli/manifests.ts";
 import { ports } from "../model/names.ts";
 import type { SidecarMode } from "../model/node-view.ts";
@@ -68,6 +68,7 @@ const base = (): string => process.env["HEDDLE_LAB_DIR"] ?? defaultLabBase;
 const pathsOf = ({ name }: Named): LabPaths => labPaths(name, base());
 const nameOption = ["--name <name>", "which lab", defaultLabName] as const;
 const { line } = systemTerminal;
+const warn = (text: string): void => void process.stderr.write(`warning: ${text}\n`);
 
 export function addLabCommands(program: Command, environment: LabEnvironment): void {
   const lab = program.command("lab").description("hosts, network, mesh and pods on this machine");
@@ -152,7 +153,8 @@ export function addLabCommands(program: Command, environment: LabEnvironment): v
     .action(async (files: string[], flags: Named) => {
       const objects = loadManifests(files);
       await withLab(flags, async ({ client, transport }) => {
-        await untilConverged(transport, await applyObjects(client, objects, line));
+        const version = await applyObjects(client, objects, line);
+        await untilInForce(transport, version, objects, warn);
       });
     });
 
@@ -165,7 +167,7 @@ export function addLabCommands(program: Command, environment: LabEnvironment): v
       const objects = loadManifests(files);
       await withLab(flags, async ({ client, transport }) => {
         await deleteObjects(client, objects, line);
-        await untilConverged(transport, undefined);
+        await untilInForce(transport, undefined, objects, warn);
       });
     });
 
@@ -242,7 +244,6 @@ async function withLab<T>(
 ): Promise<T> {
   const paths = pathsOf(flags);
   if (!(await isUpHere(paths))) throw absent(paths);
-  const warn = (text: string) => process.stderr.write(`warning: ${text}\n`);
   const connection = connectSocket(paths.adminSocket, warn);
   try {
     return await use(connection, paths);
