@@ -11,7 +11,7 @@ import type { Filter } from "../stack/handler.ts";
 export function accessLog(write: (line: string) => void, environment: Environment): Filter {
   return (next) => (exchange) => {
     const { method, path, query, authority, peer } = exchange;
-    const { protocol } = exchange.downstream;
+    const { protocol } = exchange;
     const userAgent = exchange.field("user-agent");
     const requestId = exchange.field("x-request-id");
     const forwardedFor = exchange.field("x-forwarded-for");

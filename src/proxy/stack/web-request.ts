@@ -69,7 +69,7 @@ export class WebRequest implements UpstreamLeg {
       call.requestTrailers = this.#trailers(asked.requestTrailers);
       call.offerFirst(plain, 0, plain.length, isDone);
     }
-    call.requestBytes = asked.requestBytes;
+    this.#count(call);
     this.#next(call);
     call.settle();
     if (plain === undefined) this.#refuse(call);
@@ -85,7 +85,7 @@ export class WebRequest implements UpstreamLeg {
     }
     call.requestTrailers = this.#trailers(trailers);
     call.onRequestBody(plain, 0, plain.length, isDone);
-    call.requestBytes = this.#asked?.requestBytes ?? 0;
+    this.#count(call);
   }
 
   /** The bytes as gRPC has them, in place as long as those given; undefined: they are not what they should be. */
@@ -107,6 +107,12 @@ export class WebRequest implements UpstreamLeg {
     });
     const [only] = runs;
     return runs.length === 1 && only !== undefined ? only : Buffer.concat(runs);
+  }
+
+  /** What the client sent of its body is what the call is counted with. */
+  #count(call: Exchange): void {
+    const { requestBytes, headBytes } = this.#asked ?? call;
+    call.requestBytes = call.headBytes + requestBytes - headBytes;
   }
 
   #trailers(lines: string): string {

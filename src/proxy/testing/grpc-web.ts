@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { type IncomingHttpHeaders, request } from "node:http";
 import { connect } from "node:http2";
 import type { Readable } from "node:stream";
-import type { Cluster, Route } from "../../model/proxy-config.ts";
+import type { Cluster, Rbac, Route } from "../../model/proxy-config.ts";
 import type { Sidecar } from "../sidecar.ts";
 import type { Harness } from "./harness.ts";
 import {
@@ -50,13 +50,20 @@ export async function webSidecar(
   harness: Harness,
   ports: readonly number[],
   routes: readonly Route[],
-  more: { readonly app?: Partial<Cluster>; readonly options?: Partial<TestSidecarOptions> } = {},
+  more: {
+    readonly app?: Partial<Cluster>;
+    readonly rbac?: readonly Rbac[];
+    readonly options?: Partial<TestSidecarOptions>;
+  } = {},
 ): Promise<{ readonly sidecar: Sidecar; readonly port: number }> {
   const sidecar = await harness.sidecar(
     { destination: () => ({ address: "10.96.0.1", port: 80 }), ...more.options },
     {
-      ...outbound([virtualHost(["*"], routes)], [], { accessLog: true, translatesGrpcWeb: true }),
-      clusters: [cluster("app", { protocol: "http/2", ...more.app }), passthrough],
+      ...outbound([virtualHost(["*"], routes)], more.rbac, {
+        accessLog: true,
+        translatesGrpcWeb: true,
+      }),
+      clusters: [cluster("app", more.app ?? { protocol: "http/2" }), passthrough],
       endpoints: [{ cluster: "app", endpoints: ports.map((port) => endpoint(port)) }],
     },
   );
@@ -85,6 +92,7 @@ export const askByHttp1: Ask = async (port, question, onBytes) => {
     path,
     headers: { host: "cart", ...fieldsOf(question) },
   });
+  sent.on("error", () => {}); // what comes of it is read below
   for (const piece of body) sent.write(piece);
   sent.end();
   const [answer] = await once(sent, "response");
