@@ -198,7 +198,13 @@ describe("a call of gRPC-Web", () => {
     const { port } = await webSidecar(harness, [app], [route(forward("app"))]);
     const { headers } = await askByHttp1(port, {
       type: "application/grpc-web+json; charset=utf-8",
-      headers: { "accept-encoding": "gzip", "x-a": "1", te: "gzip", connection: "te, x-b", "x-b": "" },
+      headers: {
+        "accept-encoding": "gzip",
+        "x-a": "1",
+        te: "gzip",
+        connection: "te, x-b",
+        "x-b": "",
+      },
       body: [framed("{}")],
     });
     assert.deepEqual(seen, ["application/grpc+json", "trailers", undefined, "1"]);

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Metadata, status } from "@grpc/grpc-js";
 import type { Sidecar } from "./sidecar.ts";
 import { type EchoHandlers, grpcApp } from "./testing/grpc.ts";
@@ -13,6 +14,7 @@ import {
   webSidecar,
 } from "./testing/grpc-web.ts";
 import { Harness, metric } from "./testing/harness.ts";
+import { http2App } from "./testing/http2.ts";
 import { forward, route } from "./testing/mesh.ts";
 
 const echo: EchoHandlers = {
@@ -117,3 +119,106 @@ test("messages of a stream are read by clients of base64 before the next one is 
   );
   assert.deepEqual(contentOf(reply).messages, ["one", "two", "three"]);
 });
+
+describe("a client of gRPC-Web that does not read", () => {
+  for (const type of ["application/grpc-web", "application/grpc-web-text"]) {
+    test(`holds its application back: ${type}`, async () => {
+      await using harness = new Harness();
+      const message = framed(Buffer.alloc(64 * 1024, "x"));
+      const messages = 640;
+      let sent = 0;
+      const { port: app } = await http2App(harness, (stream) => {
+        stream.respond({ "content-type": "application/grpc" }, { waitForTrailers: true });
+        stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
+        const more = () => {
+          while (sent < messages) {
+            sent++;
+            if (stream.write(message)) continue;
+            stream.once("drain", more);
+            return;
+          }
+          stream.end();
+        };
+        more();
+      });
+      const { port, sidecar } = await webSidecar(harness, [app], [route(forward("app"))]);
+      const client = await harness.raw(port);
+      client.socket.pause();
+      client.send(`${head(type)}content-length: 0\r\nconnection: close\r\n\r\n`);
+      // The kernels' buffers fill up, then nothing moves any more.
+      for (let before = -1; before !== sent || sent === 0; ) {
+        before = sent;
+        await sleep(200);
+      }
+      assert.ok(sent < messages / 2, `${sent} messages were taken without a reader`);
+      const { overload } = sidecar.runtime.environment;
+      overload.measure();
+      assert.ok(overload.heldBytes < 2 ** 20, `${overload.heldBytes} bytes are held`);
+      client.socket.resume();
+      const answer = (await client.untilEnd()).split("\r\n\r\n")[1] ?? "";
+      const body = Buffer.from(answer.replace(/\r\n[0-9a-f]*\r\n|^[0-9a-f]+\r\n/g, ""), "latin1");
+      const content = contentOf({ headers: { "content-type": type }, body });
+      assert.equal(content.messages.length, messages);
+      assert.match(content.trailers ?? "", /grpc-status: 0/);
+    });
+  }
+});
+
+test("an application that does not read holds back its client of gRPC-Web", async () => {
+  await using harness = new Harness();
+  let arrived = 0;
+  let go: () => void = () => {};
+  const { port: app } = await http2App(harness, (stream) => {
+    go = () => {
+      stream.on("data", (bytes: Buffer) => {
+        arrived += bytes.length;
+      });
+      stream.on("end", () => {
+        stream.respond({ "content-type": "application/grpc", "grpc-status": "0" });
+        stream.end();
+      });
+    };
+  });
+  const { port, sidecar } = await webSidecar(harness, [app], [route(forward("app"))]);
+  const client = await harness.raw(port);
+  const text = framed(Buffer.alloc(48 * 1024 - 5)).toString("base64");
+  const pieces = 500;
+  client.send(
+    `${head("application/grpc-web-text")}content-length: ${text.length * pieces}\r\n\r\n`,
+  );
+  for (let i = 0; i < pieces; i++) client.send(text);
+  const { overload } = sidecar.runtime.environment;
+  for (let before = -1; before !== client.socket.writableLength; ) {
+    before = client.socket.writableLength;
+    await sleep(200);
+  }
+  assert.ok(client.socket.writableLength > 0, "the client was never held up");
+  overload.measure();
+  assert.ok(overload.heldBytes < 2 ** 20, `${overload.heldBytes} bytes are held`);
+  go();
+  await client.until((said) => said.includes("grpc-status: 0"));
+  assert.equal(arrived, 48 * 1024 * pieces);
+});
+
+test("a call whose client of gRPC-Web has left is cancelled at its application", async () => {
+  await using harness = new Harness();
+  const cancelled = Promise.withResolvers<void>();
+  const started = Promise.withResolvers<void>();
+  const { port, sidecar } = await withApp(harness, {
+    unary: (call) => {
+      call.on("cancelled", cancelled.resolve);
+      started.resolve();
+    },
+  });
+  const client = await harness.raw(port);
+  client.send(`${head("application/grpc-web")}content-length: 5\r\n\r\n\0\0\0\0\0`);
+  await started.promise;
+  client.socket.resetAndDestroy();
+  await cancelled.promise;
+  const labels = { request_protocol: "grpc", response_flags: "DC" };
+  assert.equal(metric(sidecar, "istio_requests_total", labels), 1);
+});
+
+function head(type: string): string {
+  return `POST /test.Echo/Unary HTTP/1.1\r\nhost: cart\r\ncontent-type: ${type}\r\n`;
+}

@@ -148,5 +148,6 @@ export function contentOf({ headers, body }: Pick<WebReply, "headers" | "body">)
 }
 
 export function plainOf(text: string): Buffer {
-  return Buffer.concat((text.match(/.{4}/gs) ?? []).map((piece) => Buffer.from(piece, "base64")));
+  const pieces = text.match(/[^=]+={0,2}/g) ?? [];
+  return Buffer.concat(pieces.map((piece) => Buffer.from(piece, "base64")));
 }
