@@ -28,9 +28,9 @@ import type { DownstreamLeg, Switched } from "../stack/legs.ts";
 import type { TunnelEnd } from "../tcp/tunnel-end.ts";
 import { Timeout } from "../timer-wheel.ts";
 import { AnswerWriter } from "./answer-writer.ts";
+import { HeadReader, SharedParser } from "./head-reader.ts";
 import { fieldValue, introducePeer, ownMark, requestParser } from "./heads.ts";
 import { keptBehind } from "./kept-bytes.ts";
-import { PartialHead } from "./partial-head.ts";
 import { Parting } from "./parting.ts";
 import { descriptorOf } from "./sockets.ts";
 import { parseTarget } from "./target.ts";
@@ -40,8 +40,7 @@ import { switchingHead } from "./websocket-handshake.ts";
 /** The chain of this name in the configuration that is in force; undefined once it is gone. */
 export type ChainLookup = () => HttpChain | undefined;
 
-// One for all connections: heads nearly always arrive whole, and are done with when the read is.
-let sharedParser: HeadParser = requestParser();
+const parser = new SharedParser(requestParser);
 
 type State = "idle" | "head" | "exchange" | "tunnel" | "lingering" | "closed";
 
@@ -57,7 +56,7 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
   readonly #onClosed: (connection: HttpDownstream) => void;
   #state: State = "idle";
   #lastChain: HttpChain | undefined;
-  #partial: PartialHead | undefined;
+  readonly #heads = new HeadReader(parser);
   /** Bytes that came after the request that is being answered. */
   #ahead: Buffer | undefined;
   readonly #body = new BodyReader();
@@ -142,7 +141,8 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
     this.#state = "closed";
     const exchange = this.#exchange;
     this.#exchange = undefined;
-    this.#partial = this.#ahead = undefined;
+    this.#heads.drop();
+    this.#ahead = undefined;
     if (this.#holdOff !== undefined) this.environment.wheel.cancel(this.#holdOff);
     exchange?.onDownstreamClosed();
     this.#onClosed(this);
@@ -154,34 +154,18 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
     let at = from;
     this.#isReading = true;
     while (at < end && this.#mayRead()) {
-      const partial = this.#partial;
-      if (partial !== undefined) {
-        if (!partial.read(bytes, at, end)) {
-          if (partial.parser.problem !== undefined) this.#refuse(partial.parser.problem);
-          break;
-        }
-        this.#partial = undefined;
-        this.#dispatch(partial.parser, partial.bytes, 0, partial.length);
-        // The partial head took all of `bytes` in; what its request did not need lies at their end.
-        at = end - (partial.length - this.#consumed);
-        continue;
-      }
-      const parser = sharedParser;
-      parser.reset();
-      if (parser.execute(bytes, at, end)) {
-        this.#dispatch(parser, bytes, at, end);
-        at = this.#consumed;
-        continue;
-      }
-      if (parser.problem !== undefined) {
-        this.#refuse(parser.problem);
+      const head = this.#heads.read(bytes, at, end);
+      if (head === undefined) {
+        this.#waitForHead();
         break;
       }
-      sharedParser = requestParser();
-      this.#partial = new PartialHead(parser, bytes, at, end);
-      this.#state = "head";
-      this.since = this.environment.now();
-      break;
+      const pieces = this.#heads.takePieces();
+      if (pieces === undefined) at = this.#dispatch(head, bytes, at, end);
+      else {
+        // They have all of `bytes`; what their request did not need lies at the end of both.
+        const used = this.#dispatch(head, pieces.bytes, 0, pieces.length);
+        at = end - (pieces.length - used);
+      }
     }
     this.#isReading = false;
     if (this.#hasEnded && this.#state === "head") this.transport.close();
@@ -193,20 +177,26 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
     return (this.#state === "idle" && this.#holdOff === undefined) || this.#state === "head";
   }
 
-  /** Where the last dispatched request's bytes ended. */
-  #consumed = 0;
+  /** What has come of a head is not all of it, or is none. */
+  #waitForHead(): void {
+    const { problem } = this.#heads;
+    if (problem !== undefined) this.#refuse(problem);
+    else if (this.#state === "idle") {
+      this.#state = "head";
+      this.since = this.environment.now();
+    }
+  }
 
-  /** Hands on a complete head at `bytes[base …]`, with as much of its body as is there. */
-  #dispatch(head: HeadParser, bytes: Buffer, base: number, end: number): void {
+  /** Hands on a complete head at `bytes[base …]`, with as much of its body as is there. Answers where its bytes end. */
+  #dispatch(head: HeadParser, bytes: Buffer, base: number, end: number): number {
     const bodyStart = base + head.headEnd;
     this.#body.begin(requestFraming(head));
     const bodyEnd = this.#body.advance(bytes, bodyStart, end);
-    this.#consumed = bodyEnd;
     const isLast = this.#hasEnded && bodyEnd === end; // TLS may tell of the end while more waits
     this.#answers.begin(head.closes || isLast || this.environment.isDraining);
     if (this.#body.problem !== undefined) {
       this.#refuse(this.#body.problem);
-      return;
+      return bodyEnd;
     }
     const text = bytes.toString("latin1", base, bodyStart);
     const method = text.slice(head.lineStart, head.methodEnd);
@@ -214,7 +204,7 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
     // Envoy's default: HTTP/1.0 has no Host to route by, and no chunks to answer with.
     if (head.minor === 0 || target === undefined) {
       this.#refuseWith(head.minor === 0 ? 426 : method === "CONNECT" ? 405 : 400);
-      return;
+      return bodyEnd;
     }
     const host = fieldValue(head, text, head.fieldAt(mark.host));
     const introduction = head.fieldAt(ownMark.peer);
@@ -225,7 +215,7 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
     const chain = current ?? this.#lastChain;
     if (chain === undefined) {
       this.transport.close();
-      return;
+      return bodyEnd;
     }
     this.#lastChain = chain;
 
@@ -236,11 +226,10 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
     exchange.offerFirst(bytes, bodyStart, bodyEnd, this.#body.isDone);
     chain.handle(exchange);
     exchange.settle();
-    if (!exchange.isOver && exchange.outgoing === "" && head === sharedParser) {
-      // A filter waits (a delay, say) and will still look at fields: this parser is the exchange's now.
-      sharedParser = requestParser();
-    }
+    // A filter waits (a delay, say) and will still look at fields.
+    if (!exchange.isOver && exchange.outgoing === "") this.#heads.keep(head);
     if (this.#hasEnded && this.#exchange === exchange) this.#part();
+    return bodyEnd;
   }
 
   #readBody(bytes: Buffer, at: number, end: number): number {
@@ -354,9 +343,9 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
   }
 
   get heldBytes(): number {
-    const own = this.transport.queuedBytes + (this.#partial?.heldBytes ?? 0);
     return (
-      own +
+      this.transport.queuedBytes +
+      this.#heads.heldBytes +
       (this.#ahead?.length ?? 0) +
       (this.#exchange?.heldBytes ?? 0) +
       (this.#joined?.queuedBytes ?? 0)
@@ -436,7 +425,8 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
     if (this.#state === "closed") return;
     this.#state = "lingering";
     this.since = this.environment.now();
-    this.#ahead = this.#partial = undefined;
+    this.#heads.drop();
+    this.#ahead = undefined;
     if (this.#hasEnded) this.transport.close();
     else {
       this.transport.end();

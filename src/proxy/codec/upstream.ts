@@ -13,14 +13,13 @@ import type { Exchange } from "../stack/exchange.ts";
 import type { UpstreamLeg } from "../stack/legs.ts";
 import type { Failure } from "../stack/outcome.ts";
 import type { Host } from "../upstream/host.ts";
+import { HeadReader, SharedParser } from "./head-reader.ts";
 import { findField, responseParser } from "./heads.ts";
-import { PartialHead } from "./partial-head.ts";
 import type { Reader, Transport } from "./transport.ts";
 import { newWebSocketKey, webSocketAccept } from "./websocket-handshake.ts";
 import { joinedBodyBytes } from "./write-half.ts";
 
-// One for all connections, as in downstream.ts.
-let sharedParser: HeadParser = responseParser();
+const parser = new SharedParser(responseParser);
 
 const nothing = Buffer.alloc(0);
 
@@ -38,7 +37,7 @@ export class HttpUpstream implements Reader, UpstreamLeg {
   idleSince = 0;
   state: State = "connecting";
   #exchange: Exchange | undefined;
-  #partial: PartialHead | undefined;
+  readonly #heads = new HeadReader(parser);
   readonly #body = new BodyReader();
   #hasHead = false;
   #isRequestSent = false;
@@ -185,29 +184,14 @@ export class HttpUpstream implements Reader, UpstreamLeg {
   #read(bytes: Buffer, from: number, length: number): void {
     let at = from;
     while (at < length && this.state === "busy" && !this.#hasHead) {
-      const partial = this.#partial;
-      if (partial !== undefined) {
-        if (!partial.read(bytes, at, length)) {
-          if (partial.parser.problem !== undefined) this.#fail("protocol-error");
-          return;
-        }
-        this.#partial = undefined;
-        const used = this.#onHead(partial.parser, partial.bytes, 0, partial.length);
-        at = length - (partial.length - used);
-        continue;
-      }
-      const parser = sharedParser;
-      parser.reset();
-      if (!parser.execute(bytes, at, length)) {
-        if (parser.problem !== undefined) {
-          this.#fail("protocol-error");
-          return;
-        }
-        sharedParser = responseParser();
-        this.#partial = new PartialHead(parser, bytes, at, length);
+      const head = this.#heads.read(bytes, at, length);
+      if (head === undefined) {
+        if (this.#heads.problem !== undefined) this.#fail("protocol-error");
         return;
       }
-      at = this.#onHead(parser, bytes, at, length);
+      const pieces = this.#heads.takePieces();
+      if (pieces === undefined) at = this.#onHead(head, bytes, at, length);
+      else at = length - (pieces.length - this.#onHead(head, pieces.bytes, 0, pieces.length));
     }
     const exchange = this.#exchange;
     if (this.state !== "busy" || exchange === undefined) return;
@@ -339,7 +323,7 @@ export class HttpUpstream implements Reader, UpstreamLeg {
   #leave(): void {
     if (this.state === "closed") return;
     this.state = "closed";
-    this.#partial = undefined;
+    this.#heads.drop();
     this.host.onConnectionClosed(this);
   }
 }
