@@ -9,8 +9,8 @@
  * A connection belongs to a chain by name, not to a configuration: each request asks for the chain as it is now, so a
  * change is in force with the next request and no connection is touched.
  *
- * Not here: what to answer (stack/, filter/), how an answer is spelt (answer-writer.ts), and how bytes get on the wire
- * (transport.ts).
+ * Not here: what to answer (stack/, filter/), how an answer is spelt (answer-half.ts), how heads are found (head-reader.ts),
+ * and how bytes get on the wire (transport.ts).
  */
 
 import { BodyReader } from "../../wire/http1/body.ts";
@@ -27,7 +27,7 @@ import type { Head } from "../stack/head.ts";
 import type { DownstreamLeg, Switched } from "../stack/legs.ts";
 import type { TunnelEnd } from "../tcp/tunnel-end.ts";
 import { Timeout } from "../timer-wheel.ts";
-import { AnswerWriter } from "./answer-writer.ts";
+import { AnswerHalf } from "./answer-half.ts";
 import { HeadReader, SharedParser } from "./head-reader.ts";
 import { fieldValue, introducePeer, ownMark, requestParser } from "./heads.ts";
 import { keptBehind } from "./kept-bytes.ts";
@@ -35,7 +35,6 @@ import { Parting } from "./parting.ts";
 import { descriptorOf } from "./sockets.ts";
 import { parseTarget } from "./target.ts";
 import type { Reader, Transport } from "./transport.ts";
-import { switchingHead } from "./websocket-handshake.ts";
 
 /** The chain of this name in the configuration that is in force; undefined once it is gone. */
 export type ChainLookup = () => HttpChain | undefined;
@@ -44,9 +43,7 @@ const parser = new SharedParser(requestParser);
 
 type State = "idle" | "head" | "exchange" | "tunnel" | "lingering" | "closed";
 
-export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
-  readonly protocol = "HTTP/1.1";
-  readonly joinsBodies = true;
+export class HttpDownstream extends AnswerHalf implements Reader, LiveConnection, DownstreamLeg {
   readonly transport: Transport;
   readonly peer: Peer;
   readonly environment: Environment;
@@ -60,8 +57,7 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
   /** Bytes that came after the request that is being answered. */
   #ahead: Buffer | undefined;
   readonly #body = new BodyReader();
-  #exchange: Exchange | undefined;
-  readonly #answers: AnswerWriter;
+  protected exchange: Exchange | undefined;
   #isReading = false;
   /** Until when nothing is read. */
   #holdOff: Timeout | undefined;
@@ -78,13 +74,13 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
     environment: Environment,
     onClosed: (connection: HttpDownstream) => void,
   ) {
+    super();
     this.transport = transport;
     this.peer = peer;
     this.environment = environment;
     this.since = environment.now();
     this.#chain = chain;
     this.#onClosed = onClosed;
-    this.#answers = new AnswerWriter(transport, environment);
   }
 
   get state(): State {
@@ -115,7 +111,7 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
     this.#hasEnded = true;
     switch (this.#state) {
       case "exchange":
-        this.#answers.isLast ||= this.#ahead === undefined;
+        this.isLastAnswer ||= this.#ahead === undefined;
         this.#part();
         return;
       default:
@@ -126,21 +122,21 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
   /** Half a request will never be whole; a whole one still gets an answer that comes soon. */
   #part(): void {
     this.#parting = new Parting(this.environment.now());
-    const exchange = this.#exchange;
+    const exchange = this.exchange;
     if (exchange === undefined || exchange.isRequestDone) return;
     exchange.onDownstreamClosed();
     this.#destroy();
   }
 
   onDrain(): void {
-    this.#exchange?.upstream?.resume();
+    this.exchange?.upstream?.resume();
   }
 
   onClose(): void {
     if (this.#state === "closed") return;
     this.#state = "closed";
-    const exchange = this.#exchange;
-    this.#exchange = undefined;
+    const exchange = this.exchange;
+    this.exchange = undefined;
     this.#heads.drop();
     this.#ahead = undefined;
     if (this.#holdOff !== undefined) this.environment.wheel.cancel(this.#holdOff);
@@ -193,7 +189,7 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
     this.#body.begin(requestFraming(head));
     const bodyEnd = this.#body.advance(bytes, bodyStart, end);
     const isLast = this.#hasEnded && bodyEnd === end; // TLS may tell of the end while more waits
-    this.#answers.begin(head.closes || isLast || this.environment.isDraining);
+    this.beginAnswer(head.closes || isLast || this.environment.isDraining);
     if (this.#body.problem !== undefined) {
       this.#refuse(this.#body.problem);
       return bodyEnd;
@@ -211,7 +207,7 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
     if (introduction >= 0) introducePeer(this.peer, fieldValue(head, text, introduction));
 
     const current = this.#chain();
-    if (current === undefined) this.#answers.isLast = true; // the chain is gone: this request is the last under its rules
+    if (current === undefined) this.isLastAnswer = true; // the chain is gone: this request is the last under its rules
     const chain = current ?? this.#lastChain;
     if (chain === undefined) {
       this.transport.close();
@@ -220,7 +216,7 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
     this.#lastChain = chain;
 
     const exchange = new Exchange(this, head, text, target, host, this.environment.now());
-    this.#exchange = exchange;
+    this.exchange = exchange;
     this.#parting = undefined;
     this.#state = "exchange";
     exchange.offerFirst(bytes, bodyStart, bodyEnd, this.#body.isDone);
@@ -228,12 +224,12 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
     exchange.settle();
     // A filter waits (a delay, say) and will still look at fields.
     if (!exchange.isOver && exchange.outgoing === "") this.#heads.keep(head);
-    if (this.#hasEnded && this.#exchange === exchange) this.#part();
+    if (this.#hasEnded && this.exchange === exchange) this.#part();
     return bodyEnd;
   }
 
   #readBody(bytes: Buffer, at: number, end: number): number {
-    const exchange = this.#exchange;
+    const exchange = this.exchange;
     if (exchange === undefined || this.#body.isDone) return at;
     const bodyEnd = this.#body.advance(bytes, at, end);
     if (this.#body.problem !== undefined) {
@@ -257,7 +253,7 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
 
   /** Answers what is not even a request, and hangs up. */
   #refuseWith(status: number): void {
-    this.#answers.refusal(status);
+    this.writeRefusal(status);
     this.#linger();
   }
 
@@ -271,49 +267,21 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
 
   // ---- answers ---------------------------------------------------------------------------------
 
-  writeInterim(head: Head, text: string): void {
-    this.#answers.interim(head, text, this.#exchange?.upstream);
-  }
-
-  writeLocal(exchange: Exchange, status: number, body: string, fields: string): void {
-    this.#answers.local(exchange, status, body, fields);
-  }
-
-  writeResponse(
-    exchange: Exchange,
-    head: Head,
-    text: string,
-    bytes: Buffer,
-    start: number,
-    end: number,
-    isDone: boolean,
-  ): void {
-    this.#answers.head(exchange, head, text, bytes, start, end, isDone);
-  }
-
-  writeResponseBody(exchange: Exchange, bytes: Buffer, start: number, end: number): void {
-    this.#answers.body(exchange, bytes, start, end);
-  }
-
-  writeResponseEnd(exchange: Exchange, trailers: string): void {
-    this.#answers.end(exchange, trailers);
-  }
-
   /** The answer cannot be completed: the client must not take what it got for all of it. */
   breakOff(): void {
     if (this.#state === "closed") return;
     this.#state = "closed";
-    this.#exchange = undefined;
+    this.exchange = undefined;
     this.transport.reset();
     this.#onClosed(this);
   }
 
   /** The exchange is over and counted. */
   onExchangeOver(exchange: Exchange): void {
-    if (this.#exchange !== exchange) return;
-    this.#exchange = undefined;
+    if (this.exchange !== exchange) return;
+    this.exchange = undefined;
     if (this.#state !== "exchange") return;
-    if (this.#answers.isLast) {
+    if (this.isLastAnswer) {
       this.#linger();
       return;
     }
@@ -347,20 +315,17 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
       this.transport.queuedBytes +
       this.#heads.heldBytes +
       (this.#ahead?.length ?? 0) +
-      (this.#exchange?.heldBytes ?? 0) +
+      (this.exchange?.heldBytes ?? 0) +
       (this.#joined?.queuedBytes ?? 0)
     );
   }
 
   /** Writes the 101; from here on the connection is a tunnel's. */
   switchProtocols(exchange: Exchange, head: Head, text: string, upstream: TunnelEnd): Switched {
-    const out = switchingHead(exchange, head, text);
-    exchange.responseHeadBytes += out.length;
-    exchange.responseBytes += out.length;
-    this.transport.writeText(out);
+    this.writeSwitching(exchange, head, text);
     this.#state = "tunnel";
     this.#joined = upstream;
-    this.#exchange = undefined;
+    this.exchange = undefined;
     const ahead = this.#ahead;
     this.#ahead = undefined;
     return {
@@ -382,7 +347,7 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
 
   /** Closes when there is nothing under way; otherwise the answer under way is the last. */
   drain(): void {
-    this.#answers.isLast = true;
+    this.isLastAnswer = true;
     if (this.#state === "idle") this.transport.close();
   }
 
@@ -406,7 +371,7 @@ export class HttpDownstream implements Reader, LiveConnection, DownstreamLeg {
 
   /** Gives up the answer of a client that waits no longer. */
   #giveUp(now: number): void {
-    const exchange = this.#exchange;
+    const exchange = this.exchange;
     if (exchange === undefined || this.transport.queuedBytes > 0) return;
     if (this.#hasEndedUnread) this.#parting ??= new Parting(now);
     if (this.#parting?.isOver(exchange, now) !== true) return;
