@@ -25,7 +25,7 @@ describe("a connection that has grown old", () => {
     const [host] = sidecar.tables.clusters.get("app")?.hosts ?? [];
     assert(host !== undefined);
     for (let i = 0; i < 3; i++) assert.equal((await request(port)).status, 200);
-    assert.deepEqual([opened, host.idleConnections], [1, 1]);
+    assert.deepEqual([opened, host.pooled.idle], [1, 1]);
     host.cluster.config = { ...host.cluster.config, maxConnectionDurationMs: 1 };
     await new Promise((resolve) => setTimeout(resolve, 5));
     host.sweep();

@@ -329,7 +329,7 @@ describe("a client that leaves while its request waits for another try", () => {
     const [host] = sidecar.tables.clusters.get("app")?.hosts ?? [];
     const leaving = await harness.raw(port);
     leaving.send("GET /busy HTTP/1.1\r\nhost: a\r\n\r\n");
-    while (busy === 0 || host?.idleConnections !== 1) await new Promise(setImmediate);
+    while (busy === 0 || host?.pooled.idle !== 1) await new Promise(setImmediate);
     const slow = request(port, { path: "/slow" });
     while (answerSlow === undefined) await new Promise(setImmediate);
     leaving.socket.resetAndDestroy(); // a FIN alone would leave it waiting for its answer

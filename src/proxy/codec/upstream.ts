@@ -141,7 +141,7 @@ export class HttpUpstream implements Reader, UpstreamLeg {
   park(): void {
     this.isReused = true;
     this.state = "idle";
-    this.host.release(this, this.host.cluster.environment.now());
+    this.host.pooled.release(this, this.host.cluster.environment.now());
   }
 
   // ---- Reader ----------------------------------------------------------------------------------
@@ -287,7 +287,7 @@ export class HttpUpstream implements Reader, UpstreamLeg {
     this.isReused = true;
     this.state = "idle";
     this.transport.resume();
-    this.host.release(this, now);
+    this.host.pooled.release(this, now);
   }
 
   #fail(failure: Failure): void {
@@ -324,6 +324,6 @@ export class HttpUpstream implements Reader, UpstreamLeg {
     if (this.state === "closed") return;
     this.state = "closed";
     this.#heads.drop();
-    this.host.onConnectionClosed(this);
+    this.host.pooled.onClosed(this);
   }
 }

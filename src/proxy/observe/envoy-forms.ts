@@ -121,7 +121,7 @@ function hostStatus(host: Host): JsonObject {
     address: socketAddress(host.address, host.port),
     stats: [
       gauge("cx_active", host.connections),
-      gauge("cx_idle", host.idleConnections),
+      gauge("cx_idle", host.pooled.idle),
       gauge("rq_active", host.active),
     ],
     health_status: {

@@ -1,15 +1,15 @@
 /**
  * One endpoint of one cluster, as this sidecar knows it: its connections, its load, how it has behaved.
  *
- * Connections are taken newest first, so that the few that are needed stay warm and the rest grow old and are closed.
  * When the endpoint leaves the configuration the host drains: what is in flight finishes, what idles is closed, and no
  * picker offers it any more.
+ *
+ * Not here: which connection carries a request (pooled-connections.ts for HTTP/1.1, shared-connections.ts for HTTP/2), and
+ * how one is opened (connector.ts).
  */
 
 import type { Endpoint, Locality } from "../../model/proxy-config.ts";
-import { descriptorOf } from "../codec/sockets.ts";
 import type { Reader, Transport } from "../codec/transport.ts";
-import { HttpUpstream } from "../codec/upstream.ts";
 import type { Peer } from "../peer.ts";
 import type { Exchange } from "../stack/exchange.ts";
 import type { Failure } from "../stack/outcome.ts";
@@ -19,7 +19,7 @@ import { type HealthState, unchecked } from "./health-state.ts";
 import { HostRecord } from "./host-record.ts";
 import { IdleLife } from "./idle-life.ts";
 import { type HostHealth, healthy } from "./outlier.ts";
-import { PendingRequests } from "./pending.ts";
+import { PooledConnections } from "./pooled-connections.ts";
 import { SharedConnections } from "./shared-connections.ts";
 
 const nowhere: Locality = { region: "", zone: "", subZone: "" };
@@ -44,12 +44,11 @@ export class Host {
   /** When it became known, and the part of its weight that it has by now. */
   readonly since: number;
   warmth = 1;
-  readonly #idle: HttpUpstream[] = [];
+  /** Connections of HTTP/1.1. */
+  readonly pooled: PooledConnections;
   /** Connections of HTTP/2. */
   readonly shared: SharedConnections;
   readonly #connector: Connector = new Connector(this);
-  /** Requests for HTTP/1.1 that wait until their cluster may have another connection. */
-  readonly #pending: PendingRequests;
 
   constructor(cluster: ClusterRuntime, endpoint: Endpoint) {
     this.cluster = cluster;
@@ -57,7 +56,7 @@ export class Host {
     this.address = endpoint.address;
     this.port = endpoint.port;
     this.since = cluster.environment.now();
-    this.#pending = new PendingRequests(cluster.load);
+    this.pooled = new PooledConnections(this, this.#connector);
     this.shared = new SharedConnections(this, this.#connector);
   }
 
@@ -110,10 +109,6 @@ export class Host {
     return Math.min(this.cluster.idleMs, this.idleLife.usableMs);
   }
 
-  get idleConnections(): number {
-    return this.#idle.length;
-  }
-
   /** Mesh TLS is spoken to it. */
   get isOfMesh(): boolean {
     return this.endpoint.tls && this.cluster.security.mesh !== undefined;
@@ -127,121 +122,13 @@ export class Host {
 
   /** Finds or makes a connection for the exchange; `fresh` asks for a new one. */
   serve(exchange: Exchange, fresh: boolean): void {
-    if (this.cluster.speaksHttp2(exchange)) {
-      this.shared.serve(exchange);
-      return;
-    }
-    this.serveInHttp1(exchange, fresh);
-  }
-
-  /** Whatever the cluster's protocol. */
-  serveInHttp1(exchange: Exchange, fresh: boolean): void {
-    const pooled = fresh ? undefined : this.#takeIdle(exchange);
-    if (pooled !== undefined) {
-      pooled.start(exchange);
-      return;
-    }
-    const { cluster } = this;
-    if (!cluster.load.mayWait()) exchange.onFailure("overflow");
-    else if (cluster.load.mayConnectTo(this)) this.#connectHttp(exchange);
-    else this.#serveLater(exchange);
-  }
-
-  /** There may be no more connections: where a fresh one was wanted an idle one does, else the next that is free. */
-  #serveLater(exchange: Exchange): void {
-    const pooled = this.#takeIdle(exchange);
-    if (pooled !== undefined) pooled.start(exchange);
-    else {
-      this.#pending.add(exchange);
-      this.cluster.load.waiting.add(this);
-    }
+    if (this.cluster.speaksHttp2(exchange)) this.shared.serve(exchange);
+    else this.pooled.serve(exchange, fresh);
   }
 
   /** The cluster may have another connection: whoever waits longest gets it. False: nobody waits here. */
   connectForWaiting(): boolean {
-    const next = this.#pending.take();
-    if (next === undefined) return this.shared.connectForWaiting();
-    this.#connectHttp(next);
-    return true;
-  }
-
-  #takeIdle(exchange: Exchange): HttpUpstream | undefined {
-    for (;;) {
-      const connection = this.#idle.pop();
-      if (connection === undefined || this.#isFit(connection, exchange)) return connection;
-      connection.close();
-    }
-  }
-
-  /** Whether the endpoint takes another request on it, as far as can be known. */
-  #isFit({ transport, idleSince }: HttpUpstream, exchange: Exchange): boolean {
-    if (transport.isDestroyed || this.isTooOld(transport)) return false;
-    const { environment } = this.cluster;
-    if (environment.now() - idleSince > this.idleMs) return false;
-    // What may run twice is sent again should the connection break; for the others its end must not be overlooked,
-    // though it was not read yet.
-    if (exchange.mayRunTwice) return true;
-    const descriptor = descriptorOf(transport.socket);
-    return descriptor !== undefined && !environment.isHungUp(descriptor);
-  }
-
-  #connectHttp(exchange: Exchange): void {
-    const { cluster } = this;
-    this.connections++;
-    cluster.load.pendingRequests++;
-    const { epoch } = exchange.tries;
-    let isPending = true;
-    const settle = () => {
-      if (isPending) cluster.load.pendingRequests--;
-      isPending = false;
-    };
-    const connection = new HttpUpstream(this, (reader) =>
-      this.#connector.open(reader, "http/1.1", exchange.peer),
-    );
-    this.#connector.whenReady(
-      connection.transport,
-      () => {
-        settle();
-        // The client may have left meanwhile, or the try run out of time: the next one has use for the connection.
-        if (exchange.tries.epoch === epoch) connection.start(exchange);
-        else connection.park();
-      },
-      () => {
-        settle();
-        cluster.connectFailures++;
-        connection.close();
-        if (exchange.tries.epoch === epoch) exchange.onFailure("connect-failure");
-      },
-    );
-  }
-
-  /** The connection carries nothing and may carry more. */
-  release(connection: HttpUpstream, now: number): void {
-    const { maxRequestsPerConnection = Infinity } = this.cluster.config;
-    const isWornOut = connection.served >= maxRequestsPerConnection;
-    // Its header says for whom it is: nobody else may have it.
-    const isPersonal = this.cluster.config.proxyProtocol !== undefined;
-    const isOld = this.isTooOld(connection.transport);
-    if (
-      this.isRemoved ||
-      isWornOut ||
-      isPersonal ||
-      isOld ||
-      connection.generation !== this.cluster.generation
-    ) {
-      connection.close();
-      return;
-    }
-    connection.idleSince = now;
-    const next = this.#pending.size === 0 ? undefined : this.#pending.take();
-    if (next !== undefined) connection.start(next);
-    else this.#idle.push(connection);
-  }
-
-  onConnectionClosed(connection: HttpUpstream): void {
-    const index = this.#idle.indexOf(connection);
-    if (index >= 0) this.#idle.splice(index, 1);
-    this.lose();
+    return this.pooled.connectForWaiting() || this.shared.connectForWaiting();
   }
 
   /** One of its connections has ended. */
@@ -336,23 +223,14 @@ export class Host {
   }
 
   closeIdle(): void {
-    for (const connection of this.#idle.splice(0)) connection.close();
+    this.pooled.closeIdle();
     this.shared.drain();
   }
 
-  /** Closes what has waited too long or is too old; the oldest are in front. */
+  /** Closes what has waited too long or is too old. */
   sweep(): void {
     const now = this.cluster.environment.now();
     this.shared.sweep(now);
-    if (this.cluster.config.maxConnectionDurationMs !== undefined) {
-      for (const { transport } of this.#idle) if (this.isTooOld(transport)) transport.destroy();
-    }
-    const since = now - this.idleMs;
-    for (;;) {
-      const [oldest] = this.#idle;
-      if (oldest === undefined || oldest.idleSince > since) return;
-      this.#idle.shift();
-      oldest.close();
-    }
+    this.pooled.sweep(now);
   }
 }

@@ -147,7 +147,7 @@ export class Http2Upstream implements Reader, Http2Events<UpstreamStream> {
   #maySwitch(exchange: Exchange): boolean {
     const takes = this.connection.takesExtendedConnect;
     if (takes === undefined) this.#undecided.push({ exchange, epoch: exchange.tries.epoch });
-    else if (!takes) this.host.serveInHttp1(exchange, false);
+    else if (!takes) this.host.pooled.serve(exchange, false);
     return takes === true;
   }
 
