@@ -11,7 +11,7 @@ import { MeshError } from "../../base/error.ts";
 import type { ListenerTable, Tables } from "../config/tables.ts";
 import type { Where } from "../observe/admin.ts";
 import { listeningDescriptor } from "../succession.ts";
-import { Incoming } from "./incoming.ts";
+import { accept } from "./accept.ts";
 import type { Runtime } from "./runtime.ts";
 
 interface Capture {
@@ -80,7 +80,7 @@ export class Captures {
   async #listen(listener: ListenerTable): Promise<Capture> {
     const server = createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true });
     const capture: Capture = { server, listener };
-    server.on("connection", (socket) => Incoming.accept(this.#runtime, socket, capture.listener));
+    server.on("connection", (socket) => accept(this.#runtime, socket, capture.listener));
     try {
       await new Promise<void>((resolve, reject) => {
         server.once("error", reject);

@@ -10,6 +10,7 @@ import { Http2Downstream } from "../codec/http2/downstream.ts";
 import type { Transport } from "../codec/transport.ts";
 import { refusal, type Subject } from "../config/matchers.ts";
 import type { CompiledChain, HttpChain, ListenerTable, TcpChain } from "../config/tables.ts";
+import type { Environment } from "../environment.ts";
 import type { Peer } from "../peer.ts";
 import { TcpConnection } from "../tcp/connection.ts";
 import { HttpEntry, type HttpVersion, httpVersion, negotiatedVersion } from "./http-entry.ts";
@@ -28,9 +29,26 @@ export interface Known {
   readonly silentUnder: string | undefined;
 }
 
-/** The name of the policy that does not let the peer connect. */
-export function refusedBy(chain: CompiledChain, peer: Peer): string | undefined {
-  return refusal(chain.rbac, connectionSubject(peer));
+/** Whether the chain's L4 rules let the peer connect. A refusal is logged. */
+export function admits(chain: CompiledChain, peer: Peer, environment: Environment): boolean {
+  const policy = refusal(chain.rbac, connectionSubject(peer));
+  if (policy === undefined) return true;
+  environment.log.debug("deny connection", {
+    policy,
+    source: peer.principal ?? peer.sourceAddress,
+    port: peer.destinationPort,
+  });
+  if (chain.kind === "tcp") {
+    chain.log?.({
+      peer,
+      startedAt: environment.now(),
+      receivedBytes: 0,
+      sentBytes: 0,
+      flag: "-",
+      details: `rbac_access_denied_matched_policy[${policy}]`,
+    });
+  }
+  return false;
 }
 
 export function handOver(chain: CompiledChain, connection: Known): void {

@@ -1,23 +1,21 @@
 /**
- * One captured connection, from the accept to the filter chain that takes it.
+ * One captured connection, from its listener to the filter chain that takes it.
  *
- * Original destination → listener → chains for the port; then only as much reading as telling them apart takes, in the
- * clear or inside TLS. A chain that terminates TLS does so here, and the peer is known before any filter runs. L4
+ * Chains for the port; then only as much reading as telling them apart takes, in the clear or inside TLS. A chain that terminates TLS does so here, and the peer is known before any filter runs. L4
  * authorization is the last step; who is refused is closed without a byte.
  *
  * A client that waits for the server's greeting would wait for ever while we wait for its first bytes. Detection ends
  * after a bounded time with "other", and the destination is remembered (server-first.ts).
  *
- * Not here: where it wanted to go (destination.ts), who it comes from where a proxy stands before us
- * (proxy-header.ts), what bytes tell (tell.ts), whether a certificate is good (client-certificate.ts), who reads the
- * connection then (hand-over.ts).
+ * Not here: whether it may come in, where it wanted to go and who it comes from (accept.ts), what bytes tell (tell.ts),
+ * whether a certificate is good (client-certificate.ts), the L4 rules, and who reads the connection then (hand-over.ts).
  */
 
 import type { Socket } from "node:net";
 import { meshAlpn } from "../../model/names.ts";
 import type { SocketAddress } from "../../wire/proxy-protocol/header.ts";
 import { keptBehind } from "../codec/kept-bytes.ts";
-import { acceptTls, adopt, descriptorOf, type Negotiated, negotiatedOf } from "../codec/sockets.ts";
+import { acceptTls, adopt, type Negotiated, negotiatedOf } from "../codec/sockets.ts";
 import { type Reader, Transport } from "../codec/transport.ts";
 import type { ChainTls, CompiledChain, ListenerTable } from "../config/tables.ts";
 import type { Peer } from "../peer.ts";
@@ -35,9 +33,9 @@ import {
 } from "./chain-choice.ts";
 import { judgeClient } from "./client-certificate.ts";
 import type { LiveConnection } from "./connections.ts";
-import { type Arrival, arrivalOf, plainAddress } from "./destination.ts";
-import { handOver, refusedBy } from "./hand-over.ts";
-import { ProxyHeaderWait } from "./proxy-header.ts";
+import type { Arrival } from "./destination.ts";
+import { admits, handOver } from "./hand-over.ts";
+import type { Introduced } from "./proxy-header.ts";
 import type { Destination, Runtime } from "./runtime.ts";
 import { tell, tellProtocol } from "./tell.ts";
 
@@ -74,7 +72,7 @@ export class Incoming implements Reader, LiveConnection {
   #hasTimedOut = false;
   #hasEnded = false;
 
-  private constructor(runtime: Runtime, accepted: Socket, arrival: Arrival, source: SocketAddress) {
+  constructor(runtime: Runtime, accepted: Socket, arrival: Arrival, source: SocketAddress) {
     this.#runtime = runtime;
     this.#accepted = accepted;
     this.#listener = arrival.listener;
@@ -84,41 +82,8 @@ export class Incoming implements Reader, LiveConnection {
     runtime.connections.add(this);
   }
 
-  /** Takes a socket that `bound` accepted (with `pauseOnConnect`). */
-  static accept(runtime: Runtime, accepted: Socket, bound: ListenerTable): void {
-    const descriptor = descriptorOf(accepted);
-    const { environment } = runtime;
-    const isAdmitted = environment.overload.admits() && runtime.connections.admit();
-    if (descriptor === undefined || !isAdmitted) {
-      accepted.resetAndDestroy();
-      return;
-    }
-    const arrival = arrivalOf(runtime, accepted, descriptor, bound);
-    if (arrival === undefined) {
-      environment.log.debug("refuse connection to the capture port", { port: bound.port });
-      accepted.destroy();
-      return;
-    }
-    const client = {
-      address: plainAddress(accepted.remoteAddress ?? ""),
-      port: accepted.remotePort ?? 0,
-    };
-    if (bound.proxyProtocol === undefined) {
-      new Incoming(runtime, accepted, arrival, client).#begin();
-      return;
-    }
-    new ProxyHeaderWait(runtime, accepted, bound.proxyProtocol, client, (said) => {
-      const incoming = new Incoming(runtime, accepted, arrival, said.source);
-      incoming.#transport = said.transport;
-      incoming.#first = said.rest;
-      incoming.#hasEnded = said.hasEnded;
-      said.transport.reader = incoming;
-      incoming.#begin();
-      if (incoming.#step === "sniffing" && said.rest !== undefined) incoming.#look();
-    });
-  }
-
-  #begin(): void {
+  /** Nothing has been read. */
+  begin(): void {
     const { serverFirst } = this.#runtime;
     const { address, port } = this.#destination;
     this.#candidates = forDestination(forPort(this.#listener, port), address);
@@ -132,6 +97,16 @@ export class Incoming implements Reader, LiveConnection {
       this.#transport ??= new Transport(this, (onread) => adopt(this.#accepted, onread));
       this.#waitForClient();
     }
+  }
+
+  /** It began with a PROXY header. */
+  beginBehind({ transport, rest, hasEnded }: Introduced): void {
+    this.#transport = transport;
+    this.#first = rest;
+    this.#hasEnded = hasEnded;
+    transport.reader = this;
+    this.begin();
+    if (this.#step === "sniffing" && rest !== undefined) this.#look();
   }
 
   #waitForClient(): void {
@@ -293,23 +268,7 @@ export class Incoming implements Reader, LiveConnection {
       labels: undefined,
       series: new Map(),
     };
-    const policy = refusedBy(chain, peer);
-    if (policy !== undefined) {
-      environment.log.debug("deny connection", {
-        policy,
-        source: peer.principal ?? peer.sourceAddress,
-        port: peer.destinationPort,
-      });
-      if (chain.kind === "tcp") {
-        chain.log?.({
-          peer,
-          startedAt: environment.now(),
-          receivedBytes: 0,
-          sentBytes: 0,
-          flag: "-",
-          details: `rbac_access_denied_matched_policy[${policy}]`,
-        });
-      }
+    if (!admits(chain, peer, environment)) {
       this.destroy();
       return;
     }
