@@ -5,30 +5,26 @@
  * (`respond`), the router sends it upstream (`attempt`). It ends exactly once (`#end`), whatever happened, and then
  * whoever asked with `atEnd` is told. One attempt at a time is under way; a retry is a new attempt of the same exchange.
  *
- * Bodies are passed through as they come.
- *
- * Not here: what was asked (request.ts), what was decided and what came of it (request-record.ts), what is kept of the
- * body (request-body.ts), how tries are counted (tries.ts), what follows an upgrade (upgrade.ts); which cluster and host
- * (filter/router.ts), whether to retry (filter/retries.ts), bytes (codec/).
+ * Not here: what was asked (request.ts), what was decided and what came of it (request-record.ts), how the request's body
+ * goes upstream (forwarded-request.ts), how tries are counted (tries.ts), what follows an upgrade (upgrade.ts); which
+ * cluster and host (filter/router.ts), whether to retry (filter/retries.ts), bytes (codec/).
  */
 
 import { lineValue } from "../../wire/http2/lines.ts";
 import { findField } from "../codec/heads.ts";
 import type { Timeout } from "../timer-wheel.ts";
 import type { Host } from "../upstream/host.ts";
+import { ForwardedRequest } from "./forwarded-request.ts";
 import type { AnswerHead, Head } from "./head.ts";
 import type { DownstreamLeg, Upgraded, UpstreamLeg } from "./legs.ts";
 import type { Failure, ResponseFlag } from "./outcome.ts";
 import { isBodyless, replyFor } from "./outcome.ts";
 import type { Recoding } from "./recoding.ts";
-import { RequestBody } from "./request-body.ts";
-import { RequestRecord } from "./request-record.ts";
 import type { Rival } from "./rival.ts";
-import type { Shadow } from "./shadow.ts";
-import { type Attempt, type RetryDecision, Tries } from "./tries.ts";
+import type { Attempt, RetryDecision } from "./tries.ts";
 import { joinSides } from "./upgrade.ts";
 
-export class Exchange extends RequestRecord {
+export class Exchange extends ForwardedRequest {
   // Set by filters: how it goes on from them.
   attempt: Attempt | undefined = undefined;
   retries: RetryDecision | undefined = undefined;
@@ -42,20 +38,9 @@ export class Exchange extends RequestRecord {
   recoding: Recoding | undefined = undefined;
   /** A second try that is under way beside the first. */
   rival: Rival | undefined = undefined;
-  /** Copies of it on their way to mirrors. */
-  shadows: Shadow[] | undefined = undefined;
 
-  /** The head that goes upstream, without its last empty line. */
-  outgoing = "";
-  upstream: UpstreamLeg | undefined = undefined;
   hasResponse = false;
-  isOver = false;
-  isRequestDone = false;
-
-  readonly tries: Tries = new Tries();
-  readonly #body = new RequestBody();
   readonly #ends: ((exchange: Exchange) => void)[] = [];
-  #onceWhole: (() => void) | undefined = undefined;
 
   get attempts(): number {
     return this.tries.count;
@@ -64,36 +49,6 @@ export class Exchange extends RequestRecord {
   /** Calls `tell` once the exchange is over. */
   atEnd(tell: (exchange: Exchange) => void): void {
     this.#ends.push(tell);
-  }
-
-  /** Calls `tell` once the request has come to its end, at once where it has; one may ask. */
-  onceWhole(tell: () => void): void {
-    if (this.isRequestDone) tell();
-    else this.#onceWhole = tell;
-  }
-
-  /** From now on the body is kept for a retry, as far as it fits. */
-  keepBody(): void {
-    this.#body.isForRetry = true;
-  }
-
-  /** Whether everything sent so far could be sent again. */
-  get canReplay(): boolean {
-    return this.#body.canReplay;
-  }
-
-  /** What is kept of its body, here and on the way to its endpoint. */
-  get heldBytes(): number {
-    return this.#body.heldBytes + (this.upstream?.queuedBytes ?? 0);
-  }
-
-  // ---- the request's body, from downstream ----------------------------------------------------
-
-  /** The body bytes that came in the same read as the head; they are in place only until the handler returns. */
-  offerFirst(bytes: Buffer, start: number, end: number, isDone: boolean): void {
-    this.isRequestDone = isDone;
-    this.requestBytes += end - start;
-    this.#body.offer(bytes, start, end);
   }
 
   /** The request again, as far as it has come, for a leg of its own. Only before `settle`, as everything in place. */
@@ -110,52 +65,6 @@ export class Exchange extends RequestRecord {
     copy.sensitive = this.sensitive;
     this.copyBodyTo(copy);
     return copy;
-  }
-
-  /** The copy gets the body as far as it has come by now. */
-  copyBodyTo(copy: Exchange): void {
-    copy.isRequestDone = this.isRequestDone;
-    copy.requestTrailers = this.requestTrailers;
-    this.#body.copyTo(copy.#body);
-  }
-
-  /** The handler returned: what it left in place is copied. */
-  settle(): void {
-    this.#body.settle(!this.isOver);
-  }
-
-  onRequestBody(bytes: Buffer, start: number, end: number, isDone: boolean): void {
-    this.isRequestDone = isDone;
-    this.requestBytes += end - start;
-    const { upstream, shadows } = this;
-    if (shadows !== undefined) {
-      for (const shadow of shadows) shadow.onBody(bytes, start, end, isDone, this.requestTrailers);
-    }
-    if (isDone) this.#becomeWhole();
-    const body = this.#body;
-    if (upstream === undefined || body.isForRetry) {
-      body.keep(bytes, start, end, upstream !== undefined);
-    }
-    if (upstream === undefined) {
-      this.downstream.pause();
-      return;
-    }
-    body.hasLeft = true;
-    upstream.sendBody(bytes, start, end, isDone, this.requestTrailers);
-    if (upstream.isBackedUp) this.downstream.pause();
-  }
-
-  /** The client has said all: from now on its answer is waited for. */
-  #becomeWhole(): void {
-    if (this.isOver) return;
-    this.#onceWhole?.();
-    this.tries.startLimit(this);
-  }
-
-  /** The request ended with trailers (HTTP/2). */
-  onRequestTrailers(lines: string): void {
-    this.requestTrailers = lines;
-    this.onRequestBody(nothing, 0, 0, true);
   }
 
   // ---- one attempt, from upstream --------------------------------------------------------------
@@ -183,7 +92,7 @@ export class Exchange extends RequestRecord {
   /** The connection is this exchange's: everything that is known of the request goes out in one write. */
   onConnection(upstream: UpstreamLeg): void {
     this.upstream = upstream;
-    this.#body.sendWith(this, upstream);
+    this.body.sendWith(this, upstream);
     if (!upstream.isBackedUp) this.downstream.resume();
   }
 
@@ -395,7 +304,7 @@ export class Exchange extends RequestRecord {
     this.tries.end(this);
     if (this.cluster !== undefined) this.tries.endRetry(this.cluster);
     if (this.deadline !== undefined) this.downstream.environment.wheel.cancel(this.deadline);
-    this.#body.drop();
+    this.body.drop();
     this.#tell();
     this.downstream.onExchangeOver(this);
   }

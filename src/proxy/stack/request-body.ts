@@ -5,7 +5,7 @@
  * They are copied only where there is no connection yet, or where a retry must be able to send them again: then up to
  * 64 KiB, beyond which the request is sent once.
  *
- * Not here: who passes bytes that need not be kept (`Exchange.onRequestBody`), and who is slowed down.
+ * Not here: who passes bytes that need not be kept (`ForwardedRequest.onRequestBody`), and who is slowed down.
  */
 
 import { ByteQueue } from "../../base/byte-queue.ts";

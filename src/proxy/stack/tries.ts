@@ -18,6 +18,7 @@ import type { Exchange } from "./exchange.ts";
 import type { Head } from "./head.ts";
 import type { UpstreamLeg } from "./legs.ts";
 import type { Failure } from "./outcome.ts";
+import type { RequestRecord } from "./request-record.ts";
 
 /** Sends an exchange upstream once more; the router. */
 export type Attempt = (exchange: Exchange) => void;
@@ -73,7 +74,7 @@ export class Tries {
   }
 
   /** The request is whole: the try that is under way, if one is, may take so long from now on. */
-  startLimit({ downstream }: Exchange): void {
+  startLimit({ downstream }: RequestRecord): void {
     if (this.limit === undefined || !this.#isUnderWay) return;
     downstream.environment.wheel.arm(this.limit, this.limitMs);
   }
