@@ -1,9 +1,10 @@
 /**
  * The gRPC server that connectconformance tests, behind a sidecar: starts the reference server (the command given), puts an
- * outbound sidecar before it, and tells the runner the sidecar's port instead.
+ * outbound sidecar before it, and tells the runner the sidecar's port instead. A runner that speaks gRPC-Web is understood too:
+ * the sidecar makes gRPC of it.
  *
  * Both talk in messages that are preceded by their length: a ServerCompatRequest in, a ServerCompatResponse out
- * (connectrpc/conformance, server_compat.proto: host = 1, port = 2, pem_cert = 3).
+ * (connectrpc/conformance, server_compat.proto: protocol = 1, http_version = 2; host = 1, port = 2, pem_cert = 3).
  */
 
 import { spawn } from "node:child_process";
@@ -21,7 +22,14 @@ import {
 
 const [command = "grpcserver", ...words] = process.argv.slice(2);
 const server = spawn(command, words, { stdio: ["pipe", "pipe", "inherit"] });
-process.stdin.pipe(server.stdin);
+let asked = Buffer.alloc(0);
+process.stdin.on("data", (bytes: Buffer) => {
+  asked = Buffer.concat([asked, bytes]);
+  if (asked.length < 4 || asked.length < 4 + asked.readUInt32BE(0)) return;
+  server.stdin.write(inGrpc(asked.subarray(4, 4 + asked.readUInt32BE(0))));
+  asked = Buffer.alloc(0);
+});
+process.stdin.on("end", () => server.stdin.end());
 process.once("SIGTERM", () => server.kill("SIGTERM"));
 server.once("exit", (code) => process.exit(code ?? 0));
 
@@ -38,12 +46,17 @@ async function start(port: number): Promise<number> {
   const sidecar = testSidecar({ destination: () => ({ address: "10.96.0.1", port: 80 }) });
   await sidecar.apply(
     snapshot({
-      ...outbound([virtualHost(["*"], [route(forward("app"))])]),
+      ...outbound([virtualHost(["*"], [route(forward("app"))])], [], { translatesGrpcWeb: true }),
       clusters: [cluster("app", { protocol: "http/2" }), passthrough],
       endpoints: [{ cluster: "app", endpoints: [endpoint(port)] }],
     }),
   );
   return sidecar.portOf("virtualOutbound") ?? 0;
+}
+
+/** The request, whatever it asks for, as one for a server of gRPC in HTTP/2: of a field the last value counts. */
+function inGrpc(message: Buffer): Buffer {
+  return prefixed(Buffer.concat([message, Buffer.from([0x08, 2, 0x10, 2])]));
 }
 
 function readResponse(message: Buffer): { readonly port: number } {
@@ -75,6 +88,10 @@ function response(host: string, port: number): Buffer {
     Buffer.from(host),
     Buffer.from([0x10, ...varint]),
   ]);
+  return prefixed(message);
+}
+
+function prefixed(message: Buffer): Buffer {
   const length = Buffer.alloc(4);
   length.writeUInt32BE(message.length);
   return Buffer.concat([length, message]);
