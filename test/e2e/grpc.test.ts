@@ -56,6 +56,28 @@ describe("Istio's gRPC echo as published", { skip }, () => {
     assert(has('request_protocol="grpc"', 'grpc_response_status="5"', 'response_code="200"'));
   });
 
+  test("answers what a page says in gRPC-Web, made gRPC by the caller's sidecar or by its own", async () => {
+    const client = join(projectRoot, "test/e2e/clients/grpc-web.ts");
+    const ask = async () => {
+      const target = "echo-web.echo-grpc.svc.cluster.local:8070";
+      const { code, stdout, stderr } = await lab.exec("echo-v1", process.execPath, client, target);
+      assert.equal(code, 0, stderr);
+      return JSON.parse(stdout) as Readonly<Record<string, string>>;
+    };
+    const check = async () => {
+      const said = await ask();
+      assert.equal(said["type"], "application/grpc-web-text+proto");
+      assert.match(said["message"] ?? "", /^v[12] /);
+      assert.match(said["trailers"] ?? "", /^grpc-status: 0\r$/m);
+    };
+    await lab.apply(web);
+    await check();
+    await lab.apply(plainBeside);
+    const plain = await lab.request("echo-v1", "http://plain.echo-grpc:8070/");
+    assert.equal(plain.status, 200); // so the caller's sidecar knows of it
+    await check();
+  });
+
   test("follows a route, and a policy that refuses is PERMISSION_DENIED", async () => {
     await lab.apply(onlyV2);
     const routed = await calls(service, "20");
@@ -68,6 +90,21 @@ describe("Istio's gRPC echo as published", { skip }, () => {
     assert.equal(refused, "failed 7 RBAC: access denied");
   });
 });
+
+const web = `
+apiVersion: v1
+kind: Service
+metadata: { name: echo-web, namespace: echo-grpc }
+spec: { selector: { app: echo }, ports: [{ name: grpc-web, port: 8070, targetPort: 17171 }] }
+`;
+
+/** Other HTTP at the same port: callers leave gRPC-Web alone now. */
+const plainBeside = `
+apiVersion: v1
+kind: Service
+metadata: { name: plain, namespace: echo-grpc }
+spec: { selector: { app: echo }, ports: [{ name: http, port: 8070, targetPort: 8080 }] }
+`;
 
 const onlyV2 = `
 apiVersion: networking.istio.io/v1
