@@ -64,7 +64,9 @@ function overUdp(
       resolve(answer);
     });
     // A connected socket takes packets from the server only.
-    opening(() => socket.connect(port, address, () => socket.send(encodeMessage(query))));
+    // Where it cannot be connected, Node calls a callback of connect() all the same.
+    socket.once("connect", () => socket.send(encodeMessage(query)));
+    opening(() => socket.connect(port, address));
   }).finally(() => socket.close());
 }
 
