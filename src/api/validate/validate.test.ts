@@ -168,6 +168,12 @@ const cases: readonly Case[] = [
     "warning spec.tcp[0].match[0].sourceSubnet: is passed over: connections are told apart by host, port, name and who calls",
   ],
   [
+    "a ring that no proxy makes",
+    "DestinationRule",
+    "{host: a, trafficPolicy: {loadBalancer: {consistentHash: {useSourceIp: true, ringHash: {minimumRingSize: 8388609}}}}}",
+    "error spec.trafficPolicy.loadBalancer.consistentHash.ringHash.minimumRingSize: must be 0..8388608, got 8388609",
+  ],
+  [
     "a tunnel",
     "DestinationRule",
     "{host: a, trafficPolicy: {tunnel: {protocol: CONNECT, targetHost: b, targetPort: 443}}}",

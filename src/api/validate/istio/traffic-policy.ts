@@ -29,6 +29,9 @@ const primeSize: Check = (value, at) => {
   }
 };
 
+/** Envoy's: a sidecar refuses a cluster with more points. */
+const largestRing = 8_388_608;
+
 /** RFC 6265 §4.1.1: what a Set-Cookie line may hold. */
 const cookieAttribute = record({
   "name!": text((value) =>
@@ -50,9 +53,9 @@ const consistentHash: Check = refine<Given>(
     }),
     useSourceIp: boolean,
     httpQueryParameterName: nonEmpty,
-    ringHash: record({ minimumRingSize: integer(0) }),
+    ringHash: record({ minimumRingSize: integer(0, largestRing) }),
     maglev: record({ tableSize: primeSize }),
-    minimumRingSize: integer(0),
+    minimumRingSize: integer(0, largestRing),
   }),
   (value, at) => {
     exclusive(
