@@ -5,7 +5,7 @@ import { X509Certificate } from "node:crypto";
 import { before, describe, test } from "node:test";
 import type { FilterChain, RbacPolicy } from "../model/proxy-config.ts";
 import { certificate, chain, gateway, listener, roots, tls, visit } from "./testing/gateway.ts";
-import { Harness } from "./testing/harness.ts";
+import { Harness, request } from "./testing/harness.ts";
 import { cluster, endpoint, forward, route, virtualHost } from "./testing/mesh.ts";
 import { type WebCertificate, webCertificate } from "./testing/web-certificate.ts";
 
@@ -63,6 +63,55 @@ describe("clients from outside", () => {
     assert.match(await asked(1, "203.0.113.7, 198.51.100.1"), /^403/, "before the trusted one");
     assert.match(await asked(2, "203.0.113.7"), /^403/, "fewer than are trusted");
     assert.match(await asked(1, "203.0.113.7:80"), /^403/, "no address");
+  });
+
+  test("are told apart behind a trusted proxy: by consistent hashing, edits and the log", async () => {
+    await using harness = new Harness();
+    const lines: string[] = [];
+    const endpoints = await Promise.all(
+      ["a", "b", "c", "d"].map(async (name) =>
+        endpoint(await harness.app((req, res) => res.end(`${name} ${req.headers["x-who"]}`))),
+      ),
+    );
+    const requestHeaders = {
+      set: [["x-who", "%DOWNSTREAM_REMOTE_ADDRESS%"]] as const,
+      add: [],
+      remove: [],
+    };
+    const action = forward("app", { hash: [{ kind: "source-ip" }] });
+    const hosts = [virtualHost(["*"], [route(action, { requestHeaders })])];
+    const filter: FilterChain["filter"] = {
+      kind: "http",
+      statPrefix: "http",
+      rbac: [],
+      isEdge: true,
+      trustedProxies: 1,
+      accessLog: true,
+      routes: { kind: "inline", config: { name: "http", virtualHosts: hosts } },
+    };
+    const balancer = { kind: "ring-hash", minimumRingSize: 1_024 } as const;
+    const sidecar = await harness.sidecar(
+      { destination: () => undefined, accessLog: (line) => lines.push(line) },
+      {
+        listeners: [listener({ name: "http", match: {}, rbac: [], filter })],
+        clusters: [cluster("app", { balancer })],
+        endpoints: [{ cluster: "app", endpoints }],
+      },
+    );
+    const port = sidecar.portOf("https") ?? 0;
+    const asked = async (from: string) =>
+      (await request(port, { headers: { "x-forwarded-for": from } })).body;
+    const met = new Set<string | undefined>();
+    for (let client = 1; client <= 20; client++) {
+      const address = `203.0.113.${client}`;
+      const answer = await asked(address);
+      assert.equal(answer, await asked(address));
+      const [name, who] = answer.split(" ");
+      met.add(name);
+      assert.equal(who, `${address}:0`);
+    }
+    assert(met.size > 1);
+    assert.equal(JSON.parse(lines[0] ?? "{}").downstream_remote_address, "203.0.113.1");
   });
 
   test("do not say what only proxies may: neither the application nor a route hears it", async () => {

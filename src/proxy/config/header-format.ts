@@ -10,8 +10,9 @@ import type { RequestRecord } from "../stack/request-record.ts";
 type Say = (exchange: RequestRecord) => string;
 
 const names: Readonly<Record<string, Say>> = {
-  DOWNSTREAM_REMOTE_ADDRESS: ({ peer }) => joined(peer.sourceAddress, peer.sourcePort),
-  DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT: ({ peer }) => peer.sourceAddress,
+  DOWNSTREAM_REMOTE_ADDRESS: ({ peer, remoteAddress }) =>
+    joined(remoteAddress, remoteAddress === peer.sourceAddress ? peer.sourcePort : 0),
+  DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT: ({ remoteAddress }) => remoteAddress,
   DOWNSTREAM_DIRECT_REMOTE_ADDRESS: ({ peer }) => joined(peer.sourceAddress, peer.sourcePort),
   DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT: ({ peer }) => peer.sourceAddress,
   DOWNSTREAM_LOCAL_ADDRESS: ({ peer }) => joined(peer.destinationAddress, peer.destinationPort),

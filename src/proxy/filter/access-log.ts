@@ -10,7 +10,7 @@ import type { Filter } from "../stack/handler.ts";
 
 export function accessLog(write: (line: string) => void, environment: Environment): Filter {
   return (next) => (exchange) => {
-    const { method, path, query, authority, peer } = exchange;
+    const { method, path, query, authority, peer, remoteAddress } = exchange;
     const { protocol } = exchange;
     const userAgent = exchange.field("user-agent");
     const requestId = exchange.field("x-request-id");
@@ -36,7 +36,7 @@ export function accessLog(write: (line: string) => void, environment: Environmen
           authority,
           upstream_host: over.host === undefined ? null : `${over.host.address}:${over.host.port}`,
           upstream_cluster: over.cluster?.name ?? null,
-          downstream_remote_address: peer.sourceAddress,
+          downstream_remote_address: remoteAddress,
           downstream_local_address: `${peer.destinationAddress}:${peer.destinationPort}`,
           downstream_peer: peer.principal ?? null,
           route_name: over.route?.name ?? null,

@@ -1,5 +1,6 @@
 /**
- * The key by which consistent hashing picks: from a header, a cookie, the query or the client's address.
+ * The key by which consistent hashing picks: from a header, a cookie, the query or the client's address
+ * (behind proxies that are believed, who they say it is).
  *
  * A client without its cookie is given one, where the configuration says for how long; its first request goes by the
  * value that it will show from then on. Without any key a request goes anywhere.
@@ -36,7 +37,7 @@ function sourceOf(key: HashKey): Source {
     case "query":
       return (exchange) => queryParameter(exchange.query, key.name);
     case "source-ip":
-      return (exchange) => exchange.sourceAddress;
+      return (exchange) => exchange.remoteAddress;
     case "cookie":
       return (exchange) => cookie(exchange.field("cookie"), key.name) ?? giveCookie(exchange, key);
     default:
