@@ -12,6 +12,15 @@ import { unixStreams } from "./unix-stream.ts";
 
 const method = "/test.Test/Stream";
 
+/** Its head, but for the stream. */
+const ping = Buffer.of(0, 0, 8, 6, 0);
+/** SETTINGS, and GOAWAY with ENHANCE_YOUR_CALM, as grpc-go says it. */
+const tooManyPings = Buffer.concat([
+  Buffer.of(0, 0, 0, 4, 0, 0, 0, 0, 0),
+  Buffer.of(0, 0, 22, 7, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 11),
+  Buffer.from("too_many_pings"),
+]);
+
 /** A folder for a socket, gone with the scope. */
 function socketPath(): { readonly path: string } & Disposable {
   const folder = mkdtempSync(join(tmpdir(), "heddle-rpc-"));
@@ -165,16 +174,35 @@ describe("a stream to a unix socket", () => {
   });
 
   test("gives a peer up that has fallen silent, but not one that answers pings", async () => {
-    const patience = { silenceMs: 20, answerMs: 2_000 };
+    const patience = { silenceMs: 20, answerMs: 2_000, calmMs: 20 };
     await using lively = await served(() => {});
     unixStreams(lively.path, method, patience)(lively.witness);
     await using silent = await peer((socket) => socket.resume());
-    unixStreams(silent.path, method, { silenceMs: 20, answerMs: 200 })(silent.witness);
+    unixStreams(silent.path, method, { ...patience, answerMs: 200 })(silent.witness);
     const error = await silent.witness.ended;
     assert.equal(error.code, "rpc.unavailable");
     assert.match(error.message, /no answer to a ping within 200 ms/);
     const first = await Promise.race([lively.witness.ended, Promise.resolve("is open")]);
     assert.equal(first, "is open"); // some ten pings later
+  });
+
+  test("is not closed again and again by a server of grpc-go, which is asked too often", async () => {
+    const times: number[] = [];
+    await using strict = await peer((socket) => {
+      const opened = performance.now();
+      socket.on("data", (bytes: Buffer) => {
+        if (!bytes.includes(ping)) return;
+        times.push(performance.now() - opened);
+        socket.end(tooManyPings);
+      });
+    });
+    const open = unixStreams(strict.path, method, { silenceMs: 20, answerMs: 2_000, calmMs: 200 });
+    open(strict.witness);
+    assert.match((await strict.witness.ended).message, /asked too often/);
+    const second = new Witness();
+    open(second);
+    await second.ended;
+    assert.ok((times[1] ?? 0) >= 199, `asked again after ${times[1]} ms`);
   });
 
   for (const [what, said, code] of [

@@ -4,7 +4,7 @@
  * Over the HTTP/2 that sidecars have anyway. grpc-js, which servers and agents use, would bring half of a sidecar's source
  * for these two streams, and 5 MB to each (docs/adr/0022).
  *
- * A peer that is gone without a word is noticed within 15 s. Not here: opening it again (ads-client.ts).
+ * A peer that is gone without a word is noticed within 15 s, unless it does not like to be asked. Not here: opening it again (ads-client.ts).
  */
 
 import { connect, type Socket } from "node:net";
@@ -14,14 +14,18 @@ import { encodeMessage, MessageReader } from "../wire/grpc/messages.ts";
 import { readStatus } from "../wire/grpc/status.ts";
 import { Http2Connection } from "../wire/http2/connection.ts";
 import type { Http2Events } from "../wire/http2/events.ts";
+import { ENHANCE_YOUR_CALM } from "../wire/http2/protocol.ts";
 import type { Http2Stream } from "../wire/http2/stream.ts";
 import type { TranslatedHead } from "../wire/http2/translated-head.ts";
 import { coreVocabulary } from "../wire/http2/vocabulary.ts";
 import { failedCall } from "./call-error.ts";
 import type { DeltaConnection, DeltaHandlers, OpenDelta } from "./delta-stream.ts";
 
-/** A peer that has said nothing for `silence` is asked whether it is there, and given up `answer` later. */
-const defaultPatience = { silenceMs: 10_000, answerMs: 5_000 };
+/**
+ * A peer that has said nothing for `silence` is asked whether it is there, and given up `answer` later; after `calm` where
+ * it has complained of that, as servers of grpc-go do that are asked more often than every five minutes.
+ */
+const defaultPatience = { silenceMs: 10_000, answerMs: 5_000, calmMs: 305_000 };
 /** It is held in memory as it comes; ten thousand routes and clusters take some 10 MiB. */
 const maxMessageBytes = 256 * 1024 * 1024;
 
@@ -31,13 +35,20 @@ export function unixStreams(
   method: string,
   patience: typeof defaultPatience = defaultPatience,
 ): OpenDelta {
-  return (handlers) => new UnixStream(path, method, handlers, patience);
+  let { silenceMs } = patience;
+  const onComplaint = (): void => {
+    silenceMs = patience.calmMs;
+  };
+  return (handlers) =>
+    new UnixStream(path, method, handlers, { ...patience, silenceMs }, onComplaint);
 }
 
 class UnixStream implements DeltaConnection, Http2Events<undefined> {
   readonly #doing: string;
   readonly #handlers: DeltaHandlers;
-  readonly #patience: typeof defaultPatience;
+  readonly #patience: Omit<typeof defaultPatience, "calmMs">;
+  /** The next ones are to ask less often. */
+  readonly #onComplaint: () => void;
   readonly #socket: Socket;
   readonly #connection: Http2Connection<undefined>;
   readonly #stream: Http2Stream<undefined>;
@@ -50,9 +61,11 @@ class UnixStream implements DeltaConnection, Http2Events<undefined> {
     path: string,
     method: string,
     handlers: DeltaHandlers,
-    patience: typeof defaultPatience,
+    patience: Omit<typeof defaultPatience, "calmMs">,
+    onComplaint: () => void,
   ) {
     this.#patience = patience;
+    this.#onComplaint = onComplaint;
     this.#doing = `stream from ${path}`;
     this.#handlers = handlers;
     this.#connection = new Http2Connection("client", this, { vocabulary: coreVocabulary });
@@ -185,6 +198,10 @@ class UnixStream implements DeltaConnection, Http2Events<undefined> {
 
   onPong(): void {}
 
-  /** The peer says what becomes of this stream on the stream itself. */
-  onGoaway(): void {}
+  /** What becomes of this stream a peer says on the stream itself, but where it wants none of us at all. */
+  onGoaway(code: number): void {
+    if (code !== ENHANCE_YOUR_CALM) return;
+    this.#onComplaint();
+    this.#fail("unavailable", "the peer is asked too often whether it is there");
+  }
 }
