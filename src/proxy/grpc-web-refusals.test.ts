@@ -250,6 +250,21 @@ describe("an answer that is none of gRPC's", () => {
     assert.equal(metric(sidecar, "istio_requests_total", labels), 2);
   });
 
+  test("and breaks off is answered as a call all the same", async () => {
+    await using harness = new Harness();
+    const { port: app } = await http2App(harness, (stream) => {
+      stream.respond({ ":status": 404, "content-type": "text/html" });
+      stream.write("<h1>", () => stream.session?.destroy());
+    });
+    const { port } = await webSidecar(harness, [app], [route(forward("app"))]);
+    for (const ask of [askByHttp1, askByHttp2]) {
+      const { status: code, headers } = await ask(port, hello);
+      assert.equal(code, 200);
+      assert.equal(headers["content-type"], "application/grpc-web+proto");
+      assert.equal(headers["grpc-status"], "14");
+    }
+  });
+
   test("of HTTP/1.1 in chunks, too", async () => {
     await using harness = new Harness();
     const app = await harness.app((request, response) => {

@@ -127,9 +127,11 @@ export class WebAnswer implements DownstreamLeg {
     this.#count(call);
   }
 
+  /** What has begun is broken off; of an answer that is none of gRPC's nothing has been said yet. */
   breakOff(): void {
+    const { lines } = grpcReply(502, "", undefined, webTypeOf(this.#form));
     this.#asked.upstream = undefined;
-    this.#asked.respond(503, "-", "", "");
+    this.#asked.respond(200, "-", "", "", lines);
   }
 
   /** Whatever ended it has been told. */
