@@ -129,8 +129,10 @@ export abstract class AnswerHalf {
 
   writeResponseEnd(exchange: Exchange, trailers: string): void {
     if (this.#chunks) this.transport.writeText(`0\r\n${trailers}\r\n`);
-    if (!exchange.isRequestDone) this.isLastAnswer = true;
+    // Whoever got a final answer in the place of 100 need not send what it has announced: nobody knows what comes next.
+    if (!exchange.isRequestDone && exchange.expectsContinue) this.isLastAnswer = true;
   }
+
   /** The 101; what follows is another protocol's. */
   protected writeSwitching(exchange: Exchange, head: Head, text: string): void {
     const out = switchingHead(exchange, head, text);

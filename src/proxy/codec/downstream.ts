@@ -2,7 +2,8 @@
  * The server side of one captured HTTP/1.1 connection: requests in, answers out, one at a time.
  *
  * States: `idle` waits for a request's first byte; `head` has part of one; `exchange` has handed a request on and
- * passes its body, and holds back what the client sends ahead of the answer; `lingering` has said its last word and
+ * passes its body, and holds back what the client sends ahead of the answer; `rest` has answered before the request was
+ * whole, without saying that it was the last answer, and takes what is left of it for nothing; `lingering` has said its last word and
  * reads on for a moment, so that the client gets to see it (RFC 9112 §9.6); `tunnel` carries another protocol now,
  * which someone else reads; `closed`.
  *
@@ -41,7 +42,7 @@ export type ChainLookup = () => HttpChain | undefined;
 
 const parser = new SharedParser(requestParser);
 
-type State = "idle" | "head" | "exchange" | "tunnel" | "lingering" | "closed";
+type State = "idle" | "head" | "exchange" | "rest" | "tunnel" | "lingering" | "closed";
 
 export class HttpDownstream extends AnswerHalf implements Reader, LiveConnection, DownstreamLeg {
   readonly transport: Transport;
@@ -100,6 +101,9 @@ export class HttpDownstream extends AnswerHalf implements Reader, LiveConnection
         if (at < length) this.#hold(bytes, at, length);
         return;
       }
+      case "rest":
+        this.#skip(bytes, length);
+        return;
       case "lingering":
       case "tunnel":
       case "closed":
@@ -242,6 +246,19 @@ export class HttpDownstream extends AnswerHalf implements Reader, LiveConnection
     return bodyEnd;
   }
 
+  /** Nobody wants the rest of the request; only behind it comes the next one. */
+  #skip(bytes: Buffer, length: number): void {
+    const end = this.#body.advance(bytes, 0, length);
+    if (this.#body.problem === undefined && !this.#body.isDone) return;
+    if (this.#body.problem !== undefined || this.isLastAnswer) {
+      this.#linger();
+      return;
+    }
+    this.#state = "idle";
+    this.since = this.environment.now();
+    this.#read(bytes, end, length);
+  }
+
   #hold(bytes: Buffer, start: number, end: number): void {
     this.#ahead = keptBehind(this.#ahead, bytes, start, end);
     this.pause();
@@ -285,8 +302,13 @@ export class HttpDownstream extends AnswerHalf implements Reader, LiveConnection
       this.#linger();
       return;
     }
-    this.#state = "idle";
     this.since = exchange.endedAt;
+    if (!this.#body.isDone) {
+      this.#state = "rest";
+      this.transport.resume();
+      return;
+    }
+    this.#state = "idle";
     if (this.#holdOff === undefined) this.#goOn();
   }
 
@@ -365,6 +387,7 @@ export class HttpDownstream extends AnswerHalf implements Reader, LiveConnection
     const waited = now - this.since;
     if (this.#state === "head" && waited > limits.headerTimeoutMs) this.#refuseWith(408);
     else if (this.#state === "idle" && waited > limits.downstreamIdleMs) this.transport.close();
+    else if (this.#state === "rest" && waited > lingerMs) this.#linger();
     else if (this.#state === "lingering" && waited > lingerMs) this.#destroy();
     else if (this.#state === "exchange") this.#giveUp(now);
   }
@@ -407,5 +430,8 @@ export class HttpDownstream extends AnswerHalf implements Reader, LiveConnection
 /** The timer is no finer. */
 const leastHoldOffMs = 10;
 
-/** How long a client may take to see the last answer and close: a round trip and a retransmission. */
+/**
+ * How long a client may take to see the last answer and close: a round trip and a retransmission. And how long it may go
+ * on with a request that has been answered.
+ */
 const lingerMs = 2_000;
