@@ -98,6 +98,8 @@ export interface WorkloadView {
   readonly sidecarMode?: SidecarMode;
   /** Its proxy is a gateway: it serves the pod's ports itself, and nothing of the pod's is captured. */
   readonly gateway?: boolean;
+  /** What of its TCP the sidecar takes; absent: all. */
+  readonly capture?: CaptureView;
   /** Where its addresses are to come from; absent: from the pool `default`, whichever are free. */
   readonly addressing?: AddressingView;
   /** `spec.hostname` and `spec.subdomain`, for the names of stateful pods. */
@@ -105,6 +107,19 @@ export interface WorkloadView {
   readonly subdomain?: string;
   /** Names in its namespace beside its own, lower case; several pods may share one. */
   readonly aliases?: readonly string[];
+}
+
+/** What of a pod's TCP its sidecar takes. An absent list of exceptions is an empty one. */
+export interface CaptureView {
+  /** What comes in at these; absent: at all but `exceptInboundPorts`. */
+  readonly inboundPorts?: readonly number[];
+  readonly exceptInboundPorts?: readonly number[];
+  /** What goes to these (CIDRs), and to `outboundPorts` of whatever address; absent: everywhere. */
+  readonly outboundRanges?: readonly string[];
+  readonly outboundPorts?: readonly number[];
+  /** Exceptions from all of that. */
+  readonly exceptOutboundPorts?: readonly number[];
+  readonly exceptOutboundRanges?: readonly string[];
 }
 
 /** `dedicated`: a process for each pod. `shared`: a few processes for all pods of the node. */

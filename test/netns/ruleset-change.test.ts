@@ -66,8 +66,21 @@ describe("the difference of two rulesets", { skip: needsRoot() }, () => {
   });
 
   test("leaves capture rules that a pod's namespace takes", () => {
-    nft(fresh, renderRuleset(compilePodCapture()));
-    assert.match(JSON.stringify(contents(fresh)), /redirect/);
+    const excepting = {
+      exceptInboundPorts: [9090, 9091],
+      exceptOutboundPorts: [3306],
+      exceptOutboundRanges: ["192.0.2.0/24", "192.0.2.128/25", "fd00::/8"],
+    };
+    const listing = {
+      inboundPorts: [80],
+      outboundRanges: ["10.0.0.0/8", "0.0.0.0/0", "fd00::/8", "::/0"],
+      outboundPorts: [443],
+    };
+    for (const capture of [undefined, excepting, listing]) {
+      nft(fresh, renderRuleset(compilePodCapture(capture)));
+      assert.match(JSON.stringify(contents(fresh)), /redirect/);
+    }
+    nft(fresh, renderRuleset(compilePodCapture({ inboundPorts: [], outboundRanges: [] })));
   });
 });
 

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { compilePodCapture } from "../../core/dataplane/pod-capture.ts";
 import { add, addressOf, del, nothingLeft, podOf, refuse, until } from "../fake/calls.ts";
 import { type FakeNode, startFakeNode } from "../fake/node.ts";
 
@@ -169,6 +170,21 @@ describe("ADD of a meshed pod", () => {
     assert.ok(node.kernel.rulesetsIn.has(netns));
     const [attachment] = (await node.status()).attachments;
     assert.equal(attachment?.sidecar?.kind, "ready");
+  });
+
+  test("captures what its annotations leave, and CHECK wants no more when they change", async () => {
+    await using node = await startFakeNode({ spareSidecars: 1 });
+    const capture = { exceptOutboundPorts: [3306] };
+    node.showPods([{ name: "web", meshed: true, capture }]);
+    const netns = node.makeNetns();
+    const prevResult = JSON.parse((await add(node, "c1", "web", netns)).stdout);
+    assert.deepEqual(node.kernel.rulesetsIn.get(netns), compilePodCapture(capture));
+    node.showPods([{ name: "web", meshed: true }]);
+    const checked = await node.cni(
+      { COMMAND: "CHECK", CONTAINERID: "c1", NETNS: netns, IFNAME: "eth0" },
+      { cniVersion: "1.1.0", name: "pods", prevResult },
+    );
+    assert.equal(checked.exitCode, 0, checked.stdout);
   });
 
   for (const name of ["refuse", "die"]) {

@@ -114,7 +114,7 @@ export async function add(
     signal.throwIfAborted();
     // Nothing that waits comes after it: a DEL that overtakes now finds a complete pod.
     if (record.sidecar.gateway !== true) {
-      driver.applyRulesetIn(netns, compilePodCapture());
+      driver.applyRulesetIn(netns, compilePodCapture(record.sidecar.capture));
       scope.onFailure(() => driver.removeRulesetIn(netns, nftTable));
     }
   }
@@ -130,11 +130,13 @@ function sidecarRecord({
   serviceAccount,
   labels,
   gateway,
+  capture,
   sidecarMode: mode,
 }: WorkloadView): SidecarRecord {
   return {
     ...{ serviceAccount, labels },
     ...(gateway === true ? { gateway } : {}),
+    ...(capture === undefined ? {} : { capture }),
     ...(mode === undefined ? {} : { mode }),
   };
 }

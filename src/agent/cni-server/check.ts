@@ -11,7 +11,7 @@ import { isRecord } from "../../base/json.ts";
 import { compilePodCapture } from "../../core/dataplane/pod-capture.ts";
 import { podElements } from "../../core/dataplane/pod-elements.ts";
 import type { PodInterface, VethSpec } from "../../model/node-state.ts";
-import type { Attachment } from "../../model/node-view.ts";
+import type { Attachment, CaptureView } from "../../model/node-view.ts";
 import { CniError, cniCodes } from "../../wire/cni/error.ts";
 import type { CniRequest } from "../../wire/cni/request.ts";
 import type { NodeParts } from "../node-parts.ts";
@@ -45,7 +45,9 @@ export function check(request: Extract<CniRequest, { command: "CHECK" }>, parts:
   }
   faults.push(...rulesetFaults(attachment, parts));
   if (record.sidecar !== undefined) {
-    if (record.sidecar.gateway !== true) faults.push(...captureFaults(attachment, parts));
+    if (record.sidecar.gateway !== true) {
+      faults.push(...captureFaults(attachment, record.sidecar.capture, parts));
+    }
     const state = parts.sidecars.get(key.containerId)?.state;
     if (state?.kind !== "ready") faults.push(`sidecar is ${state?.kind ?? "absent"}`);
   }
@@ -87,9 +89,15 @@ function rulesetFaults(attachment: Attachment, parts: NodeParts): readonly strin
   return parts.driver.checkRuleset(ruleset, podElements(ruleset, attachment));
 }
 
-function captureFaults({ netns }: Attachment, { driver }: NodeParts): readonly string[] {
+function captureFaults(
+  { netns }: Attachment,
+  capture: CaptureView | undefined,
+  { driver }: NodeParts,
+): readonly string[] {
   if (!driver.isNetns(netns)) return [];
-  return driver.checkRuleset(compilePodCapture(), [], netns).map((fault) => `in the pod, ${fault}`);
+  return driver
+    .checkRuleset(compilePodCapture(capture), [], netns)
+    .map((fault) => `in the pod, ${fault}`);
 }
 
 /** A plugin list's final result names the addresses of all plugins. */

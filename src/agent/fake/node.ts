@@ -20,6 +20,7 @@ import type { KernelDriver } from "../../kernel/driver.ts";
 import { createFakeKernel, type FakeKernel } from "../../kernel/fake/fake-driver.ts";
 import type {
   AddressingView,
+  CaptureView,
   Encap,
   NodeView,
   ServiceView,
@@ -42,6 +43,7 @@ export interface FakePod {
   readonly namespace?: string;
   readonly uid?: string;
   readonly meshed?: boolean;
+  readonly capture?: CaptureView;
   readonly sidecarMode?: SidecarMode;
   readonly address?: string;
   readonly addressing?: AddressingView;
@@ -363,6 +365,7 @@ function viewOf(
         serviceAccount: "default",
         labels: { app: pod.name },
         meshed: pod.meshed ?? false,
+        ...(pod.capture === undefined ? {} : { capture: pod.capture }),
         ...(pod.sidecarMode === undefined ? {} : { sidecarMode: pod.sidecarMode }),
         ...(pod.addressing === undefined ? {} : { addressing: pod.addressing }),
         addresses: pod.address === undefined ? [] : [pod.address],

@@ -8,7 +8,7 @@
 
 import { isRecord } from "../../base/json.ts";
 import type { ProcessId } from "../../kernel/process-id.ts";
-import type { Attachment, SidecarMode } from "../../model/node-view.ts";
+import type { Attachment, CaptureView, SidecarMode } from "../../model/node-view.ts";
 
 export interface AttachmentRecord {
   readonly version: 1;
@@ -33,6 +33,8 @@ export interface SidecarRecord {
   readonly labels: Readonly<Record<string, string>>;
   /** It serves the pod's ports; nothing is captured. */
   readonly gateway?: boolean;
+  /** What of the pod's TCP it takes, since the pod was made; undefined: all. */
+  readonly capture?: CaptureView;
   /** What the pod asks for; undefined: as the node does. */
   readonly mode?: SidecarMode;
   /** Undefined until it was given a process. */

@@ -27,7 +27,7 @@ import { virtualServiceSpec } from "./istio/virtual-service.ts";
 import { workloadEntrySpec } from "./istio/workload-entry.ts";
 import { deploymentSpec } from "./k8s/deployment.ts";
 import { networkPolicySpec } from "./k8s/network-policy.ts";
-import { podSpec, sidecarMode } from "./k8s/pod.ts";
+import { captureRules, podSpec, sidecarMode } from "./k8s/pod.ts";
 import { endpointSliceFields, podWeight, serviceAnnotations, serviceSpec } from "./k8s/service.ts";
 import { metadata } from "./metadata.ts";
 import { dnsLabel, dnsSubdomain } from "./names.ts";
@@ -119,6 +119,7 @@ const schemas: Readonly<Record<string, KindSchema>> = {
 function podRules(pod: unknown, at: Place): void {
   podWeight(pod, at);
   sidecarMode((pod as Resource).metadata, at.field("metadata"));
+  captureRules((pod as Resource).metadata, at.field("metadata"));
 }
 
 function serviceRules(service: unknown, at: Place): void {

@@ -329,6 +329,33 @@ describe("validation of", () => {
     ]);
   });
 
+  test("what goes past a Pod's sidecar takes lists, and all where Istio does", () => {
+    const annotated = (name: string, list: string) => {
+      const annotations = { [`traffic.sidecar.istio.io/${name}`]: list };
+      return issuesOf("Pod", `{${minimal}}`, { metadata: { name: "a", annotations } });
+    };
+    for (const [name, list] of [
+      ["includeInboundPorts", "*"],
+      ["includeInboundPorts", ""],
+      ["excludeOutboundPorts", "3306, 6379"],
+      ["includeOutboundIPRanges", "*"],
+      ["excludeOutboundIPRanges", "10.0.0.0/8,fd00::/8"],
+    ] as const) {
+      assert.deepEqual(annotated(name, list), [], `${name} ${list}`);
+    }
+    const where = (name: string) =>
+      `error metadata.annotations["traffic.sidecar.istio.io/${name}"]`;
+    assert.deepEqual(annotated("excludeInboundPorts", "*"), [
+      `${where("excludeInboundPorts")}: must be a list of ports such as 3306,6379, got "*"`,
+    ]);
+    assert.deepEqual(annotated("includeInboundPorts", "http"), [
+      `${where("includeInboundPorts")}: must be * or a list of ports such as 3306,6379, got "http"`,
+    ]);
+    assert.deepEqual(annotated("excludeOutboundIPRanges", "10.0.0.1"), [
+      `${where("excludeOutboundIPRanges")}: must be a list of CIDRs such as 10.0.0.0/8,192.0.2.0/24, got "10.0.0.1"`,
+    ]);
+  });
+
   test("every kind in the list of kinds is possible", () => {
     for (const { kind } of kinds) {
       const issues = issuesOf(kind, "{}");

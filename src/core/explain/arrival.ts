@@ -7,7 +7,8 @@ import type { Pod } from "../../api/k8s/core.ts";
 import { familyOf, type IpFamily, isIp } from "../../base/ip.ts";
 import { ports } from "../../model/names.ts";
 import type { ConnectionEnd } from "../policy/evaluate.ts";
-import { addressOf, isMeshed, namespaceOf } from "../registry/workloads.ts";
+import { takesInbound } from "../registry/capture.ts";
+import { addressOf, namespaceOf } from "../registry/workloads.ts";
 import { objectKey, type World } from "../registry/world.ts";
 import type { Destination } from "./destination.ts";
 import type { Branch, BranchVerdict, Candidate, HttpRequest, Step } from "./explanation.ts";
@@ -83,10 +84,11 @@ function arrive(
   if (refused?.refusal !== undefined) {
     return { steps, verdict: refusal(refused.step.step, seenDropped(via), refused.refusal) };
   }
-  const isReceived = destination !== undefined && isMeshed(destination) && transport === "TCP";
+  const isReceived =
+    destination !== undefined && transport === "TCP" && takesInbound(destination, port);
   if (!isReceived) {
     if (!mtls) return { steps, verdict: allowed };
-    const detail = `${destination === undefined ? address : objectKey(destination)} has no sidecar to speak mesh TLS with`;
+    const detail = `${destination === undefined ? address : objectKey(destination)} has no sidecar there to speak mesh TLS with`;
     const step: Step = { step: "peer authentication", outcome: "refuse", by: [], detail };
     const verdict = refusal(step.step, seenConnectFailure(via), { by: [], detail });
     return { steps: [...steps, step], verdict };

@@ -166,6 +166,23 @@ spec: { hosts: [till], http: [{ route: [{ destination: { host: till } }] }] }
     ]);
   });
 
+  test("says where annotations of the source's pod have its sidecar leave a connection alone", () => {
+    const past = `
+apiVersion: v1
+kind: Pod
+metadata: { name: past, namespace: outside, annotations: { traffic.sidecar.istio.io/excludeOutboundPorts: "80" } }
+spec: { containers: [{ name: main, image: any }] }
+`;
+    const { steps } = explain(shopWorld(past), { source: "past", destination: "cart.shop" });
+    const capture = steps.find(({ step }) => step === "capture");
+    assert.equal(
+      capture?.detail,
+      "annotations of outside/past have its sidecar leave the connection alone",
+    );
+    assert.deepEqual(capture?.by.map(renderDecider), ["Pod outside/past metadata.annotations"]);
+    assert.ok(!steps.some(({ step }) => step === "route"));
+  });
+
   test("says who is nearest, where that counts", () => {
     const places = ["node-1 a", "node-2 b"].map((text) => {
       const [name, zone] = text.split(" ");

@@ -8,6 +8,7 @@
 
 import type { Pod, Service } from "../../api/k8s/core.ts";
 import { isHttp, protocolOf } from "../mesh/protocol.ts";
+import { takesOutbound } from "../registry/capture.ts";
 import { endpointsOf, servicePortsOf } from "../registry/services.ts";
 import { isGateway, isMeshed } from "../registry/workloads.ts";
 import { objectKey, objectsOf, type World } from "../registry/world.ts";
@@ -105,7 +106,9 @@ function walk(
     const branches = way.parts.flatMap((part) => branchesOf(world, source, "TCP", part));
     return { steps: [...named.steps, ...way.steps], branches };
   }
-  const isCaptured = isMeshed(source) && destination.transport === "TCP";
+  const isCaptured =
+    destination.transport === "TCP" &&
+    takesOutbound(source, destination.addresses[0], destination.port);
   const uncarried = isCaptured ? meshRefusal(source, destination.addresses, destination.port) : [];
   const [past] = uncarried;
   if (past !== undefined) {
@@ -147,16 +150,22 @@ function captureStep(
   isCaptured: boolean,
 ): Step {
   const annotation = "sidecar.istio.io/inject";
+  const isLeft = isMeshed(source) && !isCaptured && transport !== "UDP";
   const out = isCaptured
     ? `the sidecar of ${objectKey(source)} takes the connection`
     : transport === "UDP"
       ? "sidecars leave UDP alone"
-      : `${objectKey(source)} has no sidecar`;
+      : isLeft
+        ? `annotations of ${objectKey(source)} have its sidecar leave the connection alone`
+        : `${objectKey(source)} has no sidecar`;
   const to = addresses.length === 1 ? podAt(world, addresses[0] ?? "") : undefined;
   const into = to === undefined ? "" : `; ${objectKey(to)} has ${isMeshed(to) ? "one" : "none"}`;
-  const by = isMeshed(source)
-    ? []
-    : [{ kind: "Pod", name: objectKey(source), path: `metadata.labels["${annotation}"]` }];
+  const pod = { kind: "Pod", name: objectKey(source) };
+  const by = isLeft
+    ? [{ ...pod, path: "metadata.annotations" }]
+    : isMeshed(source)
+      ? []
+      : [{ ...pod, path: `metadata.labels["${annotation}"]` }];
   return { step: "capture", outcome: "pass", by, detail: `${out}${into}` };
 }
 

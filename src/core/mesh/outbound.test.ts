@@ -6,6 +6,24 @@ import { compileFor, meshWorld } from "../../../test/worlds/mesh.ts";
 import { cart, expanded, shop, split } from "../../../test/worlds/shop.ts";
 import { walkOutbound } from "./walk.ts";
 
+describe("an endpoint", () => {
+  test("is called in the clear at a port that its pod's annotations leave out of capture", () => {
+    const world = meshWorld(`
+  pods:
+    shop/web: {}
+    shop/half: { annotations: { traffic.sidecar.istio.io/excludeInboundPorts: "9090" } }
+  services:
+    shop/half: { ports: { http: 80>8080, http-side: 81>9090 } }
+`);
+    const { endpoints } = compileFor(world, "shop/web").value;
+    const tls = (port: number) =>
+      endpoints
+        .find(({ cluster }) => cluster === `outbound|${port}||half.shop.svc.cluster.local`)
+        ?.endpoints.map((endpoint) => endpoint.tls);
+    assert.deepEqual([tls(80), tls(81)], [[true], [false]]);
+  });
+});
+
 describe("a request to a Service", () => {
   const world = meshWorld(shop);
 

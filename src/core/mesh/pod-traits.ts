@@ -1,7 +1,8 @@
 /** What the mesh knows of an endpoint that is a pod: its labels, its workload, and whether it takes mesh TLS. */
 
 import type { Pod } from "../../api/k8s/core.ts";
-import { isGateway, isMeshed, namespaceOf, workloadLabelsOf } from "../registry/workloads.ts";
+import { takesInbound } from "../registry/capture.ts";
+import { isGateway, namespaceOf, workloadLabelsOf } from "../registry/workloads.ts";
 import { objectKey, type World } from "../registry/world.ts";
 import type { MeshEndpoint } from "./mesh-service.ts";
 import { modeOfPort, modesOf, type WorkloadModes } from "./peer-authentication.ts";
@@ -21,7 +22,8 @@ export function podTraits(
   modes.set(key, known);
   return {
     labels,
-    takesMeshTls: isMeshed(pod) && !isGateway(pod) && modeOfPort(known, port) !== "DISABLE",
+    takesMeshTls:
+      takesInbound(pod, port) && !isGateway(pod) && modeOfPort(known, port) !== "DISABLE",
     workload: workloadLabelsOf(pod),
   };
 }

@@ -24,6 +24,7 @@ import { holdings } from "../ipam/claims.ts";
 import { compilePolicies } from "../policy/compile.ts";
 import { vtepMac } from "../topology/hardware-address.ts";
 import { underlayOf } from "../topology/underlay.ts";
+import { captureOf } from "./capture.ts";
 import { externalHosts } from "./external-hosts.ts";
 import { zoneLabel } from "./localities.ts";
 import { serviceView } from "./service-view.ts";
@@ -161,6 +162,7 @@ function workloadOf(
   identities: ReadonlyMap<string, number>,
 ): WorkloadView {
   const { hostname, subdomain } = pod.spec;
+  const capture = captureOf(pod);
   return {
     namespace: namespaceOf(pod),
     name: pod.metadata.name,
@@ -172,6 +174,7 @@ function workloadOf(
     labels: pod.metadata.labels ?? {},
     meshed: isMeshed(pod),
     ...(isGateway(pod) ? { gateway: true } : {}),
+    ...(capture === undefined ? {} : { capture }),
     ...(hostname === undefined ? {} : { hostname }),
     ...(subdomain === undefined ? {} : { subdomain }),
     ...aliasesOf(pod),

@@ -7,7 +7,7 @@ import { type Check, refine } from "../schema/check.ts";
 import { record } from "../schema/record.ts";
 import { anything, boolean, integer, oneOf } from "../schema/scalar.ts";
 import { labelSelector } from "../selector.ts";
-import { podSpec, sidecarMode } from "./pod.ts";
+import { captureRules, podSpec, sidecarMode } from "./pod.ts";
 
 export const deploymentSpec: Check = refine<Deployment["spec"]>(
   record({
@@ -25,7 +25,9 @@ export const deploymentSpec: Check = refine<Deployment["spec"]>(
     if (Object.keys(matchLabels).length + matchExpressions.length === 0) {
       at.field("selector").error("must not be empty: it would select every pod");
     }
-    sidecarMode(template.metadata, at.field("template").field("metadata"));
+    const metadata = at.field("template").field("metadata");
+    sidecarMode(template.metadata, metadata);
+    captureRules(template.metadata, metadata);
     const labels = template.metadata?.labels ?? {};
     const where = at.field("template").field("metadata").field("labels");
     for (const wanted of unmet(selector, labels)) {

@@ -3,6 +3,7 @@
  * only need to be known, so that a misspelled one is noticed.
  */
 
+import { captureAnnotations, portsIn, rangesIn } from "../../istio/capture-annotations.ts";
 import {
   type Container,
   type PodSpec,
@@ -163,6 +164,22 @@ function uniquePortNames(ports: readonly { readonly name?: string }[], at: Place
       at.item(index).field("name").error(`must be unique among ports, got "${name}"`);
     }
     names.add(name);
+  }
+}
+
+/** What goes past a pod's sidecar. `at`: the metadata that has the annotations. */
+export function captureRules(
+  metadata: Pick<Resource["metadata"], "annotations"> | undefined,
+  at: Place,
+): void {
+  for (const [name, { of, all }] of Object.entries(captureAnnotations)) {
+    const written = metadata?.annotations?.[name];
+    if (written === undefined || (all && written === "*")) continue;
+    const isList = (of === "ports" ? portsIn : rangesIn)(written) !== undefined;
+    if (isList) continue;
+    const wanted = `${all ? "* or " : ""}a list of ${of === "ports" ? "ports such as 3306,6379" : "CIDRs such as 10.0.0.0/8,192.0.2.0/24"}`;
+    const place = at.field("annotations").entry(name);
+    place.error(`must be ${wanted}, got ${JSON.stringify(written)}`);
   }
 }
 
