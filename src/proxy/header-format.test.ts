@@ -13,6 +13,8 @@ const values: readonly (readonly [value: string, expected: RegExp | undefined])[
   ["%REQ(:PATH)% %REQ(:AUTHORITY)%", /^\/a\?b=c cart$/],
   ["%UPSTREAM_CLUSTER% %ROUTE_NAME% %HOSTNAME%", /^app default web-v1-abcde$/],
   ["%START_TIME%", /^\d{4}-\d\d-\d\dT[\d:.]+Z$/],
+  ["t=%START_TIME(%s.%3f)%", /^t=\d{10}\.\d{3}$/],
+  ["%START_TIME(%Y/%m/%d %T%z %q)%", /^\d{4}\/\d\d\/\d\d \d\d:\d\d:\d\d\+0000 %q$/],
   ["%REQ(X-Nobody)%", undefined], // nothing to say: no field
   ["%DOWNSTREAM_PEER_URI_SAN%", undefined],
   ["100%% of 50%", /^100% of 50%$/],
@@ -49,6 +51,37 @@ describe("a field that an edit makes of the request", () => {
         else assert.match(String(made), expected, value);
       }
     }
+  });
+
+  test("says of the answer how it came about, and of a request nothing of that", async () => {
+    await using harness = new Harness();
+    const app = await harness.app((req, res) => res.writeHead(207).end(req.headers["x-code"]));
+    const edited = {
+      set: [
+        ["x-code", "%RESPONSE_CODE%"],
+        ["x-how", "%RESPONSE_CODE_DETAILS% %RESPONSE_FLAGS%"],
+        ["x-by", "%UPSTREAM_HOST%"],
+        ["x-at", "%UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% %UPSTREAM_REMOTE_PORT% for %REQ(X-Team)%"],
+      ],
+      add: [["x-by", "%UPSTREAM_REMOTE_ADDRESS%"]],
+      remove: [],
+    } as const;
+    const both = { requestHeaders: edited, responseHeaders: edited };
+    const { port } = await harness.outbound(
+      [
+        virtualHost(["said"], [route({ kind: "respond", status: 503, body: "" }, both)]),
+        virtualHost(["*"], [route(forward("app"), both)]),
+      ],
+      { clusters: [cluster("app")], endpoints: [{ cluster: "app", endpoints: [endpoint(app)] }] },
+    );
+    const { headers, body } = await request(port, asking);
+    assert.equal(body, "");
+    assert.deepEqual(
+      [headers["x-code"], headers["x-how"], headers["x-by"], headers["x-at"]],
+      ["207", "via_upstream -", `127.0.0.1:${app}, 127.0.0.1:${app}`, `127.0.0.1 ${app} for shop`],
+    );
+    const own = await request(port, { headers: { host: "said" } });
+    assert.deepEqual([own.headers["x-code"], own.headers["x-by"]], ["503", undefined]);
   });
 
   test("is in answers of the route's own, too", async () => {

@@ -10,13 +10,18 @@ import type { HeaderEdit } from "../../model/proxy-config.ts";
 import type { RequestRecord } from "../stack/request-record.ts";
 import { compileFormat } from "./header-format.ts";
 
+type MakeLines = (exchange: RequestRecord) => string;
+type BeginLines = (exchange: RequestRecord) => () => string;
+
 export interface CompiledEdit {
   /** Lower case. */
   readonly dropped: ReadonlySet<string>;
   /** Complete lines, each with its CRLF, in the form that HTTP/2 takes, too. */
   readonly lines: string;
   /** Lines that each request makes anew; undefined: none. */
-  readonly formatted?: (exchange: RequestRecord) => string;
+  readonly formatted?: MakeLines;
+  /** The same of those that say something of the answer: begun with the request, completed when there is one. */
+  readonly formattedLate?: BeginLines;
   /** `:authority` or Host, when the edit sets it. */
   readonly authority: string | undefined;
 }
@@ -54,26 +59,52 @@ export function compileEdits(edits: readonly (HeaderEdit | undefined)[]): Compil
   const isEmpty = dropped.size === 0 && lines.length === 0 && authority === undefined;
   if (isEmpty) return undefined;
   let text = "";
-  const formatted: ((exchange: RequestRecord) => string)[] = [];
+  const formatted: MakeLines[] = [];
+  const late: BeginLines[] = [];
   for (const { name, value } of lines) {
     const lower = name.toLowerCase();
     const format = compileFormat(value);
     if (typeof format === "string") text += `${lower}: ${printable(format)}\r\n`;
     else {
-      formatted.push((exchange) => {
-        const made = printable(format(exchange));
-        return made === "" ? "" : `${lower}: ${made}\r\n`;
-      });
+      const line = (made: string) =>
+        printable(made) === "" ? "" : `${lower}: ${printable(made)}\r\n`;
+      if (format.kind === "of-request") formatted.push((exchange) => line(format.say(exchange)));
+      else {
+        late.push((exchange) => {
+          const complete = format.begin(exchange);
+          return () => line(complete());
+        });
+      }
     }
   }
-  if (formatted.length === 0) return { dropped, lines: text, authority };
-  const all = (exchange: RequestRecord): string => formatted.map((line) => line(exchange)).join("");
-  return { dropped, lines: text, formatted: all, authority };
+  return {
+    dropped,
+    lines: text,
+    ...(formatted.length === 0 ? {} : { formatted: together(formatted) }),
+    ...(late.length === 0 ? {} : { formattedLate: begunTogether(late) }),
+    authority,
+  };
 }
 
-/** Its lines for this request. */
-export function linesFor({ lines, formatted }: CompiledEdit, exchange: RequestRecord): string {
+function together(all: readonly MakeLines[]): MakeLines {
+  return (exchange) => all.map((line) => line(exchange)).join("");
+}
+
+function begunTogether(all: readonly BeginLines[]): BeginLines {
+  return (exchange) => {
+    const begun = all.map((begin) => begin(exchange));
+    return () => begun.map((complete) => complete()).join("");
+  };
+}
+
+/** Its lines for this request, as far as they are about that. */
+export function earlyLines({ lines, formatted }: CompiledEdit, exchange: RequestRecord): string {
   return formatted === undefined ? lines : lines + formatted(exchange);
+}
+
+/** All of them, for a head that is written now. */
+export function linesFor(edit: CompiledEdit, exchange: RequestRecord): string {
+  return earlyLines(edit, exchange) + (edit.formattedLate?.(exchange)() ?? "");
 }
 
 /** Whoever could change these could make the next hop read another message. */

@@ -15,6 +15,7 @@ export function redirect(
 ): Handler {
   const rewrite = compileRewrite(match, action);
   return (exchange) => {
+    exchange.status = action.status; // for fields that say it
     const path = action.path ?? rewrite?.(exchange.path) ?? exchange.path;
     const fields = `location: ${locationFor(action, path, exchange)}\r\n${edit === undefined ? "" : linesFor(edit, exchange)}`;
     exchange.respond(action.status, "-", "", "direct_response", fields);

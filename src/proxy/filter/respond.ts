@@ -8,6 +8,7 @@ type Respond = Extract<RouteAction, { kind: "respond" }>;
 
 export function respond(action: Respond, edit: CompiledEdit | undefined): Handler {
   return (exchange) => {
+    exchange.status = action.status; // for fields that say it
     exchange.respond(
       action.status,
       "-",

@@ -143,6 +143,7 @@ export class Exchange extends ForwardedRequest {
   ): void {
     this.status = head.status;
     this.hasResponse = true;
+    this.completeResponseEdit();
     const isEmpty = isDone && start === end;
     const recoding = this.recode?.(head, text, isEmpty);
     if (recoding === undefined) {

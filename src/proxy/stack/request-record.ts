@@ -8,7 +8,7 @@
  */
 
 import type { Target } from "../codec/target.ts";
-import { type CompiledEdit, linesFor } from "../config/header-edits.ts";
+import { type CompiledEdit, earlyLines } from "../config/header-edits.ts";
 import type { CompiledRoute } from "../config/route-table.ts";
 import type { TracePlace } from "../filter/tracing.ts";
 import type { ClusterRuntime } from "../upstream/cluster.ts";
@@ -25,6 +25,7 @@ export class RequestRecord extends ReceivedRequest {
   /** The one that has it, or had it last. */
   host: Host | undefined = undefined;
   responseEdit: CompiledEdit | undefined = undefined;
+  #lateLines: (() => string) | undefined = undefined;
   /** Complete lines that the sidecar's own answers to this request carry. */
   localFields = "";
   /** What such an answer says to a call of gRPC; undefined: what its status of HTTP is there. */
@@ -64,8 +65,16 @@ export class RequestRecord extends ReceivedRequest {
   /** While the request's bytes are in place: what the edit says of it is made now. */
   editResponse(edit: CompiledEdit | undefined): void {
     if (edit === undefined) return;
+    this.#lateLines = edit.formattedLate?.(this);
     if (this.responseEdit === undefined && edit.formatted === undefined) this.responseEdit = edit;
-    else this.addResponseLines(linesFor(edit, this), [...edit.dropped]);
+    else this.addResponseLines(earlyLines(edit, this), [...edit.dropped]);
+  }
+
+  /** The answer is known: what the edit says of that is made. */
+  completeResponseEdit(): void {
+    if (this.#lateLines === undefined) return;
+    this.addResponseLines(this.#lateLines());
+    this.#lateLines = undefined;
   }
 
   /** Puts complete lines, each with its CRLF, into the answer, and takes the fields named (lower case) out of it. */
