@@ -72,6 +72,26 @@ spec: { host: ${host}, trafficPolicy: { connectionPool: { http: ${http} } } }
   });
 });
 
+describe("a port's settings of a DestinationRule", () => {
+  test("leave in force what is said of the host alone", () => {
+    const rule = `
+kind: DestinationRule
+metadata: { name: cart }
+spec:
+  host: cart
+  trafficPolicy:
+    retryBudget: { percent: 50 }
+    proxyProtocol: { version: V2 }
+    connectionPool: { tcp: { maxConnections: 9 } }
+    portLevelSettings: [{ port: { number: 80 }, tls: { mode: DISABLE } }]
+`;
+    const { value } = compileFor(meshWorld(shop, rule), "shop/web");
+    const found = value.clusters.find(({ name }) => name === cart);
+    assert.equal(found?.proxyProtocol, "v2");
+    assert.deepEqual(found.circuitBreakers, { retryBudget: { percent: 50, minConcurrency: 3 } });
+  });
+});
+
 describe("a DestinationRule with a workloadSelector", () => {
   const rules = `
 kind: DestinationRule

@@ -30,12 +30,22 @@ export interface Subset {
   readonly policy: TrafficPolicy | undefined;
 }
 
-/** What is said of a port holds in the place of what is said of the host, field for field absent or not (Istio's). */
+/**
+ * What is said of a port holds in the place of what is said of the host, field for field absent or not (Istio's); but for
+ * what cannot be said of a port.
+ */
 export function policyOfPort(
   policy: TrafficPolicy | undefined,
   port: number,
 ): TrafficPolicy | undefined {
-  return policy?.portLevelSettings?.find((level) => level.port?.number === port) ?? policy;
+  const level = policy?.portLevelSettings?.find((one) => one.port?.number === port);
+  if (policy === undefined || level === undefined) return policy;
+  const { proxyProtocol, retryBudget } = policy;
+  return {
+    ...(proxyProtocol === undefined ? {} : { proxyProtocol }),
+    ...(retryBudget === undefined ? {} : { retryBudget }),
+    ...level,
+  };
 }
 
 /** Who calls, as far as rules go by that. */
