@@ -70,7 +70,11 @@ describe("clients from outside", () => {
     const lines: string[] = [];
     const endpoints = await Promise.all(
       ["a", "b", "c", "d"].map(async (name) =>
-        endpoint(await harness.app((req, res) => res.end(`${name} ${req.headers["x-who"]}`))),
+        endpoint(
+          await harness.app(({ headers }, res) =>
+            res.end(`${name} ${headers["x-who"]} ${headers["x-envoy-external-address"]}`),
+          ),
+        ),
       ),
     );
     const requestHeaders = {
@@ -106,9 +110,9 @@ describe("clients from outside", () => {
       const address = `203.0.113.${client}`;
       const answer = await asked(address);
       assert.equal(answer, await asked(address));
-      const [name, who] = answer.split(" ");
+      const [name, who, external] = answer.split(" ");
       met.add(name);
-      assert.equal(who, `${address}:0`);
+      assert.deepEqual([who, external], [`${address}:0`, address]);
     }
     assert(met.size > 1);
     assert.equal(JSON.parse(lines[0] ?? "{}").downstream_remote_address, "203.0.113.1");
@@ -162,6 +166,7 @@ describe("clients from outside", () => {
       Object.entries(seen[0] ?? {}).filter(([, value]) => value === "forged"),
       [],
     );
+    assert.equal(seen[0]?.["x-envoy-external-address"], "127.0.0.1", "who asks, as Envoy says it");
   });
 
   test("with a certificate are told to the application by it, and cannot write that themselves", async () => {

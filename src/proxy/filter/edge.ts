@@ -5,7 +5,7 @@
  * `x-forwarded-for`, `x-forwarded-proto` is the scheme that was spoken, and `x-request-id` is a new one, since a stranger
  * could take another request's. Nobody is trusted for a private address. The router writes all three (router.ts), and lets
  * nothing pass that only proxies may say (`proxyWords`). Proxies before it that are trusted have seen more: the scheme that they name stands, and who the
- * client is stands as many places before the end of `x-forwarded-for` (`remoteAddress`).
+ * client is stands as many places before the end of `x-forwarded-for` (`remoteAddress`, told in `x-envoy-external-address`).
  */
 
 import type { Filter } from "../stack/handler.ts";

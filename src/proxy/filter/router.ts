@@ -172,7 +172,8 @@ const plainProto = "x-forwarded-proto: http\r\n";
 const securedProto = "x-forwarded-proto: https\r\n";
 
 function forwardedLines(exchange: Exchange): string {
-  return `x-forwarded-for: ${exchange.forwardedFor}\r\nx-forwarded-proto: ${exchange.scheme}\r\n`;
+  const { forwardedFor, scheme, remoteAddress } = exchange;
+  return `x-forwarded-for: ${forwardedFor}\r\nx-forwarded-proto: ${scheme}\r\nx-envoy-external-address: ${remoteAddress}\r\n`;
 }
 
 function chooser(

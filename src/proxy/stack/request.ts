@@ -162,6 +162,8 @@ export class ReceivedRequest implements Subject {
         return this.scheme;
       case "x-forwarded-for":
         return this.forwardedFor;
+      case "x-envoy-external-address":
+        return this.remoteAddress;
       case "x-request-id":
         return this.givenRequestId;
       case healthCheckField:
