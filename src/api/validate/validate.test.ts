@@ -161,6 +161,13 @@ const cases: readonly Case[] = [
     'error spec.http[0].fault.abort.grpcStatus: must be one of OK, CANCELLED, UNKNOWN, INVALID_ARGUMENT, DEADLINE_EXCEEDED, NOT_FOUND, ALREADY_EXISTS, PERMISSION_DENIED, RESOURCE_EXHAUSTED, FAILED_PRECONDITION, ABORTED, OUT_OF_RANGE, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS, UNAUTHENTICATED, got "unavailable"',
   ],
   [
+    "a condition to retry on that nobody knows, and two rewrites of one path",
+    "VirtualService",
+    "{hosts: [a], http: [{retries: {attempts: 2, retryOn: 'gateway_error, 503,reset'}, rewrite: {uri: /, uriRegexRewrite: {match: a, rewrite: b}}, route: [{destination: {host: a}}]}]}",
+    "error spec.http[0].rewrite: must have at most one of uri, uriRegexRewrite, got uri, uriRegexRewrite",
+    'error spec.http[0].retries.retryOn: must be conditions that Envoy knows, or statuses: not gateway_error, got "gateway_error, 503,reset"',
+  ],
+  [
     "what TCP is not told apart by",
     "VirtualService",
     "{hosts: [a], tcp: [{match: [{destinationSubnets: [10.0.0.0/8], sourceSubnet: 10.1.0.0/16}], route: [{destination: {host: a}}]}]}",

@@ -16,11 +16,40 @@ import { onlyOne } from "./only-one.ts";
 
 type Given = Readonly<Record<string, unknown>>;
 
+/** Envoy's, over HTTP and gRPC; statuses of HTTP may stand among them. */
+const retryConditionNames: ReadonlySet<string> = new Set([
+  "5xx",
+  "gateway-error",
+  "reset",
+  "reset-before-request",
+  "connect-failure",
+  "refused-stream",
+  "retriable-4xx",
+  "retriable-status-codes",
+  "retriable-headers",
+  "envoy-ratelimited",
+  "http3-post-connect-failure",
+  "cancelled",
+  "deadline-exceeded",
+  "internal",
+  "resource-exhausted",
+  "unavailable",
+]);
+
+const retryConditions: Check = text((value) => {
+  const unknown = value
+    .split(",")
+    .map((one) => one.trim())
+    .filter((one) => one !== "" && !retryConditionNames.has(one) && !/^[1-5]\d\d$/.test(one));
+  if (unknown.length === 0) return undefined;
+  return `must be conditions that Envoy knows, or statuses: not ${unknown.join(", ")}`;
+});
+
 const retries: Check = refine<Given>(
   record({
     attempts: integer(0),
     perTryTimeout: duration(),
-    retryOn: text(),
+    retryOn: retryConditions,
     retryRemoteLocalities: boolean,
     retryIgnorePreviousHosts: boolean,
     backoff: duration(),
@@ -85,11 +114,15 @@ const httpRoute: Check = refine<HttpRoute & Given>(
     redirect,
     directResponse,
     delegate: record({ name: nonEmpty, namespace: text() }),
-    rewrite: record({
-      uri: text(),
-      authority: text(),
-      uriRegexRewrite: record({ match: regex, rewrite: text() }),
-    }),
+    rewrite: onlyOne(
+      {
+        uri: text(),
+        authority: text(),
+        uriRegexRewrite: record({ match: regex, rewrite: text() }),
+      },
+      ["uri", "uriRegexRewrite"],
+      0,
+    ),
     timeout: duration(),
     retries,
     fault,
