@@ -176,6 +176,8 @@ export interface ServerTls {
   readonly serverCertificate?: string;
   readonly privateKey?: string;
   readonly caCertificates?: string;
+  /** The Secret with the roots for clients' certificates, where that is not the certificate's. */
+  readonly caCertCredentialName?: string;
   readonly subjectAltNames?: readonly string[];
   readonly minProtocolVersion?: string;
   readonly maxProtocolVersion?: string;

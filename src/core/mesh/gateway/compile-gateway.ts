@@ -207,11 +207,12 @@ function tlsOf({ namespace }: ProxyContext, { is }: Server): DownstreamTls {
     };
   }
   const asks = tls.mode === "MUTUAL" || tls.mode === "OPTIONAL_MUTUAL";
+  const judges = tls.caCertCredentialName || tls.credentialName || "";
   return {
     requireClientCertificate: tls.mode === "MUTUAL",
     alpn: http ? ["h2", "http/1.1"] : [],
     certificate,
-    ...(asks ? { validation: caSecretName(namespace, tls.credentialName ?? "") } : {}),
+    ...(asks ? { validation: caSecretName(namespace, judges) } : {}),
     clients: {
       kind: "anyone",
       names: tls.subjectAltNames ?? [],

@@ -186,6 +186,29 @@ describe("a gateway", () => {
     ]);
   });
 
+  test("judges clients by the roots that are named for them, and not by those beside its own certificate", () => {
+    const fields = ", credentialName: web-cert, caCertCredentialName: friends";
+    const friends = `
+apiVersion: v1
+kind: Secret
+metadata: { name: friends, namespace: edge }
+stringData: { ca.crt: FRIENDS }
+`;
+    const servers = gateway(`[${tls("[a.example]", "MUTUAL", fields)}]`);
+    const { value } = compiled(meshWorld(shop, servers, secret(), friends));
+    const roots = value.secrets?.find(({ kind }) => kind === "validation");
+    assert.deepEqual(roots, {
+      kind: "validation",
+      name: "kubernetes://edge/friends-cacert",
+      roots: "FRIENDS",
+    });
+    const without = compiled(meshWorld(shop, servers, secret())).value;
+    assert.equal(
+      without.secrets?.some(({ kind }) => kind === "validation"),
+      false,
+    );
+  });
+
   test("gives keys to nobody who has no use for them", () => {
     const servers = tls("[a.example]", "SIMPLE", ", credentialName: web-cert");
     const world = meshWorld(shop, gateway(`[${servers}]`), secret(), secret("shop"));
