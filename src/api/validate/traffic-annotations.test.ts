@@ -39,6 +39,13 @@ const cases: readonly Case[] = [
     '{"httpGet":{"path":"healthz"}}',
     'metadata.annotations["heddle.dev/health-check"].httpGet.path: must be a path, got "healthz"',
   ],
+  ["DestinationRule", "health-check", '{"httpGet":{"httpHeaders":[{"name":"Host","value":"a"}]}}'],
+  [
+    "DestinationRule",
+    "health-check",
+    '{"httpGet":{"httpHeaders":[{"name":"Content-Length","value":"5"}]}}',
+    'metadata.annotations["heddle.dev/health-check"].httpGet.httpHeaders[0].name: must be none that frames a request, got "Content-Length"',
+  ],
   [
     "DestinationRule",
     "health-check",

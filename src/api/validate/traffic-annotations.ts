@@ -15,8 +15,19 @@ import { type Check, type Place, refine } from "./schema/check.ts";
 import { list, record } from "./schema/record.ts";
 import { boolean, integer, nonEmpty, oneOf, text } from "./schema/scalar.ts";
 
-const path = text((value) => (/^\/\S*$/.test(value) ? undefined : "must be a path"));
-const headerValue = text((value) => (/^[^\r\n\0]*$/.test(value) ? undefined : "must be one line"));
+const path = text((value) => (/^\/[!-~]*$/.test(value) ? undefined : "must be a path"));
+const headerValue = text((value) =>
+  /^[\t -~]*$/.test(value) ? undefined : "must be one line of ASCII",
+);
+
+/** Whoever asks says these himself: with others it would be no request, and no proxy takes such a cluster. */
+const notForProbes = /^(:.*|content-length|transfer-encoding|connection|te|upgrade|expect)$/i;
+const probeHeader: Check = (value, at) => {
+  headerName(value, at);
+  if (typeof value === "string" && notForProbes.test(value)) {
+    at.error(`must be none that frames a request, got "${value}"`);
+  }
+};
 const host = text((value) => (/^[\w.:[\]-]+$/.test(value) ? undefined : "must be a host"));
 
 const serviceProbe: Check = refine<Readonly<Record<string, unknown>>>(
@@ -24,7 +35,7 @@ const serviceProbe: Check = refine<Readonly<Record<string, unknown>>>(
     httpGet: record({
       path,
       host,
-      httpHeaders: list(record({ "name!": headerName, "value!": headerValue })),
+      httpHeaders: list(record({ "name!": probeHeader, "value!": headerValue })),
     }),
     tcpSocket: record({}),
     grpc: record({ service: nonEmpty }),

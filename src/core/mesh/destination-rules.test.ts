@@ -192,6 +192,20 @@ spec: { host: cart, trafficPolicy: ${policy} }
 });
 
 describe("a DestinationRule with a health check", () => {
+  test("asks as the host that a Host field names, which no second line says", () => {
+    const probe = { httpGet: { httpHeaders: [{ name: "Host", value: "probe.example" }] } };
+    const rule = `
+kind: DestinationRule
+metadata: { name: cart, annotations: { heddle.dev/health-check: '${JSON.stringify(probe)}' } }
+spec: { host: cart }
+`;
+    const { value } = compileFor(meshWorld(shop, rule), "shop/web");
+    const check = value.clusters.find(({ name }) => name === cart)?.healthCheck?.probe;
+    assert.ok(check?.kind === "http");
+    assert.equal(check.host, "probe.example");
+    assert.deepEqual(check.headers, [["x-heddle-health-check", "1"]]);
+  });
+
   const checks = (probe: string): readonly string[] => {
     const rule = `
 kind: DestinationRule

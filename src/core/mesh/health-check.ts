@@ -43,13 +43,19 @@ type Headers = readonly (readonly [name: string, value: string])[];
  */
 const admitted: Headers = [[healthCheckField, "1"]];
 
+function isHost(name: string): boolean {
+  return name.toLowerCase() === "host";
+}
+
 function probeAt(
   { httpGet, grpc, tcpSocket }: ServiceProbe,
   protocol: PortProtocol,
   admission: Headers,
 ): HealthProbe | undefined {
   if (httpGet !== undefined && protocol !== "tcp") {
-    const { path = "/", host, httpHeaders = [] } = httpGet;
+    const { path = "/", httpHeaders = [] } = httpGet;
+    // As with Kubernetes, where the field is whom to connect to.
+    const host = httpHeaders.find(({ name }) => isHost(name))?.value ?? httpGet.host;
     return {
       kind: "http",
       path,
@@ -58,7 +64,7 @@ function probeAt(
       headers: [
         ...admission,
         ...httpHeaders
-          .filter(({ name }) => name.toLowerCase() !== healthCheckField)
+          .filter(({ name }) => !isHost(name) && name.toLowerCase() !== healthCheckField)
           .map(({ name, value }) => [name, value] as const),
       ],
       // Kubernetes': 200 to 399 are well, everything else counts towards the threshold.
