@@ -1,8 +1,17 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { canonicalJson, sameJson } from "./json.ts";
+import { canonicalJson, sameJson, withoutNulls } from "./json.ts";
 import { mergePatch } from "./merge-patch.ts";
+
+describe("an object without nulls", () => {
+  test("lacks the fields that are null at any depth, and keeps items of lists", () => {
+    const given = { a: null, b: { c: null, d: [{ e: null, f: 1 }, null, 0] }, g: false };
+    assert.deepEqual(withoutNulls(given), { b: { d: [{ f: 1 }, null, 0] }, g: false });
+    const clean = { b: [{ c: [1, null] }] };
+    assert.equal(withoutNulls(clean), clean);
+  });
+});
 
 describe("JSON values", () => {
   test("are the same whatever the order of their fields, and undefined is absent", () => {

@@ -37,6 +37,22 @@ export function canonicalJson(value: unknown): string {
 }
 
 /** True for JSON objects: not for null, not for lists. */
+/** Without fields that are null, at any depth; the same value where there are none. Items of lists stay. */
+export function withoutNulls<T>(value: T): T {
+  if (Array.isArray(value)) {
+    const items = value.map(withoutNulls);
+    return items.every((item, index) => item === value[index]) ? value : (items as T);
+  }
+  if (!isRecord(value)) return value;
+  const entries = Object.entries(value);
+  const kept = entries
+    .filter(([, field]) => field !== null)
+    .map(([key, field]) => [key, withoutNulls(field)] as const);
+  const isSame =
+    kept.length === entries.length && kept.every(([key, field]) => field === value[key]);
+  return isSame ? value : (Object.fromEntries(kept) as T);
+}
+
 export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { after, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import type { VirtualService } from "../api/istio/networking.ts";
 import type { Pod, Service } from "../api/k8s/core.ts";
 import { kindNamed, restPath } from "../api/kinds.ts";
 import type { Resource } from "../api/resource.ts";
@@ -700,6 +701,37 @@ describe("field validation", () => {
     assert.deepEqual(warned.warnings, ["spec.http[0].route: weights must sum to 100, got 90"]);
     const ignored = await create("uneven-ignored", "Ignore");
     assert.deepEqual([ignored.code, ignored.warnings], [201, []]);
+  });
+
+  test("keeps no field that is null, in lists neither, where one froze every sidecar's configuration", async () => {
+    const route = [{ destination: { host: "reviews", subset: null }, headers: null }];
+    const rule = { match: null, delegate: null, timeout: null, route };
+    const body = {
+      ...uneven,
+      metadata: { name: "nulls", namespace: "default" },
+      spec: { hosts: ["reviews"], http: [rule, { match: [null], route }] },
+    };
+    const wanted = [
+      { route: [{ destination: { host: "reviews" } }] },
+      { match: [null], route: [{ destination: { host: "reviews" } }] },
+    ];
+    const apply = {
+      method: "PATCH",
+      path: `${path}/nulls?fieldManager=test`,
+      mediaType: "application/apply-patch+yaml",
+      body,
+    };
+    for (const request of [{ method: "POST", path, body }, apply]) {
+      const { body: stored } = await admin.send(request);
+      const { spec, metadata } = stored as VirtualService;
+      assert.deepEqual([spec.http, metadata.generation], [wanted, 1]);
+    }
+    const matched = { match: [{ headers: { "x-user": null } }], route };
+    const { code } = await admin.send({
+      ...apply,
+      body: { ...body, spec: { ...body.spec, http: [matched] } },
+    });
+    assert.equal(code, 422, "without its header it would take every request");
   });
 
   test("Strict lets an object be labelled that was stored with warnings", async () => {

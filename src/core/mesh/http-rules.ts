@@ -147,9 +147,10 @@ function delegateName(
 /** With the full names of the gateways that their matches ask for. */
 function writtenRules(rules: VirtualService): readonly WrittenRule[] {
   const owner = namespaceOf(rules);
-  const named = (match: HttpMatchRequest): HttpMatchRequest =>
-    match.gateways === undefined
-      ? match
+  // An item that says nothing takes every request, as in Istio.
+  const named = (match: HttpMatchRequest | null): HttpMatchRequest =>
+    match?.gateways === undefined
+      ? (match ?? {})
       : { ...match, gateways: match.gateways.map((name) => gatewayNamed(name, owner)) };
   return (rules.spec.http ?? []).map((rule, index) => ({
     rules,

@@ -100,6 +100,10 @@ describe("a VirtualService", () => {
     assert.equal(split(world, {}), cart);
   });
 
+  test("with a match that is null takes every request, where it threw", () => {
+    assert.equal(split(both("    - { match: [null], redirect: { uri: /x } }"), {}), "redirect");
+  });
+
   test("redirects, answers, rewrites, waits, retries, edits and injects as it says", () => {
     const world = both(`
     - match: [{ uri: { prefix: /old } }]

@@ -84,7 +84,7 @@ function select(
 export const asksForCallers: (all: readonly VirtualService[]) => boolean = memoized((all) =>
   all.some(({ spec }) =>
     [...(spec.http ?? []), ...(spec.tcp ?? []), ...(spec.tls ?? [])].some((rule) =>
-      (rule.match ?? []).some((match) => match.sourceLabels !== undefined),
+      (rule.match ?? []).some((match) => match?.sourceLabels !== undefined),
     ),
   ),
 );

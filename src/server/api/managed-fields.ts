@@ -74,6 +74,7 @@ function prune<T>(value: T, before: Fields, kept: readonly Fields[]): T {
   return result as T;
 }
 
+/** As merging takes them. Those inside lists are judged first, and dropped where the object is written. */
 function withoutNulls(value: unknown): unknown {
   if (!isRecord(value)) return value;
   const result: Record<string, unknown> = {};

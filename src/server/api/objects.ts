@@ -14,6 +14,7 @@ import { type Resource, titleOf } from "../../api/resource.ts";
 import { type Issue, renderIssue } from "../../api/validate/issue.ts";
 import { validateObject } from "../../api/validate/object.ts";
 import { MeshError } from "../../base/error.ts";
+import { withoutNulls } from "../../base/json.ts";
 import type { Random } from "../../base/random.ts";
 import { withoutOldType } from "../../core/services/type-change.ts";
 import type { ObjectKey, Store } from "../../store/store.ts";
@@ -83,10 +84,15 @@ export function openObjects({ store, addresses, now, random }: ObjectsOptions): 
     part: Part,
     options: WriteOptions,
   ): Written {
-    const next = inheriting(current, nextState(current, sent, part, now()));
+    const shaped = (object: Resource) =>
+      inheriting(current, nextState(current, object, part, now()));
+    const next = shaped(sent);
     options.guard?.(current, next);
-    const warnings = part === "status" ? [] : check(current, next, options);
-    return { object: part === "status" ? next : withDefaults(next), warnings };
+    if (part === "status") return { object: next, warnings: [] };
+    // Judged as it is written: what asks for a header that is null would ask for none without it.
+    const warnings = check(current, next, options);
+    const kept = withoutNulls(sent);
+    return { object: withDefaults(kept === sent ? next : shaped(kept)), warnings };
   }
 
   async function createAdmitted({ object, warnings }: Written, dryRun: boolean): Promise<Written> {
