@@ -181,6 +181,12 @@ const cases: readonly Case[] = [
     "error spec.trafficPolicy.loadBalancer.consistentHash.ringHash.minimumRingSize: must be 0..8388608, got 8388609",
   ],
   [
+    "an expression that RE2 does not read, beside one that ECMAScript alone does not",
+    "VirtualService",
+    "{hosts: [a], http: [{match: [{uri: {regex: '(?=a)b'}}, {uri: {regex: '(?s)/(?P<x>[[:alpha:]]+)'}}], route: [{destination: {host: a}}]}]}",
+    'error spec.http[0].match[0].uri.regex: must be a regular expression (no looking around: (?=), got "(?=a)b"',
+  ],
+  [
     "a tunnel",
     "DestinationRule",
     "{host: a, trafficPolicy: {tunnel: {protocol: CONNECT, targetHost: b, targetPort: 443}}}",

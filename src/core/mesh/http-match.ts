@@ -6,6 +6,7 @@
  */
 
 import type { HttpMatchRequest, StringMatch as Written } from "../../api/istio/networking.ts";
+import { portableWhereRead } from "../../base/re2.ts";
 import type { HeaderMatch, PathMatch, RouteMatch, StringMatch } from "../../model/proxy-config.ts";
 import { matchesLabels } from "../registry/selector.ts";
 import type { ProxyContext } from "./context.ts";
@@ -82,7 +83,7 @@ export function matchesEverything(match: RouteMatch): boolean {
 
 function pathMatch(uri: Written | undefined): PathMatch {
   if (uri?.exact !== undefined) return { kind: "exact", value: uri.exact };
-  if (uri?.regex !== undefined) return { kind: "regex", value: uri.regex };
+  if (uri?.regex !== undefined) return { kind: "regex", value: portableWhereRead(uri.regex) };
   return { kind: "prefix", value: uri?.prefix ?? "/" };
 }
 
@@ -112,6 +113,7 @@ function headers(
 export function stringMatch(written: Written): StringMatch {
   if (written.exact !== undefined) return { kind: "exact", value: written.exact };
   if (written.prefix !== undefined) return { kind: "prefix", value: written.prefix };
-  if (written.regex !== undefined) return { kind: "regex", value: written.regex };
+  if (written.regex !== undefined)
+    return { kind: "regex", value: portableWhereRead(written.regex) };
   return { kind: "present" };
 }

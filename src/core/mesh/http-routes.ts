@@ -13,6 +13,7 @@ import type {
 } from "../../api/istio/networking.ts";
 import { durationMs } from "../../api/validate/duration.ts";
 import { textOfBase64 } from "../../base/base64.ts";
+import { portableWhereRead } from "../../base/re2.ts";
 import type {
   Cors,
   HashKey,
@@ -173,7 +174,7 @@ function rewriteOf(
   if (uri !== undefined) return { prefixRewrite: uri };
   if (uriRegexRewrite?.match === undefined) return {};
   const { match, rewrite: substitution = "" } = uriRegexRewrite;
-  return { regexRewrite: { pattern: match, substitution } };
+  return { regexRewrite: { pattern: portableWhereRead(match), substitution } };
 }
 
 /** An empty list of what is allowed allows nothing. */

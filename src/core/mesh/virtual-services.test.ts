@@ -186,6 +186,20 @@ spec:
     assert.equal(clusterOf("other/guest"), cart);
   });
 
+  test("match by what RE2 reads and ECMAScript does not, so that no sidecar refuses all routes of the port", () => {
+    const world = both(`
+    - match: [{ uri: { regex: "(?s)/(?P<kind>[[:alpha:]]+)/.*" } }]
+      rewrite: { uriRegexRewrite: { match: "^/(?P<kind>[[:alpha:]]+)/", rewrite: '/\\1-' } }
+      route: [{ destination: { host: cart, subset: v2 } }]
+    - route: [{ destination: { host: cart, subset: v1 } }]`);
+    assert.equal(split(world, { path: "/abc/1" }), "v2");
+    assert.equal(split(world, { path: "/a1/1" }), "v1");
+    const { value } = compileFor(world, "shop/web");
+    const action = walkOutbound(value, expanded({ path: "/abc/1" })).route?.action;
+    const rewrite = action?.kind === "forward" ? action.regexRewrite : undefined;
+    assert.equal(rewrite?.pattern, "^/([A-Za-z]+)/");
+  });
+
   test("answer with bytes as with text", () => {
     const world = both(`
     - directResponse: { status: 200, body: { bytes: eyJvayI6dHJ1ZX0= } }`);

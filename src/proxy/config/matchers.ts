@@ -7,6 +7,7 @@
 
 import { MeshError, unreachable } from "../../base/error.ts";
 import { cidrContains, isIp, parseCidr } from "../../base/ip.ts";
+import { portableWhereRead } from "../../base/re2.ts";
 import type {
   HeaderMatch,
   PathMatch,
@@ -108,11 +109,12 @@ export function compileText(match: StringMatch): TextMatcher {
   }
 }
 
-/** RE2's `(?i)` at the start becomes the flag. Both ends are anchored, but where all matches `anywhere` are wanted. */
+/** Of RE2's syntax. Both ends are anchored, but where all matches `anywhere` are wanted. */
 export function compileRegex(source: string, ignoreCase: boolean, where?: "anywhere"): RegExp {
-  const leading = source.startsWith("(?i)");
-  const body = leading ? source.slice(4) : source;
   try {
+    const portable = portableWhereRead(source);
+    const leading = portable.startsWith("(?i)");
+    const body = leading ? portable.slice(4) : portable;
     const flags = ignoreCase || leading ? "is" : "s";
     return where === "anywhere"
       ? new RegExp(body, `${flags}g`)

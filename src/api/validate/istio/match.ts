@@ -1,18 +1,19 @@
 /** How Istio matches requests: texts by exact, prefix or regex, and the conditions made of them. */
 
+import { portableRegex } from "../../../base/re2.ts";
 import { type Check, refine } from "../schema/check.ts";
 import { list, mapOf, record } from "../schema/record.ts";
 import { boolean, integer, nonEmpty, portNumber, text } from "../schema/scalar.ts";
 
-/** Compiles where it may be RE2 syntax: leading flags and named groups are written differently there. */
+/** In RE2's syntax. */
 export const regex: Check = text((value) => {
-  const [, flags = "", pattern = value] = /^\(\?([imsU]+)\)(.*)$/s.exec(value) ?? [];
   try {
-    new RegExp(pattern.replaceAll("(?P<", "(?<"), flags.replaceAll(/[^ims]/g, ""));
+    new RegExp(portableRegex(value).replace(/^\(\?i\)/, ""));
     return undefined;
   } catch (error) {
-    const why = error instanceof Error ? error.message.split(": ").at(-1) : "";
-    return `must be a regular expression (${why?.toLowerCase()})`;
+    const why = error instanceof Error ? error.message.split(": Invalid").at(-1) : "";
+    const last = why?.split(/: (?=[A-Z])/).at(-1);
+    return `must be a regular expression (${last?.toLowerCase()})`;
   }
 });
 
