@@ -139,7 +139,7 @@ function matchesPath({ path, ignoreCase }: RouteMatch, given: string): boolean {
     case "exact":
       return fold(given) === fold(path.value);
     case "regex":
-      return matchesRegex(ignoreCase === true ? `(?i)${path.value}` : path.value, given);
+      return matchesRegex(path.value, given); // Envoy's: whatever the case of others
   }
 }
 

@@ -43,6 +43,7 @@ describe("a VirtualService", () => {
     ["uri: { regex: '/v[0-9]+/.*' }", { path: "/v2/x" }, true],
     ["uri: { regex: '/v[0-9]+' }", { path: "/v2/x" }, false],
     ["{ uri: { prefix: /A }, ignoreUriCase: true }", { path: "/ab" }, true],
+    ["{ uri: { regex: /A. }, ignoreUriCase: true }", { path: "/ab" }, false], // as Envoy has it
     ["uri: { prefix: /A }", { path: "/ab" }, false],
     ["method: { exact: POST }", { method: "POST" }, true],
     ["method: { exact: POST }", { method: "GET" }, false],

@@ -39,6 +39,7 @@ export interface RouteMatch {
   /** All must match. Pseudo-headers `:method`, `:authority`, `:scheme` may be named. */
   readonly headers: readonly HeaderMatch[];
   readonly queryParameters: readonly { readonly name: string; readonly match: StringMatch }[];
+  /** Of the path; an expression says by itself what case means. */
   readonly ignoreCase?: boolean;
 }
 

@@ -67,7 +67,7 @@ function compilePath(match: PathMatch, ignoreCase: boolean): TextMatcher | undef
     case "exact":
       return ignoreCase ? (path) => path.toLowerCase() === wanted : (path) => path === wanted;
     case "regex": {
-      const expression = compileRegex(match.value, ignoreCase);
+      const expression = compileRegex(match.value); // never without regard to case, as with Envoy
       return (path) => expression.test(path);
     }
     default:
@@ -99,7 +99,7 @@ export function compileText(match: StringMatch): TextMatcher {
     case "suffix":
       return (value) => value.endsWith(match.value);
     case "regex": {
-      const expression = compileRegex(match.value, false);
+      const expression = compileRegex(match.value);
       return (value) => expression.test(value);
     }
     case "present":
@@ -110,12 +110,12 @@ export function compileText(match: StringMatch): TextMatcher {
 }
 
 /** Of RE2's syntax. Both ends are anchored, but where all matches `anywhere` are wanted. */
-export function compileRegex(source: string, ignoreCase: boolean, where?: "anywhere"): RegExp {
+export function compileRegex(source: string, where?: "anywhere"): RegExp {
   try {
     const portable = portableWhereRead(source);
     const leading = portable.startsWith("(?i)");
     const body = leading ? portable.slice(4) : portable;
-    const flags = ignoreCase || leading ? "is" : "s";
+    const flags = leading ? "is" : "s";
     return where === "anywhere"
       ? new RegExp(body, `${flags}g`)
       : new RegExp(`^(?:${body})$`, flags);

@@ -24,10 +24,10 @@ describe("a path", () => {
     ],
     [
       "whatever its case",
-      match({ kind: "regex", value: "/a/x" }, true),
+      match({ kind: "prefix", value: "/a" }, true),
       { prefixRewrite: "/b" },
       "/A/X",
-      "/b",
+      "/b/X",
     ],
     [
       "that loses its slash",

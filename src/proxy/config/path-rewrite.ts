@@ -13,11 +13,11 @@ type Rewrites = Pick<Extract<RouteAction, { kind: "forward" }>, "prefixRewrite" 
 
 /** Undefined where the path stays. */
 export function compileRewrite(
-  { path: match, ignoreCase = false }: Pick<RouteMatch, "path" | "ignoreCase">,
+  { path: match }: Pick<RouteMatch, "path">,
   { prefixRewrite, regexRewrite }: Rewrites,
 ): PathRewrite | undefined {
   if (regexRewrite !== undefined) {
-    const expression = compileRegex(regexRewrite.pattern, false, "anywhere");
+    const expression = compileRegex(regexRewrite.pattern, "anywhere");
     const pieces = regexRewrite.substitution.split(/(\\\d|\\\\)/);
     return (path) =>
       ensureRooted(path.replace(expression, (...found) => pieces.map(fill(found)).join("")));
@@ -29,7 +29,7 @@ export function compileRewrite(
     case "exact":
       return () => prefixRewrite;
     case "regex": {
-      const expression = compileRegex(match.value, ignoreCase);
+      const expression = compileRegex(match.value);
       return (path) => ensureRooted(path.replace(expression, () => prefixRewrite));
     }
   }
