@@ -6,7 +6,6 @@
 
 import type { Secret } from "../../model/proxy-config.ts";
 import { encodeCluster } from "../../wire/xds/cluster.ts";
-import { encodeEndpoints } from "../../wire/xds/endpoints.ts";
 import { encodeListener } from "../../wire/xds/listener.ts";
 import { typeUrls } from "../../wire/xds/resources.ts";
 import { encodeRoutes } from "../../wire/xds/route-config.ts";
@@ -14,6 +13,7 @@ import type { JsonObject } from "../../wire/xds/struct.ts";
 import type { Sidecar } from "../sidecar.ts";
 import type { ClusterRuntime } from "../upstream/cluster.ts";
 import type { Host } from "../upstream/host.ts";
+import { endpointsDump } from "./endpoints-dump.ts";
 import { resourceJson } from "./resource-json.ts";
 
 const admin = "type.googleapis.com/envoy.admin.v3";
@@ -23,9 +23,9 @@ export function configDump(sidecar: Sidecar, withEndpoints: boolean): JsonObject
   const { version: version_info, config, secrets } = sidecar.tables;
   const endpoints = {
     "@type": `${admin}.EndpointsConfigDump`,
-    dynamic_endpoint_configs: config.endpoints.map((one) => ({
+    dynamic_endpoint_configs: endpointsDump(sidecar).map((endpoint_config) => ({
       version_info,
-      endpoint_config: resourceJson(encodeEndpoints(one)),
+      endpoint_config,
     })),
   };
   return {
