@@ -120,6 +120,44 @@ test("messages of a stream are read by clients of base64 before the next one is 
   assert.deepEqual(contentOf(reply).messages, ["one", "two", "three"]);
 });
 
+test("a call of gRPC-Web is hedged as one of gRPC", async () => {
+  await using harness = new Harness();
+  const slow = await grpcApp(harness, { unary: () => {} });
+  const quick = await grpcApp(harness, { unary: (call, answer) => answer(null, call.request) });
+  const hedge = { kind: "delay" as const, delayMs: 30, includesGrpc: true as const };
+  const { port } = await webSidecar(harness, [slow, quick], [route(forward("app", { hedge }))], {
+    app: { protocol: "http/2", balancer: { kind: "round-robin" } },
+  });
+  for (const ask of [askByHttp1, askByHttp1, askByHttp2, askByHttp2]) {
+    const reply = await ask(port, {
+      type: "application/grpc-web-text",
+      body: [framed("hello").toString("base64")],
+    });
+    assert.deepEqual(contentOf(reply).messages, ["hello"]);
+    assert.match(contentOf(reply).trailers ?? "", /grpc-status: 0/);
+  }
+});
+
+test("trailers of a request go on with its call, in chunks too", async () => {
+  await using harness = new Harness();
+  const seen: unknown[] = [];
+  const { port: app } = await http2App(harness, (stream) => {
+    stream.resume();
+    stream.on("trailers", (trailers) => seen.push(trailers["x-sum"]));
+    stream.on("end", () => {
+      const fields = { "content-type": "application/grpc", "grpc-status": "0" };
+      stream.respond(fields, { endStream: true });
+    });
+  });
+  const { port } = await webSidecar(harness, [app], [route(forward("app"))]);
+  const client = await harness.raw(port);
+  client.send(
+    `${head("application/grpc-web")}transfer-encoding: chunked\r\n\r\n5\r\n\0\0\0\0\0\r\n0\r\nx-sum: 7\r\n\r\n`,
+  );
+  await client.until((text) => text.includes("grpc-status: 0"));
+  assert.deepEqual(seen, ["7"]);
+});
+
 describe("a client of gRPC-Web that does not read", () => {
   for (const type of ["application/grpc-web", "application/grpc-web-text"]) {
     test(`holds its application back: ${type}`, async () => {
