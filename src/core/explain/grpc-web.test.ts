@@ -29,6 +29,9 @@ function saying(world: World): readonly string[] {
 }
 
 test("the caller's sidecar and the destination's are said to translate gRPC-Web", () => {
-  assert.deepEqual(saying(deployedWorld("shop", [...pods, till("grpc-web")])), ["listener", "peer authentication"]);
+  assert.deepEqual(saying(deployedWorld("shop", [...pods, till("grpc-web")])), [
+    "listener",
+    "peer authentication",
+  ]);
   assert.deepEqual(saying(deployedWorld("shop", [...pods, till("grpc")])), []);
 });
