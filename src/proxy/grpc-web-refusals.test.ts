@@ -1,4 +1,4 @@
-/** What a client of gRPC-Web gets where a call does not come through, or its answer is none of gRPC's. */
+/** What a client of gRPC-Web gets where a call does not come through. */
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
@@ -224,63 +224,5 @@ describe("a call of gRPC-Web", () => {
     client.send("HEAD / HTTP/1.1\r\nhost: cart\r\ncontent-type: application/grpc-web\r\n\r\n");
     await client.until((text) => text.includes("\r\n\r\n"));
     assert.equal(type, "application/grpc-web");
-  });
-});
-
-describe("an answer that is none of gRPC's", () => {
-  test("becomes a call's, with its beginning as the message", async () => {
-    await using harness = new Harness();
-    const { port: app } = await http2App(harness, (stream) => {
-      stream.respond({ ":status": 503, "content-type": "text/html", "x-app": "1" });
-      stream.end(`<h1>ü ${"x".repeat(1_000_000)}`);
-    });
-    const { port, sidecar } = await webSidecar(harness, [app], [route(forward("app"))]);
-    for (const ask of [askByHttp1, askByHttp2]) {
-      const { status: code, headers, body } = await ask(port, hello);
-      assert.equal(code, 503);
-      assert.equal(headers["content-type"], "application/grpc-web+proto");
-      assert.equal(headers["x-app"], "1");
-      assert.equal(headers["grpc-status"], "14");
-      const message = decodeURIComponent(String(headers["grpc-message"]));
-      assert.match(message, /^<h1>ü x+$/);
-      assert.ok(message.length < 5_000);
-      assert.equal(body.length, 0);
-    }
-    const labels = { grpc_response_status: "14", response_code: "503" };
-    assert.equal(metric(sidecar, "istio_requests_total", labels), 2);
-  });
-
-  test("and breaks off is answered as a call all the same", async () => {
-    await using harness = new Harness();
-    const { port: app } = await http2App(harness, (stream) => {
-      stream.respond({ ":status": 404, "content-type": "text/html" });
-      stream.write("<h1>", () => stream.session?.destroy());
-    });
-    const { port } = await webSidecar(harness, [app], [route(forward("app"))]);
-    for (const ask of [askByHttp1, askByHttp2]) {
-      const { status: code, headers } = await ask(port, hello);
-      assert.equal(code, 200);
-      assert.equal(headers["content-type"], "application/grpc-web+proto");
-      assert.equal(headers["grpc-status"], "14");
-    }
-  });
-
-  test("of HTTP/1.1 in chunks, too", async () => {
-    await using harness = new Harness();
-    const app = await harness.app((request, response) => {
-      request.resume();
-      response.statusCode = 404;
-      response.write("not ");
-      response.end("here");
-    });
-    const { port } = await webSidecar(harness, [app], [route(forward("app"))], {
-      app: {},
-    });
-    for (const ask of [askByHttp1, askByHttp2]) {
-      const { status: code, headers } = await ask(port, hello);
-      assert.equal(code, 404);
-      assert.equal(headers["grpc-status"], "12");
-      assert.equal(headers["grpc-message"], "not here");
-    }
   });
 });

@@ -86,7 +86,7 @@ export class WebAnswer implements DownstreamLeg {
     const isBare = isDone && start === end;
     if (head.isChunked) this.#dechunker = new Dechunker();
     if (!isCalls(head, text, isBare)) {
-      this.#other = { head: otherHead(call, head, text), body: nothing };
+      this.#other = { call, head: otherHead(call, head, text), body: nothing };
     } else {
       this.isOpenEnded = !isBare;
       const edit = call.responseEdit;
@@ -106,18 +106,20 @@ export class WebAnswer implements DownstreamLeg {
   }
 
   writeResponseEnd(call: Exchange, trailers: string): void {
-    const asked = this.#asked;
-    if (this.#other !== undefined) this.#conclude(call, this.#other);
-    else if (this.isOpenEnded) {
+    if (this.#other !== undefined) {
+      this.#conclude(this.#other);
+      return;
+    }
+    if (this.isOpenEnded) {
       const lines = trailers === "" ? (this.#dechunker?.trailers ?? "") : trailers;
       const frame = asBuffer(encodeTrailers(lines));
       if (lines !== "") this.#pass(frame, 0, frame.length);
     }
-    asked.onResponseDone("", call.endedAt);
+    this.#asked.onResponseDone("", call.endedAt);
     this.#count(call);
   }
 
-  /** An answer from here. */
+  /** An answer from here, in the head alone. `status`: HTTP's, which says what it is in gRPC. */
   writeLocal(call: Exchange, status: number, body: string, fields: string): void {
     const reply = grpcReply(status, body, call.localGrpcStatus, webTypeOf(this.#form));
     call.status = 200;
@@ -128,10 +130,15 @@ export class WebAnswer implements DownstreamLeg {
   }
 
   /** What has begun is broken off; of an answer that is none of gRPC's nothing has been said yet. */
-  breakOff(): void {
-    const { lines } = grpcReply(502, "", undefined, webTypeOf(this.#form));
-    this.#asked.upstream = undefined;
-    this.#asked.respond(200, "-", "", "", lines);
+  breakOff(isCancelled: boolean): void {
+    if (this.#other === undefined) {
+      this.#asked.upstream = undefined;
+      this.#asked.respond(200, "-", "", "");
+      return;
+    }
+    const { call } = this.#other;
+    const isLate = isCancelled || call.flag === "UT";
+    this.writeLocal(call, isLate ? 504 : 502, "", call.localFields);
   }
 
   /** Whatever ended it has been told. */
@@ -157,16 +164,23 @@ export class WebAnswer implements DownstreamLeg {
   }
 
   /** The endpoint's answer was none of gRPC's, and is complete. */
-  #conclude(call: Exchange, { head, body }: OtherAnswer): void {
+  #conclude({ call, head, body }: OtherAnswer): void {
     const reply = grpcReply(call.status, body.toString(), undefined, webTypeOf(this.#form));
-    call.grpcStatus = reply.status;
     const lines = call.status === 204 ? reply.lines : `${reply.lines}content-length: 0\r\n`;
     const text = `${head}${lines}\r\n`;
     const parser = responseParser();
     const bytes = Buffer.from(text, "latin1");
-    if (parser.execute(bytes, 0, bytes.length)) {
-      this.#asked.onResponse(parser, text, nothing, 0, 0, true);
-    } else this.#asked.respond(502, "UPE", "", "grpc_web_head");
+    if (!parser.execute(bytes, 0, bytes.length)) {
+      // Its own fields leave no place for the call's.
+      call.flag = "UPE";
+      call.details = "grpc_web_head";
+      this.writeLocal(call, 502, "", call.localFields);
+      return;
+    }
+    call.grpcStatus = reply.status;
+    this.#asked.onResponse(parser, text, nothing, 0, 0, true);
+    this.#asked.onResponseDone("", call.endedAt);
+    this.#count(call);
   }
 
   #typeLine(isBare: boolean): string {
@@ -183,6 +197,7 @@ export class WebAnswer implements DownstreamLeg {
 }
 
 interface OtherAnswer {
+  readonly call: Exchange;
   /** Its lines, as far as they stand, with the start line. */
   readonly head: string;
   /** The beginning of its body. */
