@@ -1,8 +1,9 @@
 /** Answers byte by byte: what an application sends, and what of it its client gets. */
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { describe, test } from "node:test";
-import { Harness, request } from "./testing/harness.ts";
+import { Harness, metric, request } from "./testing/harness.ts";
 import { Http2Client } from "./testing/http2.ts";
 import { route, virtualHost } from "./testing/mesh.ts";
 
@@ -163,6 +164,26 @@ describe("an answer of the sidecar's own", () => {
     assert.deepEqual(said.match(/^content-type: .*$/gm), ["content-type: application/json"]);
     const { headers } = await new Http2Client(harness, port).request({});
     assert.equal(headers["content-type"], "application/json");
+  });
+
+  test("to a call of gRPC has one content-type, the call's, and is counted with its bytes", async () => {
+    await using harness = new Harness();
+    const responseHeaders = {
+      set: [["Content-Type", "application/json"]],
+      add: [["x-why", "gone"]],
+      remove: [],
+    } as const;
+    const saying = route({ kind: "respond", status: 404, body: "{}" }, { responseHeaders });
+    const { port, sidecar } = await harness.outbound([virtualHost(["*"], [saying])], {});
+    const { session } = new Http2Client(harness, port);
+    const call = session.request({ ":method": "POST", "content-type": "application/grpc" });
+    call.end();
+    const [headers, , raw] = await once(call, "response");
+    assert.equal(raw.filter((name: string) => name === "content-type").length, 1);
+    assert.equal(headers["content-type"], "application/grpc");
+    assert.equal(headers["x-why"], "gone");
+    const labels = { grpc_response_status: "12" };
+    assert.ok(metric(sidecar, "istio_response_bytes_sum", labels) > 0);
   });
 
   test("says when it was made, in both versions of HTTP, also to what was no request", async () => {

@@ -123,4 +123,26 @@ describe("an answer that is none of gRPC's", () => {
       assert.equal(headers["grpc-message"], "not here");
     }
   });
+
+  test("has one content-type, whatever its route says; so has one that is gRPC's", async () => {
+    await using harness = new Harness();
+    const { port: app } = await http2App(harness, (stream, { ":path": path }) => {
+      stream.respond({
+        ":status": path === "/other" ? 404 : 200,
+        "content-type": path === "/other" ? "text/plain" : "application/grpc",
+      });
+      stream.end();
+    });
+    const responseHeaders = { set: [["Content-Type", "text/html"]], add: [], remove: [] } as const;
+    const { port } = await webSidecar(harness, [app], [route(forward("app"), { responseHeaders })]);
+    for (const path of ["/other", "/call"]) {
+      const client = await harness.raw(port);
+      client.send(
+        `POST ${path} HTTP/1.1\r\nhost: cart\r\ncontent-type: application/grpc-web\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`,
+      );
+      assert.deepEqual((await client.untilEnd()).match(/^content-type: .*$/gm), [
+        "content-type: application/grpc-web+proto",
+      ]);
+    }
+  });
 });

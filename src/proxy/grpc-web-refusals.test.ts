@@ -84,6 +84,24 @@ describe("a call of gRPC-Web that the sidecar refuses", () => {
     assert.equal(headers["access-control-expose-headers"], "grpc-status,grpc-message");
   });
 
+  test("has one content-type, whatever its route says", async () => {
+    await using harness = new Harness();
+    const responseHeaders = { set: [["Content-Type", "text/html"]], add: [], remove: [] } as const;
+    const { port } = await webSidecar(
+      harness,
+      [],
+      [route({ kind: "respond", status: 404, body: "gone" }, { responseHeaders })],
+    );
+    const client = await harness.raw(port);
+    client.send(
+      "POST /a HTTP/1.1\r\nhost: cart\r\ncontent-type: application/grpc-web\r\ncontent-length: 0\r\n\r\n",
+    );
+    const said = await client.until((text) => text.endsWith("\r\n\r\n"));
+    assert.deepEqual(said.match(/^content-type: .*$/gm), [
+      "content-type: application/grpc-web+proto",
+    ]);
+  });
+
   test("leaves the connection of HTTP/1.1 to the next one", async () => {
     await using harness = new Harness();
     const { port } = await webSidecar(harness, [], [route(forward("app"))]);

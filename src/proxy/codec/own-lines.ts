@@ -17,6 +17,11 @@ export function typeLine(bodyBytes: number, fields: string): string {
   return bodyBytes === 0 || /^content-type:/im.test(fields) ? "" : "content-type: text/plain\r\n";
 }
 
+/** `fields` (complete lines) without what they say of a body's type: a call of gRPC says that itself. */
+export function withoutType(fields: string): string {
+  return fields.replace(/^content-type:[^\r\n]*\r\n/gim, "");
+}
+
 /** Of a head that goes on: empty where it has a date. */
 export function missingDate(head: Head, { epochMs }: Environment): string {
   return head.fieldAt(dateMark) === -1 ? dateLine(epochMs()) : "";

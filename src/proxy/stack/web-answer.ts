@@ -17,6 +17,7 @@ import { bodilessResponseDrops, findField, keptFields, responseParser } from "..
 import { Dechunker } from "../codec/http2/dechunker.ts";
 import { grpcReply, isGrpcType } from "../codec/http2/grpc.ts";
 import { asBuffer } from "../codec/http2/vocabulary.ts";
+import { withoutType } from "../codec/own-lines.ts";
 import type { Environment } from "../environment.ts";
 import type { Peer } from "../peer.ts";
 import type { Exchange } from "./exchange.ts";
@@ -91,7 +92,8 @@ export class WebAnswer implements DownstreamLeg {
       this.isOpenEnded = !isBare;
       const edit = call.responseEdit;
       const dropped = edit === undefined ? aboutBody : [...edit.dropped, ...aboutBody];
-      this.#asked.addResponseLines(`${edit?.lines ?? ""}${this.#typeLine(isBare)}`, dropped);
+      const lines = withoutType(edit?.lines ?? "");
+      this.#asked.addResponseLines(`${lines}${this.#typeLine(isBare)}`, dropped);
       this.#asked.onResponse(head, text, nothing, 0, 0, isBare);
       this.#count(call);
     }
@@ -125,7 +127,7 @@ export class WebAnswer implements DownstreamLeg {
     call.status = 200;
     call.grpcStatus = reply.status;
     this.#asked.upstream = undefined; // the call ends by itself
-    this.#asked.respond(200, call.flag, "", call.details, reply.lines + fields);
+    this.#asked.respond(200, call.flag, "", call.details, reply.lines + withoutType(fields));
     this.#count(call);
   }
 
@@ -217,5 +219,5 @@ function otherHead({ responseEdit: edit }: Exchange, head: Head, text: string): 
   const dropped = edit === undefined ? notTaken : new Set([...edit.dropped, ...notTaken]);
   const lines = canonicalLines(keptFields(head, text, bodilessResponseDrops, dropped));
   const startLine = text.slice(head.lineStart, head.startLineEnd + 2);
-  return `${startLine}${lines}${edit?.lines ?? ""}`;
+  return `${startLine}${lines}${withoutType(edit?.lines ?? "")}`;
 }

@@ -17,7 +17,7 @@ import type { DownstreamLeg, Switched } from "../../stack/legs.ts";
 import { isBodyless } from "../../stack/outcome.ts";
 import type { TunnelEnd } from "../../tcp/tunnel-end.ts";
 import { bodilessResponseDrops, interimFields, keptFields, responseDrops } from "../heads.ts";
-import { missingDate, ownLines, typeLine } from "../own-lines.ts";
+import { missingDate, ownLines, typeLine, withoutType } from "../own-lines.ts";
 import { Dechunker } from "./dechunker.ts";
 import type { Http2Downstream } from "./downstream.ts";
 import { grpcReply } from "./grpc.ts";
@@ -78,12 +78,10 @@ export class DownstreamStream implements DownstreamLeg {
       const reply = grpcReply(status, body, exchange.localGrpcStatus);
       exchange.status = 200;
       exchange.grpcStatus = reply.status;
-      sender.sendResponse(
-        this.#stream,
-        200,
-        reply.lines + fields + ownLines(this.environment),
-        true,
-      );
+      const lines = reply.lines + withoutType(fields) + ownLines(this.environment);
+      sender.sendResponse(this.#stream, 200, lines, true);
+      exchange.responseHeadBytes += lines.length;
+      exchange.responseBytes += lines.length;
     } else {
       const length = Buffer.byteLength(body);
       const type = typeLine(length, fields);
