@@ -60,8 +60,8 @@ export class HttpEntry implements Reader, LiveConnection {
       this.#first = keptCopy(all, 0, end);
       return;
     }
-    this.#onClosed(this);
     this.#take(version, all, end);
+    this.#onClosed(this); // after its successor came: the sidecar is not idle in between
   }
 
   onEnd(): void {

@@ -273,7 +273,6 @@ export class Incoming implements Reader, LiveConnection {
       return;
     }
     const silentUnder = this.#hasTimedOut ? this.#memoryKey : undefined;
-    this.#leave();
     handOver(chain, {
       runtime: this.#runtime,
       listener: this.#listener,
@@ -283,6 +282,7 @@ export class Incoming implements Reader, LiveConnection {
       hasEnded: this.#hasEnded,
       silentUnder,
     });
+    this.#leave(); // after its successor came: the sidecar is not idle in between
   }
 
   // ---- LiveConnection --------------------------------------------------------------------------
