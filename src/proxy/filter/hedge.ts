@@ -6,23 +6,18 @@
  * says that they may, once their body is whole and not too long to keep. Each second try needs a place in the cluster's
  * budget of retries: where everything is slow, hedging must not double the load.
  *
- * When is said in time, or as the percentile of the route's own answers: of the last 10 to 20 s, and not before 100 of
- * them.
+ * When is said in time, or as the percentile of the route's own answers (recent-answers.ts).
  */
 
-import { LogHistogram, quantileMs } from "../../base/log-histogram.ts";
 import type { HedgePolicy } from "../../model/proxy-config.ts";
 import type { Environment } from "../environment.ts";
 import type { Exchange } from "../stack/exchange.ts";
 import type { Filter } from "../stack/handler.ts";
 import { Rival } from "../stack/rival.ts";
 import { Timeout } from "../timer-wheel.ts";
+import { RecentAnswers } from "./recent-answers.ts";
 import { limitTries } from "./retries.ts";
 import { numbered } from "./router.ts";
-
-const periodMs = 10_000;
-const leastAnswers = 100;
-const recomputeEveryMs = 500;
 
 export function hedge(policy: HedgePolicy, environment: Environment): Filter {
   const { wheel } = environment;
@@ -73,45 +68,4 @@ function start(exchange: Exchange, rival: Rival): void {
 
 function countWon({ cluster }: Exchange): void {
   if (cluster !== undefined) cluster.hedged.wonTotal++;
-}
-
-/** How long answers took of late. */
-class RecentAnswers {
-  readonly #now: () => number;
-  #current = new LogHistogram();
-  #before: LogHistogram | undefined;
-  #count = 0;
-  #countBefore = 0;
-  #since: number;
-  #known: number | undefined;
-  #knownAt = -Infinity;
-
-  constructor(now: () => number) {
-    this.#now = now;
-    this.#since = now();
-  }
-
-  observe(ms: number): void {
-    const now = this.#now();
-    if (now - this.#since > periodMs) {
-      this.#before = this.#current;
-      this.#countBefore = this.#count;
-      this.#current = new LogHistogram();
-      this.#count = 0;
-      this.#since = now;
-    }
-    this.#current.observe(ms);
-    this.#count++;
-  }
-
-  quantileMs(share: number): number | undefined {
-    const now = this.#now();
-    if (now - this.#knownAt < recomputeEveryMs) return this.#known;
-    this.#knownAt = now;
-    const isEnough = this.#count + this.#countBefore >= leastAnswers;
-    // The fuller of the two: a period that has just begun says little of its slowest.
-    const fuller = this.#count >= this.#countBefore ? this.#current : this.#before;
-    this.#known = isEnough ? quantileMs(share, (fuller ?? this.#current).sparse()) : undefined;
-    return this.#known;
-  }
 }
