@@ -96,6 +96,18 @@ describe("consistent hashing", () => {
 });
 
 describe("a cookie that clients are given", () => {
+  test("is given to who shows an emptied one, too, so that not all of those meet the same backend", async () => {
+    await using harness = new Harness();
+    const { ports } = await backends(harness, 2);
+    const hash: HashKey[] = [{ kind: "cookie", name: "sid", ttlMs: 0 }];
+    const balancer = { kind: "ring-hash" as const, minimumRingSize: 1_024 };
+    const { port } = await toCluster(harness, ports, { balancer }, { hash });
+    for (const cookie of ["sid=", 'sid=""']) {
+      const { headers } = await request(port, { headers: { cookie } });
+      assert.match(String(headers["set-cookie"]), /^sid="[^"]+"; HttpOnly$/);
+    }
+  });
+
   test("has the attributes that are asked for", async () => {
     await using harness = new Harness();
     const { ports } = await backends(harness, 1);

@@ -39,7 +39,7 @@ function sourceOf(key: HashKey): Source {
     case "source-ip":
       return (exchange) => exchange.remoteAddress;
     case "cookie":
-      return (exchange) => cookie(exchange.field("cookie"), key.name) ?? giveCookie(exchange, key);
+      return (exchange) => cookie(exchange.field("cookie"), key.name) || giveCookie(exchange, key); // an emptied one is none
     default:
       return unreachable(key);
   }
