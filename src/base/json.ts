@@ -36,7 +36,6 @@ export function canonicalJson(value: unknown): string {
   return JSON.stringify(value) ?? "null";
 }
 
-/** True for JSON objects: not for null, not for lists. */
 /** Without fields that are null, at any depth; the same value where there are none. Items of lists stay. */
 export function withoutNulls<T>(value: T): T {
   if (Array.isArray(value)) {
@@ -53,6 +52,7 @@ export function withoutNulls<T>(value: T): T {
   return isSame ? value : (Object.fromEntries(kept) as T);
 }
 
+/** True for JSON objects: not for null, not for lists. */
 export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -314,12 +314,49 @@ const cases: readonly Case[] = [
   ],
 ];
 
+/** Every field and every item, with what holds it. */
+function placesIn(holder: object): [holder: Record<string, unknown>, key: string][] {
+  return Object.entries(holder).flatMap(([key, value]) => [
+    [holder as Record<string, unknown>, key],
+    ...(typeof value === "object" && value !== null ? placesIn(value) : []),
+  ]);
+}
+
 describe("validation of", () => {
   for (const [title, kind, spec, ...issues] of cases) {
     test(`${title} ${issues.length === 0 ? "finds nothing" : "says what is wanted and what was found"}`, () => {
       assert.deepEqual(issuesOf(kind, spec), issues);
     });
   }
+
+  test("takes fields that are null for absent, and survives whatever else stands in their place", () => {
+    // A key of YAML with nothing behind it is null; templates leave many of those behind.
+    const odd = [null, 5, "x", true, {}, [], [null], [5], { a: null }];
+    const samples = [
+      ...cases,
+      [
+        "",
+        "Service",
+        "{type: LoadBalancer, clusterIPs: [], ipFamilies: [], externalIPs: [], ports: []}",
+      ],
+      ["", "VirtualService", "{hosts: [a], gateways: [mesh], tls: [], tcp: []}"],
+      ["", "Pod", `{initContainers: [], ${minimal}}`],
+    ] as const;
+    for (const [, kind, spec] of samples) {
+      const whole = { spec: parse(spec) };
+      for (const [holder, key] of placesIn(whole)) {
+        const before = holder[key];
+        for (const value of odd) {
+          holder[key] = value;
+          assert.doesNotThrow(() => issuesOf(kind, "", whole), `${kind} ${JSON.stringify(whole)}`);
+        }
+        holder[key] = before;
+      }
+    }
+    const written =
+      "{hosts: [a], gateways: , http: [{match: , timeout: , route: [{destination: {host: a}, weight: }]}]}";
+    assert.deepEqual(issuesOf("VirtualService", written), []);
+  });
 
   test("names and labels follows Kubernetes", () => {
     const labels = { "bad key!": "v", good: "a value" };

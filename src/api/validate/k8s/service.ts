@@ -40,7 +40,7 @@ const clusterIp: Check = (value, at) => {
   if (value !== "None" && value !== "") ipAddress(value, at);
 };
 
-export const serviceSpec: Check = refine<ServiceSpec>(
+const ofItsType: Check = refine<ServiceSpec>(
   record({
     type: oneOf("ClusterIP", "NodePort", "LoadBalancer", "ExternalName"),
     clusterIP: clusterIp,
@@ -81,15 +81,21 @@ export const serviceSpec: Check = refine<ServiceSpec>(
       return;
     }
     families(spec, at);
-    outsideFields(spec, at);
     const headless = spec.clusterIP === "None";
     if (!headless && (spec.ports ?? []).length === 0) at.field("ports").error("is required");
     if (headless && (spec.type ?? "ClusterIP") !== "ClusterIP") {
       at.field("clusterIP").error(`must be an IP address with type ${spec.type}, got "None"`);
     }
   },
-  ["type", "clusterIP", "externalName", "selector"],
+  ["type", "clusterIP", "clusterIPs", "externalName", "ipFamilies", "selector"],
 );
+
+export const serviceSpec: Check = refine(ofItsType, outsideFields, [
+  "type",
+  "externalIPs",
+  "loadBalancerSourceRanges",
+  "ports",
+]);
 
 /** Addresses and families say the same twice: both lists are in one order, and `clusterIP` is the first of them. */
 function families(spec: ServiceSpec, at: Place): void {
@@ -124,6 +130,7 @@ function families(spec: ServiceSpec, at: Place): void {
 
 /** What only Services that are reached from outside have. */
 function outsideFields(spec: ServiceSpec, at: Place): void {
+  if (spec.type === "ExternalName") return;
   const { type = "ClusterIP", externalTrafficPolicy, loadBalancerSourceRanges = [] } = spec;
   const isReached = type !== "ClusterIP" || (spec.externalIPs ?? []).length > 0;
   if (externalTrafficPolicy !== undefined && !isReached) {

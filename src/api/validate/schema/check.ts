@@ -5,6 +5,7 @@
  * single field shows. A schema reads like the kind's reference page, and all issues of an object come at once.
  */
 
+import { withoutNulls } from "../../../base/json.ts";
 import type { Issue } from "../issue.ts";
 
 export type Check = (value: unknown, at: Place) => void;
@@ -46,7 +47,7 @@ function placeAt(path: string, issues: Issue[]): Place {
 /**
  * Adds what no single field shows. The rule runs only where the shape of what it reads is right (`reads`: names of
  * fields, such as `ports` or `template.metadata`; everything where absent), so it may take that for granted; a mistake
- * elsewhere does not hide what it finds.
+ * elsewhere does not hide what it finds. Fields that are null are absent to it.
  */
 export function refine<T>(
   shape: Check,
@@ -58,7 +59,7 @@ export function refine<T>(
     shape(value, at);
     const errors = at.errors().slice(before);
     const wrong = reads === undefined ? errors : errors.filter((path) => concerns(path, at, reads));
-    if (wrong.length === 0) rule(value as T, at);
+    if (wrong.length === 0) rule(withoutNulls(value) as T, at);
   };
 }
 
