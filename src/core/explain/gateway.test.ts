@@ -43,6 +43,20 @@ spec:
     - match: [{ uri: { prefix: /shop } }]
       route: [{ destination: { host: web, port: { number: 80 } } }]
 ---
+kind: VirtualService
+metadata: { name: any-other }
+spec:
+  hosts: ["*.other.example"]
+  gateways: [front]
+  http: [{ redirect: { uri: /any } }]
+---
+kind: VirtualService
+metadata: { name: one-other }
+spec:
+  hosts: [one.other.example]
+  gateways: [front]
+  http: [{ match: [{ uri: { prefix: /one } }], redirect: { uri: /one } }]
+---
 kind: AuthorizationPolicy
 metadata: { name: readers }
 spec:
@@ -93,6 +107,11 @@ describe("explain, asked with a gateway as the source, says of a client's reques
     [
       { destination: "a.example", path: "/" },
       `404 NR at route; ${plain}; VirtualService shop/web spec.http`,
+    ],
+    // Two take the host, and the one with the narrower name has it.
+    [
+      { destination: "one.other.example", path: "/two" },
+      `404 NR at route; ${plain}; VirtualService shop/one-other spec.http`,
     ],
     [{ destination: "b.example" }, `404 NR at route; ${plain}`],
     [

@@ -7,7 +7,7 @@ import { serviceHost } from "../../model/names.ts";
 import type { HedgePolicy } from "../../model/proxy-config.ts";
 import { ProxyContext } from "../mesh/context.ts";
 import type { Subject } from "../mesh/evaluate-match.ts";
-import { hostMatches } from "../mesh/host.ts";
+import { mostSpecific, resolveHost } from "../mesh/host.ts";
 import { gatewayNamed } from "../mesh/http-match.ts";
 import { serviceOfHost } from "../mesh/services.ts";
 import { type SidecarScope, scopeOf } from "../mesh/sidecar-scope.ts";
@@ -168,14 +168,18 @@ function noRoute(asked: SidecarQuestion, walk: OutboundWalk, request: HttpReques
   };
 }
 
-/** The oldest that a Gateway has routes of for the host. */
+/** The one that names the host most specifically, of several the oldest, among those that are bound to a Gateway. */
 function boundRules(world: World, gateway: string, host: string): VirtualService | undefined {
   const bound = objectsOf<VirtualService>(world, "VirtualService").filter(({ spec, ...rules }) =>
     (spec.gateways ?? []).some((name) => gatewayNamed(name, namespaceOf(rules)) === gateway),
   );
-  return bound
-    .toSorted(byAge)
-    .find(({ spec }) => (spec.hosts ?? []).some((written) => hostMatches(written, host)));
+  const named = bound.toSorted(byAge).flatMap((rules) =>
+    (rules.spec.hosts ?? []).map((one) => ({
+      host: resolveHost(one, namespaceOf(rules)),
+      rules,
+    })),
+  );
+  return mostSpecific(named, (one) => one.host, host)?.rules;
 }
 
 /** Connections that are not HTTP: a TCP rule, or none. */
