@@ -54,22 +54,22 @@ export interface HttpRoute {
   };
   readonly corsPolicy?: CorsPolicy;
   readonly mirror?: Destination;
-  readonly mirrorPercentage?: { readonly value: number };
+  readonly mirrorPercentage?: { readonly value?: number };
   /** Deprecated, under both names: `mirrorPercentage`. */
   readonly mirrorPercent?: number;
   readonly mirror_percent?: number;
   readonly mirrors?: readonly {
     readonly destination: Destination;
-    readonly percentage?: { readonly value: number };
+    readonly percentage?: { readonly value?: number };
   }[];
   readonly fault?: {
     readonly delay?: {
-      readonly percentage?: { readonly value: number };
+      readonly percentage?: { readonly value?: number };
       readonly percent?: number;
       readonly fixedDelay?: string;
     };
     readonly abort?: {
-      readonly percentage?: { readonly value: number };
+      readonly percentage?: { readonly value?: number };
       readonly percent?: number;
       readonly httpStatus?: number;
       /** By name: `UNAVAILABLE`. */

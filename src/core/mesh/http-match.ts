@@ -21,7 +21,7 @@ export function appliesTo(
   return (
     isBound(match.gateways, context) &&
     (match.port === undefined || match.port === listenPort) &&
-    (match.sourceNamespace === undefined || match.sourceNamespace === context.namespace) &&
+    (!match.sourceNamespace || match.sourceNamespace === context.namespace) &&
     matchesLabels(context.labels, match.sourceLabels ?? {})
   );
 }

@@ -211,17 +211,20 @@ function clustersOf(
   });
 }
 
-/** Without a percentage every request is copied; with one of 0, none. */
+/** Without a percentage every request is copied; with one of 0, which may be left out in it, none. */
 function mirrorsOf(context: ProxyContext, held: HttpRule, listenPort: number): readonly Mirror[] {
   const { mirror, mirrorPercentage, mirrorPercent, mirror_percent, mirrors = [] } = held.rule;
-  const percent = mirrorPercentage?.value ?? mirrorPercent ?? mirror_percent ?? 100;
+  const percent =
+    mirrorPercentage === undefined
+      ? (mirrorPercent ?? mirror_percent ?? 100)
+      : (mirrorPercentage.value ?? 0);
   const written = [
     ...(mirror === undefined
       ? []
       : [{ destination: mirror, percent, field: "mirror" as const, at: "" }]),
     ...mirrors.map(({ destination, percentage }, index) => ({
       destination,
-      percent: percentage?.value ?? 100,
+      percent: percentage === undefined ? 100 : (percentage.value ?? 0),
       field: "mirrors" as const,
       at: `[${index}].destination`,
     })),

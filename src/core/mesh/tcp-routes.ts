@@ -19,7 +19,8 @@ type Asked = Pick<DestinationPlace, "rules" | "listenPort">;
 
 /** Whether connections of this proxy to the port take the route. */
 export function tcpApplies(context: ProxyContext, route: TcpRoute, asked: Asked): boolean {
-  return route.match === undefined || route.match.some((match) => fits(context, match, asked));
+  const { match = [] } = route;
+  return match.length === 0 || match.some((one) => fits(context, one, asked));
 }
 
 type Match = NonNullable<TcpRoute["match"]>[number];
@@ -30,7 +31,7 @@ function fits(context: ProxyContext, match: Match, { rules, listenPort }: Asked)
   return (
     isBound(gateways, context) &&
     (match.port === undefined || match.port === listenPort) &&
-    (match.sourceNamespace === undefined || match.sourceNamespace === context.namespace) &&
+    (!match.sourceNamespace || match.sourceNamespace === context.namespace) &&
     matchesLabels(context.labels, match.sourceLabels ?? {})
   );
 }
@@ -45,8 +46,9 @@ export function namesTaken(
   asked: Asked,
   offered: readonly string[],
 ): readonly string[] | undefined {
-  if (route.match === undefined) return offered;
-  const fitting = route.match.filter((match) => fits(context, match, asked));
+  const { match = [] } = route;
+  if (match.length === 0) return offered;
+  const fitting = match.filter((one) => fits(context, one, asked));
   if (fitting.length === 0) return undefined;
   const wanted = fitting.flatMap(({ sniHosts }) => sniHosts ?? offered);
   const names = wanted.filter((name) => offered.some((host) => hostMatches(host, name)));

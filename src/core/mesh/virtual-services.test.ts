@@ -281,6 +281,9 @@ spec:
     ["mirror: { host: cart, subset: v2 }, mirrorPercentage: { value: 2.5 }", ["v2 2.5"]],
     ["mirror: { host: cart, subset: v2 }, mirror_percent: 7", ["v2 7"]],
     ["mirror: { host: cart, subset: v2 }, mirrorPercentage: { value: 0 }", []],
+    // As Go's clients write a value of 0.
+    ["mirror: { host: cart, subset: v2 }, mirrorPercentage: {}", []],
+    ["mirrors: [{ destination: { host: cart, subset: v2 }, percentage: {} }]", []],
     [
       "mirrors: [{ destination: { host: cart, subset: v1 }, percentage: { value: 10 } }, { destination: { host: cart, subset: v2 } }]",
       ["v1 10", "v2 100"],
@@ -400,6 +403,23 @@ spec:
       ],
     );
     assert.equal(split(world, to, "other/guest"), "outbound|5432||db.shop.svc.cluster.local");
+  });
+
+  test("with an empty condition, or one of empty text, asks for nothing by it", () => {
+    const written = (match: string, route: string) => `
+kind: VirtualService
+metadata: { name: db }
+spec:
+  hosts: [db, cart]
+  tcp: [{ match: ${match}, ${route} }]
+  http: [{ match: ${match}, redirect: { uri: /x } }]
+`;
+    for (const match of ["[]", '[{ sourceNamespace: "", gateways: [] }]']) {
+      const world = meshWorld(shop, written(match, "route: [{ destination: { host: legacy } }]"));
+      assert.equal(split(world, {}), "redirect", match);
+      const to = { address: "10.96.0.2", port: 5432 };
+      assert.equal(split(world, to), "outbound|9000||legacy.shop.svc.cluster.local", match);
+    }
   });
 
   test("that names a subset that nobody defines has nowhere to go, and says so", () => {
