@@ -74,6 +74,22 @@ describe("a delegated route", () => {
   });
 });
 
+describe("a fault in a delegated route", () => {
+  test("is the delegate's where it is written there, and else the root's", () => {
+    const fault = "fault: { abort: { httpStatus: 503, percentage: { value: 100 } } }";
+    const decided = (inRoot: string, inDelegate: string): readonly string[] => {
+      const handing = delegating.replace("delegate:", `${inRoot} delegate:`);
+      const handed = pages.replace("route:", `${inDelegate}\n      route:`);
+      const { branches } = asked("/pages", [root(handing), handed], { headers: { shelf: "a" } });
+      return branches.flatMap(({ steps }) => steps.flatMap(({ by }) => by.map(renderDecider)));
+    };
+    assert.deepEqual(decided("", fault), ["VirtualService shop/pages spec.http[1].fault.abort"]);
+    assert.deepEqual(decided(`${fault},`, ""), [
+      "VirtualService outside/window spec.http[0].fault.abort",
+    ]);
+  });
+});
+
 describe("a delegate that is missing", () => {
   const missing =
     "VirtualService outside/window spec.http[0].delegate: there is no VirtualService shop/pages: the rule is left out";

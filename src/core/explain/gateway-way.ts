@@ -150,7 +150,7 @@ export function gatewayWay(
         route.by,
       ),
   );
-  return { steps, parts: withFault(walk.route, route.by, parts) };
+  return { steps, parts: withFault(walk.route, route.fault, parts) };
 }
 
 /** What a gateway's route to the Service comes to, whichever that may be: clusters are every route's. */

@@ -10,7 +10,7 @@ import type { HttpMatchRequest, VirtualService } from "../../api/istio/networkin
 import type { ProxyContext } from "../mesh/context.ts";
 import { matchesRoute, type Subject } from "../mesh/evaluate-match.ts";
 import { appliesTo, routeMatch } from "../mesh/http-match.ts";
-import { type HttpRule, httpRules, type WrittenRule } from "../mesh/http-rules.ts";
+import { type HttpRule, httpRules, placeOf, type WrittenRule } from "../mesh/http-rules.ts";
 import { describe } from "../mesh/visibility.ts";
 import { objectKey } from "../registry/world.ts";
 import type { Decider, Difference, NearMiss } from "./explanation.ts";
@@ -18,6 +18,8 @@ import type { Decider, Difference, NearMiss } from "./explanation.ts";
 export interface RuleMiss {
   /** Where the rule is: of the one who delegates to it first, then where it is written. */
   readonly by: readonly Decider[];
+  /** Where a fault that it injects is written. */
+  readonly fault: Decider;
   /** Of the alternative with the fewest; empty: the rule takes the request. */
   readonly differences: readonly Difference[];
 }
@@ -28,12 +30,16 @@ export function ruleMisses(
   rules: VirtualService,
   subject: Subject,
 ): readonly RuleMiss[] {
-  return httpRules(context.world, rules).value.map((held) => ({
-    by: [...(held.root === undefined ? [] : [held.root]), held].map((one) =>
-      placeIn(one.rules, one.path),
-    ),
-    differences: ruleDifferences(context, held, subject),
-  }));
+  return httpRules(context.world, rules).value.map((held) => {
+    const fault = placeOf(held, "fault");
+    return {
+      by: [...(held.root === undefined ? [] : [held.root]), held].map((one) =>
+        placeIn(one.rules, one.path),
+      ),
+      fault: placeIn(fault.rules, `${fault.path}.fault`),
+      differences: ruleDifferences(context, held, subject),
+    };
+  });
 }
 
 /** What rules that delegate are left out, and why. */

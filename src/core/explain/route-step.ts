@@ -28,6 +28,8 @@ export interface RouteOutcome {
   readonly steps: readonly Step[];
   readonly by: readonly Decider[];
   readonly via: Via;
+  /** Where a fault that the route injects is written. */
+  readonly fault?: Decider;
   /** The source's sidecar answers by itself. */
   readonly verdict?: BranchVerdict;
 }
@@ -62,7 +64,8 @@ export function routeStep(asked: SidecarQuestion, walk: OutboundWalk): RouteOutc
     );
     const limit = route.rateLimit && `; ${limitInWords(route.rateLimit)} from here`;
     const detail = `${takes}${limit ?? ""}${hedgeInWords(action.hedge)}${mirrors.join("")}`;
-    return { steps: [{ step: "route", outcome: "pass", by, detail }], by, via };
+    const fault = chosen === undefined ? {} : { fault: chosen.fault };
+    return { steps: [{ step: "route", outcome: "pass", by, detail }], by, via, ...fault };
   }
   const what = action.kind === "redirect" ? "redirects" : "answers by itself";
   const detail = `${takes}, and ${what}: ${action.status}`;

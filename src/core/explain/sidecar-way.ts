@@ -62,7 +62,7 @@ export function sidecarWay(
       .flatMap(({ walk }) => walk.destinations.map((to) => partOf(asked, walk, to, group, route)))
       .map((part) => ({ ...part, share: part.share * share }));
   });
-  return { steps, parts: withFault(first.walk.route, route.by, parts) };
+  return { steps, parts: withFault(first.walk.route, route.fault, parts) };
 }
 
 function partOf(
