@@ -31,7 +31,10 @@ const atOnce = <S>(open: () => S): S => open();
 /** Largest answer over UDP that is asked for; RFC 9715 advises this one. */
 const maxUdpBytes = 1_232;
 
-/** The answer, whatever its code; throws when none has come in `withinMs`. `options`: of the query's OPT record. */
+/**
+ * The answer, whatever its code; throws when none has come in `withinMs`, or in that time again over TCP. `options`: of
+ * the query's OPT record.
+ */
 export async function queryServer(
   server: NameServerAddress,
   question: DnsQuestion,
@@ -77,9 +80,12 @@ function overTcp(
 ): Promise<DnsMessage> {
   const socket = opening(() => connect(port, address));
   return new Promise<DnsMessage>((resolve, reject) => {
-    socket.setTimeout(withinMs, () => reject(new Error("no answer in time")));
+    const timer = setTimeout(() => reject(new Error("no answer in time")), withinMs);
     socket.on("error", reject);
-    socket.once("close", () => reject(new Error("connection closed")));
+    socket.once("close", () => {
+      clearTimeout(timer);
+      reject(new Error("connection closed"));
+    });
     readFrames(socket, (bytes) => {
       const answer = matching(bytes, query);
       if (answer !== undefined) resolve(answer);
