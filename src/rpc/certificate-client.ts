@@ -7,13 +7,15 @@ import { callMetadata, methods } from "./methods.ts";
 /** Signing takes milliseconds; a server that does not answer by then is asked again by the caller. */
 const deadlineMs = 5_000;
 
+const noBytes = new Uint8Array();
+
 export interface CertificateRequest {
   readonly csrPem: string;
   readonly pod: { readonly namespace: string; readonly name: string; readonly uid: string };
 }
 
 export interface CertificateClient {
-  /** PEM, the leaf first. Throws MeshError `rpc.…`, retryable where asking again may help. */
+  /** PEM, the leaf first. Throws MeshError `rpc.…`, retryable where asking again may help, or `xds.malformed`. */
   issue(request: CertificateRequest): Promise<{ readonly chainPem: readonly string[] }>;
   close(): void;
 }
@@ -22,7 +24,7 @@ export function createCertificateClient(target: Target): CertificateClient {
   const client = openClient(target);
   return {
     issue: ({ csrPem, pod }) =>
-      new Promise((resolve, reject) => {
+      new Promise<Uint8Array>((resolve, reject) => {
         const metadata = metadataFor(target, {
           [callMetadata.pod]: `${pod.namespace}/${pod.name}`,
           [callMetadata.podUid]: pod.uid,
@@ -34,15 +36,12 @@ export function createCertificateClient(target: Target): CertificateClient {
           encodeCertificateRequest(csrPem),
           metadata,
           { deadline: Date.now() + deadlineMs },
-          (error, answer) => {
-            if (error === null && answer !== undefined) {
-              resolve({ chainPem: decodeCertificateResponse(answer) });
-            } else if (error !== null) {
-              reject(callError(`certificate for pod ${pod.namespace}/${pod.name}`, error));
-            }
+          (error, answer = noBytes) => {
+            if (error === null) resolve(answer);
+            else reject(callError(`certificate for pod ${pod.namespace}/${pod.name}`, error));
           },
         );
-      }),
+      }).then((answer) => ({ chainPem: decodeCertificateResponse(answer) })),
     close: () => client.close(),
   };
 }
