@@ -6,7 +6,7 @@ import { meshWorld } from "../../../test/worlds/mesh.ts";
 import { explain } from "./explain.ts";
 import type { Question } from "./explanation.ts";
 import { renderSeen } from "./seen.ts";
-import { renderDecider } from "./verdict.ts";
+import { renderDecider, renderDifference } from "./verdict.ts";
 
 const shop = `
 pods:
@@ -133,6 +133,16 @@ describe("explain, asked with a gateway as the source, says of a client's reques
       assert.equal(ask(question), answer);
     });
   }
+
+  test("by which Gateway it came, where a rule is for another", () => {
+    const elsewhere = front.replace("uri: { exact: /tea }", "gateways: [back]");
+    const asked = { source: "edge/gateway-0", destination: "a.example", path: "/" };
+    const { verdict } = explain(meshWorld(shop, elsewhere), asked);
+    assert.ok(verdict.outcome === "refused");
+    assert.deepEqual(verdict.nearest?.differences.map(renderDifference), [
+      "spec.http[0].match[0].gateways: have shop/front, want shop/back",
+    ]);
+  });
 
   test("on which ports it is taken, where it is not on the one that is asked for", () => {
     assert.throws(() => ask({ destination: "secure.example", port: 9000 }), {

@@ -139,7 +139,7 @@ function haveOf(field: string, subject: Subject, context: ProxyContext): string 
     case "sourceNamespace":
       return context.namespace;
     case "gateways":
-      return "mesh";
+      return context.gateway ?? "mesh";
     case "sourceLabels":
       return context.labels[key] ?? "absent";
     case "queryParams":
