@@ -3,9 +3,9 @@
  *
  * States: `idle` waits for a request's first byte; `head` has part of one; `exchange` has handed a request on and
  * passes its body, and holds back what the client sends ahead of the answer; `rest` has answered before the request was
- * whole, without saying that it was the last answer, and takes what is left of it for nothing; `lingering` has said its last word and
- * reads on for a moment, so that the client gets to see it (RFC 9112 §9.6); `tunnel` carries another protocol now,
- * which someone else reads; `closed`.
+ * whole, without saying that it was the last answer, and takes what is left of it for nothing; `lingering` has said its
+ * last word and reads on for a moment, so that the client gets to see it (RFC 9112 §9.6); `tunnel` carries another
+ * protocol now, which someone else reads; `closed`.
  *
  * A connection belongs to a chain by name, not to a configuration: each request asks for the chain as it is now, so a
  * change is in force with the next request and no connection is touched.

@@ -3,8 +3,9 @@
  *
  * The head is composed once per exchange, on the handler's own time, while the request's bytes are still in place;
  * every try sends the same head, but for its number. What is put in: `x-request-id` and `x-forwarded-proto` where they
- * are missing, its place in its trace, which try it is, how long the route waits, and what the path and the host were before a rewrite (all
- * Envoy's); the caller's verified certificate as `x-forwarded-client-cert`; and the configured edits.
+ * are missing, its place in its trace, which try it is, how long the route waits, and what the path and the host were
+ * before a rewrite (all Envoy's); the caller's verified certificate as `x-forwarded-client-cert`; and the configured
+ * edits.
  */
 
 import type { RouteAction, RouteMatch } from "../../model/proxy-config.ts";

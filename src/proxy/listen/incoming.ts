@@ -1,8 +1,9 @@
 /**
  * One captured connection, from its listener to the filter chain that takes it.
  *
- * Chains for the port; then only as much reading as telling them apart takes, in the clear or inside TLS. A chain that terminates TLS does so here, and the peer is known before any filter runs. L4
- * authorization is the last step; who is refused is closed without a byte.
+ * Chains for the port; then only as much reading as telling them apart takes, in the clear or inside TLS. A chain that
+ * terminates TLS does so here, and the peer is known before any filter runs. L4 authorization is the last step; who is
+ * refused is closed without a byte.
  *
  * A client that waits for the server's greeting would wait for ever while we wait for its first bytes. Detection ends
  * after a bounded time with "other", and the destination is remembered (server-first.ts).

@@ -1,25 +1,25 @@
 /** How attempts fail, and what a client is told then: Envoy's statuses, bodies and response flags. */
 
-/** Envoy's letters; `-` is none. */
+/** Envoy's letters for what went otherwise than between client and endpoint. */
 export type ResponseFlag =
-  | "-"
-  | "NR"
-  | "NC"
-  | "UH"
-  | "UF"
-  | "UC"
-  | "UR"
-  | "UO"
-  | "OM"
-  | "UT"
-  | "URX"
-  | "RL"
-  | "UPE"
-  | "DC"
-  | "DPE"
-  | "FI"
+  | "-" // nothing
+  | "NR" // no route
+  | "NC" // the route's cluster is not there
+  | "UH" // no endpoint that may be used
+  | "UF" // no connection to the endpoint
+  | "UC" // the endpoint's connection ended too early
+  | "UR" // the endpoint broke the stream off
+  | "UO" // a circuit breaker of the cluster is open
+  | "OM" // the sidecar has taken on all that it may
+  | "UT" // the route's time, or a try's, was over
+  | "URX" // no tries are left
+  | "RL" // over a rate limit
+  | "UPE" // the endpoint's answer was not understood
+  | "DC" // the client left
+  | "DPE" // what the client sent was not understood
+  | "FI" // aborted on purpose
   | "DI,FI"
-  | "DI";
+  | "DI"; // delayed on purpose
 
 export type Failure =
   /** No connection: refused, timed out, or its TLS handshake failed. */
