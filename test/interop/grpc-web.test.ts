@@ -1,12 +1,10 @@
 /**
  * Google's client of gRPC-Web in a browser, from a page of another origin: through a sidecar to an application of grpc-js.
- *
- * The client is no dependency: it is there after `npm install --no-save grpc-web@2.1.1`.
  */
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, before, describe, test } from "node:test";
@@ -69,14 +67,7 @@ const denied: Rbac = {
   ],
 };
 
-const skip = skipReason();
-
-function skipReason(): string | false {
-  if (!existsSync(library)) return "npm install --no-save grpc-web@2.1.1 has not been run";
-  return existsSync("/usr/bin/chromium") ? false : "no Chromium here";
-}
-
-describe("Google's client of gRPC-Web, in a browser", { skip }, () => {
+describe("Google's client of gRPC-Web, in a browser", () => {
   const harness = new Harness();
   let page: Page;
   let origin: string;
