@@ -33,6 +33,7 @@ export class GoControlPlane implements AsyncDisposable {
   #process: ChildProcess | undefined;
   #versions = 0;
   #wake: () => void = () => {};
+  #fail: (error: Error) => void = () => {};
 
   /** For one client: who calls itself `node`. */
   constructor(socket: string, node: string) {
@@ -43,6 +44,10 @@ export class GoControlPlane implements AsyncDisposable {
   start(): void {
     const child = spawn(program, [this.#socket], { stdio: ["pipe", "pipe", "inherit"] });
     this.#process = child;
+    child.once("exit", (code) => {
+      if (this.#process === child)
+        this.#fail(new Error(`go-control-plane ended by itself: ${code}`));
+    });
     createInterface(child.stdout).on("line", (line) => {
       const event = JSON.parse(line) as Event;
       this.events.push({ ...event, type: event.type.slice(event.type.lastIndexOf(".") + 1) });
@@ -94,8 +99,9 @@ export class GoControlPlane implements AsyncDisposable {
   }
 
   #nextEvent(): Promise<void> {
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
       this.#wake = resolve;
+      this.#fail = reject; // whoever waits would wait in vain
     });
   }
 
