@@ -90,6 +90,15 @@ describe("a fault in a delegated route", () => {
   });
 });
 
+test("a fault comes before what a route answers by itself", () => {
+  const fault = "fault: { abort: { httpStatus: 503, percentage: { value: 100 } } }";
+  for (const action of ["directResponse: { status: 418 }", "redirect: { uri: /x }"]) {
+    const { verdict } = asked("/", [root(`{ ${fault}, ${action} }`)]);
+    assert.ok(verdict.outcome === "answered");
+    assert.equal(verdict.status, 503);
+  }
+});
+
 describe("a delegate that is missing", () => {
   const missing =
     "VirtualService outside/window spec.http[0].delegate: there is no VirtualService shop/pages: the rule is left out";

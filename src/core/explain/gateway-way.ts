@@ -138,7 +138,7 @@ export function gatewayWay(
   const steps = [listener, ...route.steps];
   if (route.verdict !== undefined) {
     const end = { kind: "verdict" as const, verdict: route.verdict };
-    return { steps, parts: [{ share: 1, steps: [], end }] };
+    return { steps, parts: withFault(walk.route, route.fault, [{ share: 1, steps: [], end }]) };
   }
   const parts = walk.destinations.map(
     (to): Part =>

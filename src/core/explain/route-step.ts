@@ -57,6 +57,7 @@ export function routeStep(asked: SidecarQuestion, walk: OutboundWalk): RouteOutc
   const before = misses.slice(0, Math.max(index, 0)).map(renderMiss);
   const skipped = before.length === 0 ? "" : `; not ${before.join("; not ")}`;
   const takes = `${placeInWords(by)} takes ${request.method} ${request.path}${skipped}${lacking}`;
+  const fault = chosen === undefined ? {} : { fault: chosen.fault };
   const { action } = route;
   if (action.kind === "forward") {
     const mirrors = (action.mirrors ?? []).map(
@@ -64,7 +65,6 @@ export function routeStep(asked: SidecarQuestion, walk: OutboundWalk): RouteOutc
     );
     const limit = route.rateLimit && `; ${limitInWords(route.rateLimit)} from here`;
     const detail = `${takes}${limit ?? ""}${hedgeInWords(action.hedge)}${mirrors.join("")}`;
-    const fault = chosen === undefined ? {} : { fault: chosen.fault };
     return { steps: [{ step: "route", outcome: "pass", by, detail }], by, via, ...fault };
   }
   const what = action.kind === "redirect" ? "redirects" : "answers by itself";
@@ -74,6 +74,7 @@ export function routeStep(asked: SidecarQuestion, walk: OutboundWalk): RouteOutc
     steps: [{ step: "route", outcome: "pass", by, detail }],
     by,
     via,
+    ...fault,
     verdict: { outcome: "answered", status, sentence: `${status}: ${detail}` },
   };
 }

@@ -50,10 +50,9 @@ export function sidecarWay(
   const route = routeStep(asked, first.walk);
   const steps = [listenerStep(asked, first.walk), ...route.steps];
   if (route.verdict !== undefined) {
-    return {
-      steps,
-      parts: [{ share: 1, steps: [], end: { kind: "verdict", verdict: route.verdict } }],
-    };
+    const end = { kind: "verdict" as const, verdict: route.verdict };
+    const parts = withFault(first.walk.route, route.fault, [{ share: 1, steps: [], end }]);
+    return { steps, parts };
   }
   const parts = distinct.flatMap((group) => {
     const share = group.length / walks.length;
