@@ -136,3 +136,10 @@ export function stampRule(number: number): string {
  * node's address. The last two, since others who use labels count from 0.
  */
 export const serviceLabels = { asked: 126, masquerade: 127 } as const;
+
+/**
+ * How much busier than it is a host looks to a sidecar's balancer for its failures, which are remembered as an average of
+ * outcomes: each adds `step` of itself, and when everything fails the host looks `1 + most` times as busy. So one that
+ * always fails is as attractive as one with ten requests more under way.
+ */
+export const hostStrain = { most: 9, step: 0.3 } as const;

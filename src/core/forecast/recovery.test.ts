@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { seededRandom } from "../../base/random.ts";
+import { type Random, seededRandom } from "../../base/random.ts";
 import type { FittedService } from "../../model/forecast.ts";
+import { createPicker } from "../../proxy/upstream/balancer/picker.ts";
+import { HostRecord } from "../../proxy/upstream/host-record.ts";
 import type { Deployment } from "./deployment.ts";
 import { recoveryOf } from "./recovery.ts";
 
@@ -35,11 +37,63 @@ const deployment: Deployment = {
   },
 };
 
-function forecastOf(changed: Partial<Deployment> = {}) {
-  const recovery = recoveryOf({ ...deployment, ...changed }, fitted);
+function forecastOf(changed: Partial<Deployment> = {}, of = fitted) {
+  const recovery = recoveryOf({ ...deployment, ...changed }, of);
   assert.equal(recovery.kind, "forecast");
   if (recovery.kind !== "forecast") throw new Error("unreachable");
   return recovery.forecast;
+}
+
+/**
+ * Milliseconds from the first to the last of `failures` of an endpoint that dies while one caller balances: requests of
+ * exponential length, first come, first served, come as a Poisson stream; hosts are picked by a sidecar's own code.
+ */
+function deathUnderLeastRequest(
+  { replicas, requestsPerSecond, serviceMs }: FittedService,
+  failures: number,
+  random: Random,
+): number {
+  let now = 0;
+  const exponential = (mean: number): number => -Math.log1p(-random()) * mean;
+  const hosts = Array.from({ length: replicas }, (_, index) => {
+    const record = new HostRecord();
+    /** When what is under way will have been answered, in order. */
+    const ends: number[] = [];
+    return {
+      ...{ key: String(index), weight: 1, latencyMs: 1, record, ends },
+      get active() {
+        while (ends[0] !== undefined && ends[0] <= now) ends.shift();
+        return ends.length;
+      },
+      get strain() {
+        return record.strain(now);
+      },
+    };
+  });
+  const [dead] = hosts;
+  const picker = createPicker({ kind: "least-request" }, hosts, random);
+  const diesAt = 2_000;
+  let isDead = false;
+  let firstAt = 0;
+  for (let failed = 0; ; ) {
+    now += exponential(1_000 / requestsPerSecond);
+    if (!isDead && now >= diesAt) {
+      isDead = true;
+      for (const _ of dead?.ends.splice(0).filter((end) => end > diesAt) ?? []) {
+        failed++;
+        firstAt ||= diesAt;
+        dead?.record.noteFailure(diesAt);
+      }
+      if (failed >= failures) return 0;
+    }
+    const host = picker.pick();
+    if (isDead && host === dead) {
+      failed++;
+      firstAt ||= now;
+      if (failed >= failures) return now - firstAt;
+      host?.record.noteFailure(now);
+    } else host?.ends.push(Math.max(now, host.ends.at(-1) ?? 0) + exponential(serviceMs));
+  }
 }
 
 describe("the recovery from a dead endpoint", () => {
@@ -66,8 +120,8 @@ describe("the recovery from a dead endpoint", () => {
     assert.ok(four.lostRequests >= 20);
   });
 
-  test("is quicker under least-request, to which a dead endpoint looks idle", () => {
-    assert.ok(forecastOf({ balancing: "least-request" }).detectMs < forecastOf().detectMs);
+  test("takes longer under least-request, which turns away from who fails", () => {
+    assert.ok(forecastOf({ balancing: "least-request" }).detectMs > 2 * forecastOf().detectMs);
   });
 
   test("lies in the stated interval as often as it is said to, by simulation", () => {
@@ -83,6 +137,29 @@ describe("the recovery from a dead endpoint", () => {
       if (ms >= detectIntervalMs[0] && ms <= detectIntervalMs[1]) inside++;
     }
     assert.ok(Math.abs(inside / runs - certainty) < 0.005, String(inside / runs));
+  });
+
+  test("lies in the stated interval where a sidecar's own balancer picks, failures in mind", () => {
+    const busy = {
+      ...fitted,
+      replicas: 4,
+      requestsPerSecond: 100,
+      serviceMs: 5,
+      utilisation: 0.125,
+    };
+    const { detectMs, detectIntervalMs, certainty } = forecastOf(
+      { replicas: 4, balancing: "least-request" },
+      busy,
+    );
+    const random = seededRandom(11);
+    const runs = 2_000;
+    const took = Array.from({ length: runs }, () => deathUnderLeastRequest(busy, 5, random));
+    const inside = took.filter(
+      (ms) => ms >= detectIntervalMs[0] && ms <= detectIntervalMs[1],
+    ).length;
+    const mean = took.reduce((sum, ms) => sum + ms, 0) / runs;
+    assert.ok(Math.abs(mean / detectMs - 1) < 0.1, `${mean} ms, predicted ${detectMs}`);
+    assert.ok(inside / runs > certainty - 0.01, String(inside / runs));
   });
 
   test("is promised by nobody without outlier detection, another endpoint or requests", () => {

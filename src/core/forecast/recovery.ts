@@ -3,13 +3,15 @@
  * fail meanwhile, under the outlier detection and the retries that are in force.
  *
  * Each caller's sidecar counts for itself. Of k failures in a row, the requests that it had under way at the endpoint
- * (N, geometric, as in M/M/1) fail at once; the others come as a Poisson stream of rate r. Counted from the first
- * failed attempt, as it is measured, the time is Erlang distributed with k − max(1, N) stages of mean 1/r. Several
- * callers: the last of them, each from the death on.
+ * (N, geometric, as in M/M/1) fail at once; the others come one by one, after f failures at the rate r(f). Counted from
+ * the first failed attempt, as it is measured, the time has k − max(1, N) stages of mean 1/r(f). They are taken for as
+ * long as each other, which makes it Erlang distributed: from the first failure on they nearly are. Several callers:
+ * the last of them, each from the death on.
  *
- * A dead endpoint answers at once, so it always looks idle, and least-request picks it more often than its share: of
- * two draws it wins if it is the first, or the second and the first is busy: 1/m · (1 + (1 − 1/m)·β), β the share of
- * others that look busy to one caller.
+ * A dead endpoint answers at once, so it always looks idle. Until it has failed, least-request picks it more often than
+ * its share: of two draws it wins if it is the first, or the second and the first is busy: 1/m · (1 + (1 − 1/m)·β), β
+ * the share of others that look busy to one caller. From then on it counts as σ requests (`hostStrain`): it wins if both
+ * draws are it, or one is and the other has at least as many under way: 1/m · (1/m + 2·(1 − 1/m)·β^(⌈σ⌉ − 1)).
  *
  * A retry goes to another endpoint but for the chance that five picks in a row are the dead one.
  *
@@ -17,6 +19,7 @@
  */
 
 import type { FittedService, RecoveryForecast } from "../../model/forecast.ts";
+import { hostStrain } from "../../model/names.ts";
 import type { OutlierDetection } from "../../model/proxy-config.ts";
 import type { Deployment } from "./deployment.ts";
 
@@ -45,14 +48,16 @@ export function recoveryOf(deployment: Deployment, fitted: FittedService): Recov
     };
   const perMs = fitted.requestsPerSecond / 1000 / clients;
   if (perMs <= 0) return { kind: "unknown", why: "nobody asks, so nobody would notice a death" };
-  const ratePerMs = perMs * pickedShare(deployment, fitted);
+  const shares = pickedShares(deployment, fitted, consecutive);
+  const gapsMs = shares.map((share) => 1 / (perMs * share));
   const underWay = underWayShares(fitted, clients, consecutive);
-  const time = detectionTime({ consecutive, clients, ratePerMs, underWay });
+  const time = detectionTime({ consecutive, clients, gapsMs, underWay });
+  const lastShare = shares[consecutive] ?? 0;
   const lost = lostRequests({
     failures: clients * consecutive,
     // Sent before the sidecar knew: what is on its way while the last failure comes back.
-    more: clients * ratePerMs * fitted.overheadMs,
-    each: retries === 0 ? 1 : pickedShare(deployment, fitted) ** (picksToAvoid * retries),
+    more: clients * perMs * lastShare * fitted.overheadMs,
+    each: retries === 0 ? 1 : lastShare ** (picksToAvoid * retries),
   });
   return {
     kind: "forecast",
@@ -74,11 +79,17 @@ function othersUnderWay({ replicas, clients }: Deployment, fitted: FittedService
   return busy / (1 - busy) / clients;
 }
 
-function pickedShare(deployment: Deployment, fitted: FittedService): number {
+/** The share of requests that go to the dead endpoint after 0, 1, …, `most` failures there. */
+function pickedShares(deployment: Deployment, fitted: FittedService, most: number): number[] {
   const even = 1 / deployment.replicas;
-  if (deployment.balancing !== "least-request") return even;
   const others = othersUnderWay(deployment, fitted);
-  return even * (1 + (1 - even) * (others / (1 + others)));
+  const busy = others / (1 + others);
+  return Array.from({ length: most + 1 }, (_, failures) => {
+    if (deployment.balancing !== "least-request") return even;
+    if (failures === 0) return even * (1 + (1 - even) * busy);
+    const strain = 1 + hostStrain.most * (1 - (1 - hostStrain.step) ** failures);
+    return even * (even + 2 * (1 - even) * busy ** (Math.ceil(strain) - 1));
+  });
 }
 
 /** P(N = n) for n below `most`, the last one standing for all from there on: geometric. */
@@ -96,30 +107,37 @@ function underWayShares(fitted: FittedService, clients: number, most: number): n
 interface Detecting {
   readonly consecutive: number;
   readonly clients: number;
-  readonly ratePerMs: number;
+  /** Mean time between requests to the dead endpoint after 0, 1, … failures there. */
+  readonly gapsMs: readonly number[];
   readonly underWay: readonly number[];
 }
 
 function detectionTime(
   detecting: Detecting,
 ): Pick<RecoveryForecast, "detectMs" | "detectIntervalMs"> {
-  const { consecutive, clients, ratePerMs, underWay } = detecting;
-  const stages = (n: number): number =>
-    Math.max(0, consecutive - (clients === 1 ? Math.max(1, n) : n));
-  // P(detected by t) of one caller, t in mean gaps; of all of them by independence.
-  const byAll = (t: number): number => {
-    const one = underWay.reduce((sum, share, n) => sum + share * atLeast(stages(n), t), 0);
+  const { consecutive, clients, gapsMs, underWay } = detecting;
+  const waits = underWay.map((share, n) => {
+    const gaps = gapsMs.slice(clients === 1 ? Math.max(1, n) : n, consecutive);
+    return { share, stages: gaps.length, gapMs: mean(gaps) };
+  });
+  // P(detected by t) of one caller; of all of them by independence.
+  const byAll = (ms: number): number => {
+    const one = waits.reduce(
+      (sum, { share, stages, gapMs }) =>
+        sum + (stages === 0 ? share : share * atLeast(stages, ms / gapMs)),
+      0,
+    );
     return one ** clients;
   };
   const side = (1 - certainty) / 2;
-  const end = quantileOf(byAll, 1 - 1e-6);
   return {
-    detectMs: meanUpTo(byAll, end) / ratePerMs,
-    detectIntervalMs: [
-      quantileOf(byAll, side) / ratePerMs,
-      quantileOf(byAll, 1 - side) / ratePerMs,
-    ],
+    detectMs: meanUpTo(byAll, quantileOf(byAll, 1 - 1e-6)),
+    detectIntervalMs: [quantileOf(byAll, side), quantileOf(byAll, 1 - side)],
   };
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 function lostRequests(of: {

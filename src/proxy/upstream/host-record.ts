@@ -2,17 +2,16 @@
  * How a host has done lately, as balancers see it.
  *
  * Strain: a host that fails at once has nothing under way and answers soonest, so load-aware balancers would send it
- * everything. Each failure therefore makes the host look busier, up to `1 + maxPenalty` times, for some seconds; it is
- * 1 where nothing fails, and costs nothing there. This holds before and beside outlier detection, which may be off.
+ * everything. Each failure therefore makes the host look busier, up to `1 + hostStrain.most` times, for some seconds; it
+ * is 1 where nothing fails, and costs nothing there. This holds before and beside outlier detection, which may be off.
  *
  * Latency: an average of answer times, weighed by age, that jumps to a slow answer at once and forgets it slowly
  * (Finagle's peak-EWMA).
  */
 
-/** With this, a host that always fails is as attractive as one with ten requests more under way. */
-const maxPenalty = 9;
-/** What one outcome adds to the memory. */
-const step = 0.3;
+import { hostStrain } from "../../model/names.ts";
+
+const { step } = hostStrain;
 const forgetMs = 10_000; // Linkerd's decay
 const firstLatencyMs = 30; // Linkerd's guess of a host that has not answered yet
 
@@ -49,7 +48,7 @@ export class HostRecord {
   }
 
   strain(now: number): number {
-    return 1 + maxPenalty * this.#failingAt(now);
+    return 1 + hostStrain.most * this.#failingAt(now);
   }
 
   #failingAt(now: number): number {
