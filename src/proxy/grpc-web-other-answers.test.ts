@@ -7,6 +7,7 @@ import {
   askByHttp1,
   askByHttp2,
   framed,
+  shopPageCors,
   type WebQuestion,
   webSidecar,
 } from "./testing/grpc-web.ts";
@@ -15,13 +16,6 @@ import { http2App } from "./testing/http2.ts";
 import { forward, route } from "./testing/mesh.ts";
 
 const hello: WebQuestion = { body: [framed("hello")] };
-const cors = {
-  origins: [{ kind: "exact" as const, value: "https://shop.test" }],
-  methods: ["POST"],
-  headers: ["content-type"],
-  exposedHeaders: ["grpc-status", "grpc-message"],
-  forwardsUnmatchedPreflights: false,
-};
 
 describe("an answer that is none of gRPC's", () => {
   test("becomes a call's, with its beginning as the message", async () => {
@@ -52,7 +46,11 @@ describe("an answer that is none of gRPC's", () => {
       stream.respond({ ":status": 404, "content-type": "text/html" });
       stream.write("<h1>", () => stream.session?.destroy());
     });
-    const { port, sidecar } = await webSidecar(harness, [app], [route(forward("app"), { cors })]);
+    const { port, sidecar } = await webSidecar(
+      harness,
+      [app],
+      [route(forward("app"), { cors: shopPageCors })],
+    );
     for (const ask of [askByHttp1, askByHttp2]) {
       const { status: code, headers } = await ask(port, {
         ...hello,

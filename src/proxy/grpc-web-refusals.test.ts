@@ -10,6 +10,7 @@ import {
   askByHttp2,
   contentOf,
   framed,
+  shopPageCors,
   type WebQuestion,
   webSidecar,
 } from "./testing/grpc-web.ts";
@@ -21,13 +22,6 @@ const hello: WebQuestion = { body: [framed("hello")] };
 const all: Rbac = {
   action: "deny",
   policies: [{ name: "all", permissions: [{ kind: "any" }], principals: [{ kind: "any" }] }],
-};
-const cors = {
-  origins: [{ kind: "exact" as const, value: "https://shop.test" }],
-  methods: ["POST"],
-  headers: ["content-type"],
-  exposedHeaders: ["grpc-status", "grpc-message"],
-  forwardsUnmatchedPreflights: false,
 };
 
 describe("a call of gRPC-Web that the sidecar refuses", () => {
@@ -74,7 +68,7 @@ describe("a call of gRPC-Web that the sidecar refuses", () => {
 
   test("may be read by the page that CORS lets read answers", async () => {
     await using harness = new Harness();
-    const { port } = await webSidecar(harness, [], [route(forward("app"), { cors })]);
+    const { port } = await webSidecar(harness, [], [route(forward("app"), { cors: shopPageCors })]);
     const { headers } = await askByHttp1(port, {
       ...hello,
       headers: { origin: "https://shop.test" },

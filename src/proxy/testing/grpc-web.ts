@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { type IncomingHttpHeaders, request } from "node:http";
 import { connect } from "node:http2";
 import type { Readable } from "node:stream";
-import type { Cluster, Rbac, Route } from "../../model/proxy-config.ts";
+import type { Cluster, Cors, Rbac, Route } from "../../model/proxy-config.ts";
 import type { Sidecar } from "../sidecar.ts";
 import type { Harness } from "./harness.ts";
 import {
@@ -15,6 +15,15 @@ import {
   type TestSidecarOptions,
   virtualHost,
 } from "./mesh.ts";
+
+/** For a route that a page of `https://shop.test` may call, and read why a call failed. */
+export const shopPageCors: Cors = {
+  origins: [{ kind: "exact", value: "https://shop.test" }],
+  methods: ["POST"],
+  headers: ["content-type"],
+  exposedHeaders: ["grpc-status", "grpc-message"],
+  forwardsUnmatchedPreflights: false,
+};
 
 export interface WebQuestion {
   readonly path?: string;
