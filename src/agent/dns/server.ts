@@ -7,7 +7,7 @@
  */
 
 import { createSocket, type RemoteInfo } from "node:dgram";
-import { createServer, type Socket } from "node:net";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import { MeshError, renderError } from "../../base/error.ts";
 import { familyOf } from "../../base/ip.ts";
 import type { Log } from "../../base/log.ts";
@@ -49,19 +49,26 @@ const idleMs = 10_000;
 /** So long its end waits for what the outside has not answered yet. */
 const lastAnswersMs = 3_000;
 
+/**
+ * Tries for "any port", which must be free for UDP and TCP alike. TCP's is asked for first, since more of those are
+ * taken: a connection's until a minute after its end.
+ */
+const maxPorts = 16;
+
 /** Listens on both; throws MeshError `dns.listen` where the address is not there or taken. */
 export async function serveNames(options: NameServerOptions): Promise<NameServer> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await serveAt(options);
+    } catch (error) {
+      if (options.port !== 0 || attempt === maxPorts) throw error;
+    }
+  }
+}
+
+async function serveAt(options: NameServerOptions): Promise<NameServer> {
   const resolve = resolver(options);
   const { shared = {} } = options;
-  // Where a server that replaces another cannot have its sockets, both share the port for a while.
-  const family = familyOf(options.address);
-  const type = family === "IPv4" ? "udp4" : "udp6";
-  const udp = createSocket({
-    type,
-    ipv6Only: family === "IPv6",
-    recvBufferSize: 1024 * 1024,
-    reusePort: true,
-  });
   const pending = new Set<Promise<void>>();
   const follow = (work: Promise<void>) => {
     const followed = work.finally(() => pending.delete(followed));
@@ -73,15 +80,6 @@ export async function serveNames(options: NameServerOptions): Promise<NameServer
     if (answer === undefined) return;
     await new Promise<void>((sent) => udp.send(answer, from.port, from.address, () => sent()));
   };
-  udp.on("message", (bytes, from) => follow(onQuery(bytes, from)));
-  await listening(options, (done, failed) => {
-    udp.once("error", failed);
-    const { address, port } = options;
-    udp.bind(shared.udp === undefined ? { address, port } : { fd: shared.udp }, done);
-  });
-  udp.on("error", (error) => options.log.warn("name server's socket", { error: error.message }));
-  const port = udp.address().port;
-
   const open = new Set<Socket>();
   const tcp = createServer((socket) => {
     open.add(socket);
@@ -97,16 +95,38 @@ export async function serveNames(options: NameServerOptions): Promise<NameServer
     });
   });
   tcp.maxConnections = maxConnections;
+  await listening(options, (done, failed) => {
+    tcp.once("error", failed);
+    const { address: host, port } = options;
+    tcp.listen(
+      shared.tcp === undefined ? { port, host, reusePort: true } : { fd: shared.tcp },
+      done,
+    );
+  });
+  const { port } = tcp.address() as AddressInfo;
+
+  // Where a server that replaces another cannot have its sockets, both share the port for a while.
+  const family = familyOf(options.address);
+  const udp = createSocket({
+    type: family === "IPv4" ? "udp4" : "udp6",
+    ipv6Only: family === "IPv6",
+    recvBufferSize: 1024 * 1024,
+    reusePort: true,
+  });
+  udp.on("message", (bytes, from) => follow(onQuery(bytes, from)));
   try {
     await listening(options, (done, failed) => {
-      tcp.once("error", failed);
-      const fresh = { port, host: options.address, reusePort: true };
-      tcp.listen(shared.tcp === undefined ? fresh : { fd: shared.tcp }, done);
+      udp.once("error", failed);
+      const { address } = options;
+      udp.bind(shared.udp === undefined ? { address, port } : { fd: shared.udp }, done);
     });
   } catch (error) {
     udp.close();
+    tcp.close();
+    for (const socket of open) socket.destroy();
     throw error;
   }
+  udp.on("error", (error) => options.log.warn("name server's socket", { error: error.message }));
   return {
     port,
     async [Symbol.asyncDispose]() {
