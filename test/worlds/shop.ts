@@ -2,9 +2,11 @@
  * A small shop, the rules that tests give it, and where its requests go in few words.
  */
 
+import type { Diagnostic } from "../../src/base/compiled.ts";
 import { type OutboundRequest, walkOutbound } from "../../src/core/mesh/walk.ts";
 import type { World } from "../../src/core/registry/world.ts";
-import { compileFor } from "./mesh.ts";
+import type { Cluster, Endpoint } from "../../src/model/proxy-config.ts";
+import { compileFor, meshWorld } from "./mesh.ts";
 
 export const shop: string = `
   pods:
@@ -29,6 +31,21 @@ spec:
     - { name: v1, labels: { version: v1 } }
     - { name: v2, labels: { version: v2 } }
 `;
+
+/** What the cart is to a client. */
+export interface CartSeen {
+  readonly cluster: Cluster | undefined;
+  readonly endpoints: readonly Endpoint[] | undefined;
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+/** With no other DestinationRule than one of this spec (YAML). */
+export function cartWith(spec: string): CartSeen {
+  const rule = `kind: DestinationRule\nmetadata: { name: r }\nspec: ${spec}`;
+  const { value, diagnostics } = compileFor(meshWorld(shop, rule), "shop/web");
+  const endpoints = value.endpoints.find((one) => one.cluster === cart)?.endpoints;
+  return { cluster: value.clusters.find(({ name }) => name === cart), endpoints, diagnostics };
+}
 
 /** A VirtualService of the cart with these rules. */
 export function routes(http: string, hosts = "[cart]"): string {

@@ -1,10 +1,9 @@
-/** What DestinationRules make of the way to a Service. */
+/** What DestinationRules say of balancers, pools and detection of outliers. */
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { compileFor, meshWorld } from "../../../test/worlds/mesh.ts";
-import { cart, expanded, shop } from "../../../test/worlds/shop.ts";
-import type { World } from "../registry/world.ts";
+import { cart, cartWith, expanded, shop } from "../../../test/worlds/shop.ts";
 import { walkOutbound } from "./walk.ts";
 
 describe("a DestinationRule's settings of TCP", () => {
@@ -69,90 +68,6 @@ spec: { host: ${host}, trafficPolicy: { connectionPool: { http: ${http} } } }
     assert.equal(found?.maxConcurrentStreams, 7);
     assert.deepEqual(found?.http2KeepAlive, { intervalMs: 15_000, timeoutMs: 5_000 });
     assert.equal(clusterOf("{ maxConcurrentStreams: 0 }")?.maxConcurrentStreams, undefined);
-  });
-});
-
-describe("a port's settings of a DestinationRule", () => {
-  test("leave in force what is said of the host alone", () => {
-    const rule = `
-kind: DestinationRule
-metadata: { name: cart }
-spec:
-  host: cart
-  trafficPolicy:
-    retryBudget: { percent: 50 }
-    proxyProtocol: { version: V2 }
-    connectionPool: { tcp: { maxConnections: 9 } }
-    portLevelSettings: [{ port: { number: 80 }, tls: { mode: DISABLE } }]
-`;
-    const { value } = compileFor(meshWorld(shop, rule), "shop/web");
-    const found = value.clusters.find(({ name }) => name === cart);
-    assert.equal(found?.proxyProtocol, "v2");
-    assert.deepEqual(found.circuitBreakers, { retryBudget: { percent: 50, minConcurrency: 3 } });
-  });
-});
-
-describe("a DestinationRule with a workloadSelector", () => {
-  const rules = `
-kind: DestinationRule
-metadata: { name: for-web }
-spec:
-  host: cart
-  workloadSelector: { matchLabels: { app: web } }
-  trafficPolicy: { connectionPool: { tcp: { maxConnections: 1 } } }
----
-kind: DestinationRule
-metadata: { name: for-nobody }
-spec:
-  host: cart
-  workloadSelector: { matchLabels: { app: none } }
-  trafficPolicy: { connectionPool: { tcp: { maxConnections: 2 } } }
----
-kind: DestinationRule
-metadata: { name: for-all }
-spec:
-  host: cart
-  trafficPolicy: { connectionPool: { tcp: { maxConnections: 3 } } }
-`;
-  const limitOf = (world: World, pod: string) =>
-    compileFor(world, pod).value.clusters.find(({ name }) => name === cart)?.circuitBreakers
-      .maxConnections;
-
-  test("holds for the pods that it selects, in the place of the rule for everybody, and for no other", () => {
-    const world = meshWorld(shop, rules);
-    assert.equal(limitOf(world, "shop/web"), 1);
-    assert.equal(limitOf(world, "shop/db"), 3);
-    assert.equal(limitOf(world, "other/guest"), 3);
-  });
-
-  test("says nothing to clients of other namespaces", () => {
-    const world = meshWorld(shop, rules.slice(0, rules.lastIndexOf("---")));
-    assert.deepEqual(
-      [limitOf(world, "shop/db"), limitOf(world, "other/guest")],
-      [undefined, undefined],
-    );
-  });
-});
-
-describe("a DestinationRule with a PROXY protocol", () => {
-  const header = (policy: string) => {
-    const rule = `
-kind: DestinationRule
-metadata: { name: cart }
-spec: { host: cart, trafficPolicy: ${policy} }
-`;
-    const { value, diagnostics } = compileFor(meshWorld(shop, rule), "shop/web");
-    const found = value.clusters.find(({ name }) => name === cart)?.proxyProtocol;
-    return [found, ...diagnostics.map(({ code, where }) => `${code} ${where}`)];
-  };
-
-  test("has it written in the clear, and says where nothing is in the clear", () => {
-    assert.deepEqual(header("{ proxyProtocol: { version: V2 } }"), ["v2"]);
-    assert.deepEqual(header("{ proxyProtocol: {}, tls: { mode: DISABLE } }"), ["v1"]);
-    assert.deepEqual(header("{ proxyProtocol: {}, tls: { mode: ISTIO_MUTUAL } }"), [
-      undefined,
-      "HEDDLE0108 DestinationRule shop/cart spec.trafficPolicy.proxyProtocol",
-    ]);
   });
 });
 
@@ -238,16 +153,8 @@ spec: { host: "*.shop.svc.cluster.local" }
 });
 
 describe("a DestinationRule", () => {
-  const clusterWith = (spec: string, from = "shop/web", namespace = "shop") => {
-    const rule = `kind: DestinationRule\nmetadata: { name: r, namespace: ${namespace} }\nspec: ${spec}`;
-    const { value, diagnostics } = compileFor(meshWorld(shop, rule), from);
-    const cluster = value.clusters.find(({ name }) => name === cart);
-    const endpoints = value.endpoints.find((one) => one.cluster === cart)?.endpoints;
-    return { cluster, endpoints, diagnostics };
-  };
-
   test("sets balancer, pool and outlier detection", () => {
-    const { cluster } = clusterWith(
+    const { cluster } = cartWith(
       `
       host: cart
       trafficPolicy:
@@ -268,7 +175,7 @@ describe("a DestinationRule", () => {
   });
 
   test("sets every pool limit, retry budget, detector and threshold that it names", () => {
-    const { cluster } = clusterWith(
+    const { cluster } = cartWith(
       `
       host: cart
       trafficPolicy:
@@ -333,129 +240,5 @@ spec: { host: cart, trafficPolicy: { loadBalancer: { consistentHash: ${hash} } }
       { kind: "ring-hash", minimumRingSize: 9 },
       [{ kind: "source-ip" }],
     ]);
-  });
-
-  test("with DISABLE speaks plain text, with ISTIO_MUTUAL mesh TLS to everybody", () => {
-    const off = clusterWith("{ host: cart, trafficPolicy: { tls: { mode: DISABLE } } }");
-    assert.equal(off.cluster?.tls, undefined);
-    assert.deepEqual(
-      off.endpoints?.map(({ tls }) => tls),
-      [false, false],
-    );
-    const on = clusterWith("{ host: cart, trafficPolicy: { tls: { mode: ISTIO_MUTUAL } } }");
-    assert.deepEqual(
-      on.endpoints?.map(({ tls }) => tls),
-      [true, true],
-    );
-  });
-
-  test("with PASSTHROUGH speaks mesh TLS only where it is demanded: what the destination takes is not known", () => {
-    const tlsWith = (more: string) =>
-      clusterWith(`{ host: cart, trafficPolicy: { loadBalancer: { simple: PASSTHROUGH }${more} } }`)
-        .cluster?.tls;
-    assert.equal(tlsWith(""), undefined);
-    assert.notEqual(tlsWith(", tls: { mode: ISTIO_MUTUAL }"), undefined);
-  });
-
-  test("with SIMPLE or MUTUAL speaks the endpoints' own TLS, by whatever names they are to have", () => {
-    const originate = (tls: string) =>
-      clusterWith(`{ host: cart, trafficPolicy: { tls: ${tls} } }`).cluster?.originate;
-    assert.deepEqual(originate("{ mode: SIMPLE }"), {
-      trust: { kind: "public" },
-      sni: "cart.shop.svc.cluster.local",
-      alpn: ["h2", "http/1.1"],
-      names: ["cart.shop.svc.cluster.local"],
-    });
-    assert.deepEqual(originate("{ mode: SIMPLE, credentialName: own-ca, sni: a.example }"), {
-      trust: { kind: "secret", name: "kubernetes://shop/own-ca-cacert" },
-      sni: "a.example",
-      alpn: ["h2", "http/1.1"],
-      names: ["a.example"],
-    });
-    const mutual = originate(
-      "{ mode: MUTUAL, credentialName: us, subjectAltNames: [them.example] }",
-    );
-    assert.deepEqual(
-      [mutual?.certificate, mutual?.names],
-      ["kubernetes://shop/us", ["them.example"]],
-    );
-    assert.deepEqual(originate("{ mode: SIMPLE, insecureSkipVerify: true }")?.trust, {
-      kind: "none",
-    });
-  });
-
-  test("whose TLS cannot be done as asked sends nothing anywhere, and says so", () => {
-    const refused = (tls: string) => {
-      const { endpoints, diagnostics } = clusterWith(
-        `{ host: cart, trafficPolicy: { tls: ${tls} } }`,
-      );
-      assert.deepEqual(endpoints, []);
-      return diagnostics.map(({ code }) => code);
-    };
-    const files = "clientCertificate: /c.pem, privateKey: /k.pem";
-    assert.deepEqual(refused(`{ mode: MUTUAL, ${files} }`), ["HEDDLE0104"]);
-    assert.deepEqual(refused("{ mode: SIMPLE, caCertificates: /ca.pem }"), ["HEDDLE0104"]);
-  });
-
-  test("says of one port what holds for it alone", () => {
-    const level = "{ port: { number: 80 }, tls: { mode: SIMPLE } }";
-    const { cluster } = clusterWith(
-      `{ host: cart, trafficPolicy: { loadBalancer: { simple: RANDOM }, portLevelSettings: [${level}] } }`,
-    );
-    assert.deepEqual(
-      [cluster?.balancer.kind, cluster?.originate?.trust.kind],
-      ["least-request", "public"],
-    );
-  });
-
-  test("has a subset's own settings over those of the host, also where that says them of the port alone", () => {
-    const level = (settings: string) =>
-      `portLevelSettings: [{ port: { number: 80 }, ${settings} }]`;
-    const random = "loadBalancer: { simple: RANDOM }";
-    const pool = (maxRetries: number) => `connectionPool: { http: { maxRetries: ${maxRetries} } }`;
-    const subset = (host: string, own: string) => {
-      const spec = `{ host: cart, trafficPolicy: { ${host} }, subsets: [{ name: v1, trafficPolicy: { ${own} } }] }`;
-      const rule = `kind: DestinationRule\nmetadata: { name: r }\nspec: ${spec}`;
-      const { clusters } = compileFor(meshWorld(shop, rule), "shop/web").value;
-      const found = clusters.find(({ service }) => service?.name === "cart" && service.subset);
-      return [found?.balancer.kind, found?.circuitBreakers.maxRetries];
-    };
-    assert.deepEqual(subset(`${random}, ${pool(1)}`, pool(2)), ["random", 2]);
-    assert.deepEqual(subset(level(`${random}, ${pool(1)}`), pool(2)), ["random", 2]);
-    assert.deepEqual(subset(`${random}, ${pool(1)}`, level(pool(2))), ["least-request", 2]);
-    assert.deepEqual(subset(level(random), level(pool(2))), ["least-request", 2]);
-  });
-
-  test("of the client's namespace counts before the Service's, and that before the mesh's", () => {
-    const rule = (namespace: string, simple: string): string => `
-kind: DestinationRule
-metadata: { name: r, namespace: ${namespace} }
-spec: { host: cart.shop.svc.cluster.local, trafficPolicy: { loadBalancer: { simple: ${simple} } } }
-`;
-    const all = [
-      rule("other", "RANDOM"),
-      rule("shop", "ROUND_ROBIN"),
-      rule("istio-system", "LEAST_REQUEST"),
-    ];
-    const balancerOf = (documents: readonly string[], from: string): string | undefined =>
-      compileFor(meshWorld(shop, ...documents), from).value.clusters.find(
-        ({ name }) => name === cart,
-      )?.balancer.kind;
-    assert.equal(balancerOf(all, "other/guest"), "random");
-    assert.equal(balancerOf(all, "shop/web"), "round-robin");
-    assert.equal(balancerOf(all.slice(2), "shop/web"), "least-request");
-  });
-
-  test("endpoints of a pod without sidecar, or with mesh TLS off, get plain text", () => {
-    const disabled = `
-kind: PeerAuthentication
-metadata: { name: off }
-spec: { selector: { matchLabels: { version: v1 } }, mtls: { mode: DISABLE } }
-`;
-    const { value } = compileFor(meshWorld(shop, disabled), "shop/web");
-    assert.deepEqual(
-      value.endpoints.find((one) => one.cluster === cart)?.endpoints.map(({ tls }) => tls),
-      [false, true],
-    );
   });
 });
