@@ -33,6 +33,8 @@ export interface SidecarParts {
   readonly isHungUp: Environment["isHungUp"];
   readonly log: Log;
   readonly clock: Clock;
+  /** Monotonic milliseconds; the machine's unless given. */
+  readonly now?: () => number;
   readonly random: Random;
   readonly limits?: Partial<ProxyLimits>;
   /** Shared with the other sidecars of the process; absent: it has the process to itself. */
@@ -51,7 +53,7 @@ export function createSidecar(
   bootstrap: Pick<ProxyBootstrap, "proxy" | "trustDomain">,
   sockets: PodSockets = ownNetwork,
 ): Sidecar {
-  const now = () => performance.now(); // the import's: the global is a getter, and each request asks twice
+  const now = deps.now ?? (() => performance.now()); // the import's: the global is a getter, and each request asks twice
   const wheel = new TimerWheel(now);
   const limits = { ...defaultProxyLimits, ...deps.limits };
   const log = deps.log.with({ pod: `${bootstrap.proxy.namespace}/${bootstrap.proxy.pod}` });

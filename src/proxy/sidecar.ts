@@ -195,10 +195,11 @@ export class Sidecar {
   }
 }
 
+/** As with the wheel, what has arrived is read before the time is found to be over: a request may be among it. */
 async function within(ms: number, done: Promise<void>): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, Math.max(0, ms));
+    timer = setTimeout(() => setImmediate(resolve), Math.max(0, ms));
   });
   await Promise.race([done, late]);
   clearTimeout(timer);

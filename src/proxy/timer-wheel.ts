@@ -6,6 +6,10 @@
  * waits for, and a timeout is never early. The wheel turns only while something is armed, so long waits (outlier
  * ejections, idle connections) do not belong on it: they would keep an idle process awake.
  *
+ * A turn comes behind what has arrived. A process that stood still (its share of a processor used up, a page read from
+ * disk) finds answers and timers at once when it goes on, and Node looks at timers first: an answer that had come in
+ * time would be thrown away.
+ *
  * Not here: delays that must be exact (there are none on the data path).
  */
 
@@ -34,6 +38,7 @@ export class TimerWheel {
   #armed = 0;
   #tick: number;
   #interval: NodeJS.Timeout | undefined;
+  #afterReads: NodeJS.Immediate | undefined;
 
   /** `now` is monotonic, in milliseconds. */
   constructor(now: () => number) {
@@ -95,13 +100,15 @@ export class TimerWheel {
 
   stop(): void {
     clearInterval(this.#interval);
+    clearImmediate(this.#afterReads);
     this.#interval = undefined;
   }
 
   #start(): void {
     this.#tick = this.#currentTick();
-    this.#interval ??= setInterval(() => this.turn(), tickMs);
-    this.#interval.unref();
+    this.#interval ??= setInterval(() => {
+      this.#afterReads = setImmediate(() => this.turn());
+    }, tickMs).unref();
   }
 
   #currentTick(): number {

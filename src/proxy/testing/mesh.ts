@@ -72,10 +72,12 @@ export interface TestSidecarOptions {
   readonly meshTls?: MeshTls;
   /** Since the epoch; the machine's unless given. */
   readonly epochMs?: () => number;
+  /** What timeouts go by; the machine's unless given. A test that stands still itself must not miss one. */
+  readonly now?: () => number;
 }
 
 export function testSidecar(options: TestSidecarOptions): Sidecar {
-  const { limits, accessLog, nameServer, meshTls } = options;
+  const { limits, accessLog, nameServer, meshTls, now } = options;
   return createSidecar(
     {
       originalDestination: options.destination,
@@ -87,6 +89,7 @@ export function testSidecar(options: TestSidecarOptions): Sidecar {
       ...(accessLog === undefined ? {} : { accessLog }),
       ...(nameServer === undefined ? {} : { nameServer }),
       ...(meshTls === undefined ? {} : { meshTls }),
+      ...(now === undefined ? {} : { now }),
     },
     {
       proxy: node(options.workload ?? labels("shop", "web"), options.address),

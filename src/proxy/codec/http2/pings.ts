@@ -3,7 +3,8 @@
  * has come from it for as long as an answer may take. Whatever comes is a sign of life: the answer may stand behind
  * much data.
  *
- * On timers of Node's: the wheel would keep an idle process awake between two questions.
+ * On timers of Node's: the wheel would keep an idle process awake between two questions. As with the wheel, what has
+ * arrived is read before a time is found to be over.
  */
 
 import type { Http2KeepAlive } from "../../../model/proxy-config.ts";
@@ -14,6 +15,7 @@ export class Pings {
   readonly #ask: () => void;
   readonly #onSilence: () => void;
   #timer: NodeJS.Timeout | undefined;
+  #afterReads: NodeJS.Immediate | undefined;
   #isWaiting = false;
 
   constructor(keepAlive: Http2KeepAlive, ask: () => void, onSilence: () => void) {
@@ -33,13 +35,18 @@ export class Pings {
   }
 
   #arm(ms: number, fire: () => void): void {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(fire, Math.min(ms, longestTimerMs)).unref();
+    this.stop();
+    const onTime = () => {
+      this.#afterReads = setImmediate(fire);
+    };
+    this.#timer = setTimeout(onTime, Math.min(ms, longestTimerMs)).unref();
   }
 
   /** Something has come; the answer may follow. */
   onBytes(): void {
-    if (this.#isWaiting) this.#timer?.refresh();
+    if (!this.#isWaiting) return;
+    clearImmediate(this.#afterReads);
+    this.#timer?.refresh();
   }
 
   onPong(): void {
@@ -48,5 +55,6 @@ export class Pings {
 
   stop(): void {
     clearTimeout(this.#timer);
+    clearImmediate(this.#afterReads);
   }
 }
