@@ -78,13 +78,12 @@ export class Harness implements AsyncDisposable {
     return portOf(server);
   }
 
-  /** A port that refuses connections. */
+  /** A port that refuses connections: one end of a connection has it, so nobody else can come to listen there. */
   async deadPort(): Promise<number> {
-    const server = createTcpServer();
-    await once(server.listen(0, "127.0.0.1"), "listening");
-    const port = portOf(server);
-    await new Promise((resolve) => server.close(resolve));
-    return port;
+    const taker = connect(await this.tcpApp(() => {}), "127.0.0.1");
+    await once(taker, "connect");
+    this.#closing.push(() => taker.destroy());
+    return taker.localPort ?? 0;
   }
 
   async sidecar(
