@@ -26,11 +26,13 @@ async function backends(harness: Harness, count: number) {
   return { ports, behaviours, served };
 }
 
+/** No time passes for the sidecar unless `now` moves: however slow the machine, what failed lately failed just now. */
 function toCluster(
   harness: Harness,
   ports: readonly number[],
   settings: Partial<Cluster>,
   action: Parameters<typeof forward>[1] = {},
+  now: () => number = () => 0,
 ) {
   return harness.outbound(
     [virtualHost(["*"], [route(forward("app", action))])],
@@ -38,7 +40,7 @@ function toCluster(
       clusters: [cluster("app", settings)],
       endpoints: [{ cluster: "app", endpoints: ports.map((port) => endpoint(port)) }],
     },
-    { random: seededRandom(7) },
+    { random: seededRandom(7), now },
   );
 }
 
@@ -178,17 +180,20 @@ describe("a backend that flaps", () => {
     await using harness = new Harness();
     const { ports, behaviours, served } = await backends(harness, 2);
     behaviours[0] = "failing";
-    const balancer = { kind: "round-robin" as const };
-    const { port, sidecar } = await toCluster(harness, ports, { balancer, outlierDetection });
+    const settings = { balancer: { kind: "round-robin" as const }, outlierDetection };
+    let now = 1;
+    const { port, sidecar } = await toCluster(harness, ports, settings, {}, () => now);
     const [host] = sidecar.tables.clusters.get("app")?.hosts ?? [];
     assert(host !== undefined);
     while (!host.isEjected) await request(port);
     assert.equal(served[0], 3);
+    now += outlierDetection.baseEjectionMs;
     while (!host.health.isOnProbation) await new Promise((resolve) => setTimeout(resolve, 5));
     while (!host.isEjected) await request(port);
     assert.equal(served[0], 4, "one probe is enough to send it back");
     assert.equal(host.health.ejections, 2);
     behaviours[0] = "good";
+    now += 2 * outlierDetection.baseEjectionMs;
     while (!host.health.isOnProbation) await new Promise((resolve) => setTimeout(resolve, 5));
     while (host.health.isOnProbation) assert.equal((await request(port)).status, 200);
     const bodies = new Set<string>();
@@ -200,11 +205,12 @@ describe("a backend that flaps", () => {
     await using harness = new Harness();
     const { ports, behaviours, served } = await backends(harness, 2);
     const balancer = { kind: "round-robin" as const };
-    const { port, sidecar } = await toCluster(harness, ports, { balancer, outlierDetection });
+    const settings = { balancer, outlierDetection };
+    const { port, sidecar } = await toCluster(harness, ports, settings, {}, () => 2);
     const [host] = sidecar.tables.clusters.get("app")?.hosts ?? [];
     assert(host !== undefined);
     host.health.ejections = 1;
-    host.health.ejectedUntil = 1; // long ago
+    host.health.ejectedUntil = 1; // it is over
     while (!host.health.isOnProbation) await new Promise((resolve) => setTimeout(resolve, 5));
     behaviours[0] = "silent";
     const pending: Promise<unknown>[] = [];

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Cluster, HealthCheck, HealthProbe } from "../../model/proxy-config.ts";
+import type { Sidecar } from "../sidecar.ts";
 import { Harness, metric, request, snapshot } from "../testing/harness.ts";
 import { http2App } from "../testing/http2.ts";
 import { cluster, endpoint, forward, outbound, route, virtualHost } from "../testing/mesh.ts";
@@ -21,23 +22,39 @@ function checking(probe: HealthProbe, more: Partial<HealthCheck> = {}): HealthCh
   return { probe, unhealthyThreshold: 2, healthyThreshold: 2, ...often, ...more };
 }
 
+const soon = () => new Promise((resolve) => setTimeout(resolve, 2));
+
+/** A time that passes only where a test has it pass, for those whose answers must not be late by chance. */
+class Time {
+  ms = 0;
+  readonly now = () => this.ms;
+
+  pass(ms: number, { runtime }: Sidecar): void {
+    this.ms += ms;
+    runtime.environment.wheel.turn();
+  }
+}
+
 async function checked(
   harness: Harness,
   ports: readonly number[],
   healthCheck: HealthCheck,
   settings: Partial<Cluster> = {},
+  time?: Time,
 ) {
-  const { port, sidecar } = await harness.outbound([virtualHost(["*"], [route(forward("app"))])], {
-    clusters: [cluster("app", { balancer: { kind: "round-robin" }, healthCheck, ...settings })],
-    endpoints: [{ cluster: "app", endpoints: ports.map((one) => endpoint(one)) }],
-  });
+  const { port, sidecar } = await harness.outbound(
+    [virtualHost(["*"], [route(forward("app"))])],
+    {
+      clusters: [cluster("app", { balancer: { kind: "round-robin" }, healthCheck, ...settings })],
+      endpoints: [{ cluster: "app", endpoints: ports.map((one) => endpoint(one)) }],
+    },
+    time === undefined ? {} : { now: time.now },
+  );
   const hosts = sidecar.tables.clusters.get("app")?.hosts ?? [];
   /** Resolves once the endpoint has been checked and is as wanted. */
   const becomes = async (index: number, isUnwell: boolean) => {
     const host = hosts[index];
-    while (host?.checked.against === undefined || host.checked.isUnwell !== isUnwell) {
-      await new Promise((resolve) => setTimeout(resolve, 2));
-    }
+    while (host?.checked.against === undefined || host.checked.isUnwell !== isUnwell) await soon();
   };
   return { port, sidecar, hosts, becomes };
 }
@@ -91,7 +108,7 @@ describe("a health check over HTTP", () => {
     await becomes(0, false);
     app.mood.status = 500; // may pass
     const from = app.mood.checks;
-    while (app.mood.checks < from + 5) await new Promise((resolve) => setTimeout(resolve, 2));
+    while (app.mood.checks < from + 5) await soon();
     await becomes(0, false);
     app.mood.status = 404;
     await becomes(0, true);
@@ -105,16 +122,19 @@ describe("a health check over HTTP", () => {
       else waiting.push(() => res.end());
     });
     const strict = checking(overHttp, { timeoutMs: 20, unhealthyThreshold: 1 });
-    const { port, sidecar, hosts, becomes } = await checked(harness, [app], strict, {
-      circuitBreakers: { maxConnections: 1 },
-    });
+    const limit = { circuitBreakers: { maxConnections: 1 } };
+    const time = new Time();
+    const { port, sidecar, hosts, becomes } = await checked(harness, [app], strict, limit, time);
     const runtime = sidecar.tables.clusters.get("app");
     await becomes(0, false);
     const answer = request(port);
     const attempts = () => runtime?.checks?.attemptsTotal ?? 0;
-    while (waiting.length === 0) await new Promise((resolve) => setTimeout(resolve, 2));
+    while (waiting.length === 0) await soon();
     const from = attempts();
-    while (attempts() < from + 4) await new Promise((resolve) => setTimeout(resolve, 2));
+    while (attempts() < from + 4) {
+      time.pass(10, sidecar);
+      await soon();
+    }
     assert.equal(hosts[0]?.checked.isUnwell, false);
     assert(runtime !== undefined && runtime.load.pendingRequests <= 1, "earlier checks wait still");
     waiting.pop()?.();
@@ -123,12 +143,20 @@ describe("a health check over HTTP", () => {
 
   test("finds out an endpoint that takes connections and never answers, one check at a time", async () => {
     await using harness = new Harness();
-    let connections = 0;
-    const hole = await harness.tcpApp(() => connections++);
+    let [connections, asked] = [0, 0];
+    const hole = await harness.tcpApp((socket) => {
+      connections++;
+      socket.on("data", () => asked++);
+    });
     const good = await moody(harness);
     const rarely = { intervalMs: 60_000, noTrafficIntervalMs: 60_000 };
     const check = checking(overHttp, { timeoutMs: 40, ...rarely });
-    const { port, becomes } = await checked(harness, [hole, good.port], check);
+    const time = new Time();
+    const ports = [hole, good.port];
+    const { port, sidecar, becomes } = await checked(harness, ports, check, {}, time);
+    await becomes(1, false);
+    while (asked === 0) await soon();
+    time.pass(60, sidecar);
     await becomes(0, true);
     assert.equal(connections, 1, "the first result decides");
     for (let i = 0; i < 10; i++) assert.equal((await request(port)).body, "served");
@@ -152,7 +180,7 @@ describe("a health check over HTTP", () => {
     await new Promise((resolve) => setTimeout(resolve, 100)); // five intervals
     assert.equal(app.mood.checks, 1);
     await request(port);
-    while (app.mood.checks < 3) await new Promise((resolve) => setTimeout(resolve, 2));
+    while (app.mood.checks < 3) await soon();
   });
 
   test("ends with its endpoint and with its cluster", async () => {
@@ -171,7 +199,7 @@ describe("a health check over HTTP", () => {
       );
     await apply([left.port]);
     const [before, from] = [gone.mood.checks, left.mood.checks];
-    while (left.mood.checks < from + 3) await new Promise((resolve) => setTimeout(resolve, 2));
+    while (left.mood.checks < from + 3) await soon();
     assert(gone.mood.checks <= before + 1, "one may have been under way");
     await apply([]);
     const last = left.mood.checks;

@@ -65,9 +65,9 @@ test("a hedged request is retried once where both tries fail in one read", async
   );
   const client = new Http2Client(harness, port);
   const { headers } = await client.request({});
-  await delay(300);
-  const runtime = sidecar.tables.clusters.get("app");
+  const load = sidecar.tables.clusters.get("app")?.load;
+  assert(load !== undefined);
   assert.equal(headers[":status"], 200);
-  assert.deepEqual([runtime?.load.activeRequests, runtime?.load.activeRetries, asked], [0, 0, 3]);
-  assert.equal(runtime?.load.retriesTotal, 1);
+  while (load.activeRequests + load.activeRetries > 0) await delay(2);
+  assert.deepEqual([asked, load.retriesTotal], [3, 1]);
 });

@@ -24,7 +24,7 @@ async function hedging(
   harness: Harness,
   apps: readonly App[],
   hedge: HedgePolicy = soon,
-  more: { readonly retry?: RetryPolicy; readonly timeoutMs?: number } = {},
+  { now, ...more }: { retry?: RetryPolicy; timeoutMs?: number; now?: () => number } = {},
 ) {
   const ports = [];
   for (const app of apps) ports.push(await harness.app(app));
@@ -34,17 +34,17 @@ async function hedging(
       clusters: [cluster("app", { balancer: { kind: "round-robin" } })],
       endpoints: [{ cluster: "app", endpoints: ports.map((each) => endpoint(each)) }],
     },
-    { random: () => 0 },
+    { random: () => 0, ...(now === undefined ? {} : { now }) },
   );
   const runtime = sidecar.tables.clusters.get("app");
   assert(runtime !== undefined);
-  const idle = async () => {
-    while (runtime.load.activeRequests + runtime.load.activeRetries > 0) {
-      await new Promise((resolve) => setTimeout(resolve, 2));
-    }
-  };
-  return { port, sidecar, runtime, idle };
+  const idle = () => until(() => runtime.load.activeRequests + runtime.load.activeRetries === 0);
+  return { port, sidecar, runtime, idle, wheel: sidecar.runtime.environment.wheel };
 }
+
+const until = async (isSo: () => boolean) => {
+  while (!isSo()) await delay(2);
+};
 
 /** Never answers; tells when its client has gone. */
 function silent(): { readonly app: App; seen: number; gone: number } {
@@ -157,17 +157,30 @@ describe("a hedged request", () => {
   test("ends both tries with its timeout, and with its client", async () => {
     await using harness = new Harness();
     const [first, second] = [silent(), silent()];
-    const { port, idle } = await hedging(harness, [first.app, second.app], soon, {
+    let now = 0;
+    const { port, idle, wheel } = await hedging(harness, [first.app, second.app], soon, {
       timeoutMs: 120,
+      now: () => now,
     });
-    assert.equal((await request(port)).status, 504);
+    const pass = (ms: number) => {
+      now += ms;
+      wheel.turn();
+    };
+    const answer = request(port);
+    await until(() => first.seen === 1);
+    pass(40);
+    await until(() => second.seen === 1);
+    pass(120);
+    assert.equal((await answer).status, 504);
     await idle();
     const client = await harness.raw(port);
     client.send("GET / HTTP/1.1\r\nhost: cart\r\n\r\n");
-    while (first.seen + second.seen < 4) await new Promise((resolve) => setTimeout(resolve, 2));
+    await until(() => first.seen + second.seen === 3);
+    pass(40);
+    await until(() => first.seen + second.seen === 4);
     client.socket.resetAndDestroy();
     await idle();
-    while (first.gone + second.gone < 4) await new Promise(setImmediate);
+    await until(() => first.gone + second.gone === 4);
   });
 
   test("waits for neither try longer than one may take", async () => {
@@ -210,7 +223,7 @@ describe("a hedged request", () => {
     const body = "x".repeat(10_000);
     const client = await harness.raw(port);
     client.send(`PUT / HTTP/1.1\r\nhost: cart\r\ncontent-length: ${body.length}\r\n\r\n${body}`);
-    while (first.seen + second.seen < 1) await new Promise((resolve) => setTimeout(resolve, 2));
+    await until(() => first.seen + second.seen === 1);
     const { overload } = sidecar.runtime.environment;
     overload.measure();
     assert(overload.heldBytes >= body.length, `${overload.heldBytes}`);
@@ -227,7 +240,7 @@ describe("a hedged request", () => {
     const { port, runtime, idle } = await hedging(harness, [slow, slow]);
     runtime.config = { ...runtime.config, circuitBreakers: { maxRetries: 3 } };
     const asked = Promise.all(Array.from({ length: 20 }, () => request(port)));
-    while (waiting.length < 20 + 3) await delay(2);
+    await until(() => waiting.length === 20 + 3);
     await delay(50); // well over the delay: whoever may go out again has
     for (const response of waiting) response.end("slow");
     const answers = await asked;
@@ -264,10 +277,10 @@ describe("a hedged request", () => {
 
   test("by percentile waits for what most answers take, once enough are known", async () => {
     await using harness = new Harness();
-    let hangs = false;
-    const mostly: App = (_, res) => {
-      if (!hangs) res.end("quick");
-      hangs = false; // the next one does not
+    let hangs = true;
+    const mostly: App = ({ url }, res) => {
+      if (url !== "/first-hangs" || !hangs) res.end("quick");
+      else hangs = false; // the next one does not
     };
     const { port, runtime, idle } = await hedging(harness, [mostly, mostly], {
       kind: "percentile",
@@ -276,8 +289,7 @@ describe("a hedged request", () => {
     for (let i = 0; i < 120; i++) await request(port);
     await new Promise((resolve) => setTimeout(resolve, 510)); // looked up twice a second
     const sentBefore = runtime.hedged.sentTotal;
-    hangs = true;
-    assert.equal((await request(port)).body, "quick");
+    assert.equal((await request(port, { path: "/first-hangs" })).body, "quick");
     assert(runtime.hedged.sentTotal > sentBefore);
     await idle();
   });
@@ -301,7 +313,7 @@ describe("a hedged request", () => {
       { random: () => 0 },
     );
     assert.equal((await request(port)).body, "quick");
-    while (reset === 0) await new Promise((resolve) => setTimeout(resolve, 2));
+    await until(() => reset > 0);
     assert.equal((await request(port)).body, "quick");
   });
 });

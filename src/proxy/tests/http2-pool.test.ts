@@ -101,8 +101,6 @@ describe("requests that come at once, before there is a connection of HTTP/2", (
 });
 
 describe("http2KeepAlive", () => {
-  const keepAlive = { intervalMs: 10, timeoutMs: 100 };
-
   test("gives up a connection whose other end has fallen silent; the next request has a fresh one", async () => {
     await using harness = new Harness();
     const app = await http2App(harness, (stream) => {
@@ -116,7 +114,9 @@ describe("http2KeepAlive", () => {
       socket.on("close", () => onward.destroy());
       onward.pipe(socket).pipe(onward);
     });
-    const { port } = await toApp(harness, relay, { http2KeepAlive: keepAlive });
+    // Long enough for whoever stands still beside it.
+    const http2KeepAlive = { intervalMs: 10, timeoutMs: 3_000 };
+    const { port } = await toApp(harness, relay, { http2KeepAlive });
     assert.equal((await request(port)).status, 200);
     between[0]?.unpipe().pause();
     const lost = await request(port, { method: "POST" });
@@ -149,7 +149,8 @@ describe("http2KeepAlive", () => {
       stream.respond({ ":status": 200 });
       stream.end();
     });
-    const { port } = await toApp(harness, app.port, { http2KeepAlive: keepAlive });
+    const http2KeepAlive = { intervalMs: 10, timeoutMs: 60_000 };
+    const { port } = await toApp(harness, app.port, { http2KeepAlive });
     assert.equal((await request(port)).status, 200);
     app.sessions[0]?.on("ping", () => pings++);
     await until(() => pings > 3);

@@ -1,31 +1,13 @@
 /** The end of connections that the application keeps for a while only, and requests that must not run twice. */
 
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo, Socket } from "node:net";
+import type { Socket } from "node:net";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isHungUp } from "../../kernel/tcp-state.ts";
 import { Harness, request } from "../testing/harness.ts";
 
 const post = "POST / HTTP/1.1\r\nhost: cart\r\ncontent-length: 4\r\n\r\nbody";
-
-/** Node's own server, which closes a connection after `seconds` without a request. */
-async function keepingFor(harness: Harness, seconds: number) {
-  const sockets: Socket[] = [];
-  const server: Server = createServer((req, res) => {
-    req.resume().on("end", () => res.end("ok"));
-  });
-  server.keepAliveTimeout = seconds * 1_000;
-  server.on("connection", (socket: Socket) => sockets.push(socket));
-  await once(server.listen(0, "127.0.0.1"), "listening");
-  harness.atEnd(() => {
-    server.close();
-    server.closeAllConnections();
-  });
-  return { port: (server.address() as AddressInfo).port, sockets };
-}
 
 /** The application has closed the connection and the sidecar has not read it, when the request is handed on. */
 async function race(harness: Harness, knows: boolean) {
@@ -70,14 +52,21 @@ describe("a POST on a connection that the application has just closed", () => {
 describe("a connection to an application that keeps it for a second", () => {
   test("is used within half of it, and not after", async () => {
     await using harness = new Harness();
-    const app = await keepingFor(harness, 1);
-    const { port } = await harness.toPorts([app.port], { isHungUp });
+    let [connections, now] = [0, 0];
+    const app = await harness.tcpApp((socket) => {
+      connections++;
+      socket.on("data", () => {
+        socket.write("HTTP/1.1 200 OK\r\nkeep-alive: timeout=1\r\ncontent-length: 2\r\n\r\nok");
+      });
+    });
+    const { port } = await harness.toPorts([app], { isHungUp, now: () => now });
     for (let i = 0; i < 3; i++) {
-      assert.equal((await request(port, { method: "POST" }, "body")).status, 200);
+      assert.equal((await request(port)).status, 200);
+      now += 480;
     }
-    assert.equal(app.sockets.length, 1);
-    await sleep(520);
-    assert.equal((await request(port, { method: "POST" }, "body")).status, 200);
-    assert.equal(app.sockets.length, 2);
+    assert.equal(connections, 1);
+    now += 40;
+    assert.equal((await request(port)).status, 200);
+    assert.equal(connections, 2);
   });
 });

@@ -269,6 +269,7 @@ describe("outlier detection", () => {
     let isBroken = true;
     const bad = await harness.app((_, res) => res.writeHead(isBroken ? 500 : 200).end("bad"));
     const good = await harness.app((_, res) => res.end("good"));
+    let now = 1;
     const { port, sidecar } = await harness.outbound(
       [virtualHost(["*"], [route(forward("app"))])],
       {
@@ -279,13 +280,14 @@ describe("outlier detection", () => {
               consecutive5xx: 3,
               consecutiveGatewayErrors: 0,
               intervalMs: 20,
-              baseEjectionMs: 2_000, // long enough for a busy machine to be asked six times
+              baseEjectionMs: 2_000,
               maxEjectionPercent: 50,
             },
           }),
         ],
         endpoints: [{ cluster: "app", endpoints: [endpoint(bad), endpoint(good)] }],
       },
+      { now: () => now },
     );
     const hosts = sidecar.tables.clusters.get("app")?.hosts ?? [];
     const isOut = () => hosts.some((host) => host.isEjected);
@@ -294,6 +296,7 @@ describe("outlier detection", () => {
     assert.equal(failures, 3);
     for (let i = 0; i < 6; i++) assert.equal((await request(port)).body, "good");
     isBroken = false;
+    now += 2_000;
     while (isOut()) await new Promise((resolve) => setTimeout(resolve, 5));
     const bodies = new Set<string>();
     for (let i = 0; i < 4; i++) bodies.add((await request(port)).body);

@@ -141,7 +141,7 @@ describe("retries", () => {
 
   test("stay within a fifth of the load, or sixteen", async () => {
     await using harness = new Harness();
-    let tries = 0;
+    let [tries, refused, now] = [0, 0, 0];
     const waiting: (() => void)[] = [];
     const app = await harness.app((_, res) => {
       tries++;
@@ -149,10 +149,16 @@ describe("retries", () => {
       else res.writeHead(503).end();
       if (tries === 60) for (const answer of waiting) answer();
     });
-    const { port } = await harness.outbound(
+    const { port, sidecar } = await harness.outbound(
       ...retrying([app], { attempts: 1, baseBackoffMs: 50, maxBackoffMs: 50 }),
+      { now: () => now },
     );
-    await Promise.all(Array.from({ length: 60 }, () => request(port)));
+    const asked = Array.from({ length: 60 }, () => request(port).then(() => refused++));
+    const load = sidecar.tables.clusters.get("app")?.load;
+    // All have failed, and whoever goes out again waits to.
+    while (tries < 60 || refused + (load?.activeRetries ?? 0) < 60) await new Promise(setImmediate);
+    now += 100;
+    await Promise.all(asked);
     assert(tries <= 60 + 17, `${tries - 60} retries of 60 requests`);
     assert(tries > 60, "no retry at all");
   });
@@ -246,14 +252,20 @@ describe("retries", () => {
 
   test("begin anew where one try takes too long", async () => {
     await using harness = new Harness();
-    let tries = 0;
+    let [tries, now] = [0, 0];
     const app = await harness.app((_, res) => {
       if (++tries > 1) res.end("late but here");
+      else now += 50;
     });
-    const { port } = await harness.outbound(
-      ...retrying([app], { perTryTimeoutMs: 30, on: ["5xx"] }),
+    const { port, sidecar } = await harness.outbound(
+      ...retrying([app], { perTryTimeoutMs: 30, on: ["5xx"], baseBackoffMs: 1, maxBackoffMs: 1 }),
+      { now: () => now },
     );
-    const answer = await request(port);
+    const asked = request(port);
+    const load = sidecar.tables.clusters.get("app")?.load;
+    while (load?.activeRetries !== 1) await new Promise(setImmediate);
+    now += 30; // it has waited long enough to go out again
+    const answer = await asked;
     assert.deepEqual([answer.status, answer.body, tries], [200, "late but here", 2]);
   });
 });

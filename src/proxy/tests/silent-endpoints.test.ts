@@ -23,25 +23,36 @@ function toEndpoints(
   ports: readonly number[],
   action: Action,
   more: Partial<Cluster> = {},
+  now: () => number = () => performance.now(),
 ) {
   const settings = { balancer: { kind: "round-robin" as const }, outlierDetection, ...more };
-  return harness.outbound([virtualHost(["*"], [route(forward("app", action))])], {
-    clusters: [cluster("app", settings)],
-    endpoints: [{ cluster: "app", endpoints: ports.map((port) => endpoint(port)) }],
-  });
+  return harness.outbound(
+    [virtualHost(["*"], [route(forward("app", action))])],
+    {
+      clusters: [cluster("app", settings)],
+      endpoints: [{ cluster: "app", endpoints: ports.map((port) => endpoint(port)) }],
+    },
+    { now },
+  );
 }
 
-async function goodAndSilent(harness: Harness) {
-  let asked = 0;
+/** A sidecar before one that answers and one that does not. Time passes only while it waits for the latter. */
+async function toGoodAndSilent(harness: Harness, action: Action) {
+  let [asked, now] = [0, 0];
   const good = await harness.app((_, res) => res.end("ok"));
-  const silent = await harness.app(() => asked++);
-  return { ports: [good, silent], asked: () => asked };
+  const silent = await harness.app(() => {
+    asked++;
+    now += 1_000;
+    sidecar.runtime.environment.wheel.turn();
+    now += 100; // for whoever waits now to go out again
+  });
+  const { port, sidecar } = await toEndpoints(harness, [good, silent], action, {}, () => now);
+  return { port, asked: () => asked };
 }
 
 describe("an endpoint that never answers", () => {
   test("is retried elsewhere after the per-try timeout, and ejected", async () => {
     await using harness = new Harness();
-    const { ports, asked } = await goodAndSilent(harness);
     const retry = {
       attempts: 2,
       perTryTimeoutMs: 500,
@@ -50,15 +61,14 @@ describe("an endpoint that never answers", () => {
       baseBackoffMs: 1,
       maxBackoffMs: 1,
     };
-    const { port } = await toEndpoints(harness, ports, { retry });
+    const { port, asked } = await toGoodAndSilent(harness, { retry });
     for (let i = 0; i < 20; i++) assert.equal((await request(port)).status, 200);
     assert.equal(asked(), 3, "three in a row, and no more");
   });
 
   test("is ejected where nothing but the route has a timeout", async () => {
     await using harness = new Harness();
-    const { ports, asked } = await goodAndSilent(harness);
-    const { port } = await toEndpoints(harness, ports, { timeoutMs: 200 });
+    const { port, asked } = await toGoodAndSilent(harness, { timeoutMs: 200 });
     const statuses: number[] = [];
     for (let i = 0; i < 12; i++) statuses.push((await request(port)).status);
     assert.equal(asked(), 3);
@@ -77,13 +87,13 @@ describe("an endpoint that never answers", () => {
 
   test("is not blamed by who has to wait for a connection to it, nor by a caller without patience", async () => {
     await using harness = new Harness();
-    const { ports, asked } = await goodAndSilent(harness);
+    let asked = 0;
+    const silent = [await harness.app(() => asked++)];
     const limits = { circuitBreakers: { maxConnections: 1 } };
-    const silent = ports.slice(1);
     const crowded = await toEndpoints(harness, silent, { timeoutMs: 50 }, limits);
     const first = await harness.raw(crowded.port);
     first.send("POST / HTTP/1.1\r\nhost: cart\r\ncontent-length: 1\r\n\r\n"); // its time has not begun
-    while (asked() === 0) await new Promise(setImmediate);
+    while (asked === 0) await new Promise(setImmediate);
     for (let i = 0; i < 4; i++) assert.equal((await request(crowded.port)).status, 504);
     const hurried = await toEndpoints(harness, silent, { timeoutMs: 60_000 });
     const client = new Http2Client(harness, hurried.port);

@@ -47,7 +47,7 @@ class Scene {
     this.harness = harness;
   }
 
-  async open(percent: number, appPort?: number): Promise<this> {
+  async open(percent: number, appPort?: number, now?: () => number): Promise<this> {
     const { harness } = this;
     const app = await harness.app((req, res) => {
       this.seen.push(req.headers);
@@ -85,6 +85,7 @@ class Scene {
       {
         destination: () => ({ address: "10.96.0.1", port: 80 }),
         accessLog: (line) => this.logged.push(JSON.parse(line)),
+        ...(now === undefined ? {} : { now }),
       },
       {
         ...outbound([virtualHost(["*"], [route(forward("cart"))])], [], {
@@ -253,12 +254,10 @@ describe("spans", () => {
 
   test("that a collector hangs on do not hold up the end", async () => {
     await using harness = new Harness();
-    const scene = await new Scene(harness).open(100);
+    const scene = await new Scene(harness).open(100, undefined, () => 0); // the collector's time is never over
     scene.isHeld = true;
     await request(scene.port);
-    const before = performance.now();
-    await scene.sidecar?.drain(20_000);
-    assert(performance.now() - before < 4_000); // a collector has 5 s for a batch
+    await scene.sidecar?.drain(3_600_000);
   });
 
   test("reach their collector from a sidecar that traces no more and ends", async () => {

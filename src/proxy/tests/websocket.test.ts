@@ -4,7 +4,6 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { describe, test } from "node:test";
-import { setTimeout as delay } from "node:timers/promises";
 import { Harness } from "../testing/harness.ts";
 import { cluster, endpoint, forward, route, virtualHost } from "../testing/mesh.ts";
 
@@ -90,17 +89,20 @@ describe("a WebSocket", () => {
 
   test("outlives its route's timeout, which is for the answer", async () => {
     await using harness = new Harness();
-    const { port } = await harness.outbound(
+    let now = 0;
+    const { port, sidecar } = await harness.outbound(
       [virtualHost(["*"], [route(forward("app", { timeoutMs: 100 }))])],
       {
         clusters: [cluster("app")],
         endpoints: [{ cluster: "app", endpoints: [endpoint(await echo(harness))] }],
       },
+      { now: () => now },
     );
     const socket = new WebSocket(`ws://127.0.0.1:${port}/chat`);
     harness.atEnd(() => socket.close());
     await once(socket, "message");
-    await delay(200);
+    now += 200;
+    sidecar.runtime.environment.wheel.turn();
     socket.send("still here");
     const [said] = await Promise.race([once(socket, "message"), once(socket, "close")]);
     assert.equal(said.data, "still here");
