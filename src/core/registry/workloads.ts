@@ -93,10 +93,15 @@ export function isReady(pod: Pod): boolean {
   );
 }
 
+/** Label or annotation: `false` for a pod that is to have no sidecar. */
+export const injectKey = "sidecar.istio.io/inject";
+
+/** Annotation or label: which proxies the pod is to have, `gateway` among them for one that is a gateway. */
+export const templatesKey = "inject.istio.io/templates";
+
 /** True for pods that get a sidecar: all that have a network of their own and did not ask to be left out. */
 export function isMeshed(pod: Pod): boolean {
-  const key = "sidecar.istio.io/inject";
-  const wish = pod.metadata.labels?.[key] ?? pod.metadata.annotations?.[key];
+  const wish = pod.metadata.labels?.[injectKey] ?? pod.metadata.annotations?.[injectKey];
   return pod.spec.hostNetwork !== true && wish !== "false";
 }
 
@@ -105,8 +110,8 @@ export function isMeshed(pod: Pod): boolean {
  * Istio's way to ask for one.
  */
 export function isGateway(pod: Pod): boolean {
-  const key = "inject.istio.io/templates";
-  const templates = pod.metadata.annotations?.[key] ?? pod.metadata.labels?.[key] ?? "";
+  const { annotations, labels } = pod.metadata;
+  const templates = annotations?.[templatesKey] ?? labels?.[templatesKey] ?? "";
   return isMeshed(pod) && templates.split(",").some((name) => name.trim() === "gateway");
 }
 

@@ -19,6 +19,7 @@ import type { Random } from "../../base/random.ts";
 import { withoutOldType } from "../../core/services/type-change.ts";
 import type { ObjectKey, Store } from "../../store/store.ts";
 import { checkAddressPlan } from "./address-plan.ts";
+import { checkBoundPod } from "./bound-pod.ts";
 import { type DeleteOptions, deletion, isReadyToGo } from "./deletion.ts";
 import { InvalidObject } from "./invalid.ts";
 import { generatedName, nextState } from "./next-state.ts";
@@ -92,7 +93,9 @@ export function openObjects({ store, addresses, now, random }: ObjectsOptions): 
     // Judged as it is written: what asks for a header that is null would ask for none without it.
     const warnings = check(current, next, options);
     const kept = withoutNulls(sent);
-    return { object: withDefaults(kept === sent ? next : shaped(kept)), warnings };
+    const object = withDefaults(kept === sent ? next : shaped(kept));
+    checkBoundPod(current, object);
+    return { object, warnings };
   }
 
   async function createAdmitted({ object, warnings }: Written, dryRun: boolean): Promise<Written> {
