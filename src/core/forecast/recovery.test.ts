@@ -45,14 +45,15 @@ function forecastOf(changed: Partial<Deployment> = {}, of = fitted) {
 }
 
 /**
- * Milliseconds from the first to the last of `failures` of an endpoint that dies while one caller balances: requests of
- * exponential length, first come, first served, come as a Poisson stream; hosts are picked by a sidecar's own code.
+ * Milliseconds from the first to the last of `failures` of an endpoint that dies while one caller balances, and requests
+ * that failed: they are of exponential length, first come, first served, and come as a Poisson stream; hosts are picked
+ * by a sidecar's own code.
  */
 function deathUnderLeastRequest(
   { replicas, requestsPerSecond, serviceMs }: FittedService,
   failures: number,
   random: Random,
-): number {
+): { readonly ms: number; readonly lost: number } {
   let now = 0;
   const exponential = (mean: number): number => -Math.log1p(-random()) * mean;
   const hosts = Array.from({ length: replicas }, (_, index) => {
@@ -84,15 +85,50 @@ function deathUnderLeastRequest(
         firstAt ||= diesAt;
         dead?.record.noteFailure(diesAt);
       }
-      if (failed >= failures) return 0;
+      if (failed >= failures) return { ms: 0, lost: failed };
     }
     const host = picker.pick();
     if (isDead && host === dead) {
       failed++;
       firstAt ||= now;
-      if (failed >= failures) return now - firstAt;
+      if (failed >= failures) return { ms: now - firstAt, lost: failed };
       host?.record.noteFailure(now);
     } else host?.ends.push(Math.max(now, host.ends.at(-1) ?? 0) + exponential(serviceMs));
+  }
+}
+
+/**
+ * Requests that fail when an endpoint dies that its callers pick at random: what each had under way there, and what it
+ * sent until it knew of `failures` in a row. Requests of exponential length, first come, first served by `workers`.
+ */
+function lossesOfADeath(
+  { replicas, requestsPerSecond, serviceMs, overheadMs, workers = 1 }: FittedService,
+  { failures, clients }: { readonly failures: number; readonly clients: number },
+  random: Random,
+): number {
+  const exponential = (mean: number): number => -Math.log1p(-random()) * mean;
+  const gapMs = (1_000 * replicas) / requestsPerSecond;
+  const diesAt = 200 * gapMs;
+  const freeAt = Array.from({ length: workers }, () => 0);
+  const lost = Array.from({ length: clients }, () => 0);
+  /** By caller: when it hears of failures, in order. */
+  const heard = lost.map((): number[] => []);
+  const fails = (client: number, now: number): void => {
+    lost[client] = (lost[client] ?? 0) + 1;
+    heard[client]?.push(now + overheadMs);
+  };
+  for (let now = exponential(gapMs); ; now += exponential(gapMs)) {
+    const client = Math.floor(random() * clients);
+    if (now < diesAt) {
+      freeAt.sort((a, b) => a - b);
+      const end = Math.max(now, freeAt[0] ?? 0) + exponential(serviceMs);
+      freeAt[0] = end;
+      if (end > diesAt) fails(client, diesAt);
+      continue;
+    }
+    const knows = (caller: number): boolean => (heard[caller]?.[failures - 1] ?? Infinity) <= now;
+    if (!knows(client)) fails(client, now);
+    if (lost.every((_, caller) => knows(caller))) return lost.reduce((sum, each) => sum + each, 0);
   }
 }
 
@@ -153,13 +189,55 @@ describe("the recovery from a dead endpoint", () => {
     );
     const random = seededRandom(11);
     const runs = 2_000;
-    const took = Array.from({ length: runs }, () => deathUnderLeastRequest(busy, 5, random));
+    const took = Array.from({ length: runs }, () => deathUnderLeastRequest(busy, 5, random).ms);
     const inside = took.filter(
       (ms) => ms >= detectIntervalMs[0] && ms <= detectIntervalMs[1],
     ).length;
     const mean = took.reduce((sum, ms) => sum + ms, 0) / runs;
     assert.ok(Math.abs(mean / detectMs - 1) < 0.1, `${mean} ms, predicted ${detectMs}`);
     assert.ok(inside / runs > certainty - 0.01, String(inside / runs));
+  });
+
+  test("loses all that is under way where that is more than it takes to eject", () => {
+    const cases = [
+      { utilisation: 0.2, workers: 1, clients: 1 },
+      { utilisation: 0.8, workers: 1, clients: 1 },
+      { utilisation: 0.8, workers: 1, clients: 3 },
+      { utilisation: 0.7, workers: 8, clients: 1 },
+      { utilisation: 0.5, workers: 16, clients: 2 },
+    ];
+    const random = seededRandom(5);
+    const runs = 2_000;
+    for (const { clients, ...busy } of cases) {
+      const requestsPerSecond = 300 * busy.workers * busy.utilisation;
+      const of = { ...fitted, ...busy, requestsPerSecond };
+      const { lostRequests, lostInterval, certainty } = forecastOf({ clients }, of);
+      const lost = Array.from({ length: runs }, () =>
+        lossesOfADeath(of, { failures: 5, clients }, random),
+      );
+      const share = (is: (count: number) => boolean) => lost.filter(is).length / runs;
+      const mean = lost.reduce((sum, count) => sum + count, 0) / runs;
+      const said = `${JSON.stringify(busy)}: ${lostInterval}, ${lostRequests} of ${mean}`;
+      const [low, high] = lostInterval;
+      assert.ok(share((count) => count >= low && count <= high) > certainty - 0.01, said);
+      assert.ok(share((count) => count >= high) > 0.001, `no wider than it has to be: ${said}`);
+      assert.ok(Math.abs(lostRequests / mean - 1) < 0.05, said);
+    }
+  });
+
+  test("loses what the stated interval has where a sidecar's own balancer picks for busy endpoints", () => {
+    const busy = { ...fitted, requestsPerSecond: 255, utilisation: 0.85 };
+    const { lostInterval, certainty } = forecastOf({ balancing: "least-request" }, busy);
+    const random = seededRandom(13);
+    const runs = 1_000;
+    const lost = Array.from({ length: runs }, () => deathUnderLeastRequest(busy, 5, random).lost);
+    const [low, high] = lostInterval;
+    const inside = lost.filter((count) => count >= low && count <= high).length;
+    assert.ok(
+      lost.some((count) => count > 5),
+      "more was under way than it takes to eject",
+    );
+    assert.ok(inside / runs > certainty - 0.01, `${inside} of ${runs} in ${lostInterval}`);
   });
 
   test("is promised by nobody without outlier detection, another endpoint or requests", () => {

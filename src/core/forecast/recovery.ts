@@ -3,10 +3,14 @@
  * fail meanwhile, under the outlier detection and the retries that are in force.
  *
  * Each caller's sidecar counts for itself. Of k failures in a row, the requests that it had under way at the endpoint
- * (N, geometric, as in M/M/1) fail at once; the others come one by one, after f failures at the rate r(f). Counted from
- * the first failed attempt, as it is measured, the time has k − max(1, N) stages of mean 1/r(f). They are taken for as
- * long as each other, which makes it Erlang distributed: from the first failure on they nearly are. Several callers:
- * the last of them, each from the death on.
+ * (N: its part of what M/M/c has there) fail at once; the others come one by one, after f failures at the rate r(f).
+ * Counted from the first failed attempt, as it is measured, the time has k − max(1, N) stages of mean 1/r(f). They are
+ * taken for as long as each other, which makes it Erlang distributed: from the first failure on they nearly are. Several
+ * callers: the last of them, each from the death on.
+ *
+ * Failed attempts of a caller are max(k, N), for all that is under way fails, and those that it sends while the failure
+ * that ejects is on its way back. Endpoints chosen by how much they have to do have fewer under way than said at the high
+ * end, so that such an interval is rather too wide.
  *
  * A dead endpoint answers at once, so it always looks idle. Until it has failed, least-request picks it more often than
  * its share: of two draws it wins if it is the first, or the second and the first is busy: 1/m · (1 + (1 − 1/m)·β), β
@@ -21,6 +25,17 @@
 import type { FittedService, RecoveryForecast } from "../../model/forecast.ts";
 import { hostStrain } from "../../model/names.ts";
 import type { OutlierDetection } from "../../model/proxy-config.ts";
+import {
+  atStation,
+  type Counts,
+  meanOf,
+  noFewerThan,
+  poisson,
+  quantileOf,
+  sumOf,
+  sumOfAlike,
+  thinned,
+} from "./counts.ts";
 import type { Deployment } from "./deployment.ts";
 
 export type Recovery =
@@ -50,15 +65,13 @@ export function recoveryOf(deployment: Deployment, fitted: FittedService): Recov
   if (perMs <= 0) return { kind: "unknown", why: "nobody asks, so nobody would notice a death" };
   const shares = pickedShares(deployment, fitted, consecutive);
   const gapsMs = shares.map((share) => 1 / (perMs * share));
-  const underWay = underWayShares(fitted, clients, consecutive);
+  const underWay = underWayOf(fitted, clients);
   const time = detectionTime({ consecutive, clients, gapsMs, underWay });
-  const lastShare = shares[consecutive] ?? 0;
-  const lost = lostRequests({
-    failures: clients * consecutive,
-    // Sent before the sidecar knew: what is on its way while the last failure comes back.
-    more: clients * perMs * lastShare * fitted.overheadMs,
-    each: retries === 0 ? 1 : lastShare ** (picksToAvoid * retries),
-  });
+  // Sent before the sidecar knew: what is on its way while the last failure comes back.
+  const meanwhile = poisson(perMs * (shares[consecutive - 1] ?? 0) * fitted.overheadMs);
+  const failed = sumOf(noFewerThan(consecutive, underWay), meanwhile);
+  const isLost = retries === 0 ? 1 : (shares[consecutive] ?? 0) ** (picksToAvoid * retries);
+  const lost = lostRequests(sumOfAlike(thinned(failed, isLost), clients));
   return {
     kind: "forecast",
     forecast: { ...time, ...lost, certainty, basis: basisOf(outliers, consecutive, deployment) },
@@ -92,16 +105,13 @@ function pickedShares(deployment: Deployment, fitted: FittedService, most: numbe
   });
 }
 
-/** P(N = n) for n below `most`, the last one standing for all from there on: geometric. */
-function underWayShares(fitted: FittedService, clients: number, most: number): number[] {
-  const { requestsPerSecond, replicas, serviceMs, utilisation } = fitted;
-  const each = (requestsPerSecond * serviceMs) / 1000 / replicas;
-  const busy = Math.min(0.95, utilisation ?? 0);
-  const mean = (utilisation === undefined ? each : busy / (1 - busy)) / clients;
-  const again = mean / (1 + mean);
-  return Array.from({ length: most + 1 }, (_, n) =>
-    n === most ? again ** n : (1 - again) * again ** n,
-  );
+/** N: what one caller has under way at an endpoint at any moment. */
+function underWayOf(fitted: FittedService, clients: number): Counts {
+  const { requestsPerSecond, replicas, serviceMs, workers } = fitted;
+  const load = (requestsPerSecond * serviceMs) / 1000 / replicas;
+  return workers === undefined
+    ? poisson(load / clients)
+    : thinned(atStation(load, workers), 1 / clients);
 }
 
 interface Detecting {
@@ -109,7 +119,7 @@ interface Detecting {
   readonly clients: number;
   /** Mean time between requests to the dead endpoint after 0, 1, … failures there. */
   readonly gapsMs: readonly number[];
-  readonly underWay: readonly number[];
+  readonly underWay: Counts;
 }
 
 function detectionTime(
@@ -131,8 +141,8 @@ function detectionTime(
   };
   const side = (1 - certainty) / 2;
   return {
-    detectMs: meanUpTo(byAll, quantileOf(byAll, 1 - 1e-6)),
-    detectIntervalMs: [quantileOf(byAll, side), quantileOf(byAll, 1 - side)],
+    detectMs: meanUpTo(byAll, timeOf(byAll, 1 - 1e-6)),
+    detectIntervalMs: [timeOf(byAll, side), timeOf(byAll, 1 - side)],
   };
 }
 
@@ -140,19 +150,11 @@ function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
-function lostRequests(of: {
-  readonly failures: number;
-  readonly more: number;
-  /** Chance that a request whose first attempt failed is lost. */
-  readonly each: number;
-}): Pick<RecoveryForecast, "lostRequests" | "lostInterval"> {
-  const { failures, more, each } = of;
+function lostRequests(counts: Counts): Pick<RecoveryForecast, "lostRequests" | "lostInterval"> {
   const side = (1 - certainty) / 2;
-  const sure = each === 1 ? failures : 0;
-  const byChance = (failures + more) * each - sure;
   return {
-    lostRequests: sure + byChance,
-    lostInterval: [sure, sure + poissonQuantile(byChance, 1 - side)],
+    lostRequests: meanOf(counts),
+    lostInterval: [quantileOf(counts, side), quantileOf(counts, 1 - side)],
   };
 }
 
@@ -167,14 +169,7 @@ function atLeast(count: number, mean: number): number {
   return Math.max(0, 1 - below);
 }
 
-/** The smallest count that Poisson(mean) does not exceed with probability q. */
-function poissonQuantile(mean: number, q: number): number {
-  let count = 0;
-  while (1 - atLeast(count + 1, mean) < q) count++;
-  return count;
-}
-
-function quantileOf(distribution: (t: number) => number, q: number): number {
+function timeOf(distribution: (t: number) => number, q: number): number {
   if (distribution(0) >= q) return 0;
   let low = 0;
   let high = 1;
