@@ -11,6 +11,7 @@ import { randomUUID } from "node:crypto";
 import { DatabaseSync } from "node:sqlite";
 import type { Resource } from "../api/resource.ts";
 import { MeshError } from "../base/error.ts";
+import { withoutNulls } from "../base/json.ts";
 import type { Journal } from "./journal.ts";
 import { type LedgerOptions, openLedger } from "./ledger.ts";
 import type { Store, StoreEvent } from "./store.ts";
@@ -131,6 +132,7 @@ function recentChanges(database: DatabaseSync): readonly StoreEvent[] {
   });
 }
 
+/** Earlier versions stored fields that are null, which are absent in all that is written now. */
 function objectOf(row: Row): Resource {
-  return JSON.parse(String(row["object"])) as Resource;
+  return withoutNulls(JSON.parse(String(row["object"])) as Resource);
 }

@@ -89,7 +89,7 @@ export function openObjects({ store, addresses, now, random }: ObjectsOptions): 
       inheriting(current, nextState(current, object, part, now()));
     const next = shaped(sent);
     options.guard?.(current, next);
-    if (part === "status") return { object: next, warnings: [] };
+    if (part === "status") return { object: withoutNulls(next), warnings: [] };
     // Judged as it is written: what asks for a header that is null would ask for none without it.
     const warnings = check(current, next, options);
     const kept = withoutNulls(sent);
