@@ -12,7 +12,7 @@ export const skipWithoutPromtool: string | false = existsSync(program)
 
 /** Names that Envoy and Istio gave: dashboards ask for them as they are. */
 const namesOfOthers =
-  /^(envoy|istio)_\S+ (non-counter metrics should not have "_total" suffix|counter metrics should have "_total" suffix|use base unit "seconds" instead of "milliseconds")$/;
+  /^(envoy|istio|pilot|citadel)_\S+ (non-counter metrics should not have "_total" suffix|counter metrics should have "_total" suffix|non-histogram and non-summary metrics should not have "_count" suffix|use base unit "seconds" instead of "milliseconds")$/;
 
 /** What is wrong with it, a line each. */
 export function complaintsAbout(text: string): readonly string[] {

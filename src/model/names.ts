@@ -25,6 +25,8 @@ export const ports = {
   outbound: 15001,
   inbound: 15006,
   xds: 15012,
+  /** Metrics of `heddle server`, as istiod's. */
+  monitoring: 15014,
   metrics: 15020,
   readiness: 15021,
   /** The Kubernetes API of `heddle server`. */

@@ -6,7 +6,7 @@
 
 import { renderError } from "../base/error.ts";
 import type { Log } from "../base/log.ts";
-import type { DeltaRequest } from "../wire/xds/discovery.ts";
+import type { DeltaRequest, DeltaResponse } from "../wire/xds/discovery.ts";
 import { decodeRequest, encodeResponse } from "../wire/xds/discovery.ts";
 import { DeltaSession, type SessionOptions } from "./delta-session.ts";
 import { type CallMetadata, failStream, readerOf, type ServedStream } from "./grpc-server.ts";
@@ -16,6 +16,9 @@ export interface Accepted {
   /** The session is there: offers may be made. Returns what to do when the stream ends. */
   readonly opened: (session: DeltaSession, end: (error: unknown) => void) => () => void;
   readonly changed?: SessionOptions["changed"];
+  /** A response has been written, of so many bytes. */
+  readonly sent?: (response: DeltaResponse, bytes: number) => void;
+  readonly refused?: SessionOptions["refused"];
 }
 
 /** Throws MeshError `….unauthenticated` or `….forbidden` for clients that may not have what they ask for. */
@@ -41,8 +44,13 @@ export function serveDelta(accept: Accept, log: Log): (stream: ServedStream) => 
           const accepted = accept(request, metadata);
           session = new DeltaSession({
             types: accepted.types,
-            send: (response) => stream.write(encodeResponse(response)),
+            send: (response) => {
+              const bytes = encodeResponse(response);
+              stream.write(bytes);
+              accepted.sent?.(response, bytes.length);
+            },
             ...(accepted.changed === undefined ? {} : { changed: accepted.changed }),
+            ...(accepted.refused === undefined ? {} : { refused: accepted.refused }),
           });
           closed = accepted.opened(session, fail);
         }

@@ -33,7 +33,9 @@ export interface SessionOptions {
   readonly types: readonly string[];
   readonly send: (response: DeltaResponse) => void;
   /** Called whenever the status has changed. */
-  readonly changed?: () => void;
+  readonly changed?: (status: SessionStatus) => void;
+  /** Called for each response that the client refuses. */
+  readonly refused?: (typeUrl: string) => void;
 }
 
 interface Offer {
@@ -102,6 +104,7 @@ export class DeltaSession {
   #answer(request: DeltaRequest): void {
     if (request.nonce === "" || !this.#unanswered.delete(request.nonce)) return;
     if (request.error === undefined) return;
+    this.#options.refused?.(request.typeUrl);
     this.#refusals.push(
       request.typeUrl === typeUrls.snapshot
         ? request.error
@@ -145,7 +148,7 @@ export class DeltaSession {
       ...(acked === undefined ? {} : { acked }),
       ...(standing === undefined ? {} : { rejected: standing }),
     };
-    this.#options.changed?.();
+    this.#options.changed?.(this.#status);
   }
 
   #sendChanged(typeUrl: string, offer: Offer): boolean {

@@ -29,6 +29,8 @@ import { runController } from "./controllers/run.ts";
 import { openDashboard } from "./dashboard/open.ts";
 import { keptAuthority, openDataFolder } from "./data-folder.ts";
 import { createFirstObjects } from "./first-objects.ts";
+import { measure, serverMetrics } from "./metrics.ts";
+import { metricsServer } from "./metrics-port.ts";
 import { EventStream } from "./observe/event-stream.ts";
 import { Observatory } from "./observe/observatory.ts";
 import { openWorld } from "./world.ts";
@@ -36,8 +38,13 @@ import type { StartXdsServer, XdsServer } from "./xds-server.ts";
 
 export interface ServerOptions {
   readonly dataDir: string;
-  /** Where agents reach the server; ports are 6443 and 15012 unless given (0: any free one). */
-  readonly listen: { readonly host: string; readonly apiPort?: number; readonly xdsPort?: number };
+  /** Where agents reach the server; ports are 6443, 15012 and 15014 unless given (0: any free one). */
+  readonly listen: {
+    readonly host: string;
+    readonly apiPort?: number;
+    readonly xdsPort?: number;
+    readonly metricsPort?: number;
+  };
   /** The address that bootstrap documents name, where it is not the one listened on. */
   readonly advertise?: string;
   /** Folder of the built dashboard; without, or where it is empty, there is none. */
@@ -54,6 +61,7 @@ export interface ServerDeps {
 export interface RunningServer {
   readonly apiPort: number;
   readonly xdsPort: number;
+  readonly metricsPort: number;
   readonly adminSocket: string;
   readonly rootPem: string;
   /** Resolves when the signal has ended it and everything is closed. */
@@ -100,6 +108,9 @@ export async function startServer(
   const advertised = options.advertise ?? (isEveryAddress(host) ? "127.0.0.1" : host);
   const certificate = await authority.issueServer(...namesOf([host, advertised]));
 
+  const metrics = serverMetrics();
+  measure(metrics.registry, { world: () => world.current(), rootPem: authority.rootPem, now });
+
   const started: { apiPort?: number; xds?: XdsServer } = {};
   const xds = () => {
     if (started.xds !== undefined) return started.xds;
@@ -141,6 +152,7 @@ export async function startServer(
     issueCertificate: (csrPem, identity) => authority.issueWorkload(csrPem, identity),
     log: log.with({ part: "xds" }),
     clock,
+    metrics,
   });
   started.xds = xdsServer;
   closing.onExit(() => xdsServer.close());
@@ -151,6 +163,11 @@ export async function startServer(
   );
   started.apiPort = await listen(https, { host, port: options.listen.apiPort ?? ports.api });
   closing.onExit(() => close(https));
+
+  const monitoring = metricsServer(metrics.registry);
+  const where = { host, port: options.listen.metricsPort ?? ports.monitoring };
+  const metricsPort = await listen(monitoring, where);
+  closing.onExit(() => close(monitoring));
 
   const admin = createHttpServer(
     apiHandler({ ...shared, authenticate: () => ({ kind: "admin" }) }),
@@ -172,6 +189,7 @@ export async function startServer(
   return {
     apiPort: started.apiPort,
     xdsPort: xds().port,
+    metricsPort,
     adminSocket: folder.adminSocket,
     rootPem: authority.rootPem,
     closed: aborted(signal).then(() => closing[Symbol.asyncDispose]()),

@@ -3,6 +3,7 @@
 import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
 import type { Secret } from "../base/secret.ts";
+import type { ServerMetrics } from "./metrics.ts";
 import type { WorldSource } from "./world-source.ts";
 
 export interface XdsServerOptions {
@@ -15,6 +16,7 @@ export interface XdsServerOptions {
   readonly issueCertificate: (csrPem: string, identity: string) => Promise<readonly string[]>;
   readonly log: Log;
   readonly clock: Clock;
+  readonly metrics: ServerMetrics;
 }
 
 export interface XdsServer {

@@ -34,7 +34,11 @@ const clock: Clock = {
 };
 const stop = new AbortController();
 const running = await startServer(
-  { dataDir: data, listen: { host: "127.0.0.1", apiPort: 0, xdsPort: 0 }, dashboardDir: bundle },
+  {
+    dataDir: data,
+    listen: { host: "127.0.0.1", apiPort: 0, xdsPort: 0, metricsPort: 0 },
+    dashboardDir: bundle,
+  },
   {
     clock,
     random: seededRandom(1),

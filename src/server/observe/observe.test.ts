@@ -19,7 +19,7 @@ import { wallClock } from "../testdata/wall-clock.ts";
 const folder = mkdtempSync(join(tmpdir(), "heddle-observe-"));
 const stop = new AbortController();
 const running = await startServer(
-  { dataDir: folder, listen: { host: "127.0.0.1", apiPort: 0, xdsPort: 0 } },
+  { dataDir: folder, listen: { host: "127.0.0.1", apiPort: 0, xdsPort: 0, metricsPort: 0 } },
   {
     clock: wallClock,
     random: seededRandom(1),

@@ -17,6 +17,7 @@ import { wallClock } from "./wall-clock.ts";
 export interface RunningServer {
   /** Its files. */
   readonly dataDir: string;
+  readonly metricsPort: number;
   /** The administrator's transport, and a client over it. */
   readonly admin: HttpTransport;
   readonly client: ObjectClient;
@@ -27,7 +28,7 @@ export async function runningServer(): Promise<RunningServer> {
   const dataDir = mkdtempSync(join(tmpdir(), "heddle-server-"));
   const stop = new AbortController();
   const server = await startServer(
-    { dataDir, listen: { host: "127.0.0.1", apiPort: 0, xdsPort: 0 } },
+    { dataDir, listen: { host: "127.0.0.1", apiPort: 0, xdsPort: 0, metricsPort: 0 } },
     {
       clock: wallClock,
       random: seededRandom(1),
@@ -43,7 +44,7 @@ export async function runningServer(): Promise<RunningServer> {
     await server.closed;
     rmSync(dataDir, { recursive: true });
   });
-  return { dataDir, admin, client: clientOver(admin) };
+  return { dataDir, metricsPort: server.metricsPort, admin, client: clientOver(admin) };
 }
 
 export function clientOver(transport: HttpTransport, fieldManager = "test"): ObjectClient {

@@ -7,7 +7,7 @@ import { wallClock } from "./wall-clock.ts";
 
 const [dataDir = "", apiPort = "0"] = process.argv.slice(2);
 const server = await startServer(
-  { dataDir, listen: { host: "127.0.0.1", apiPort: Number(apiPort), xdsPort: 0 } },
+  { dataDir, listen: { host: "127.0.0.1", apiPort: Number(apiPort), xdsPort: 0, metricsPort: 0 } },
   {
     clock: wallClock,
     random: Math.random,

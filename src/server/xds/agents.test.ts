@@ -125,6 +125,7 @@ describe("a certificate", { timeout: 20_000 }, () => {
       new X509Certificate(leaf).subjectAltName,
       "URI:spiffe://cluster.local/ns/shop/sa/web",
     );
+    assert.equal(bed.metrics.certificates.issued.value, 1);
   });
 
   test("is refused to other nodes, for pods that are not there, and without a token", async () => {
@@ -136,6 +137,8 @@ describe("a certificate", { timeout: 20_000 }, () => {
     });
     await assert.rejects(request(bed, "token-node-1", "uid-of-an-older-pod"), /does not exist/);
     await assert.rejects(request(bed, "nonsense"), { code: "rpc.unauthenticated" });
+    const { requested, unauthorized, issued } = bed.metrics.certificates;
+    assert.deepEqual([requested.value, unauthorized.value, issued.value], [3, 3, 0]);
   });
 
   test("is refused for good, not for a while, where the signing request cannot be read", async () => {
@@ -150,5 +153,6 @@ describe("a certificate", { timeout: 20_000 }, () => {
     const refused = client.issue({ csrPem: "?", pod: { namespace: "shop", name: "web", uid } });
     await assert.rejects(refused, { code: "rpc.invalid-argument", retryable: false });
     client.close();
+    assert.equal(bed.metrics.certificates.unreadable.value, 1);
   });
 });

@@ -10,6 +10,7 @@ import type { World } from "../../core/registry/world.ts";
 import type { DeltaSession, SessionStatus } from "../../rpc/delta-session.ts";
 import type { Client } from "../../wire/xds/node.ts";
 import type { Configurations } from "./configuration.ts";
+import type { Pushes } from "./pushes.ts";
 
 /** One connected client, for `status` and `--wait`. */
 export interface ClientStatus extends SessionStatus {
@@ -21,12 +22,17 @@ export interface ClientStatus extends SessionStatus {
   readonly notes?: readonly Diagnostic[];
 }
 
-interface Connected {
+export interface NewClient {
   readonly client: Client;
   readonly node: string;
   readonly session: DeltaSession;
-  readonly since: number;
   readonly end: (error: unknown) => void;
+  /** Told what it is offered. */
+  readonly pushes?: Pushes;
+}
+
+interface Connected extends NewClient {
+  readonly since: number;
   notes: readonly Diagnostic[];
 }
 
@@ -35,6 +41,8 @@ export interface ClientsOptions {
   readonly current: () => World;
   readonly clock: Clock;
   readonly log: Log;
+  /** Called where a configuration cannot be made. */
+  readonly failed?: () => void;
 }
 
 export class Clients {
@@ -47,17 +55,13 @@ export class Clients {
   }
 
   /** Makes the first offer; returns what to do when the stream ends. */
-  add(
-    client: Client,
-    node: string,
-    session: DeltaSession,
-    end: (error: unknown) => void,
-  ): () => void {
+  add(added: NewClient): () => void {
+    const { client } = added;
     const id = idOf(client);
     // The newer stream wins: the older one may be a connection that broke without a word.
     const older = this.#connected.get(id);
     const since = this.#options.clock.now();
-    const connected: Connected = { client, node, session, end, since, notes: [] };
+    const connected: Connected = { ...added, since, notes: [] };
     this.#connected.set(id, connected);
     older?.end(new MeshError("xds.superseded", `${id} connected again`));
     this.#offer(connected, this.#options.current());
@@ -70,7 +74,10 @@ export class Clients {
   }
 
   offerAll(world: World): void {
-    for (const connected of this.#connected.values()) this.#offer(connected, world);
+    for (const connected of this.#connected.values()) {
+      connected.pushes?.offered(world.version);
+      this.#offer(connected, world);
+    }
   }
 
   /** Some client's status has changed. */
@@ -78,6 +85,13 @@ export class Clients {
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const wake of waiting) wake();
+  }
+
+  /** How many are connected, by kind. */
+  counts(): Readonly<Record<Client["kind"], number>> {
+    const all = [...this.#connected.values()];
+    const agent = all.filter(({ client }) => client.kind === "agent").length;
+    return { agent, sidecar: all.length - agent };
   }
 
   status(): readonly ClientStatus[] {
@@ -121,6 +135,7 @@ export class Clients {
       session.offer(world.version, made.resources);
     } catch (error) {
       const version = world.version;
+      this.#options.failed?.();
       this.#options.log.error("configuration is not made", {
         client: idOf(client),
         version,

@@ -10,12 +10,13 @@ import type { Log } from "../../base/log.ts";
 import { serveDelta } from "../../rpc/ads-server.ts";
 import { serveGrpc } from "../../rpc/grpc-server.ts";
 import { methods } from "../../rpc/methods.ts";
-import { decodeCertificateRequest, encodeCertificateResponse } from "../../wire/xds/certificate.ts";
 import { nodeTypes, proxyTypes } from "../../wire/xds/resources.ts";
 import type { XdsServer, XdsServerOptions } from "../xds-server.ts";
-import { authorizeCertificate, authorizeClient } from "./authorize.ts";
+import { authorizeClient } from "./authorize.ts";
+import { certify } from "./certificates.ts";
 import { type ClientStatus, Clients } from "./clients.ts";
 import { Configurations } from "./configuration.ts";
+import { Pushes, showAllTypes } from "./pushes.ts";
 
 export type { ClientStatus };
 
@@ -25,12 +26,19 @@ export interface RunningXdsServer extends XdsServer {
 }
 
 export async function startXdsServer(options: XdsServerOptions): Promise<RunningXdsServer> {
-  const { world, clock, log } = options;
+  const { world, clock, log, metrics } = options;
   const clients = new Clients({
     configurations: new Configurations(),
     current: () => world.current(),
     clock,
     log,
+    failed: () => metrics.internalErrors.add(1),
+  });
+  showAllTypes(metrics);
+  metrics.registry.onCollect(() => {
+    const count = clients.counts();
+    metrics.sidecars.set(count.sidecar);
+    metrics.agents.set(count.agent);
   });
   const server = await serveGrpc(
     { kind: "tls", ...options.listen, ...options.tls },
@@ -38,19 +46,28 @@ export async function startXdsServer(options: XdsServerOptions): Promise<Running
       streams: {
         [methods.deltaResources]: serveDelta((first, metadata) => {
           const { client, node } = authorizeClient(first.node, metadata, options);
+          if (client.kind === "agent") {
+            return {
+              types: nodeTypes,
+              opened: (session, end) => clients.add({ client, node, session, end }),
+              changed: () => clients.changed(),
+            };
+          }
+          const pushes = new Pushes(metrics, () => clock.now());
           return {
-            types: client.kind === "agent" ? nodeTypes : proxyTypes,
-            opened: (session, end) => clients.add(client, node, session, end),
-            changed: () => clients.changed(),
+            types: proxyTypes,
+            opened: (session, end) => clients.add({ client, node, session, end, pushes }),
+            changed: ({ settled }) => {
+              if (settled !== undefined) pushes.settled(settled);
+              clients.changed();
+            },
+            sent: (response, bytes) => pushes.sent(response, bytes),
+            refused: (typeUrl) => pushes.refused(typeUrl),
           };
         }, log),
       },
       calls: {
-        [methods.createCertificate]: async (request, metadata) => {
-          const identity = authorizeCertificate(metadata, options);
-          const { csrPem } = decodeCertificateRequest(request);
-          return encodeCertificateResponse(await options.issueCertificate(csrPem, identity));
-        },
+        [methods.createCertificate]: (request, metadata) => certify(request, metadata, options),
       },
     },
   );

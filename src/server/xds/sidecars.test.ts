@@ -11,6 +11,7 @@ import type { ConfigSource, ProxySnapshot } from "../../proxy/config/source.ts";
 import { createXdsSource } from "../../proxy/config/xds-source.ts";
 import { type Relay, relayAds, type SecretSource } from "../../rpc/ads-relay.ts";
 import { callMetadata } from "../../rpc/methods.ts";
+import { renderText } from "../../telemetry/exposition.ts";
 import {
   openTestbed,
   silentLog,
@@ -247,6 +248,29 @@ spec: { ${spec}, http: [{ ${port} } ] }`;
     const [taken] = await bed.server.waitForVersion(good, t.signal);
     assert.equal(taken?.rejected, undefined);
     assert.equal(taken?.acked, good);
+    await web.relay.close();
+  });
+
+  test("is counted by Istio's names: what was sent, refused, and how long it took", async (t) => {
+    await using bed = await openTestbed(worldFrom(subsets));
+    const web = await sidecar(bed, "web", t.signal);
+    web.source.accept((await web.next()).version);
+    const bad = bed.world.put(virtualService("v1"));
+    web.source.reject((await web.next()).version, "no such thing");
+    await bed.server.waitForVersion(bad, t.signal);
+    const text = renderText(bed.metrics.registry);
+    for (const counted of [
+      /^pilot_xds 1$/m,
+      /^heddle_server_agents 0$/m,
+      /^pilot_xds_pushes\{type="rds"\} [1-9]/m,
+      /^pilot_xds_pushes\{type="sds"\} \d/m,
+      /^pilot_xds_config_size_bytes_count\{type="lds"\} [1-9]/m,
+      /^pilot_total_xds_rejects\{type="snapshot"\} 1$/m,
+      /^pilot_proxy_convergence_time_count [1-9]/m,
+      /^pilot_total_xds_internal_errors 0$/m,
+    ]) {
+      assert.match(text, counted);
+    }
     await web.relay.close();
   });
 

@@ -15,6 +15,7 @@ import {
 } from "../../core/registry/world.ts";
 import { trustDomain } from "../../model/names.ts";
 import { createAuthority, openAuthority } from "../../pki/authority.ts";
+import { type ServerMetrics, serverMetrics } from "../metrics.ts";
 import type { WorldSource } from "../world-source.ts";
 import type { RunningXdsServer } from "./main.ts";
 import { startXdsServer } from "./main.ts";
@@ -76,6 +77,7 @@ export class TestWorld implements WorldSource {
 export interface Testbed extends AsyncDisposable {
   readonly world: TestWorld;
   readonly server: RunningXdsServer;
+  readonly metrics: ServerMetrics;
   readonly target: string;
   readonly rootPem: string;
   /** An empty directory for sockets. */
@@ -90,6 +92,7 @@ export async function openTestbed(world: TestWorld = new TestWorld()): Promise<T
   const authority = await openAuthority(await createAuthority(trustDomain, now), now);
   const tls = await authority.issueServer(["localhost"], ["127.0.0.1"]);
   const directory = mkdtempSync(join(tmpdir(), "heddle-xds-"));
+  const metrics = serverMetrics();
   const start = (port: number): Promise<RunningXdsServer> =>
     startXdsServer({
       listen: { host: "127.0.0.1", port },
@@ -100,11 +103,13 @@ export async function openTestbed(world: TestWorld = new TestWorld()): Promise<T
       issueCertificate: (csrPem, identity) => authority.issueWorkload(csrPem, identity),
       log: silentLog,
       clock: testClock,
+      metrics,
     });
   let server = await start(0);
   const { port } = server;
   return {
     world,
+    metrics,
     get server() {
       return server;
     },
