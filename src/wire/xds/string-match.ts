@@ -5,10 +5,14 @@
  * regular expression `.+`, as Istio writes it.
  *
  * An inverted header match also matches where the header is absent, which Envoy does only when told to treat a missing
- * header as empty; so the two go together.
+ * header as empty; so the two go together. Not where presence itself is inverted: a missing header would be there then,
+ * and an Envoy would never match.
+ *
+ * Expressions are RE2's, and stay as they are written: who runs them translates (base/re2.ts).
  */
 
 import { MeshError } from "../../base/error.ts";
+import { portableWhereRead } from "../../base/re2.ts";
 import type { HeaderMatch, RouteMatch, StringMatch } from "../../model/proxy-config.ts";
 import { invalid, required } from "./field.ts";
 import type { HeaderMatcher, QueryParameterMatcher, StringMatcher } from "./gen/message-types.ts";
@@ -41,26 +45,25 @@ export function decodeStringMatch(matcher: StringMatcher | undefined, path: stri
 }
 
 export function encodeHeaderMatch(header: HeaderMatch): HeaderMatcher {
-  const content =
-    header.match.kind === "present"
-      ? { presentMatch: true }
-      : { stringMatch: encodeStringMatch(header.match) };
+  const { name, match, invert } = header;
+  if (match.kind === "present") {
+    return { name, presentMatch: true, ...(invert ? { invertMatch: true } : {}) };
+  }
   return {
-    name: header.name,
-    ...content,
-    ...(header.invert ? { invertMatch: true, treatMissingHeaderAsEmpty: true } : {}),
+    name,
+    stringMatch: encodeStringMatch(match),
+    ...(invert ? { invertMatch: true, treatMissingHeaderAsEmpty: true } : {}),
   };
 }
 
 export function decodeHeaderMatch(matcher: HeaderMatcher, path: string): HeaderMatch {
-  return {
-    name: required(matcher.name, `${path}.name`),
-    match:
-      matcher.presentMatch === true
-        ? { kind: "present" }
-        : decodeStringMatch(matcher.stringMatch, `${path}.string_match`),
-    invert: matcher.invertMatch ?? false,
-  };
+  const name = required(matcher.name, `${path}.name`);
+  const { presentMatch, invertMatch: invert = false } = matcher;
+  // `present_match: false` says that it must be absent.
+  if (presentMatch !== undefined) {
+    return { name, match: { kind: "present" }, invert: presentMatch === invert };
+  }
+  return { name, match: decodeStringMatch(matcher.stringMatch, `${path}.string_match`), invert };
 }
 
 type QueryMatch = RouteMatch["queryParameters"][number];
@@ -84,7 +87,7 @@ export function decodeQueryMatch(matcher: QueryParameterMatcher, path: string): 
 /** Refuses here, with the path, what could otherwise only be refused where the expression is first used. */
 export function checked(regex: string, path: string): string {
   try {
-    new RegExp(`^(?:${regex.replace(/^\(\?i\)/, "")})$`);
+    new RegExp(`^(?:${portableWhereRead(regex).replace(/^\(\?i\)/, "")})$`);
     return regex;
   } catch (cause) {
     throw new MeshError("xds.invalid", `${path}: regular expression`, { cause, fault: "peer" });

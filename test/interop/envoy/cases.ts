@@ -119,6 +119,8 @@ export const cases: readonly Case[] = [
   open("a path that goes on where a bare prefix ends", "paths.test", "/barefoot"),
   open("a path that an expression takes whole", "paths.test", "/v12/items/7"),
   open("a path that an expression takes only in part", "paths.test", "/v12/items/7/parts"),
+  open("an expression with a named group and a class", "paths.test", "/named/42"),
+  open("what such an expression does not take", "paths.test", "/named/x"),
   open("a path in other letters, where case does not matter", "paths.test", "/cAsE/x"),
   open("a path in other letters, where case matters", "paths.test", "/EXACT"),
   open("dot segments", "paths.test", "/other/../exact"),
@@ -194,6 +196,11 @@ export const cases: readonly Case[] = [
     fields: ["x-kind: four"],
   }),
   open("a field that is absent and must not have a value", "headers.test", "/"),
+  open("a field that is absent and must be", "absent.test", "/"),
+  open("a field that is there and must be absent", "absent.test", "/", { fields: ["x-gone: 1"] }),
+  open("a field that is there, empty, and must be absent", "absent.test", "/", {
+    fields: ["x-gone:"],
+  }),
   open("a field that comes twice", "headers.test", "/", {
     fields: ["x-kind: one", "x-kind: four"],
   }),
@@ -229,6 +236,7 @@ export const cases: readonly Case[] = [
   open("a bare prefix rewritten to the root", "rewrite.test", "/bare/x"),
   open("a whole path rewritten", "rewrite.test", "/one?id=1"),
   open("groups of an expression swapped", "rewrite.test", "/swap/a/b?x=/swap/c/d"),
+  open("a named group of an expression put elsewhere", "rewrite.test", "/named/42/x"),
   open("every match of an expression replaced", "rewrite.test", "/every/one"),
   open("the host rewritten", "rewrite.test", "/host"),
   open("the host rewritten by the chosen cluster", "host.test", "/"),

@@ -289,6 +289,7 @@ const hosts: readonly VirtualHost[] = [
     to("bare-prefix", { path: prefix("/bare") }),
     to("regex", { path: regex("/v[0-9]+/items/[^/]+") }),
     to("ignore-case", { path: prefix("/CaSe"), ignoreCase: true }),
+    to("named-group", { path: regex("/named/(?P<id>[[:digit:]]+)") }),
     to("rest"),
   ),
   host(
@@ -300,6 +301,11 @@ const hosts: readonly VirtualHost[] = [
     to("present", header("x-here", { kind: "present" })),
     to("post", header(":method", { kind: "exact", value: "POST" })),
     to("not-four", header("x-kind", { kind: "exact", value: "four" }, true)),
+    to("rest"),
+  ),
+  host(
+    "absent.test",
+    to("absent", header("x-gone", { kind: "present" }, true)),
     to("rest"),
   ),
   host(
@@ -348,6 +354,15 @@ const hosts: readonly VirtualHost[] = [
       {
         action: forward("app", {
           regexRewrite: { pattern: "^/swap/([^/]+)/([^/]+)", substitution: "/\\2/\\1" },
+        }),
+      },
+    ),
+    to(
+      "named-group",
+      { path: prefix("/named/") },
+      {
+        action: forward("app", {
+          regexRewrite: { pattern: "^/named/(?P<id>[0-9]+)", substitution: "/id-\\1" },
         }),
       },
     ),
