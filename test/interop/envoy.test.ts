@@ -9,7 +9,6 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { createXdsSource } from "../../src/proxy/config/xds-source.ts";
 import {
   clusterStatuses,
   configDump,
@@ -17,7 +16,6 @@ import {
 } from "../../src/proxy/observe/envoy-forms.ts";
 import type { Sidecar } from "../../src/proxy/sidecar.ts";
 import { Harness } from "../../src/proxy/testing/harness.ts";
-import { labels, node, silentLog, testSidecar } from "../../src/proxy/testing/mesh.ts";
 import { createMeshCa, type MeshCa } from "../../src/proxy/testing/mesh-ca.ts";
 import { encodeProxyConfig } from "../../src/wire/xds/proxy-config.ts";
 import { type Application, startApplication } from "./envoy/application.ts";
@@ -27,10 +25,9 @@ import { differencesOf } from "./envoy/comparison.ts";
 import { configurationFor } from "./envoy/configuration.ts";
 import { startControlPlane } from "./envoy/control-plane.ts";
 import { EnvoyProcess, skipWithoutEnvoy } from "./envoy/envoy-process.ts";
-import { withListedBalancer } from "./envoy/listed-balancer.ts";
+import { unknownAndLeastRequest, withListedBalancer } from "./envoy/listed-balancer.ts";
+import { startOurs } from "./envoy/our-sidecar.ts";
 import { webCases } from "./envoy/web-cases.ts";
-
-const clock = { now: Date.now, sleep: (ms: number) => new Promise<void>((r) => setTimeout(r, ms)) };
 
 describe("Envoy and our proxy, told the same", { skip: skipWithoutEnvoy }, () => {
   const harness = new Harness();
@@ -45,7 +42,11 @@ describe("Envoy and our proxy, told the same", { skip: skipWithoutEnvoy }, () =>
     harness.atEnd(() => rmSync(folder, { recursive: true, force: true }));
     application = await startApplication(harness);
     const config = configurationFor({ ...application, dead: await harness.deadPort() });
-    const resources = withListedBalancer(encodeProxyConfig(config), "other");
+    const resources = withListedBalancer(
+      encodeProxyConfig(config),
+      "other",
+      unknownAndLeastRequest,
+    );
     const socket = join(folder, "xds");
     const ca = await createMeshCa();
     const secrets = await ca.secrets("spiffe://cluster.local/ns/shop/sa/web");
@@ -158,27 +159,4 @@ async function callerOf(ca: MeshCa, serviceAccount: string): Promise<Caller> {
 
 function portsOf(portOf: (listener: ListenerName) => number): Record<ListenerName, number> {
   return { open: portOf("open"), guarded: portOf("guarded"), secured: portOf("secured") };
-}
-
-/** Our proxy, which follows the server at `socket` as a sidecar does, once it has taken the configuration. */
-async function startOurs(harness: Harness, socket: string): Promise<Sidecar> {
-  const stop = new AbortController();
-  const sidecar = testSidecar({ destination: () => undefined });
-  harness.atEnd(() => sidecar.drain());
-  const source = createXdsSource({
-    socket,
-    node: node(labels("shop", "web")),
-    clock,
-    random: Math.random,
-    log: silentLog,
-  });
-  await new Promise<void>((resolve, reject) => {
-    const following = sidecar.follow(source, stop.signal, resolve);
-    following.catch(reject);
-    harness.atEnd(async () => {
-      stop.abort();
-      await following;
-    });
-  });
-  return sidecar;
 }

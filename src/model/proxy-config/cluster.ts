@@ -65,20 +65,34 @@ export interface Cluster {
 }
 
 export type BalancerPolicy =
-  /** The least busy of so many that are drawn; undefined: of two. */
-  | { readonly kind: "least-request"; readonly choices?: number }
+  /**
+   * The least busy of so many that are drawn, or of all; undefined: of two. `bias` counts where weights differ: a host
+   * gets its weight's part over (requests under way + 1) to this power, and nobody is drawn; undefined: 1, by draws.
+   */
+  | {
+      readonly kind: "least-request";
+      readonly choices?: number | "all";
+      readonly bias?: number;
+    }
   /** Least request, weighed by how long answers take. Heddle's own: Envoy has none. */
   | { readonly kind: "peak-ewma" }
   | { readonly kind: "round-robin" }
   | { readonly kind: "random" }
   /** Consistent hashing by the route's hash keys. */
-  | {
+  | ({
       readonly kind: "ring-hash";
       readonly minimumRingSize: number;
       readonly maximumRingSize?: number;
-    }
+    } & HashBalancing)
   /** `tableSize` is prime. */
-  | { readonly kind: "maglev"; readonly tableSize: number };
+  | ({ readonly kind: "maglev"; readonly tableSize: number } & HashBalancing);
+
+export interface HashBalancing {
+  /** No host has more under way than so much of its fair part, 100 at least; undefined: keys stay wherever they are. */
+  readonly balancePercent?: number;
+  /** Hosts are known by their endpoints' host names, and by their addresses only where they have none. */
+  readonly hashesNames?: true;
+}
 
 export interface UpstreamTls {
   readonly certificate: string;

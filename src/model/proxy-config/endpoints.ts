@@ -1,5 +1,7 @@
 /** Who answers for a cluster: addresses, weights, places. */
 
+import type { Json } from "../../base/json.ts";
+
 export interface ClusterEndpoints {
   readonly cluster: string;
   /** Those of one priority and locality stand together. */
@@ -19,6 +21,13 @@ export interface Endpoint {
   readonly address: string;
   readonly port: number;
   readonly weight: number;
+  /** For consistent hashing by names. */
+  readonly hostname?: string;
+  /**
+   * What is said of it to balancers (Envoy's `envoy.lb`): `hash_key` is what consistent hashing knows it by, whatever
+   * else it is called.
+   */
+  readonly metadata?: Readonly<Record<string, Json>>;
   /** The endpoint has a sidecar: speak mesh TLS to it. */
   readonly tls: boolean;
   readonly locality?: Locality;

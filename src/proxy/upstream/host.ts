@@ -64,6 +64,15 @@ export class Host {
     return `${this.address}:${this.port}`;
   }
 
+  /** What consistent hashing knows it by, where that is not its address. */
+  get hashedAs(): string | undefined {
+    const { balancer } = this.cluster.config;
+    const { metadata, hostname } = this.endpoint;
+    const key = metadata?.["hash_key"];
+    if (typeof key === "string" && key !== "") return key;
+    return "hashesNames" in balancer ? hostname : undefined;
+  }
+
   get weight(): number {
     return this.endpoint.weight * this.warmth;
   }

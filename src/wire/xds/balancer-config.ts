@@ -5,7 +5,12 @@
  * Of a ring's hash functions none is ours (MurmurHash3, 32 bits), and each is as even: which one is said plays no part.
  */
 
-import type { Cluster, SlowStart } from "../../model/proxy-config.ts";
+import type {
+  BalancerPolicy,
+  Cluster,
+  HashBalancing,
+  SlowStart,
+} from "../../model/proxy-config.ts";
 import { decodeDuration, encodeDuration, given, invalid, wrappedNumber } from "./field.ts";
 import type * as wire from "./gen/message-types.ts";
 
@@ -20,20 +25,55 @@ export function decodeRoundRobin(config: wire.RoundRobinLbConfig): Balancing {
   return { balancer: { kind: "round-robin" }, ...decodeSlowStart(config.slowStartConfig) };
 }
 
-export function decodeLeastRequest(config: wire.LeastRequestLbConfig, path: string): Balancing {
+export function decodeLeastRequest(
+  config: wire.LeastRequestLbConfig,
+  path: string,
+): Balancing & { readonly balancer: LeastRequest } {
   const choices = wrappedNumber(config.choiceCount, usualChoices);
   if (choices < 2) throw invalid(`${path}.choice_count`, `want 2 or more, got ${choices}`);
-  const bias = config.activeRequestBias;
-  if (bias !== undefined && bias.defaultValue !== 1) {
-    throw invalid(`${path}.active_request_bias`, `want 1, got ${bias.defaultValue ?? 0}`);
-  }
   return {
-    balancer: { kind: "least-request", ...(choices === usualChoices ? {} : { choices }) },
+    balancer: {
+      kind: "least-request",
+      ...(choices === usualChoices ? {} : { choices }),
+      ...decodeBias(config.activeRequestBias, `${path}.active_request_bias.default_value`),
+    },
     ...decodeSlowStart(config.slowStartConfig),
   };
 }
 
-export function decodeRingHash(config: wire.RingHashLbConfig, path: string): Balancing {
+export type LeastRequest = Extract<BalancerPolicy, { kind: "least-request" }>;
+
+function decodeBias(
+  said: wire.RuntimeDouble | undefined,
+  path: string,
+): Pick<LeastRequest, "bias"> {
+  if (said === undefined) return {};
+  const bias = said.defaultValue ?? 0;
+  if (!(bias >= 0 && bias < Infinity)) throw invalid(path, `want 0 or more, got ${bias}`);
+  return bias === 1 ? {} : { bias };
+}
+
+/** What both forms say in the same words. */
+export function encodeLeastRequest(
+  { choices, bias }: LeastRequest,
+  slowStart: SlowStart | undefined,
+): wire.LeastRequestLbConfig {
+  const drawn = choices === "all" ? undefined : choices;
+  return {
+    ...given("choiceCount", drawn === undefined ? undefined : { value: drawn }),
+    ...given(
+      "activeRequestBias",
+      bias === undefined ? undefined : { defaultValue: bias, runtimeKey: "" },
+    ),
+    ...given("slowStartConfig", slowStart && encodeSlowStart(slowStart)),
+  };
+}
+
+export function decodeRingHash(
+  config: wire.RingHashLbConfig,
+  hashing: HashBalancing,
+  path: string,
+): Balancing {
   const minimumRingSize = wrappedNumber(config.minimumRingSize, 1_024);
   const maximumRingSize = wrappedNumber(config.maximumRingSize, largestRing);
   if (minimumRingSize < 1 || minimumRingSize > maximumRingSize || maximumRingSize > largestRing) {
@@ -47,12 +87,17 @@ export function decodeRingHash(config: wire.RingHashLbConfig, path: string): Bal
       kind: "ring-hash",
       minimumRingSize,
       ...(maximumRingSize === largestRing ? {} : { maximumRingSize }),
+      ...hashing,
     },
   };
 }
 
 /** A table of another size would never fill: its hosts walk it in steps that must not divide its size. */
-export function decodeMaglev(config: wire.MaglevLbConfig, path: string): Balancing {
+export function decodeMaglev(
+  config: wire.MaglevLbConfig,
+  hashing: HashBalancing,
+  path: string,
+): Balancing {
   const size = wrappedNumber(config.tableSize, 65_537);
   for (let divisor = 2; divisor * divisor <= size; divisor++) {
     if (size % divisor === 0) throw invalid(`${path}.table_size`, `want a prime, got ${size}`);
@@ -60,7 +105,7 @@ export function decodeMaglev(config: wire.MaglevLbConfig, path: string): Balanci
   if (size < 2 || size > largestTable) {
     throw invalid(`${path}.table_size`, `want 2 to ${largestTable}, got ${size}`);
   }
-  return { balancer: { kind: "maglev", tableSize: size } };
+  return { balancer: { kind: "maglev", tableSize: size, ...hashing } };
 }
 
 /**
@@ -77,17 +122,29 @@ export function decodeLocalities(
   return config?.localityWeightedLbConfig === undefined ? {} : { isLocalityWeighted: true };
 }
 
-/** Hosts are known by their addresses, and keep their keys however busy they are. */
-export function refuseOtherHashing(
+export function encodeHashing({
+  balancePercent,
+  hashesNames,
+}: HashBalancing): wire.PolicyConsistentHashing | undefined {
+  if (balancePercent === undefined && hashesNames === undefined) return undefined;
+  return {
+    ...(hashesNames === true ? { useHostnameForHashing: true } : {}),
+    ...(balancePercent === undefined ? {} : { hashBalanceFactor: { value: balancePercent } }),
+  };
+}
+
+export function decodeHashing(
   config: wire.PolicyConsistentHashing | undefined,
   path: string,
-): void {
-  if (config?.useHostnameForHashing === true) {
-    throw invalid(`${path}.use_hostname_for_hashing`, "is not supported");
+): HashBalancing {
+  const percent = config?.hashBalanceFactor && wrappedNumber(config.hashBalanceFactor, 0);
+  if (percent !== undefined && percent < 100) {
+    throw invalid(`${path}.hash_balance_factor`, `want 100 or more, got ${percent}`);
   }
-  if (config?.hashBalanceFactor !== undefined) {
-    throw invalid(`${path}.hash_balance_factor`, "is not supported");
-  }
+  return {
+    ...given("balancePercent", percent),
+    ...(config?.useHostnameForHashing === true ? { hashesNames: true } : {}),
+  };
 }
 
 export function encodeSlowStart(slow: SlowStart): wire.SlowStartConfig {

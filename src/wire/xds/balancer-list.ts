@@ -9,18 +9,21 @@
 
 import {
   type Balancing,
+  decodeHashing,
   decodeLeastRequest,
   decodeLocalities,
   decodeMaglev,
   decodeRingHash,
   decodeRoundRobin,
-  refuseOtherHashing,
+  encodeLeastRequest,
+  type LeastRequest,
 } from "./balancer-config.ts";
-import { invalid, isPacked, unpack } from "./field.ts";
+import { given, invalid, isPacked, pack, unpack } from "./field.ts";
 import type * as wire from "./gen/message-types.ts";
 import {
   ClientSideWeightedRoundRobin,
   ClusterProvided,
+  LbPolicy,
   LeastRequestPolicy,
   MaglevPolicy,
   RandomPolicy,
@@ -42,11 +45,15 @@ const known: readonly Known[] = [
     ...decodeLocalities(config.localityLbConfig, `${path}.locality_lb_config`),
   })),
   policy(LeastRequestPolicy, (config, path) => {
-    if (config.selectionMethod === SelectionMethod.FULL_SCAN || config.enableFullScan?.value) {
-      throw invalid(`${path}.selection_method`, "FULL_SCAN is not supported");
-    }
+    const read = decodeLeastRequest(config, path);
+    // The wrapper is the older word for it, and holds where it is said.
+    const scans =
+      config.enableFullScan === undefined
+        ? config.selectionMethod === SelectionMethod.FULL_SCAN
+        : config.enableFullScan.value === true;
     return {
-      ...decodeLeastRequest(config, path),
+      ...read,
+      ...(scans ? { balancer: { ...read.balancer, choices: "all" } } : {}),
       ...decodeLocalities(config.localityLbConfig, `${path}.locality_lb_config`),
     };
   }),
@@ -55,13 +62,17 @@ const known: readonly Known[] = [
     ...decodeLocalities(config.localityLbConfig, `${path}.locality_lb_config`),
   })),
   policy(RingHashPolicy, (config, path) => {
-    refuseOtherHashing(config, path);
-    refuseOtherHashing(config.consistentHashingLbConfig, `${path}.consistent_hashing_lb_config`);
-    return { ...decodeRingHash(config, path), ...decodeLocalities(config, path) };
+    const { consistentHashingLbConfig: common } = config;
+    const hashing =
+      common === undefined
+        ? decodeHashing(config, path)
+        : decodeHashing(common, `${path}.consistent_hashing_lb_config`);
+    return { ...decodeRingHash(config, hashing, path), ...decodeLocalities(config, path) };
   }),
   policy(MaglevPolicy, (config, path) => {
-    refuseOtherHashing(config.consistentHashingLbConfig, `${path}.consistent_hashing_lb_config`);
-    return { ...decodeMaglev(config, path), ...decodeLocalities(config, path) };
+    const at = `${path}.consistent_hashing_lb_config`;
+    const hashing = decodeHashing(config.consistentHashingLbConfig, at);
+    return { ...decodeMaglev(config, hashing, path), ...decodeLocalities(config, path) };
   }),
   policy(WrrLocality, (config, path) => ({
     ...decodeBalancerList(config.endpointPickingPolicy, `${path}.endpoint_picking_policy`),
@@ -85,6 +96,24 @@ export function decodeBalancerList(
     unknown.push(`"${any?.typeUrl ?? typedExtensionConfig?.name ?? ""}"`);
   }
   throw invalid(`${path}.policies`, `want one that is supported, got [${unknown.join(", ")}]`);
+}
+
+/** Least request that looks at all hosts: the older form has no word for it. */
+export function encodeFullScan(
+  balancer: LeastRequest,
+  { slowStart, isLocalityWeighted }: Balancing,
+): Pick<wire.Cluster, "lbPolicy" | "loadBalancingPolicy"> {
+  const locality = isLocalityWeighted === true ? { localityWeightedLbConfig: {} } : undefined;
+  const typedConfig = pack(LeastRequestPolicy, {
+    ...encodeLeastRequest(balancer, slowStart),
+    ...given("localityLbConfig", locality),
+    selectionMethod: SelectionMethod.FULL_SCAN,
+  });
+  const name = "envoy.load_balancing_policies.least_request";
+  return {
+    lbPolicy: LbPolicy.LOAD_BALANCING_POLICY_CONFIG,
+    loadBalancingPolicy: { policies: [{ typedExtensionConfig: { name, typedConfig } }] },
+  };
 }
 
 function policy<T extends object>(

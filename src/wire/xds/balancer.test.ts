@@ -69,6 +69,26 @@ describe("a cluster's list of typed balancers", () => {
         },
       ],
       [
+        "least request that weighs load otherwise",
+        [pack(LeastRequestPolicy, { activeRequestBias: { defaultValue: 0.5 } })],
+        { balancer: { kind: "least-request", bias: 0.5 } },
+      ],
+      [
+        "least request that says nothing by load",
+        [pack(LeastRequestPolicy, { activeRequestBias: { runtimeKey: "x" } })],
+        { balancer: { kind: "least-request", bias: 0 } },
+      ],
+      [
+        "least request of all hosts",
+        [pack(LeastRequestPolicy, { selectionMethod: SelectionMethod.FULL_SCAN })],
+        { balancer: { kind: "least-request", choices: "all" } },
+      ],
+      [
+        "least request of all hosts, in the older word",
+        [pack(LeastRequestPolicy, { enableFullScan: { value: true } })],
+        { balancer: { kind: "least-request", choices: "all" } },
+      ],
+      [
         "random, zones or no zones",
         [pack(RandomPolicy, { localityLbConfig: { zoneAwareLbConfig: {} } })],
         { balancer: { kind: "random" } },
@@ -96,6 +116,52 @@ describe("a cluster's list of typed balancers", () => {
         "Maglev's table",
         [pack(MaglevPolicy, { tableSize: { value: 251 } })],
         { balancer: { kind: "maglev", tableSize: 251 } },
+      ],
+      [
+        "a ring of names, with bounded loads",
+        [
+          pack(RingHashPolicy, {
+            consistentHashingLbConfig: {
+              useHostnameForHashing: true,
+              hashBalanceFactor: { value: 150 },
+            },
+          }),
+        ],
+        {
+          balancer: {
+            kind: "ring-hash",
+            minimumRingSize: 1_024,
+            balancePercent: 150,
+            hashesNames: true,
+          },
+        },
+      ],
+      [
+        "a ring of names, with bounded loads, in the older place",
+        [pack(RingHashPolicy, { useHostnameForHashing: true, hashBalanceFactor: { value: 100 } })],
+        {
+          balancer: {
+            kind: "ring-hash",
+            minimumRingSize: 1_024,
+            balancePercent: 100,
+            hashesNames: true,
+          },
+        },
+      ],
+      [
+        "a ring whose older place holds no more",
+        [
+          pack(RingHashPolicy, {
+            hashBalanceFactor: { value: 100 },
+            consistentHashingLbConfig: {},
+          }),
+        ],
+        { balancer: { kind: "ring-hash", minimumRingSize: 1_024 } },
+      ],
+      [
+        "Maglev's table with bounded loads",
+        [pack(MaglevPolicy, { consistentHashingLbConfig: { hashBalanceFactor: { value: 120 } } })],
+        { balancer: { kind: "maglev", tableSize: 65_537, balancePercent: 120 } },
       ],
       [
         "what chooses a locality by weight, and then by another list",
@@ -151,22 +217,13 @@ describe("a cluster's list of typed balancers", () => {
         '["type.googleapis.com/example.Lottery", "type.googleapis.com/example.Lottery"]',
     ],
     [
-      "a scan of all hosts",
+      "a load that counts for less than nothing",
       {
         loadBalancingPolicy: listOf(
-          pack(LeastRequestPolicy, { selectionMethod: SelectionMethod.FULL_SCAN }),
+          pack(LeastRequestPolicy, { activeRequestBias: { defaultValue: -1 } }),
         ),
       },
-      `${first}.selection_method: FULL_SCAN is not supported`,
-    ],
-    [
-      "a load that counts for less",
-      {
-        loadBalancingPolicy: listOf(
-          pack(LeastRequestPolicy, { activeRequestBias: { defaultValue: 0.5 } }),
-        ),
-      },
-      `${first}.active_request_bias: want 1, got 0.5`,
+      `${first}.active_request_bias.default_value: want 0 or more, got -1`,
     ],
     [
       "a single choice",
@@ -183,22 +240,13 @@ describe("a cluster's list of typed balancers", () => {
       `${first}.minimum_ring_size: want 1 to maximum_ring_size, and that 8388608 at most; got 9 and 8`,
     ],
     [
-      "a ring of names",
+      "a bound that leaves no room for all",
       {
         loadBalancingPolicy: listOf(
-          pack(RingHashPolicy, { consistentHashingLbConfig: { useHostnameForHashing: true } }),
+          pack(MaglevPolicy, { consistentHashingLbConfig: { hashBalanceFactor: { value: 99 } } }),
         ),
       },
-      `${first}.consistent_hashing_lb_config.use_hostname_for_hashing: is not supported`,
-    ],
-    [
-      "keys that move away from load",
-      {
-        loadBalancingPolicy: listOf(
-          pack(MaglevPolicy, { consistentHashingLbConfig: { hashBalanceFactor: { value: 120 } } }),
-        ),
-      },
-      `${first}.consistent_hashing_lb_config.hash_balance_factor: is not supported`,
+      `${first}.consistent_hashing_lb_config.hash_balance_factor: want 100 or more, got 99`,
     ],
     [
       "a table of no prime size",
@@ -252,11 +300,30 @@ describe("a cluster's balancer in the older form", () => {
     assert.deepEqual(found, { balancer: { kind: "random" } });
   });
 
-  test("is refused where keys move away from load", () => {
-    const consistentHashingLbConfig = { hashBalanceFactor: { value: 150 } };
+  test("is read with bounded loads and names, of a ring and of a table", () => {
+    const commonLbConfig = {
+      consistentHashingLbConfig: { useHostnameForHashing: true, hashBalanceFactor: { value: 150 } },
+    };
+    const hashing = { balancePercent: 150, hashesNames: true };
+    assert.deepEqual(read({ lbPolicy: LbPolicy.RING_HASH, commonLbConfig }), {
+      balancer: { kind: "ring-hash", minimumRingSize: 1_024, ...hashing },
+    });
+    assert.deepEqual(read({ lbPolicy: LbPolicy.MAGLEV, commonLbConfig }), {
+      balancer: { kind: "maglev", tableSize: 65_537, ...hashing },
+    });
+    // Envoy passes over it where nothing is hashed.
+    const found = read({ lbPolicy: LbPolicy.RANDOM, commonLbConfig });
+    assert.deepEqual(found, { balancer: { kind: "random" } });
+  });
+
+  test("is refused by path where its bound leaves no room for all", () => {
+    const consistentHashingLbConfig = { hashBalanceFactor: { value: 50 } };
     assert.throws(
       () => read({ lbPolicy: LbPolicy.RING_HASH, commonLbConfig: { consistentHashingLbConfig } }),
-      /Cluster c\.common_lb_config\.consistent_hashing_lb_config\.hash_balance_factor: is not/,
+      {
+        message:
+          "Cluster c.common_lb_config.consistent_hashing_lb_config.hash_balance_factor: want 100 or more, got 50",
+      },
     );
   });
 });

@@ -1,5 +1,6 @@
 /**
- * How a cluster spreads its requests, in the older form: `lb_policy` and a config beside it. It is what we write.
+ * How a cluster spreads its requests, in the older form: `lb_policy` and a config beside it. It is what we write,
+ * but for what only the newer one can say: looking at all hosts for the least busy.
  *
  * What others write as a list of typed policies (`load_balancing_policy`) is read by balancer-list.ts, and then holds
  * alone, as with Envoy. What both forms say in the same words is read by balancer-config.ts.
@@ -7,18 +8,20 @@
  * Envoy has no peak-EWMA: it travels as least request, and cluster metadata (`heddle.balancer`) tells our own proxies.
  */
 
-import type { BalancerPolicy, SlowStart } from "../../model/proxy-config.ts";
+import type { BalancerPolicy } from "../../model/proxy-config.ts";
 import {
   type Balancing,
+  decodeHashing,
   decodeLeastRequest,
   decodeLocalities,
   decodeMaglev,
   decodeRingHash,
   decodeRoundRobin,
+  encodeHashing,
+  encodeLeastRequest,
   encodeSlowStart,
-  refuseOtherHashing,
 } from "./balancer-config.ts";
-import { decodeBalancerList } from "./balancer-list.ts";
+import { decodeBalancerList, encodeFullScan } from "./balancer-list.ts";
 import { given, invalid } from "./field.ts";
 import type * as wire from "./gen/message-types.ts";
 import { LbPolicy } from "./gen/messages.ts";
@@ -36,43 +39,72 @@ type BalancerFields = Pick<
 
 export const peakEwma = "peak-ewma";
 
-export function encodeBalancer(
-  balancer: BalancerPolicy,
-  slowStart: SlowStart | undefined,
-): BalancerFields {
+export function encodeBalancer(balancing: Balancing): BalancerFields {
+  const { balancer, slowStart } = balancing;
   const slow = slowStart && { slowStartConfig: encodeSlowStart(slowStart) };
+  const beside = encodeLocalities(balancing);
   switch (balancer.kind) {
     case "least-request": {
-      const choices = balancer.choices && { choiceCount: { value: balancer.choices } };
-      const config =
-        slow === undefined && choices === undefined ? undefined : { ...choices, ...slow };
-      return { lbPolicy: LbPolicy.LEAST_REQUEST, ...given("leastRequestLbConfig", config) };
+      if (balancer.choices === "all") return encodeFullScan(balancer, balancing);
+      const config = encodeLeastRequest(balancer, slowStart);
+      const isSaid = Object.keys(config).length > 0;
+      return {
+        lbPolicy: LbPolicy.LEAST_REQUEST,
+        ...given("leastRequestLbConfig", isSaid ? config : undefined),
+        ...beside,
+      };
     }
     case "peak-ewma":
-      return { lbPolicy: LbPolicy.LEAST_REQUEST, ...given("leastRequestLbConfig", slow) };
+      return {
+        lbPolicy: LbPolicy.LEAST_REQUEST,
+        ...given("leastRequestLbConfig", slow),
+        ...beside,
+      };
     case "round-robin":
-      return { lbPolicy: LbPolicy.ROUND_ROBIN, ...given("roundRobinLbConfig", slow) };
+      return { lbPolicy: LbPolicy.ROUND_ROBIN, ...given("roundRobinLbConfig", slow), ...beside };
     case "random":
-      return { lbPolicy: LbPolicy.RANDOM };
+      return { lbPolicy: LbPolicy.RANDOM, ...beside };
     case "ring-hash":
-      return {
-        lbPolicy: LbPolicy.RING_HASH,
-        ringHashLbConfig: {
-          minimumRingSize: { value: balancer.minimumRingSize },
-          ...given(
-            "maximumRingSize",
-            balancer.maximumRingSize === undefined
-              ? undefined
-              : { value: balancer.maximumRingSize },
-          ),
-        },
-      };
-    case "maglev":
-      return {
-        lbPolicy: LbPolicy.MAGLEV,
-        maglevLbConfig: { tableSize: { value: balancer.tableSize } },
-      };
+    case "maglev": {
+      const hashing = encodeHashing(balancer);
+      if (hashing === undefined) return { ...encodeTable(balancer), ...beside };
+      const commonLbConfig = { ...beside.commonLbConfig, consistentHashingLbConfig: hashing };
+      return { ...encodeTable(balancer), commonLbConfig };
+    }
   }
+}
+
+/** Of an original-destination cluster, which chooses nobody. */
+export function encodeProvided(balancing: Balancing): BalancerFields {
+  return { lbPolicy: LbPolicy.CLUSTER_PROVIDED, ...encodeLocalities(balancing) };
+}
+
+function encodeLocalities({
+  isLocalityWeighted,
+}: Balancing): Pick<BalancerFields, "commonLbConfig"> {
+  return isLocalityWeighted === true ? { commonLbConfig: { localityWeightedLbConfig: {} } } : {};
+}
+
+function encodeTable(
+  balancer: Extract<BalancerPolicy, { kind: "ring-hash" | "maglev" }>,
+): BalancerFields {
+  if (balancer.kind === "maglev") {
+    return {
+      lbPolicy: LbPolicy.MAGLEV,
+      maglevLbConfig: { tableSize: { value: balancer.tableSize } },
+    };
+  }
+  const { minimumRingSize, maximumRingSize } = balancer;
+  return {
+    lbPolicy: LbPolicy.RING_HASH,
+    ringHashLbConfig: {
+      minimumRingSize: { value: minimumRingSize },
+      ...given(
+        "maximumRingSize",
+        maximumRingSize === undefined ? undefined : { value: maximumRingSize },
+      ),
+    },
+  };
 }
 
 /** `own`: the name in our metadata. */
@@ -83,7 +115,10 @@ export function decodeBalancing(
 ): Balancing {
   const said = isListed(message)
     ? decodeListed(message, path)
-    : { ...decodeEnumerated(message, path), ...decodeCommon(message, `${path}.common_lb_config`) };
+    : {
+        ...decodeEnumerated(message, path),
+        ...decodeLocalities(message.commonLbConfig, `${path}.common_lb_config`),
+      };
   const isOurs = own === peakEwma && said.balancer.kind === "least-request";
   return isOurs ? { ...said, balancer: { kind: peakEwma } } : said;
 }
@@ -105,12 +140,12 @@ function decodeListed({ loadBalancingPolicy, commonLbConfig }: BalancerFields, p
   return decodeBalancerList(loadBalancingPolicy, `${path}.load_balancing_policy`);
 }
 
-function decodeCommon({ commonLbConfig: common }: BalancerFields, path: string) {
-  refuseOtherHashing(common?.consistentHashingLbConfig, `${path}.consistent_hashing_lb_config`);
-  return decodeLocalities(common, path);
-}
-
 function decodeEnumerated(message: BalancerFields, path: string): Balancing {
+  const hashing = () =>
+    decodeHashing(
+      message.commonLbConfig?.consistentHashingLbConfig,
+      `${path}.common_lb_config.consistent_hashing_lb_config`,
+    );
   switch (message.lbPolicy ?? LbPolicy.ROUND_ROBIN) {
     case LbPolicy.LEAST_REQUEST:
       return decodeLeastRequest(
@@ -123,9 +158,13 @@ function decodeEnumerated(message: BalancerFields, path: string): Balancing {
     case LbPolicy.CLUSTER_PROVIDED:
       return decodeRoundRobin(message.roundRobinLbConfig ?? {});
     case LbPolicy.RING_HASH:
-      return decodeRingHash(message.ringHashLbConfig ?? {}, `${path}.ring_hash_lb_config`);
+      return decodeRingHash(
+        message.ringHashLbConfig ?? {},
+        hashing(),
+        `${path}.ring_hash_lb_config`,
+      );
     case LbPolicy.MAGLEV:
-      return decodeMaglev(message.maglevLbConfig ?? {}, `${path}.maglev_lb_config`);
+      return decodeMaglev(message.maglevLbConfig ?? {}, hashing(), `${path}.maglev_lb_config`);
     default:
       throw invalid(`${path}.lb_policy`, `balancer ${message.lbPolicy} is not supported`);
   }

@@ -8,7 +8,7 @@
  */
 
 import type { CircuitBreakers, Cluster } from "../../model/proxy-config.ts";
-import { decodeBalancing, encodeBalancer, peakEwma } from "./balancer.ts";
+import { decodeBalancing, encodeBalancer, encodeProvided, peakEwma } from "./balancer.ts";
 import { decodeDiscovery, encodeDiscovery } from "./discovery-type.ts";
 import {
   decodeDuration,
@@ -20,7 +20,7 @@ import {
   wrappedNumber,
 } from "./field.ts";
 import type * as wire from "./gen/message-types.ts";
-import { Cluster as ClusterMessage, LbPolicy, RawBuffer } from "./gen/messages.ts";
+import { Cluster as ClusterMessage, RawBuffer } from "./gen/messages.ts";
 import { decodeHealthChecks, encodeHealthCheck } from "./health-check.ts";
 import { decodeHttpProtocol, encodeHttpProtocol } from "./http-protocol.ts";
 import { decodeOutliers, encodeOutliers } from "./outlier-detection.ts";
@@ -43,20 +43,21 @@ const plainSocket = "tlsMode-disabled";
 
 export function encodeCluster(cluster: Cluster): EncodedResource {
   const isOriginal = cluster.discovery.kind === "original-destination";
+  const { commonLbConfig, ...balancing } = isOriginal
+    ? encodeProvided(cluster)
+    : encodeBalancer(cluster);
   return encodeResource(typeUrls.cluster, cluster.name, ClusterMessage, {
     name: cluster.name,
     ...encodeDiscovery(cluster),
     connectTimeout: encodeDuration(cluster.connectTimeoutMs),
-    ...(isOriginal
-      ? { lbPolicy: LbPolicy.CLUSTER_PROVIDED }
-      : encodeBalancer(cluster.balancer, cluster.slowStart)),
+    ...balancing,
     circuitBreakers: { thresholds: [encodeBreakers(cluster.circuitBreakers)] },
     ...given(
       "outlierDetection",
       cluster.outlierDetection && encodeOutliers(cluster.outlierDetection),
     ),
     ...given("healthChecks", cluster.healthCheck && [encodeHealthCheck(cluster.healthCheck)]),
-    ...given("commonLbConfig", encodeCommonBalancing(cluster)),
+    ...given("commonLbConfig", withPanic(cluster, commonLbConfig)),
     ...encodeTcpKeepAlive(cluster),
     ...given("transportSocket", encodeOwnSocket(cluster)),
     ...given("transportSocketMatches", cluster.tls && encodeSockets(cluster)),
@@ -102,17 +103,12 @@ export function decodeCluster(resource: EncodedResource): Cluster {
 }
 
 /** Istio's: never send to hosts that were ejected, however few are left, unless a threshold is written. */
-function encodeCommonBalancing({
-  outlierDetection,
-  panicPercent,
-  isLocalityWeighted,
-}: Cluster): wire.CommonLbConfig | undefined {
-  const hasThreshold = outlierDetection !== undefined || panicPercent !== undefined;
-  if (!hasThreshold && isLocalityWeighted === undefined) return undefined;
-  return {
-    ...(hasThreshold ? { healthyPanicThreshold: { value: panicPercent ?? 0 } } : {}),
-    ...(isLocalityWeighted === true ? { localityWeightedLbConfig: {} } : {}),
-  };
+function withPanic(
+  { outlierDetection, panicPercent }: Cluster,
+  common: wire.CommonLbConfig | undefined,
+): wire.CommonLbConfig | undefined {
+  if (outlierDetection === undefined && panicPercent === undefined) return common;
+  return { healthyPanicThreshold: { value: panicPercent ?? 0 }, ...common };
 }
 
 function numbersAt(object: JsonObject, key: string): readonly number[] | undefined {

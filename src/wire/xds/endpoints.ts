@@ -19,6 +19,7 @@ import { decodeResource, encodeResource, typeUrls } from "./resources.ts";
 import { decodeStruct, encodeStruct, textAt } from "./struct.ts";
 
 const socketKey = "envoy.transport_socket_match";
+const balancerKey = "envoy.lb";
 
 export function encodeEndpoints(endpoints: ClusterEndpoints): EncodedResource {
   const { cluster, overprovisioningPercent: factor } = endpoints;
@@ -117,10 +118,12 @@ function encodeEndpoint(endpoint: Endpoint): wire.LbEndpoint {
   const filterMetadata = {
     ...(endpoint.tls ? { [socketKey]: encodeStruct({ tlsMode: "istio" }) } : {}),
     ...given("istio", endpoint.workload && encodeWorkload(endpoint.workload)),
+    ...given(balancerKey, endpoint.metadata && encodeStruct(endpoint.metadata)),
   };
   return {
     endpoint: {
       address: { socketAddress: { address: endpoint.address, portValue: endpoint.port } },
+      ...given("hostname", endpoint.hostname),
     },
     ...(endpoint.isUnhealthy === true ? { healthStatus: HealthStatus.UNHEALTHY } : {}),
     metadata: { filterMetadata },
@@ -131,7 +134,11 @@ function encodeEndpoint(endpoint: Endpoint): wire.LbEndpoint {
 function decodeEndpoint(endpoint: wire.LbEndpoint, path: string): Endpoint {
   const socket = endpoint.endpoint?.address?.socketAddress;
   const at = `${path}.endpoint.address.socket_address`;
-  const { [socketKey]: socketMatch, istio } = endpoint.metadata?.filterMetadata ?? {};
+  const {
+    [socketKey]: socketMatch,
+    [balancerKey]: balancing,
+    istio,
+  } = endpoint.metadata?.filterMetadata ?? {};
   return {
     address: required(socket?.address, `${at}.address`),
     port: checkedPort(socket?.portValue, `${at}.port_value`),
@@ -139,6 +146,8 @@ function decodeEndpoint(endpoint: wire.LbEndpoint, path: string): Endpoint {
     tls: textAt(decodeStruct(socketMatch), "tlsMode") === "istio",
     ...(isUsable(endpoint.healthStatus) ? {} : { isUnhealthy: true }),
     ...given("workload", decodeWorkload(istio)),
+    ...given("hostname", endpoint.endpoint?.hostname || undefined),
+    ...given("metadata", balancing && decodeStruct(balancing)),
   };
 }
 

@@ -303,11 +303,7 @@ const hosts: readonly VirtualHost[] = [
     to("not-four", header("x-kind", { kind: "exact", value: "four" }, true)),
     to("rest"),
   ),
-  host(
-    "absent.test",
-    to("absent", header("x-gone", { kind: "present" }, true)),
-    to("rest"),
-  ),
+  host("absent.test", to("absent", header("x-gone", { kind: "present" }, true)), to("rest")),
   host(
     "query.test",
     to("exact", query("q", { kind: "exact", value: "a b" })),

@@ -14,6 +14,7 @@ import {
   count,
   direction,
   maybe,
+  metadata,
   ms,
   mutualTls,
   name,
@@ -21,6 +22,11 @@ import {
   port,
   text,
 } from "./values.ts";
+
+const hashing = {
+  balancePercent: fc.integer({ min: 100, max: 1_000 }),
+  hashesNames: fc.constant(true as const),
+};
 
 const balancer: fc.Arbitrary<BalancerPolicy> = fc.oneof(
   fc.record({
@@ -31,19 +37,27 @@ const balancer: fc.Arbitrary<BalancerPolicy> = fc.oneof(
       "random" as const,
     ),
   }),
-  fc.record({
-    kind: fc.constant("least-request" as const),
-    choices: fc.integer({ min: 3, max: 100 }),
-  }),
+  fc.record(
+    {
+      kind: fc.constant("least-request" as const),
+      choices: fc.oneof(fc.integer({ min: 3, max: 100 }), fc.constant("all" as const)),
+      bias: fc.double({ min: 1.5, max: 9, noNaN: true }),
+    },
+    { requiredKeys: ["kind"] },
+  ),
   fc.record(
     {
       kind: fc.constant("ring-hash" as const),
       minimumRingSize: fc.integer({ min: 1, max: 100_000 }),
       maximumRingSize: fc.integer({ min: 100_000, max: 1_000_000 }),
+      ...hashing,
     },
     { requiredKeys: ["kind", "minimumRingSize"] },
   ),
-  fc.record({ kind: fc.constant("maglev" as const), tableSize: fc.constantFrom(251, 65_537) }),
+  fc.record(
+    { kind: fc.constant("maglev" as const), tableSize: fc.constantFrom(251, 65_537), ...hashing },
+    { requiredKeys: ["kind", "tableSize"] },
+  ),
 );
 
 const statusRanges = fc.array(
@@ -120,6 +134,8 @@ const members = fc.array(
           serviceAccount: name,
         }),
         isUnhealthy: fc.constant(true as const),
+        hostname: name,
+        metadata,
       },
       { requiredKeys: ["address", "port", "weight", "tls"] },
     )

@@ -1,6 +1,7 @@
 /** The small values that random configurations are made of. */
 
 import fc from "fast-check";
+import type { Json } from "../../../src/base/json.ts";
 import type { HeaderMatch, StringMatch } from "../../../src/model/proxy-config.ts";
 
 export const text: fc.Arbitrary<string> = fc.string({
@@ -18,6 +19,13 @@ export const regex: fc.Arbitrary<string> = fc.constantFrom(
   "/v[0-9]+/.*",
   ".*/ns/shop/.*",
   "x|y",
+);
+
+/** What balancers go by: `envoy.lb`. */
+export const metadata: fc.Arbitrary<Readonly<Record<string, Json>>> = fc.dictionary(
+  name,
+  fc.oneof(name, fc.boolean(), fc.integer(), fc.constant(null), fc.array(name, { maxLength: 2 })),
+  { maxKeys: 2 },
 );
 
 export const maybe = { requiredKeys: [] as [] };

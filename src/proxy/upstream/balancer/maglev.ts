@@ -6,6 +6,7 @@
  */
 
 import { hashText, mix } from "./hash.ts";
+import { compareHosts, hashedAs } from "./hashed-as.ts";
 import type { Candidate, Picker } from "./picker.ts";
 
 export function maglev<C extends Candidate>(
@@ -20,16 +21,16 @@ export function maglev<C extends Candidate>(
 function fill(hosts: readonly Candidate[], size: number): Int32Array {
   const table = new Int32Array(size).fill(-1);
   // Whoever comes first takes a slot, so the order must be the hosts' own and not the configuration's.
-  const order = hosts.map((_, index) => index).sort((a, b) => (keyAt(a) < keyAt(b) ? -1 : 1));
+  const order = [...hosts.entries()].sort(([, a], [, b]) => compareHosts(a, b));
   const heaviest = hosts.reduce((most, host) => Math.max(most, host.weight), 0);
-  const offsets = hosts.map((host) => hashText(host.key, 1) % size);
-  const skips = hosts.map((host) => (hashText(host.key, 2) % (size - 1)) + 1);
+  const offsets = hosts.map((host) => hashText(hashedAs(host), 1) % size);
+  const skips = hosts.map((host) => (hashText(hashedAs(host), 2) % (size - 1)) + 1);
   const turns = new Float64Array(hosts.length);
   let filled = 0;
   for (let round = 1; filled < size; round++) {
-    for (const index of order) {
+    for (const [index, { weight }] of order) {
       // A host of half the weight takes a slot every second round.
-      const due = Math.floor((round * (hosts[index]?.weight ?? 0)) / heaviest);
+      const due = Math.floor((round * weight) / heaviest);
       if ((turns[index] ?? 0) >= due || filled === size) continue;
       turns[index] = (turns[index] ?? 0) + 1;
       let slot = offsets[index] ?? 0;
@@ -40,8 +41,4 @@ function fill(hosts: readonly Candidate[], size: number): Int32Array {
     }
   }
   return table;
-
-  function keyAt(index: number): string {
-    return hosts[index]?.key ?? "";
-  }
 }

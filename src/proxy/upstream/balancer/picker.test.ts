@@ -42,8 +42,15 @@ const policies: readonly BalancerPolicy[] = [
   { kind: "maglev", tableSize: 65_537 },
 ];
 
-for (const policy of policies) {
-  describe(`the ${policy.kind} balancer`, () => {
+const toldMore: readonly BalancerPolicy[] = [
+  { kind: "least-request", choices: "all" },
+  { kind: "least-request", bias: 0.5 },
+  { kind: "ring-hash", minimumRingSize: 16_384, balancePercent: 150 },
+  { kind: "maglev", tableSize: 65_537, balancePercent: 150 },
+];
+
+for (const policy of [...policies, ...toldMore]) {
+  describe(`the balancer ${JSON.stringify(policy)}`, () => {
     test("has nobody to pick of nobody, and picks the only one", () => {
       assert.equal(createPicker(policy, [], seededRandom(1)).pick(), undefined);
       assert.equal(createPicker(policy, hosts(0), seededRandom(1)).pick(), undefined);

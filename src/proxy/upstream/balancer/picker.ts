@@ -3,19 +3,24 @@
  *
  * Whoever picks never waits and never sees half a change. Load is read from the hosts themselves (`active`), so a new
  * picker starts with what the old one knew. Consistent hashing (ring-hash.ts, maglev.ts) picks by the request's key
- * instead.
+ * instead, and by load only where it is told to (bounded-load.ts).
  */
 
 import { unreachable } from "../../../base/error.ts";
 import type { Random } from "../../../base/random.ts";
 import type { BalancerPolicy } from "../../../model/proxy-config.ts";
+import { boundedLoad } from "./bounded-load.ts";
+import { leastRequest, loadOf } from "./least-request.ts";
 import { maglev } from "./maglev.ts";
 import { ringHash } from "./ring-hash.ts";
+import { smoothRounds } from "./round-robin.ts";
 
 /** What a balancer sees of a host. */
 export interface Candidate {
-  /** What consistent hashing knows it by: the same wherever it is known. */
+  /** Who it is: the same wherever it is known, and nobody else's. */
   readonly key: string;
+  /** What consistent hashing knows it by instead. */
+  readonly hashedAs?: string | undefined;
   readonly weight: number;
   /** Requests and tunnels under way. */
   readonly active: number;
@@ -45,15 +50,14 @@ export function createPicker<C extends Candidate>(
   const draw = drawer(usable, random);
   switch (policy.kind) {
     case "least-request":
-      return { pick: leastLoaded(draw, policy.choices ?? 2) };
+      return leastRequest(usable, policy, draw, random);
     case "peak-ewma":
       return { pick: () => faster(draw(), draw()) };
     case "ring-hash":
-      return ringHash(usable, policy, () => random() * 2 ** 32);
     case "maglev":
-      return maglev(usable, policy.tableSize, () => random() * 2 ** 32);
+      return hashing(usable, policy, () => random() * 2 ** 32);
     case "round-robin":
-      return roundRobin(usable, random);
+      return smoothRounds(usable, ({ weight }) => weight, random);
     case "random":
       return { pick: draw };
     default:
@@ -61,23 +65,21 @@ export function createPicker<C extends Candidate>(
   }
 }
 
-/** Power of two choices: nearly as good as the least loaded of all, for the price of two draws. */
-function leastLoaded<C extends Candidate>(draw: () => C, choices: number): () => C {
-  return () => {
-    let best = draw();
-    for (let drawn = 1; drawn < choices; drawn++) {
-      const other = draw();
-      if (loadOf(other) < loadOf(best)) best = other;
-    }
-    return best;
-  };
+function hashing<C extends Candidate>(
+  hosts: readonly C[],
+  policy: Extract<BalancerPolicy, { kind: "ring-hash" | "maglev" }>,
+  randomHash: () => number,
+): Picker<C> {
+  const { balancePercent } = policy;
+  const owners =
+    policy.kind === "maglev"
+      ? maglev(hosts, policy.tableSize, randomHash)
+      : ringHash(hosts, policy, randomHash);
+  if (balancePercent === undefined) return owners;
+  return boundedLoad(owners, hosts, balancePercent, randomHash);
 }
 
-function loadOf(host: Candidate): number {
-  return (host.active + 1) * host.strain;
-}
-
-/** The same by the time that a request is likely to take: what is under way, times how long each takes (Finagle's). */
+/** Of two, by the time that a request is likely to take: what is under way, times how long each takes (Finagle's). */
 function faster<C extends Candidate>(a: C, b: C): C {
   return b.latencyMs * loadOf(b) < a.latencyMs * loadOf(a) ? b : a;
 }
@@ -107,23 +109,5 @@ function drawer<C extends Candidate>(
       else low = middle + 1;
     }
     return hosts[low] ?? first;
-  };
-}
-
-/** Smooth weighted round robin: every host in proportion to its weight, never in bursts. Starts anywhere. */
-function roundRobin<C extends Candidate>(hosts: readonly C[], random: Random): Picker<C> {
-  const [first] = hosts;
-  const total = hosts.reduce((sum, host) => sum + host.weight, 0);
-  const credits = hosts.map((host) => random() * host.weight);
-  return {
-    pick() {
-      let best = 0;
-      for (let i = 0; i < hosts.length; i++) {
-        credits[i] = (credits[i] ?? 0) + (hosts[i]?.weight ?? 0);
-        if ((credits[i] ?? 0) > (credits[best] ?? 0)) best = i;
-      }
-      credits[best] = (credits[best] ?? 0) - total;
-      return hosts[best] ?? first;
-    },
   };
 }

@@ -6,6 +6,7 @@
  */
 
 import { hashText } from "./hash.ts";
+import { compareHosts, hashedAs } from "./hashed-as.ts";
 import type { Candidate, Picker } from "./picker.ts";
 
 /** A ring may be so many times larger than it must be before its hosts get fewer points. */
@@ -48,10 +49,10 @@ export function ringHash<C extends Candidate>(
   for (const host of hosts) {
     // However small the ring may be, nobody is without a place on it.
     const count = Math.max(1, Math.min(maxRingSize, Math.floor((unit * host.weight) / least)));
-    for (let i = 0; i < count; i++) points.push({ at: hashText(`${host.key}_${i}`), host });
+    const name = hashedAs(host);
+    for (let i = 0; i < count; i++) points.push({ at: hashText(`${name}_${i}`), host });
   }
-  // Two hosts at one point: the order of the configuration must not decide.
-  points.sort((a, b) => a.at - b.at || (a.host.key < b.host.key ? -1 : 1));
+  points.sort((a, b) => a.at - b.at || compareHosts(a.host, b.host));
   const at = Uint32Array.from(points, (point) => point.at);
   return {
     pick(key) {

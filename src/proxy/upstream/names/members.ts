@@ -37,7 +37,8 @@ export class NamedMembers {
     return endpoints.flatMap((endpoint) => {
       const found = this.#watches.get(endpoint.address)?.addresses ?? [endpoint.address];
       const used = uses === "every" ? found : found.slice(0, 1);
-      return used.map((address) => ({ ...endpoint, address }));
+      // Under the name that led there, unless it has one of its own.
+      return used.map((address) => ({ hostname: endpoint.address, ...endpoint, address }));
     });
   }
 

@@ -1047,6 +1047,7 @@ export interface LbEndpoint {
 /** envoy.config.endpoint.v3.Endpoint */
 export interface EnvoyEndpoint {
   readonly address?: Address | undefined;
+  readonly hostname?: string | undefined;
 }
 
 /** envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport */

@@ -1073,6 +1073,7 @@ export const LbEndpoint: MessageType<t.LbEndpoint> = message("envoy.config.endpo
 
 export const EnvoyEndpoint: MessageType<t.EnvoyEndpoint> = message("envoy.config.endpoint.v3.Endpoint", [
   [1, "address", "message", "optional", () => Address],
+  [3, "hostname", "string", "plain"],
 ]);
 
 export const UpstreamProxyProtocol: MessageType<t.UpstreamProxyProtocol> = message("envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport", [
