@@ -172,6 +172,11 @@ function enums(): string[] {
     ["DnsLookupFamily", "envoy.config.cluster.v3.Cluster.DnsLookupFamily"],
     ["HealthStatus", "envoy.config.core.v3.HealthStatus"],
     ["LbPolicy", "envoy.config.cluster.v3.Cluster.LbPolicy"],
+    ["LbSubsetFallback", "envoy.config.cluster.v3.Cluster.LbSubsetConfig.LbSubsetFallbackPolicy"],
+    [
+      "LbSelectorFallback",
+      "envoy.config.cluster.v3.Cluster.LbSubsetConfig.LbSubsetSelector.LbSubsetSelectorFallbackPolicy",
+    ],
     [
       "SelectionMethod",
       "envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest.SelectionMethod",

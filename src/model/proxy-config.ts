@@ -21,6 +21,7 @@ export type * from "./proxy-config/health.ts";
 export type * from "./proxy-config/listener.ts";
 export type * from "./proxy-config/match.ts";
 export type * from "./proxy-config/route.ts";
+export type * from "./proxy-config/subsets.ts";
 export type * from "./proxy-config/telemetry.ts";
 
 /** The resources of one proxy, by xDS type. Each list is sorted by name. */

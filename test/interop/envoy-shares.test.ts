@@ -60,8 +60,10 @@ describe("Envoy and our proxy, told to balance alike", { skip: skipWithoutEnvoy 
 
 function configurationFor(ports: readonly number[]): ProxyConfig {
   const hash = [{ kind: "header", name: "x-key" }] as const;
-  const hostOf = ({ cluster: { name } }: ShareCase) =>
-    virtualHost([`${name}.test`], [route(forward(name, { hash }))]);
+  const hostOf = ({ cluster: { name }, metadata }: ShareCase) => {
+    const meant = metadata === undefined ? {} : { metadata };
+    return virtualHost([`${name}.test`], [route(forward(name, { hash, ...meant }))]);
+  };
   const endpointsOf = (all: ShareCase["endpoints"]) =>
     all.map((more, index) => endpoint(ports[index] ?? 0, more));
   return {

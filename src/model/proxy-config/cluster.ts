@@ -3,6 +3,7 @@
 import type { Endpoint } from "./endpoints.ts";
 import type { HealthCheck, OutlierDetection } from "./health.ts";
 import type { Direction } from "./listener.ts";
+import type { Subsets } from "./subsets.ts";
 
 export interface Cluster {
   readonly name: string;
@@ -35,6 +36,8 @@ export interface Cluster {
   readonly circuitBreakers: CircuitBreakers;
   /** Requests are shared out to localities by their weights, and then within the locality. */
   readonly isLocalityWeighted?: true;
+  /** Routes may mean a part of its endpoints; localities then share nothing by weight. */
+  readonly subsets?: Subsets;
   /** Where a smaller part of the hosts is usable, all are used, ejected ones too: spreading errors beats overload. */
   readonly panicPercent?: number;
   /** Pooled connections without a request are closed after this long; undefined: the proxy's own limit. */

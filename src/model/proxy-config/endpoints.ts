@@ -1,6 +1,6 @@
 /** Who answers for a cluster: addresses, weights, places. */
 
-import type { Json } from "../../base/json.ts";
+import type { BalancerMetadata } from "./subsets.ts";
 
 export interface ClusterEndpoints {
   readonly cluster: string;
@@ -24,10 +24,10 @@ export interface Endpoint {
   /** For consistent hashing by names. */
   readonly hostname?: string;
   /**
-   * What is said of it to balancers (Envoy's `envoy.lb`): `hash_key` is what consistent hashing knows it by, whatever
-   * else it is called.
+   * What is said of it to balancers: routes may mean a part of a cluster by it, and `hash_key` is what consistent hashing
+   * knows it by, whatever else it is called.
    */
-  readonly metadata?: Readonly<Record<string, Json>>;
+  readonly metadata?: BalancerMetadata;
   /** The endpoint has a sidecar: speak mesh TLS to it. */
   readonly tls: boolean;
   readonly locality?: Locality;

@@ -1,6 +1,7 @@
 /** Which requests go where, and what is done to them on the way: routes, their matches and actions. */
 
 import type { HeaderMatch, StringMatch } from "./match.ts";
+import type { BalancerMetadata } from "./subsets.ts";
 
 export interface RouteConfig {
   readonly name: string;
@@ -65,6 +66,8 @@ export type RouteAction =
       readonly hostRewrite?: string;
       /** What consistent hashing hashes; the first that the request has. */
       readonly hash?: readonly HashKey[];
+      /** Which part of a cluster is meant, where it has parts. */
+      readonly metadata?: BalancerMetadata;
       /** Who is sent copies of requests; nobody waits for their answers. */
       readonly mirrors?: readonly Mirror[];
     }
@@ -117,6 +120,8 @@ export interface WeightedCluster {
   readonly weight: number;
   /** In the place of the route's own. */
   readonly hostRewrite?: string;
+  /** Beside the route's, and before it where both name a key. */
+  readonly metadata?: BalancerMetadata;
   readonly requestHeaders?: HeaderEdit;
   readonly responseHeaders?: HeaderEdit;
 }

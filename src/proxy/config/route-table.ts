@@ -26,6 +26,7 @@ import { router } from "../filter/router.ts";
 import { timeout } from "../filter/timeout.ts";
 import type { Exchange } from "../stack/exchange.ts";
 import { type Filter, type Handler, stack } from "../stack/handler.ts";
+import { type SubsetName, subsetName } from "../upstream/balancer/subsets.ts";
 import type { ClusterRuntime } from "../upstream/cluster.ts";
 import { compileFirstMatch } from "./first-match.ts";
 import { type CompiledEdit, compileEdits } from "./header-edits.ts";
@@ -51,6 +52,8 @@ export interface Destination {
   readonly cluster: ClusterRuntime | undefined;
   readonly requestEdit: CompiledEdit | undefined;
   readonly responseEdit: CompiledEdit | undefined;
+  /** The part of the cluster's hosts that is meant. */
+  readonly subset?: SubsetName | undefined;
 }
 
 export type FindCluster = (name: Cluster["name"]) => ClusterRuntime | undefined;
@@ -156,7 +159,14 @@ function destinationOf(route: Route, to: WeightedCluster, clusters: FindCluster)
     // Envoy evaluates the cluster's edits before the route's.
     requestEdit: compileEdits([to.requestHeaders, hostEdit(to), route.requestHeaders]),
     responseEdit: compileEdits([to.responseHeaders, route.responseHeaders]),
+    subset: subsetOf(route, to),
   };
+}
+
+function subsetOf({ action }: Route, { metadata }: WeightedCluster): SubsetName | undefined {
+  const ofRoute = action.kind === "forward" ? action.metadata : undefined;
+  if (ofRoute === undefined && metadata === undefined) return undefined;
+  return subsetName({ ...ofRoute, ...metadata });
 }
 
 function hostEdit({ hostRewrite }: WeightedCluster): HeaderEdit | undefined {

@@ -8,7 +8,7 @@
  * edits.
  */
 
-import type { RouteAction, RouteMatch } from "../../model/proxy-config.ts";
+import type { HashKey, RouteAction, RouteMatch } from "../../model/proxy-config.ts";
 import { chunkedLine, keptFields, ownMark } from "../codec/heads.ts";
 import { linesFor } from "../config/header-edits.ts";
 import { compileRewrite } from "../config/path-rewrite.ts";
@@ -47,7 +47,7 @@ export function router(
     notes: `${tryNumber(1)}${expectedWait(forwarding.action)}`,
   };
   const { mirroring } = forwarding;
-  const key = hash === undefined || hash.length === 0 ? undefined : hashKey(hash);
+  const wish = wishOf(hash ?? [], destinations);
   return (exchange) => {
     const destination = choose();
     const cluster = destination?.cluster;
@@ -58,7 +58,7 @@ export function router(
     exchange.cluster = cluster;
     exchange.editResponse(destination.responseEdit);
     exchange.attempt = sendOnce;
-    key?.(exchange);
+    wish?.(exchange, destination);
     exchange.outgoing = compose(exchange, destination, changes);
     mirroring?.(exchange);
     sendOnce(exchange);
@@ -66,9 +66,22 @@ export function router(
   };
 }
 
+/** Notes by which key a host is chosen, and among which; undefined where a route says nothing of that. */
+function wishOf(
+  hash: readonly HashKey[],
+  destinations: readonly Destination[],
+): ((exchange: Exchange, destination: Destination) => void) | undefined {
+  const key = hash.length === 0 ? undefined : hashKey(hash);
+  if (destinations.every(({ subset }) => subset === undefined)) return key;
+  return (exchange, destination) => {
+    key?.(exchange);
+    exchange.subset = destination.subset;
+  };
+}
+
 /** One try: a host of the exchange's cluster, and a connection to it. */
 export function sendOnce(exchange: Exchange): void {
-  const { cluster, peer, hashKey } = exchange;
+  const { cluster, peer, hashKey, subset } = exchange;
   if (cluster === undefined) return;
   if (!cluster.load.mayRequest()) {
     exchange.onFailure("overflow");
@@ -79,6 +92,7 @@ export function sendOnce(exchange: Exchange): void {
     peer.destinationPort,
     exchange.tries.hosts,
     hashKey,
+    subset,
   );
   if (host === undefined) {
     exchange.onFailure("no-host");

@@ -11,6 +11,7 @@ import type { Target } from "../codec/target.ts";
 import { type CompiledEdit, earlyLines } from "../config/header-edits.ts";
 import type { CompiledRoute } from "../config/route-table.ts";
 import type { TracePlace } from "../filter/tracing.ts";
+import type { SubsetName } from "../upstream/balancer/subsets.ts";
 import type { ClusterRuntime } from "../upstream/cluster.ts";
 import type { Host } from "../upstream/host.ts";
 import { httpStatusOf, knownGrpcStatus } from "./grpc-status.ts";
@@ -34,6 +35,8 @@ export class RequestRecord extends ReceivedRequest {
   foundUnderWay = 0;
   /** What consistent hashing picks by. */
   hashKey: number | undefined = undefined;
+  /** The part of the cluster's hosts that its route means. */
+  subset: SubsetName | undefined = undefined;
   /** Its place in its trace, where that is followed. */
   trace: TracePlace | undefined = undefined;
 

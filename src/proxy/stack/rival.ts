@@ -76,11 +76,12 @@ export class Rival implements DownstreamLeg, UpstreamLeg, Holder {
   /** Sends the copy with this head, to another host where there is one. False: there was no place for it. */
   start(outgoing: string): boolean {
     const { exchange } = this;
-    const { cluster, host, attempt, hashKey } = this.#original;
+    const { cluster, host, attempt, hashKey, subset } = this.#original;
     if (cluster === undefined || host === undefined || attempt === undefined) return false;
     exchange.cluster = cluster;
     exchange.outgoing = outgoing;
     exchange.hashKey = hashKey;
+    exchange.subset = subset;
     exchange.tries.hosts = [host];
     cluster.load.activeRetries++;
     exchange.tries.isRetry = true; // it has its place in the budget of retries until it is over

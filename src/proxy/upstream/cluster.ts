@@ -17,6 +17,7 @@ import type { Environment } from "../environment.ts";
 import { longestTimerMs } from "../longest-timer.ts";
 import type { Exchange } from "../stack/exchange.ts";
 import type { TlsContext } from "../tls/context.ts";
+import type { SubsetName } from "./balancer/subsets.ts";
 import { ClusterLoad } from "./cluster-load.ts";
 import { HealthChecker } from "./health-check.ts";
 import { unchecked } from "./health-state.ts";
@@ -227,14 +228,15 @@ export class ClusterRuntime {
   }
 
   /**
-   * A host for one more request or tunnel to `address:port`; `key` is what consistent hashing goes by. Undefined: there
-   * is none that may be used.
+   * A host for one more request or tunnel to `address:port`; `key` is what consistent hashing goes by, `wanted` the part
+   * of the hosts that is meant. Undefined: there is none that may be used.
    */
   pick(
     address: string,
     port: number,
     avoid: readonly Host[] | undefined,
     key?: number,
+    wanted?: SubsetName,
   ): Host | undefined {
     if (this.#isCutOff) return undefined;
     switch (this.config.discovery.kind) {
@@ -246,7 +248,7 @@ export class ClusterRuntime {
       case "dns":
         break;
     }
-    return this.#choice.pick(avoid, key);
+    return this.#choice.pick(avoid, key, wanted);
   }
 
   #originalHost(address: string, port: number): Host {

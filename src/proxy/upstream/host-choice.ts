@@ -12,6 +12,7 @@ import type { Environment } from "../environment.ts";
 import { mix } from "./balancer/hash.ts";
 import { levelPicker } from "./balancer/levels.ts";
 import { createPicker, type Picker } from "./balancer/picker.ts";
+import { type SubsetName, SubsetPicker } from "./balancer/subsets.ts";
 import type { Host } from "./host.ts";
 import { warmth } from "./slow-start.ts";
 import { untriedBeside } from "./untried.ts";
@@ -27,6 +28,8 @@ export class HostChoice {
   #hosts: readonly Host[] = [];
   #overprovisioningPercent = 0;
   #picker: Picker<Host>;
+  /** The picker, where hosts have parts. */
+  #parts: SubsetPicker<Host> | undefined;
   /** Some host may only be picked while it has nothing to do. */
   #hasProbation = false;
   /** When weights have grown enough for another picker; 0: they do not grow. */
@@ -44,18 +47,26 @@ export class HostChoice {
     this.#config = config;
     this.#hosts = hosts;
     this.#overprovisioningPercent = overprovisioningPercent;
-    const { balancer, panicPercent = 0, isLocalityWeighted = false } = config;
-    const { random } = this.#environment;
-    const fit = hosts.filter((host) => host.isUsable);
-    this.#hasProbation = fit.some((host) => host.health.isOnProbation);
+    this.#hasProbation = hosts.some((host) => host.isUsable && host.health.isOnProbation);
     this.#warmUp();
+    const { subsets } = config;
+    this.#parts = subsets && new SubsetPicker(subsets, hosts, (part) => this.#pickerOf(part));
+    this.#picker = this.#parts ?? this.#pickerOf(hosts);
+  }
+
+  #pickerOf(hosts: readonly Host[]): Picker<Host> {
+    const { balancer, panicPercent = 0, subsets } = this.#config;
+    const { random } = this.#environment;
+    // Envoy's rule: what a locality weighs is said of all of it, and not of its part of a part.
+    const isLocalityWeighted = this.#config.isLocalityWeighted === true && subsets === undefined;
     if (isLocalityWeighted || hosts.some(({ priority }) => priority > 0)) {
+      const overprovisioningPercent = this.#overprovisioningPercent;
       const levelling = { overprovisioningPercent, panicPercent, isLocalityWeighted };
-      this.#picker = levelPicker(balancer, hosts, levelling, random);
-      return;
+      return levelPicker(balancer, hosts, levelling, random);
     }
+    const fit = hosts.filter((host) => host.isUsable);
     const usable = fit.length * 100 < panicPercent * hosts.length ? hosts : fit;
-    this.#picker = createPicker(balancer, usable, random);
+    return createPicker(balancer, usable, random);
   }
 
   /** Weights as they are now. */
@@ -73,21 +84,29 @@ export class HostChoice {
     }
   }
 
-  /** `avoid`: hosts that had the request; `key`: what consistent hashing goes by. Undefined: there is none to be used. */
-  pick(avoid: readonly Host[] | undefined, key: number | undefined): Host | undefined {
+  /**
+   * `avoid`: hosts that had the request; `key`: what consistent hashing goes by; `wanted`: the part of the hosts that is
+   * meant. Undefined: there is none to be used.
+   */
+  pick(
+    avoid: readonly Host[] | undefined,
+    key: number | undefined,
+    wanted: SubsetName | undefined,
+  ): Host | undefined {
     const { now, random } = this.#environment;
     if (this.#renewAt !== 0 && now() >= this.#renewAt) {
       this.renew(this.#config, this.#hosts, this.#overprovisioningPercent);
     }
-    let host = this.#picker.pick(key);
+    let host = this.#picker.pick(key, wanted);
     if (avoid === undefined && !this.#hasProbation) return host;
     // Istio's previous-hosts predicate: up to five picks for one that has not been tried, then whichever has not. A
     // key's next choices are the same in every sidecar, too.
     for (let i = 1; i < maxPicks && host !== undefined; i++) {
       if (avoid?.includes(host) !== true && !host.isBeingTried) break;
-      host = this.#picker.pick(key === undefined ? undefined : mix(key + i));
+      host = this.#picker.pick(key === undefined ? undefined : mix(key + i), wanted);
     }
     if (host === undefined || avoid?.includes(host) !== true) return host;
-    return untriedBeside(host, this.#hosts, avoid, random) ?? host;
+    const hosts = this.#parts?.members(wanted) ?? this.#hosts;
+    return untriedBeside(host, hosts, avoid, random) ?? host;
   }
 }

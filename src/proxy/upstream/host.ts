@@ -8,7 +8,7 @@
  * how one is opened (connector.ts).
  */
 
-import type { Endpoint, Locality } from "../../model/proxy-config.ts";
+import type { BalancerMetadata, Endpoint, Locality } from "../../model/proxy-config.ts";
 import type { Reader, Transport } from "../codec/transport.ts";
 import type { Peer } from "../peer.ts";
 import type { Exchange } from "../stack/exchange.ts";
@@ -71,6 +71,10 @@ export class Host {
     const key = metadata?.["hash_key"];
     if (typeof key === "string" && key !== "") return key;
     return "hashesNames" in balancer ? hostname : undefined;
+  }
+
+  get metadata(): BalancerMetadata | undefined {
+    return this.endpoint.metadata;
   }
 
   get weight(): number {

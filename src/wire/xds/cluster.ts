@@ -14,6 +14,7 @@ import {
   decodeDuration,
   encodeDuration,
   given,
+  invalid,
   isPacked,
   pack,
   required,
@@ -29,6 +30,7 @@ import type { EncodedResource } from "./resources.ts";
 import { decodeResource, encodeResource, typeUrls } from "./resources.ts";
 import type { JsonObject } from "./struct.ts";
 import { decodeStruct, encodeStruct, textAt } from "./struct.ts";
+import { decodeSubsets, encodeSubsets } from "./subsets.ts";
 import { decodeTcpKeepAlive, encodeTcpKeepAlive } from "./tcp-keep-alive.ts";
 import {
   decodeOriginateTls,
@@ -57,6 +59,7 @@ export function encodeCluster(cluster: Cluster): EncodedResource {
       cluster.outlierDetection && encodeOutliers(cluster.outlierDetection),
     ),
     ...given("healthChecks", cluster.healthCheck && [encodeHealthCheck(cluster.healthCheck)]),
+    ...given("lbSubsetConfig", cluster.subsets && encodeSubsets(cluster.subsets)),
     ...given("commonLbConfig", withPanic(cluster, commonLbConfig)),
     ...encodeTcpKeepAlive(cluster),
     ...given("transportSocket", encodeOwnSocket(cluster)),
@@ -81,6 +84,7 @@ export function decodeCluster(resource: EncodedResource): Cluster {
     discovery: decodeDiscovery(message, path),
     connectTimeoutMs: decodeDuration(message.connectTimeout) ?? 5000,
     ...decodeBalancing(message, textAt(own, "balancer"), path),
+    ...given("subsets", decodeParts(message, path)),
     ...given("tls", meshTls && decodeUpstreamTls(meshTls.transportSocket, tlsPath)),
     ...decodeOwnSocket(
       message.transportSocket ?? socketOf(message, plainSocket),
@@ -100,6 +104,20 @@ export function decodeCluster(resource: EncodedResource): Cluster {
     ...given("service", service),
     ...decodeHttpProtocol(message, path),
   };
+}
+
+function decodeParts(message: wire.Cluster, path: string): Cluster["subsets"] {
+  const at = `${path}.lb_subset_config`;
+  const subsets = decodeSubsets(message.lbSubsetConfig, at);
+  if (subsets === undefined) return undefined;
+  // Envoy's rules: a list says all of it, and where nobody is chosen there are no parts.
+  if (message.loadBalancingPolicy !== undefined) {
+    throw invalid(at, "cannot stand beside load_balancing_policy");
+  }
+  if (decodeDiscovery(message, path).kind === "original-destination") {
+    throw invalid(at, "cannot stand beside ORIGINAL_DST");
+  }
+  return subsets;
 }
 
 /** Istio's: never send to hosts that were ejected, however few are left, unless a threshold is written. */

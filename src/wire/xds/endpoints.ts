@@ -17,9 +17,9 @@ import { ClusterLoadAssignment, HealthStatus } from "./gen/messages.ts";
 import type { EncodedResource } from "./resources.ts";
 import { decodeResource, encodeResource, typeUrls } from "./resources.ts";
 import { decodeStruct, encodeStruct, textAt } from "./struct.ts";
+import { decodeBalancerMetadata, encodeBalancerMetadata } from "./subsets.ts";
 
 const socketKey = "envoy.transport_socket_match";
-const balancerKey = "envoy.lb";
 
 export function encodeEndpoints(endpoints: ClusterEndpoints): EncodedResource {
   const { cluster, overprovisioningPercent: factor } = endpoints;
@@ -118,7 +118,7 @@ function encodeEndpoint(endpoint: Endpoint): wire.LbEndpoint {
   const filterMetadata = {
     ...(endpoint.tls ? { [socketKey]: encodeStruct({ tlsMode: "istio" }) } : {}),
     ...given("istio", endpoint.workload && encodeWorkload(endpoint.workload)),
-    ...given(balancerKey, endpoint.metadata && encodeStruct(endpoint.metadata)),
+    ...(endpoint.metadata && encodeBalancerMetadata(endpoint.metadata).filterMetadata),
   };
   return {
     endpoint: {
@@ -134,11 +134,7 @@ function encodeEndpoint(endpoint: Endpoint): wire.LbEndpoint {
 function decodeEndpoint(endpoint: wire.LbEndpoint, path: string): Endpoint {
   const socket = endpoint.endpoint?.address?.socketAddress;
   const at = `${path}.endpoint.address.socket_address`;
-  const {
-    [socketKey]: socketMatch,
-    [balancerKey]: balancing,
-    istio,
-  } = endpoint.metadata?.filterMetadata ?? {};
+  const { [socketKey]: socketMatch, istio } = endpoint.metadata?.filterMetadata ?? {};
   return {
     address: required(socket?.address, `${at}.address`),
     port: checkedPort(socket?.portValue, `${at}.port_value`),
@@ -147,7 +143,7 @@ function decodeEndpoint(endpoint: wire.LbEndpoint, path: string): Endpoint {
     ...(isUsable(endpoint.healthStatus) ? {} : { isUnhealthy: true }),
     ...given("workload", decodeWorkload(istio)),
     ...given("hostname", endpoint.endpoint?.hostname || undefined),
-    ...given("metadata", balancing && decodeStruct(balancing)),
+    ...given("metadata", decodeBalancerMetadata(endpoint.metadata)),
   };
 }
 

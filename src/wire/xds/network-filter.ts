@@ -45,6 +45,7 @@ import {
 } from "./rate-limit.ts";
 import { decodeRbac, encodeRbac } from "./rbac.ts";
 import { decodeRouteConfig, encodeRouteConfig } from "./route-config.ts";
+import { decodeBalancerMetadata } from "./subsets.ts";
 import { decodeAccessLog, decodeTelemetry, encodeAccessLog, encodeTelemetry } from "./telemetry.ts";
 
 type HttpFilters = Extract<NetworkFilter, { kind: "http" }>;
@@ -203,6 +204,11 @@ function encodeTcp(filter: TcpFilter): wire.Filter {
 }
 
 function decodeTcp(proxy: wire.TcpProxy, path: string): TcpFilter {
+  // Connections go to any part of a cluster: one that is meant would be missed.
+  const meant = [proxy, ...(proxy.weightedClusters?.clusters ?? [])];
+  if (meant.some(({ metadataMatch }) => decodeBalancerMetadata(metadataMatch) !== undefined)) {
+    throw invalid(`${path}.metadata_match`, "is not supported for TCP");
+  }
   const clusters = (proxy.weightedClusters?.clusters ?? []).map((cluster, index) => ({
     cluster: required(cluster.name, `${path}.weighted_clusters.clusters[${index}].name`),
     weight: cluster.weight ?? 0,

@@ -28,6 +28,7 @@ import { decodeHashKey, encodeHashKey } from "./hash-policy.ts";
 import { decodeEdits, encodeEdits } from "./header-edit.ts";
 import { decodePercent, encodePercent } from "./percent.ts";
 import { checked } from "./string-match.ts";
+import { decodeBalancerMetadata, encodeBalancerMetadata } from "./subsets.ts";
 
 type Forward = Extract<RouteAction, { kind: "forward" }>;
 type Redirect = Extract<RouteAction, { kind: "redirect" }>;
@@ -76,6 +77,7 @@ function encodeForward(action: Forward): wire.RouteAction {
     others.length === 0 &&
     only.weight === 100 &&
     only.hostRewrite === undefined &&
+    only.metadata === undefined &&
     only.requestHeaders === undefined &&
     only.responseHeaders === undefined;
   return {
@@ -90,6 +92,7 @@ function encodeForward(action: Forward): wire.RouteAction {
     ...given("regexRewrite", action.regexRewrite && encodeRegexRewrite(action.regexRewrite)),
     ...given("hostRewriteLiteral", action.hostRewrite),
     ...given("hashPolicy", action.hash?.map(encodeHashKey)),
+    ...given("metadataMatch", action.metadata && encodeBalancerMetadata(action.metadata)),
     ...given("requestMirrorPolicies", action.mirrors?.map(encodeMirror)),
   };
 }
@@ -115,6 +118,7 @@ function decodeForward(action: wire.RouteAction, path: string): Forward {
     ...given("regexRewrite", decodeRegexRewrite(action.regexRewrite, `${path}.regex_rewrite`)),
     ...given("hostRewrite", action.hostRewriteLiteral),
     ...given("hash", decodeHash(action.hashPolicy ?? [], `${path}.hash_policy`)),
+    ...given("metadata", decodeBalancerMetadata(action.metadataMatch)),
     ...given(
       "mirrors",
       decodeMirrors(action.requestMirrorPolicies ?? [], `${path}.request_mirror_policies`),
@@ -167,6 +171,7 @@ function encodeWeighted(cluster: WeightedCluster): wire.ClusterWeight {
     name: cluster.cluster,
     weight: { value: cluster.weight },
     ...given("hostRewriteLiteral", cluster.hostRewrite),
+    ...given("metadataMatch", cluster.metadata && encodeBalancerMetadata(cluster.metadata)),
     ...encodeEdits(cluster),
   };
 }
@@ -176,6 +181,7 @@ function decodeWeighted(cluster: wire.ClusterWeight, path: string): WeightedClus
     cluster: required(cluster.name, `${path}.name`),
     weight: wrappedNumber(cluster.weight, 0),
     ...given("hostRewrite", cluster.hostRewriteLiteral),
+    ...given("metadata", decodeBalancerMetadata(cluster.metadataMatch)),
     ...decodeEdits(cluster, path),
   };
 }

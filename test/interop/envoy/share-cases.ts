@@ -4,7 +4,13 @@
  * of size. A difference stands here with its reason.
  */
 
-import type { Cluster, Endpoint } from "../../../src/model/proxy-config.ts";
+import type {
+  BalancerMetadata,
+  Cluster,
+  Endpoint,
+  SubsetFallback,
+  SubsetSelector,
+} from "../../../src/model/proxy-config.ts";
 import { cluster } from "../../../src/proxy/testing/mesh.ts";
 import { pack } from "../../../src/wire/xds/field.ts";
 import type * as wire from "../../../src/wire/xds/gen/message-types.ts";
@@ -26,6 +32,8 @@ export interface ShareCase {
   readonly endpoints: readonly Partial<Endpoint>[];
   /** As other control planes write it, in the place of what ours writes. */
   readonly listed?: wire.LoadBalancingPolicy;
+  /** What the route says of the endpoints that it means. */
+  readonly metadata?: BalancerMetadata;
   readonly sending: Sending;
   /** Of both; sorted, the largest first, where requests are hashed. */
   readonly wanted: readonly number[];
@@ -58,6 +66,39 @@ const hashed = {
   wanted: [12, 0, 0],
 } as const;
 const withBound = { consistentHashingLbConfig: { hashBalanceFactor: { value: 150 } } };
+
+const selectors: readonly SubsetSelector[] = [
+  { keys: ["version"] },
+  { keys: ["stage"], fallback: "any" },
+  { keys: ["stage", "version"] },
+];
+
+let parts = 0;
+
+function part(
+  name: string,
+  metadata: BalancerMetadata | undefined,
+  wanted: readonly number[],
+  fallback: SubsetFallback = "none",
+  inOrder: readonly SubsetSelector[] = selectors,
+): ShareCase {
+  const requests = wanted.reduce((sum, share) => sum + share, 0);
+  return {
+    name: `a part ${name}`,
+    cluster: cluster(`part-${parts++}`, {
+      balancer: { kind: "round-robin" },
+      subsets: { selectors: inOrder, fallback, defaultPart: { version: "2" } },
+    }),
+    endpoints: [
+      { metadata: { version: "1", stage: "prod" } },
+      { metadata: { version: "1", stage: "dev" } },
+      { metadata: { version: "2", stage: "prod" } },
+    ],
+    ...(metadata === undefined ? {} : { metadata }),
+    sending: { requests: requests === 0 ? 4 : requests },
+    wanted,
+  };
+}
 
 export const shareCases: readonly ShareCase[] = [
   {
@@ -121,6 +162,30 @@ export const shareCases: readonly ShareCase[] = [
     ...hashed,
     endpoints: [{ hostname: "a.test" }, { hostname: "b.test" }, { hostname: "c.test" }],
   },
+
+  // parts
+  part("that is there", { version: "1" }, [4, 4, 0]),
+  part("by two keys", { stage: "prod", version: "1" }, [8, 0, 0]),
+  part("that nobody is in", { version: "3" }, [0, 0, 0]),
+  part("that nobody is in, but anybody will do", { version: "3" }, [3, 3, 3], "any"),
+  part("that nobody is in, but a default is there", { version: "3" }, [0, 0, 9], "default"),
+  part("that nobody is in, whose selector knows better", { stage: "x" }, [3, 3, 3], "default"),
+  {
+    ...part(
+      "that nobody is in, whose selector comes late",
+      { stage: "x" },
+      [3, 3, 3],
+      "default",
+      selectors.toReversed(),
+    ),
+    envoy: {
+      shares: [0, 0, 9],
+      reason: "Envoy forgets a selector's fallback where its keys begin a longer one before it",
+    },
+  },
+  part("by keys that no selector has", { version: "1", zone: "a" }, [0, 0, 9], "default"),
+  part("that is not named", undefined, [0, 0, 9], "default"),
+  part("by a number where it is a text", { version: 1 }, [0, 0, 0]),
 
   // the newer form
   {

@@ -7,6 +7,7 @@ import type {
   ClusterEndpoints,
   HealthCheck,
   HealthProbe,
+  Subsets,
 } from "../../../src/model/proxy-config.ts";
 import { originate } from "./listeners.ts";
 import {
@@ -106,6 +107,22 @@ const healthCheck: fc.Arbitrary<HealthCheck> = fc.record(
   { requiredKeys: ["probe", "timeoutMs", "intervalMs", "unhealthyThreshold", "healthyThreshold"] },
 );
 
+const fallback = fc.constantFrom("none" as const, "any" as const, "default" as const);
+const subsets: fc.Arbitrary<Subsets> = fc.record({
+  selectors: fc.array(
+    fc.record(
+      {
+        keys: fc.uniqueArray(name, { minLength: 1, maxLength: 3 }).map((keys) => keys.sort()),
+        fallback,
+      },
+      { requiredKeys: ["keys"] },
+    ),
+    { minLength: 1, maxLength: 2 },
+  ),
+  fallback,
+  defaultPart: metadata,
+});
+
 const wholeSeconds = fc.integer({ min: 1, max: 7_200 }).map((seconds) => seconds * 1_000);
 const outlierStatistics = { minimumHosts: count, minimumRequests: count };
 
@@ -166,6 +183,7 @@ export const cluster: fc.Arbitrary<Cluster> = fc
         minPercent: fc.integer({ min: 1, max: 100 }),
       }),
       isLocalityWeighted: fc.constant(true as const),
+      subsets,
       panicPercent: fc.integer({ min: 1, max: 100 }),
       idleTimeoutMs: ms,
       maxRequestsPerConnection: fc.integer({ min: 1, max: 1_000 }),
@@ -261,6 +279,12 @@ export const cluster: fc.Arbitrary<Cluster> = fc
           ...(http2KeepAlive === undefined ? {} : { http2KeepAlive }),
         },
   )
+  .map(({ subsets, ...cluster }) => {
+    const { discovery, balancer } = cluster;
+    const isListed = balancer.kind === "least-request" && balancer.choices === "all";
+    const mayHaveParts = discovery.kind !== "original-destination" && !isListed;
+    return subsets !== undefined && mayHaveParts ? { ...cluster, subsets } : cluster;
+  })
   .map(({ slowStart, ...cluster }) => {
     // An original-destination cluster has no balancer of its own, and not all balancers know slow start.
     const isOriginal = cluster.discovery.kind === "original-destination";

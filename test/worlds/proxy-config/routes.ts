@@ -14,6 +14,7 @@ import type {
 import {
   headerMatch,
   maybe,
+  metadata,
   ms,
   name,
   pairs,
@@ -31,7 +32,13 @@ const headerEdit: fc.Arbitrary<HeaderEdit> = fc
 const edits = { requestHeaders: headerEdit, responseHeaders: headerEdit };
 
 const weighted: fc.Arbitrary<WeightedCluster> = fc.record(
-  { cluster: name, weight: fc.integer({ min: 0, max: 100 }), hostRewrite: name, ...edits },
+  {
+    cluster: name,
+    weight: fc.integer({ min: 0, max: 100 }),
+    hostRewrite: name,
+    metadata,
+    ...edits,
+  },
   { requiredKeys: ["cluster", "weight"] },
 );
 export const plainWeighted: fc.Arbitrary<WeightedCluster> = fc.record({
@@ -124,6 +131,7 @@ const action: fc.Arbitrary<RouteAction> = fc.oneof(
       prefixRewrite: text,
       regexRewrite: fc.record({ pattern: regex, substitution: text }),
       hostRewrite: text,
+      metadata,
       hash: fc.array(hashKey, { minLength: 1, maxLength: 2 }),
       mirrors: fc.array(fc.record({ cluster: name, percent }), { minLength: 1, maxLength: 2 }),
     },

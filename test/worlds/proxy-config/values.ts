@@ -25,7 +25,7 @@ export const regex: fc.Arbitrary<string> = fc.constantFrom(
 export const metadata: fc.Arbitrary<Readonly<Record<string, Json>>> = fc.dictionary(
   name,
   fc.oneof(name, fc.boolean(), fc.integer(), fc.constant(null), fc.array(name, { maxLength: 2 })),
-  { maxKeys: 2 },
+  { minKeys: 1, maxKeys: 2 },
 );
 
 export const maybe = { requiredKeys: [] as [] };

@@ -14,6 +14,7 @@ import { leastRequest, loadOf } from "./least-request.ts";
 import { maglev } from "./maglev.ts";
 import { ringHash } from "./ring-hash.ts";
 import { smoothRounds } from "./round-robin.ts";
+import type { SubsetName } from "./subsets.ts";
 
 /** What a balancer sees of a host. */
 export interface Candidate {
@@ -34,8 +35,11 @@ export interface Candidate {
 }
 
 export interface Picker<C extends Candidate> {
-  /** `key`: the request's hash, where there is one. Undefined when there is nobody to pick. */
-  pick(key?: number): C | undefined;
+  /**
+   * `key`: the request's hash, where there is one; `wanted`: the part of the hosts that is meant, where they have parts.
+   * Undefined when there is nobody to pick.
+   */
+  pick(key?: number, wanted?: SubsetName): C | undefined;
 }
 
 export function createPicker<C extends Candidate>(

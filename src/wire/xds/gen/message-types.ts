@@ -266,6 +266,7 @@ export interface TcpProxy {
   readonly weightedClusters?: TcpWeightedCluster | undefined;
   readonly idleTimeout?: Duration | undefined;
   readonly accessLog?: readonly AccessLog[] | undefined;
+  readonly metadataMatch?: Metadata | undefined;
 }
 
 /** envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster */
@@ -277,6 +278,7 @@ export interface TcpWeightedCluster {
 export interface TcpClusterWeight {
   readonly name?: string | undefined;
   readonly weight?: number | undefined;
+  readonly metadataMatch?: Metadata | undefined;
 }
 
 /** envoy.extensions.filters.network.rbac.v3.RBAC */
@@ -543,6 +545,7 @@ export interface RouteAction {
   readonly retryPolicy?: RetryPolicy | undefined;
   readonly hashPolicy?: readonly HashPolicy[] | undefined;
   readonly requestMirrorPolicies?: readonly RequestMirrorPolicy[] | undefined;
+  readonly metadataMatch?: Metadata | undefined;
 }
 
 /** envoy.config.route.v3.RouteAction.RequestMirrorPolicy */
@@ -622,6 +625,7 @@ export interface ClusterWeight {
   readonly requestHeadersToRemove?: readonly string[] | undefined;
   readonly responseHeadersToAdd?: readonly HeaderValueOption[] | undefined;
   readonly responseHeadersToRemove?: readonly string[] | undefined;
+  readonly metadataMatch?: Metadata | undefined;
 }
 
 /** envoy.config.route.v3.RetryPolicy */
@@ -692,6 +696,7 @@ export interface Cluster {
   readonly respectDnsTtl?: boolean | undefined;
   readonly dnsLookupFamily?: number | undefined;
   readonly loadBalancingPolicy?: LoadBalancingPolicy | undefined;
+  readonly lbSubsetConfig?: LbSubsetConfig | undefined;
 }
 
 /** envoy.extensions.upstreams.http.v3.HttpProtocolOptions */
@@ -809,6 +814,25 @@ export interface LeastRequestLbConfig {
 /** envoy.config.cluster.v3.Cluster.RoundRobinLbConfig */
 export interface RoundRobinLbConfig {
   readonly slowStartConfig?: SlowStartConfig | undefined;
+}
+
+/** envoy.config.cluster.v3.Cluster.LbSubsetConfig */
+export interface LbSubsetConfig {
+  readonly fallbackPolicy?: number | undefined;
+  readonly defaultSubset?: Struct | undefined;
+  readonly subsetSelectors?: readonly LbSubsetSelector[] | undefined;
+  readonly localityWeightAware?: boolean | undefined;
+  readonly scaleLocalityWeight?: boolean | undefined;
+  readonly panicModeAny?: boolean | undefined;
+  readonly listAsAny?: boolean | undefined;
+  readonly metadataFallbackPolicy?: number | undefined;
+}
+
+/** envoy.config.cluster.v3.Cluster.LbSubsetConfig.LbSubsetSelector */
+export interface LbSubsetSelector {
+  readonly keys?: readonly string[] | undefined;
+  readonly fallbackPolicy?: number | undefined;
+  readonly singleHostPerSubset?: boolean | undefined;
 }
 
 /** envoy.config.cluster.v3.LoadBalancingPolicy */

@@ -82,6 +82,22 @@ export const LbPolicy = {
   LOAD_BALANCING_POLICY_CONFIG: 7,
 } as const;
 
+/** envoy.config.cluster.v3.Cluster.LbSubsetConfig.LbSubsetFallbackPolicy */
+export const LbSubsetFallback = {
+  NO_FALLBACK: 0,
+  ANY_ENDPOINT: 1,
+  DEFAULT_SUBSET: 2,
+} as const;
+
+/** envoy.config.cluster.v3.Cluster.LbSubsetConfig.LbSubsetSelector.LbSubsetSelectorFallbackPolicy */
+export const LbSelectorFallback = {
+  NOT_DEFINED: 0,
+  NO_FALLBACK: 1,
+  ANY_ENDPOINT: 2,
+  DEFAULT_SUBSET: 3,
+  KEYS_SUBSET: 4,
+} as const;
+
 /** envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest.SelectionMethod */
 export const SelectionMethod = {
   N_CHOICES: 0,
@@ -384,6 +400,7 @@ export const TcpProxy: MessageType<t.TcpProxy> = message("envoy.extensions.filte
   [10, "weightedClusters", "message", "optional", () => TcpWeightedCluster],
   [8, "idleTimeout", "message", "optional", () => Duration],
   [5, "accessLog", "message", "many", () => AccessLog],
+  [9, "metadataMatch", "message", "optional", () => Metadata],
 ]);
 
 export const TcpWeightedCluster: MessageType<t.TcpWeightedCluster> = message("envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster", [
@@ -393,6 +410,7 @@ export const TcpWeightedCluster: MessageType<t.TcpWeightedCluster> = message("en
 export const TcpClusterWeight: MessageType<t.TcpClusterWeight> = message("envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster.ClusterWeight", [
   [1, "name", "string", "plain"],
   [2, "weight", "uint32", "plain"],
+  [3, "metadataMatch", "message", "optional", () => Metadata],
 ]);
 
 export const NetworkRbac: MessageType<t.NetworkRbac> = message("envoy.extensions.filters.network.rbac.v3.RBAC", [
@@ -628,6 +646,7 @@ export const RouteAction: MessageType<t.RouteAction> = message("envoy.config.rou
   [9, "retryPolicy", "message", "optional", () => RetryPolicy],
   [15, "hashPolicy", "message", "many", () => HashPolicy],
   [30, "requestMirrorPolicies", "message", "many", () => RequestMirrorPolicy],
+  [4, "metadataMatch", "message", "optional", () => Metadata],
 ]);
 
 export const RequestMirrorPolicy: MessageType<t.RequestMirrorPolicy> = message("envoy.config.route.v3.RouteAction.RequestMirrorPolicy", [
@@ -697,6 +716,7 @@ export const ClusterWeight: MessageType<t.ClusterWeight> = message("envoy.config
   [9, "requestHeadersToRemove", "string", "many"],
   [5, "responseHeadersToAdd", "message", "many", () => HeaderValueOption],
   [6, "responseHeadersToRemove", "string", "many"],
+  [3, "metadataMatch", "message", "optional", () => Metadata],
 ]);
 
 export const RetryPolicy: MessageType<t.RetryPolicy> = message("envoy.config.route.v3.RetryPolicy", [
@@ -762,6 +782,7 @@ export const Cluster: MessageType<t.Cluster> = message("envoy.config.cluster.v3.
   [39, "respectDnsTtl", "bool", "plain"],
   [17, "dnsLookupFamily", "enum", "plain"],
   [41, "loadBalancingPolicy", "message", "optional", () => LoadBalancingPolicy],
+  [22, "lbSubsetConfig", "message", "optional", () => LbSubsetConfig],
 ]);
 
 export const HttpProtocolOptions: MessageType<t.HttpProtocolOptions> = message("envoy.extensions.upstreams.http.v3.HttpProtocolOptions", [
@@ -863,6 +884,23 @@ export const LeastRequestLbConfig: MessageType<t.LeastRequestLbConfig> = message
 
 export const RoundRobinLbConfig: MessageType<t.RoundRobinLbConfig> = message("envoy.config.cluster.v3.Cluster.RoundRobinLbConfig", [
   [1, "slowStartConfig", "message", "optional", () => SlowStartConfig],
+]);
+
+export const LbSubsetConfig: MessageType<t.LbSubsetConfig> = message("envoy.config.cluster.v3.Cluster.LbSubsetConfig", [
+  [1, "fallbackPolicy", "enum", "plain"],
+  [2, "defaultSubset", "message", "optional", () => Struct],
+  [3, "subsetSelectors", "message", "many", () => LbSubsetSelector],
+  [4, "localityWeightAware", "bool", "plain"],
+  [5, "scaleLocalityWeight", "bool", "plain"],
+  [6, "panicModeAny", "bool", "plain"],
+  [7, "listAsAny", "bool", "plain"],
+  [8, "metadataFallbackPolicy", "enum", "plain"],
+]);
+
+export const LbSubsetSelector: MessageType<t.LbSubsetSelector> = message("envoy.config.cluster.v3.Cluster.LbSubsetConfig.LbSubsetSelector", [
+  [1, "keys", "string", "many"],
+  [2, "fallbackPolicy", "enum", "plain"],
+  [4, "singleHostPerSubset", "bool", "plain"],
 ]);
 
 export const LoadBalancingPolicy: MessageType<t.LoadBalancingPolicy> = message("envoy.config.cluster.v3.LoadBalancingPolicy", [
