@@ -94,6 +94,7 @@ export abstract class AnswerHalf {
     let added = edit?.lines ?? "";
     added += missingDate(head, this.environment);
     if (this.#chunks || (head.isChunked && head.status !== 204)) added += chunkedLine;
+    else if (isDone && start === end && isUnframed(exchange, head)) added += emptyLine;
     if (this.isLastAnswer) added += "connection: close\r\n";
     let out = isOurVersion
       ? keptFields(head, text, drops, dropped, head.lineStart)
@@ -140,4 +141,12 @@ export abstract class AnswerHalf {
     exchange.responseBytes += out.length;
     this.transport.writeText(out);
   }
+}
+
+const emptyLine = "content-length: 0\r\n";
+
+/** Of an answer whose end came with its head, as in HTTP/2 it may: nothing in its lines would say so here. */
+function isUnframed({ method, responseEdit }: Exchange, { status, contentLength }: Head): boolean {
+  if (method === "HEAD" || isBodyless(status)) return false;
+  return contentLength < 0 || responseEdit?.dropped.has("content-length") === true;
 }

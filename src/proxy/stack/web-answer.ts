@@ -93,7 +93,8 @@ export class WebAnswer implements DownstreamLeg {
       const edit = call.responseEdit;
       const dropped = edit === undefined ? aboutBody : [...edit.dropped, ...aboutBody];
       const lines = withoutType(edit?.lines ?? "");
-      this.#asked.addResponseLines(`${lines}${this.#typeLine(isBare)}`, dropped);
+      const type = `content-type: ${webTypeOf(this.#form)}\r\n`;
+      this.#asked.addResponseLines(`${lines}${type}`, dropped);
       this.#asked.onResponse(head, text, nothing, 0, 0, isBare);
       this.#count(call);
     }
@@ -183,12 +184,6 @@ export class WebAnswer implements DownstreamLeg {
     this.#asked.onResponse(parser, text, nothing, 0, 0, true);
     this.#asked.onResponseDone("", call.endedAt);
     this.#count(call);
-  }
-
-  #typeLine(isBare: boolean): string {
-    // In HTTP/1.1 a head without a body must say so.
-    const length = isBare && this.#asked.protocol === "HTTP/1.1" ? "content-length: 0\r\n" : "";
-    return `content-type: ${webTypeOf(this.#form)}\r\n${length}`;
   }
 
   /** What the client got is what the call is counted with. */

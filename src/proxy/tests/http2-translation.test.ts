@@ -125,6 +125,27 @@ describe("a client of HTTP/1.1", () => {
   });
 });
 
+describe("an answer of HTTP/2 that ends with its head, and names no length,", () => {
+  for (const [status, reason] of [
+    [200, "OK"],
+    [302, "Found"],
+    [503, "Service Unavailable"],
+  ] as const) {
+    test(`does not leave a client of HTTP/1.1 waiting for a body: ${status}`, async () => {
+      await using harness = new Harness();
+      const app = await http2App(harness, (stream) =>
+        stream.respond({ ":status": status }, { endStream: true }),
+      );
+      const { port } = await toHttp2App(harness, app.port, "http/2");
+      const raw = await harness.raw(port);
+      raw.send("GET / HTTP/1.1\r\nHost: cart\r\n\r\n");
+      const text = await raw.until((received) => received.endsWith("\r\n\r\n"));
+      assert.match(text, new RegExp(`^HTTP/1.1 ${status} ${reason}\r\n`));
+      assert.match(text, /\r\ncontent-length: 0\r\n/);
+    });
+  }
+});
+
 describe("an answer of HTTP/2 without a body whose end comes later", () => {
   for (const [name, method, status] of [
     ["to HEAD", "HEAD", "88"],
