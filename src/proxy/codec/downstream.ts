@@ -402,9 +402,9 @@ export class HttpDownstream extends AnswerHalf implements Reader, LiveConnection
     this.#destroy();
   }
 
-  /** While more waits behind its request nothing is read, and so not its end either. */
+  /** While its request, or more behind it, has to wait nothing is read, and so not its end either. */
   get #hasEndedUnread(): boolean {
-    if (this.#ahead === undefined) return false;
+    if (!this.transport.isPaused) return false;
     const descriptor = descriptorOf(this.transport.socket);
     return descriptor !== undefined && this.environment.isHungUp(descriptor);
   }

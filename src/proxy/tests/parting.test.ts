@@ -2,8 +2,10 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import { connect } from "node:tls";
 import { isHungUp } from "../../kernel/tcp-state.ts";
+import { HttpDownstream } from "../codec/downstream.ts";
 import { Harness } from "../testing/harness.ts";
 import { createMeshCa } from "../testing/mesh-ca.ts";
 import { identity, server } from "../testing/mutual-tls.ts";
@@ -93,6 +95,31 @@ for (const [name, behind] of [
     assert.deepEqual(flags, ["DC"]);
   });
 }
+
+test("a client that leaves in the middle of an upload that its endpoint does not read is not kept for ever", async () => {
+  await using harness = new Harness();
+  const app = await harness.tcpApp((socket) => socket.pause());
+  const { promise: flags, resolve } = Promise.withResolvers<string>();
+  const { port, sidecar } = await harness.toPorts([app], {
+    isHungUp,
+    accessLog: (line) => resolve(JSON.parse(line).response_flags),
+  });
+  const client = await harness.raw(port);
+  client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 100000000\r\n\r\n");
+  const part = Buffer.alloc(2 ** 16);
+  const isHeldBack = () =>
+    [...sidecar.runtime.connections.all].some(
+      (one) => one instanceof HttpDownstream && one.transport.isPaused,
+    );
+  // Until the kernel has taken all that it takes on both ways: then the sidecar stays as it is.
+  for (let still = 0; still < 100; still = isHeldBack() ? still + 1 : 0) {
+    if (client.socket.writableLength < part.length) client.socket.write(part);
+    await delay(1);
+  }
+  client.socket.resetAndDestroy();
+  assert.equal(await flags, "DC");
+  assert.equal(sidecar.tables.clusters.get("app")?.load.activeRequests, 0);
+});
 
 test("a client that ends its side is answered for as long as the answer goes on", async () => {
   await using harness = new Harness();
