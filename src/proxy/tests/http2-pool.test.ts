@@ -223,3 +223,22 @@ describe("a client of HTTP/2", () => {
     await Promise.all([first, ...others]);
   });
 });
+
+describe("an endpoint of HTTP/2", () => {
+  test("that takes no streams at all is not left with a connection for each request", async () => {
+    await using harness = new Harness();
+    const app = await http2App(harness, () => {}, { maxConcurrentStreams: 0 });
+    const { port, sidecar } = await toApp(harness, app.port, {});
+    const runtime = sidecar.tables.clusters.get("app");
+    for (let i = 0; i < 5; i++) assert.equal((await request(port)).status, 503);
+    await until(() => runtime?.connections === 0);
+  });
+
+  test("that takes one stream at a time keeps its connection from one to the next", async () => {
+    await using harness = new Harness();
+    const app = await http2App(harness, echo, { maxConcurrentStreams: 1 });
+    const { port } = await toApp(harness, app.port, {});
+    for (let i = 0; i < 3; i++) assert.equal((await request(port)).status, 200);
+    assert.equal(app.sessions.length, 1);
+  });
+});

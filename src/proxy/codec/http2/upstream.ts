@@ -275,7 +275,8 @@ export class Http2Upstream implements Reader, Http2Events<UpstreamStream> {
     this.host.shared.onRoom(this);
     if (this.connection.openStreams > ended || this.state === "closed") return;
     this.idleSince = this.host.cluster.environment.now();
-    if (this.generation !== this.host.cluster.generation) this.state = "draining";
+    const isUseless = this.connection.openStreams === 0 && this.connection.room === 0; // its endpoint takes none
+    if (isUseless || this.generation !== this.host.cluster.generation) this.state = "draining";
     if (this.state === "draining") this.close();
   }
 
