@@ -1,5 +1,5 @@
 /**
- * How long a client of HTTP/1.1 that has ended its side is still answered.
+ * How long a client that has ended its side is still answered.
  *
  * One that closes looks, until something is written to it, like one that only has nothing more to say. So it has a moment
  * for its answer to begin, and a longer one for each next part: an event stream without events would otherwise stay, with

@@ -18,6 +18,7 @@ import { isBodyless } from "../../stack/outcome.ts";
 import type { TunnelEnd } from "../../tcp/tunnel-end.ts";
 import { bodilessResponseDrops, interimFields, keptFields, responseDrops } from "../heads.ts";
 import { missingDate, ownLines, typeLine, withoutType } from "../own-lines.ts";
+import { Parting } from "../parting.ts";
 import { Dechunker } from "./dechunker.ts";
 import type { Http2Downstream } from "./downstream.ts";
 import { grpcReply } from "./grpc.ts";
@@ -41,6 +42,8 @@ export class DownstreamStream implements DownstreamLeg {
   /** The stream carries another protocol, to that side. */
   #end: StreamEnd<DownstreamStream> | undefined;
   #joined: TunnelEnd | undefined;
+  /** Since its client has ended its side. */
+  #parting: Parting | undefined;
   #queuedBefore = 0;
   #queuedSince = 0;
 
@@ -234,6 +237,14 @@ export class DownstreamStream implements DownstreamLeg {
     const { exchange } = this;
     this.exchange = undefined;
     exchange?.onDownstreamClosed();
+  }
+
+  /** Whether its client, which ended its side at `endedAt`, is not to be answered any more. Asked about once a second. */
+  isParted(endedAt: number, now: number): boolean {
+    if (this.#stream.queuedBytes > 0) return true; // who says nothing more opens no window
+    if (this.exchange === undefined || this.#end !== undefined) return false;
+    this.#parting ??= new Parting(endedAt);
+    return this.#parting.isOver(this.exchange, now);
   }
 
   /** Whether its data has waited this long for the client to open its window. Asked about once a second. */

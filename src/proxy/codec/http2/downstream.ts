@@ -34,8 +34,6 @@ type Stream = Http2Stream<DownstreamStream>;
 const announceMs = 1_000;
 /** How long a client may take to read the last words. */
 const lingerMs = 2_000;
-/** How long a client that has ended its side still has to get the beginning of an answer; as in HTTP/1.1. */
-const partingMs = 1_000;
 /** A client that opens no window for this long is not waiting for its answer. Envoy's stream idle timeout. */
 const stalledMs = 300_000;
 
@@ -107,7 +105,8 @@ export class Http2Downstream implements Reader, LiveConnection, Http2Events<Down
   }
 
   onEnd(): void {
-    // The client sends no more, so nothing it has begun to say will be complete; whole requests get answers that come soon.
+    // The client sends no more, so nothing it has begun to say will be complete; whole requests get answers that come soon
+    // (parting.ts).
     this.#endedAt = this.environment.now();
     for (const stream of [...this.connection.streams]) {
       if (!stream.isRemoteDone) this.#abort(stream);
@@ -255,11 +254,11 @@ export class Http2Downstream implements Reader, LiveConnection, Http2Events<Down
     if (this.transport.isPaused) this.#incompleteSince = now; // it is we who do not read
     const isSlow = now - this.#incompleteSince > limits.headerTimeoutMs;
     if (this.#incomplete !== 0 && isSlow) this.destroy();
-    const isGone = now - this.#endedAt > partingMs;
+    const hasEnded = this.#endedAt < now && this.transport.queuedBytes === 0;
     for (const stream of this.connection.streams) {
       const { owner } = stream;
-      const isWaited = owner?.exchange?.hasResponse === false;
-      if ((isGone && isWaited) || owner?.isStalled(now, stalledMs) === true) this.#abort(stream);
+      const isParted = hasEnded && owner?.isParted(this.#endedAt, now) === true;
+      if (isParted || owner?.isStalled(now, stalledMs) === true) this.#abort(stream);
     }
     this.outlet.wake();
   }
