@@ -12,7 +12,7 @@ import type * as wire from "./gen/message-types.ts";
 import { RbacAction } from "./gen/messages.ts";
 import { decodePrefix, encodePrefix } from "./prefix.ts";
 import {
-  decodeHeaderMatch,
+  decodeHeaderMatches,
   decodeStringMatch,
   encodeHeaderMatch,
   encodeStringMatch,
@@ -93,7 +93,7 @@ function decodePermission(permission: wire.Permission, path: string): Permission
     };
   }
   if (permission.header !== undefined) {
-    return { kind: "header", header: decodeHeaderMatch(permission.header, `${path}.header`) };
+    return decodeHeader(permission.header, `${path}.header`);
   }
   // A rule that is not understood must never turn into one that matches less (deny) or more (allow).
   throw invalid(path, "is of a kind that is not supported");
@@ -148,7 +148,7 @@ function decodePrincipal(principal: wire.Principal, path: string): Principal {
     return { kind: "remote-ip", cidr: decodePrefix(principal.remoteIp, `${path}.remote_ip`) };
   }
   if (principal.header !== undefined) {
-    return { kind: "header", header: decodeHeaderMatch(principal.header, `${path}.header`) };
+    return decodeHeader(principal.header, `${path}.header`);
   }
   throw invalid(path, "is of a kind that is not supported");
 }
@@ -181,4 +181,18 @@ function withoutScheme(match: StringMatch): StringMatch {
     default:
       return match;
   }
+}
+
+type HeaderRule = Extract<Permission & Principal, { kind: "header" }>;
+
+function decodeHeader(
+  matcher: wire.HeaderMatcher,
+  path: string,
+): HeaderRule | { readonly kind: "and"; readonly of: readonly HeaderRule[] } {
+  const of = decodeHeaderMatches(matcher, path).map((header) => ({
+    kind: "header" as const,
+    header,
+  }));
+  const [only, ...others] = of;
+  return only !== undefined && others.length === 0 ? only : { kind: "and", of };
 }

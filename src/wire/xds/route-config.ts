@@ -21,7 +21,7 @@ import { decodeResource, encodeResource, typeUrls } from "./resources.ts";
 import { decodeAction, encodeAction } from "./route-action.ts";
 import {
   checked,
-  decodeHeaderMatch,
+  decodeHeaderMatches,
   decodeQueryMatch,
   encodeHeaderMatch,
   encodeQueryMatch,
@@ -172,8 +172,8 @@ function decodeMatch(match: wire.RouteMatch | undefined, path: string): RouteMat
   if (match === undefined) throw invalid(path, "is missing");
   return {
     path: decodePath(match, path),
-    headers: (match.headers ?? []).map((header, index) =>
-      decodeHeaderMatch(header, `${path}.headers[${index}]`),
+    headers: (match.headers ?? []).flatMap((header, index) =>
+      decodeHeaderMatches(header, `${path}.headers[${index}]`),
     ),
     queryParameters: (match.queryParameters ?? []).map((query, index) =>
       decodeQueryMatch(query, `${path}.query_parameters[${index}]`),

@@ -4,11 +4,12 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { HeaderMatch } from "../../model/proxy-config.ts";
 import type { HeaderMatcher } from "./gen/message-types.ts";
-import { HeaderMatcher as HeaderMatcherMessage } from "./gen/messages.ts";
+import { HeaderMatcher as HeaderMatcherMessage, RbacAction } from "./gen/messages.ts";
 import { decodeMessage, encodeMessage } from "./protobuf.ts";
+import { decodeRbac } from "./rbac.ts";
 import {
   checked,
-  decodeHeaderMatch,
+  decodeHeaderMatches,
   decodeStringMatch,
   encodeHeaderMatch,
 } from "./string-match.ts";
@@ -32,10 +33,36 @@ describe("a header that must be absent", () => {
   for (const [matcher, wanted] of forms) {
     test(`is read in each of its forms: ${JSON.stringify(matcher)}`, () => {
       const bytes = encodeMessage(HeaderMatcherMessage, { name: "x", ...matcher });
-      const read = decodeHeaderMatch(decodeMessage(HeaderMatcherMessage, bytes), "headers[0]");
-      assert.deepEqual(read, wanted);
+      const read = decodeHeaderMatches(decodeMessage(HeaderMatcherMessage, bytes), "headers[0]");
+      assert.deepEqual(read, [wanted]);
     });
   }
+});
+
+describe("a header that must not have a value", () => {
+  const other: HeaderMatch = { name: "x", match: { kind: "exact", value: "a" }, invert: true };
+
+  test("may be absent where a missing one is taken for an empty one, and is written so", () => {
+    assert.deepEqual(decodeHeaderMatches(encodeHeaderMatch(other), "x"), [other]);
+  });
+
+  test("does not match where it is absent and nobody says so, as with Envoy", () => {
+    const matcher = { name: "x", stringMatch: { exact: "a" }, invertMatch: true };
+    assert.deepEqual(decodeHeaderMatches(matcher, "x"), [other, present]);
+    const rules = {
+      action: RbacAction.ALLOW,
+      policies: { p: { permissions: [{ header: matcher }], principals: [{ any: true }] } },
+    };
+    assert.deepEqual(decodeRbac(rules, "rules").policies[0]?.permissions, [
+      {
+        kind: "and",
+        of: [
+          { kind: "header", header: other },
+          { kind: "header", header: present },
+        ],
+      },
+    ]);
+  });
 });
 
 describe("an expression of another control plane", () => {

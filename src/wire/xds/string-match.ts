@@ -5,7 +5,7 @@
  * regular expression `.+`, as Istio writes it.
  *
  * An inverted header match also matches where the header is absent, which Envoy does only when told to treat a missing
- * header as empty; so the two go together. Not where presence itself is inverted: a missing header would be there then,
+ * header as empty; so the two go together, and what others write without it asks for the header besides. Not where presence itself is inverted: a missing header would be there then,
  * and an Envoy would never match.
  *
  * Expressions are RE2's, and stay as they are written: who runs them translates (base/re2.ts).
@@ -56,7 +56,15 @@ export function encodeHeaderMatch(header: HeaderMatch): HeaderMatcher {
   };
 }
 
-export function decodeHeaderMatch(matcher: HeaderMatcher, path: string): HeaderMatch {
+/** All must match. */
+export function decodeHeaderMatches(matcher: HeaderMatcher, path: string): readonly HeaderMatch[] {
+  const match = decodeHeaderMatch(matcher, path);
+  const mayBeAbsent = !match.invert || match.match.kind === "present";
+  if (mayBeAbsent || matcher.treatMissingHeaderAsEmpty === true) return [match];
+  return [match, { name: match.name, match: { kind: "present" }, invert: false }];
+}
+
+function decodeHeaderMatch(matcher: HeaderMatcher, path: string): HeaderMatch {
   const name = required(matcher.name, `${path}.name`);
   const { presentMatch, invertMatch: invert = false } = matcher;
   // `present_match: false` says that it must be absent.
