@@ -1,9 +1,25 @@
 import assert from "node:assert/strict";
-import { createSocket } from "node:dgram";
+import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
-import { type AddressInfo, createServer } from "node:net";
+import { type AddressInfo, createServer, type Server } from "node:net";
 import { describe, test } from "node:test";
 import { queryServer } from "./dns-query.ts";
+
+/** Where others have the number of TCP's port for UDP, another is taken. */
+async function atOnePort(): Promise<{ udp: Socket; tcp: Server; port: number }> {
+  for (;;) {
+    const [udp, tcp] = [createSocket("udp4"), createServer().listen(0, "127.0.0.1")];
+    await once(tcp, "listening");
+    const { port } = tcp.address() as AddressInfo;
+    const isFree = await once(udp.bind(port, "127.0.0.1"), "listening").then(
+      () => true,
+      () => false,
+    );
+    if (isFree) return { udp, tcp, port };
+    udp.close();
+    tcp.close();
+  }
+}
 
 describe("a question to a name server", { timeout: 20_000 }, () => {
   test("that cannot be reached at all fails, and does not end the process", async () => {
@@ -14,21 +30,16 @@ describe("a question to a name server", { timeout: 20_000 }, () => {
   });
 
   test("that is answered byte by byte without end fails when its time is up", async () => {
-    const udp = createSocket("udp4");
-    const tcp = createServer((client) => {
+    const { udp, tcp, port } = await atOnePort();
+    tcp.on("connection", (client) => {
       const timer = setInterval(() => client.write("\0"), 20); // empty messages
       client.on("error", () => {});
       client.on("close", () => clearInterval(timer));
     });
-    tcp.listen(0, "127.0.0.1");
-    await once(tcp, "listening");
-    const { port } = tcp.address() as AddressInfo;
     udp.on("message", (bytes, from) => {
       bytes[2] = (bytes[2] ?? 0) | 0x82; // an answer, cut
       udp.send(bytes, from.port, from.address);
     });
-    udp.bind(port, "127.0.0.1");
-    await once(udp, "listening");
     try {
       const question = { name: "a.example", type: 1, class: 1 };
       const asked = queryServer({ address: "127.0.0.1", port }, question, 200);

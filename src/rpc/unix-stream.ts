@@ -115,7 +115,10 @@ class UnixStream implements DeltaConnection, Http2Events<undefined> {
     }
     const { answerMs } = this.#patience;
     if (this.#isAsked) {
-      this.#fail("unavailable", `no answer to a ping within ${answerMs} ms`);
+      // A process that stood still finds its timers over before it reads: what has come by then is read first.
+      setImmediate(() => {
+        if (this.#isAsked) this.#fail("unavailable", `no answer to a ping within ${answerMs} ms`);
+      });
       return;
     }
     this.#isAsked = true;
