@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { createServer } from "node:net";
 import { test } from "node:test";
+import { ownPort } from "../../test/own-port.ts";
 import { viewFor } from "../core/registry/view.ts";
 import { emptyWorld } from "../core/registry/world.ts";
 import type { NodeView } from "../model/node-view.ts";
@@ -8,13 +8,6 @@ import { until } from "./fake/calls.ts";
 import { HealthPorts } from "./health-ports.ts";
 
 const log = { debug() {}, info() {}, warn() {}, error() {}, with: () => log };
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0);
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === "object" && address !== null ? address.port : 0;
-}
 
 function viewWith(port: number, node: string): NodeView {
   const endpoints = [{ address: "10.244.0.1", port: 8080, node }];
@@ -34,7 +27,7 @@ function viewWith(port: number, node: string): NodeView {
 }
 
 test("a health check is 200 while the node has an endpoint, 503 without, and closed once nobody asks for it", async () => {
-  const port = await freePort();
+  const port = await ownPort();
   const health = new HealthPorts(log);
   const ask = () => fetch(`http://127.0.0.1:${port}/`).catch(() => undefined);
   try {

@@ -62,9 +62,14 @@ class Program {
   }
 
   /** Until the program has printed this; throws with what it did print when it ends before, or takes too long. */
-  async prints(pattern: RegExp): Promise<void> {
+  async prints(pattern: RegExp): Promise<RegExpExecArray> {
     const deadline = setTimeout(() => this.process.kill("SIGKILL"), patienceMs);
-    while (!pattern.test(this.#text)) {
+    for (;;) {
+      const found = pattern.exec(this.#text);
+      if (found !== null) {
+        clearTimeout(deadline);
+        return found;
+      }
       const { exitCode, signalCode } = this.process;
       if (exitCode !== null || signalCode !== null) {
         throw new Error(`${pattern} is not in: ${this.#text}`);
@@ -73,7 +78,6 @@ class Program {
         this.#onNews = resolve;
       });
     }
-    clearTimeout(deadline);
   }
 }
 
@@ -135,17 +139,16 @@ describe("the openssl command", { timeout: 30_000 }, () => {
   test("as a server answers requests of ours, each connection after the first by a session", async () => {
     await using harness = new Harness();
     const ca = await createMeshCa();
-    const port = await harness.deadPort();
     const files = await filesOf(harness, ca, "cart");
-    const words = ["s_server", "-accept", `127.0.0.1:${port}`, "-www", "-Verify", "2"];
+    const words = ["s_server", "-accept", "127.0.0.1:0", "-www", "-Verify", "2"];
     const server = new Program(harness, [...words, ...files]);
-    await server.prints(/ACCEPT/);
+    const [, port] = await server.prints(/ACCEPT .*:(\d+)\n/);
     const sidecar = await harness.sidecar(
       { workload: labels("shop", "web"), destination: () => ({ address: "10.96.0.1", port: 80 }) },
       {
         ...outbound([virtualHost(["*"], [route(forward("cart"))])]),
         clusters: [cluster("cart", { tls: upstreamTls(identity("cart")) }), passthrough],
-        endpoints: [{ cluster: "cart", endpoints: [endpoint(port, { tls: true })] }],
+        endpoints: [{ cluster: "cart", endpoints: [endpoint(Number(port), { tls: true })] }],
       },
       { secrets: await ca.secrets(identity("web")) },
     );

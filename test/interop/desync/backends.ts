@@ -8,10 +8,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type IncomingMessage } from "node:http";
-import { type AddressInfo, connect, createServer as createTcpServer } from "node:net";
+import { type AddressInfo, connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
+import { ownPort } from "../../own-port.ts";
 
 /** One request, as a server understood it. */
 export interface Seen {
@@ -207,7 +208,7 @@ async function program(
   setUp: (port: number, folder: string) => Setup,
 ): Promise<Backend> {
   const folder = mkdtempSync(join(tmpdir(), `heddle-${name}-`));
-  const port = await freePort();
+  const port = await ownPort();
   const { file, text, args, parse } = setUp(port, folder);
   writeFileSync(join(folder, file), text);
   let output = "";
@@ -255,14 +256,6 @@ async function until(seen: () => readonly Seen[], last: string): Promise<readonl
     await wait(25);
   }
   throw new Error(`the request for ${last} was not logged within 5 s`);
-}
-
-async function freePort(): Promise<number> {
-  const server = createTcpServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 async function listening(port: number, child: ChildProcess, errors: () => string): Promise<void> {
