@@ -14,6 +14,7 @@ import { explain } from "../src/core/explain/explain.ts";
 import type { Explanation, Question, Seen, Verdict } from "../src/core/explain/explanation.ts";
 import type { World } from "../src/core/registry/world.ts";
 import type { ObjectClient } from "../src/rpc/object-client.ts";
+import { isBinomial } from "./binomial.ts";
 
 /** How a curl command ended. */
 export interface Ended {
@@ -71,9 +72,8 @@ export function holdShares(
   for (const { share, candidates } of branches) {
     const names = new Set(candidates.map((candidate) => candidate.pod?.split("/")[1]));
     const count = answers.filter((each) => names.has(each.pod)).length;
-    const spread = 4.5 * Math.sqrt(answers.length * share * (1 - share));
     assert.ok(
-      Math.abs(count - answers.length * share) <= spread,
+      isBinomial(count, answers.length, share),
       `${count} of ${answers.length} answers came from ${[...names]}, explain says ${share}`,
     );
     counted += count;

@@ -81,11 +81,3 @@ export function countBy(report: LoadReport, field: "pod" | "version"): Map<strin
   }
   return counts;
 }
-
-/**
- * Asserts that `count` of `n` is what a coin of probability `p` gives: within 4.5 standard deviations of the binomial
- * distribution (a fair system fails this about once in 150 000 runs).
- */
-export function isBinomial(count: number, n: number, p: number): boolean {
-  return Math.abs(count - n * p) <= 4.5 * Math.sqrt(n * p * (1 - p));
-}

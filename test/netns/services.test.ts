@@ -315,11 +315,12 @@ describe("Services in the kernel", { skip: needsRoot() }, () => {
   });
 
   test("Maglev spreads clients' ports over all endpoints", async () => {
-    const answers = {
-      ...(await ten("client", "10.96.0.20")),
-      ...(await ten("client", "10.96.0.20")),
-    };
-    assert.deepEqual(Object.keys(answers).sort(), ["web-0", "web-1"]);
+    const answering = new Set<string>();
+    // All of twenty by one of the two is chance once in half a million runs; all of a hundred never.
+    for (let asked = 0; asked < 100 && answering.size < 2; asked += 10) {
+      for (const name of Object.keys(await ten("client", "10.96.0.20"))) answering.add(name);
+    }
+    assert.deepEqual([...answering].sort(), ["web-0", "web-1"]);
   });
 
   test("a client stays with its endpoint, moves once when that is gone, and stays again", async () => {
