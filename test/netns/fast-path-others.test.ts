@@ -18,7 +18,16 @@ import {
   twoNodes,
   worldWith,
 } from "./fast-path-nodes.ts";
-import { ask, ended, endTraffic, opened, serveEcho, talk } from "./fast-path-traffic.ts";
+import {
+  type Asking,
+  ask,
+  ended,
+  endTraffic,
+  opened,
+  patiently,
+  serveEcho,
+  talk,
+} from "./fast-path-traffic.ts";
 import { needsRoot } from "./kernel-scratch.ts";
 
 const answering = port + 1;
@@ -49,14 +58,14 @@ describe("rules of others", { skip: needsRoot || (missingBpf() ?? false) }, () =
   const look = () => {
     for (const node of [one, two]) node.bringTo(worldWith(isolated), true);
   };
-  const askServer = () => ask(pods.client, at.server[0], answering);
+  const askServer = (options?: Asking) => ask(pods.client, at.server[0], answering, options);
   const answered = /^server /;
 
   /** Packets of a connection that netfilter sees on the client's node, after two like it. */
   const seenOfThird = async () => {
-    for (let i = 0; i < 2; i++) assert.match(await askServer(), answered);
+    for (let i = 0; i < 2; i++) assert.match(await askServer(patiently), answered);
     const before = one.forwarded();
-    assert.match(await askServer(), answered);
+    assert.match(await askServer(patiently), answered);
     return one.forwarded() - before;
   };
 
@@ -78,17 +87,17 @@ describe("rules of others", { skip: needsRoot || (missingBpf() ?? false) }, () =
     const sets = "set blocked { type ipv4_addr; flags dynamic; size 64; }";
     const rules = `ip saddr @blocked drop; tcp dport ${knocked} add @blocked { ip saddr }`;
     await beside(`${sets}\n${forward(rules)}`, async () => {
-      for (let i = 0; i < 3; i++) assert.match(await askServer(), answered);
+      for (let i = 0; i < 3; i++) assert.match(await askServer(patiently), answered);
       await ask(pods.client, at.server[0], knocked);
       assert.equal(await askServer(), "timeout");
     });
   });
 
   test("refuse a client whose element of a set of theirs has expired", async () => {
-    const sets = `set guests { type ipv4_addr; flags timeout; elements = { ${client} timeout 4s }; }`;
+    const sets = `set guests { type ipv4_addr; flags timeout; elements = { ${client} timeout 15s }; }`;
     const rules = `ip saddr ${client} tcp dport ${answering} ip saddr != @guests drop`;
     await beside(`${sets}\n${forward(rules)}`, async () => {
-      for (let i = 0; i < 3; i++) assert.match(await askServer(), answered);
+      for (let i = 0; i < 3; i++) assert.match(await askServer(patiently), answered);
       while (runIn(one.netns, "nft list set inet guard guests").includes(client)) await turn();
       assert.equal(await askServer(), "timeout");
     });
@@ -106,7 +115,7 @@ describe("rules of others", { skip: needsRoot || (missingBpf() ?? false) }, () =
   test("refuse a client's port that they do not let through, though another was", async () => {
     const rules = `tcp dport ${answering} tcp sport 41100 drop`;
     await beside(forward(rules), async () => {
-      for (let i = 0; i < 3; i++) assert.match(await askServer(), answered);
+      for (let i = 0; i < 3; i++) assert.match(await askServer(patiently), answered);
       assert.equal(
         await ask(pods.client, at.server[0], answering, { fromPort: 41_100 }),
         "timeout",
@@ -245,12 +254,12 @@ describe("rules of others", { skip: needsRoot || (missingBpf() ?? false) }, () =
 
   test("are asked about each connection where they are legacy iptables', whose changes have no number", async () => {
     const iptables = (words: string) => runIn(one.netns, `iptables-legacy ${words}`);
-    for (let i = 0; i < 3; i++) assert.match(await askServer(), answered);
+    for (let i = 0; i < 3; i++) assert.match(await askServer(patiently), answered);
     iptables(`-A FORWARD -p tcp --dport ${answering} -j DROP`);
     assert.equal(await askServer(), "timeout", "although the agent has not looked yet");
     iptables("-F FORWARD");
     look();
-    for (let i = 0; i < 3; i++) assert.match(await askServer(), answered);
+    for (let i = 0; i < 3; i++) assert.match(await askServer(patiently), answered);
     iptables(`-A FORWARD -p tcp --dport ${answering} -j DROP`);
     assert.equal(await askServer(), "timeout");
     iptables("-F FORWARD");

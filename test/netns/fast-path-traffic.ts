@@ -110,6 +110,9 @@ export interface Asking {
   readonly patienceMs?: number;
 }
 
+/** Where an answer is wanted: the second SYN goes out after a second, and anybody may stand still for two. */
+export const patiently: Asking = { patienceMs: 5_000 };
+
 /** What a server says that ends each connection itself; else the error's code, `connected`, or `timeout` if it never was. */
 export async function ask(
   from: Netns,

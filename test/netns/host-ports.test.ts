@@ -196,7 +196,7 @@ function published(portMappings: readonly object[]): object {
 /** What the server says of the connection's source; `nobody` where none answers. */
 async function ask(from: string, address: string, port: number): Promise<string> {
   const child = inNetns(from, () =>
-    spawn("timeout", ["1", "bash", "-c", `cat < /dev/tcp/${address}/${port}`], {
+    spawn("timeout", ["5", "bash", "-c", `cat < /dev/tcp/${address}/${port}`], {
       stdio: ["ignore", "pipe", "ignore"],
     }),
   );

@@ -95,18 +95,18 @@ describe("the overlay", { skip: needsRoot, timeout: 60_000 }, () => {
   }
 
   test("takes no answer that a pod gives to its port: masquerading may choose that one for anybody's source", async () => {
-    assert.match(await askFrom(outsider, 4790), /^answer/);
-    assert.equal(await askFrom(outsider, overlayOf(two).port), "");
+    assert.match(await askFrom(outsider, 4790, 20_000), /^answer/);
+    assert.equal(await askFrom(outsider, overlayOf(two).port, 1_000), "");
   });
 });
 
-/** What the server answers a caller at that port. */
-async function askFrom(caller: Netns, source: number): Promise<string> {
+/** What the server answers a caller at that port within so long. */
+async function askFrom(caller: Netns, source: number, patienceMs: number): Promise<string> {
   const program = `const socket = require("node:dgram").createSocket("udp4");
     const end = (text) => { console.log(text); process.exit(); };
     socket.on("message", (bytes) => end(bytes.toString()));
     socket.bind(${source}, () => socket.send("?", ${answering}, "${at.server[0]}"));
-    setTimeout(end, 1000, "");`;
+    setTimeout(end, ${patienceMs}, "");`;
   const child = inNetns(caller.path, () =>
     spawn(process.execPath, ["-e", program], { stdio: ["ignore", "pipe", "inherit"] }),
   );

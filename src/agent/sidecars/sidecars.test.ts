@@ -38,7 +38,7 @@ describe("a sidecar", () => {
   });
 
   test("that is slow to answer, or at whose path nobody listens, is left alone", async () => {
-    await using node = await startFakeNode({ sidecarPatienceMs: 1_500 });
+    await using node = await startFakeNode({ sidecarPatienceMs: 4_000 });
     node.showPods([{ name: "slow", meshed: true }]);
     await add(node, "c1", "slow", node.makeNetns());
     const pid = await sidecarPid(node);
@@ -48,7 +48,7 @@ describe("a sidecar", () => {
     await until(() => asked() > 2); // each of which it let wait
     assert.equal(await sidecarPid(node), pid);
     rmSync(socket);
-    await sleep(1_600); // more than the patience: that nothing happens is no state to wait for
+    await sleep(4_200); // more than the patience: that nothing happens is no state to wait for
     assert.equal(await sidecarPid(node), pid);
   });
 
