@@ -25,7 +25,7 @@ import { grpcWeb } from "../filter/grpc-web.ts";
 import { metrics } from "../filter/metrics.ts";
 import { rateLimit } from "../filter/rate-limit.ts";
 import { rbac } from "../filter/rbac.ts";
-import { selectRoute } from "../filter/select-route.ts";
+import { permitPages, selectRoute } from "../filter/select-route.ts";
 import { serving } from "../filter/serving.ts";
 import { tracing } from "../filter/tracing.ts";
 import type { Recorder } from "../observe/recorder.ts";
@@ -178,6 +178,7 @@ export function prepare(
   ): ReturnType<typeof stack> {
     const { routes } = filter;
     const table = routes.kind === "inline" ? tableOf(routes.config) : routeTables.get(routes.name);
+    const permit = permitPages(table);
     const rules = filter.rbac.map(compileRbac);
     const limit = filter.rateLimit;
     const write = filter.accessLog === true ? options.accessLog : undefined;
@@ -190,9 +191,9 @@ export function prepare(
         write === undefined ? undefined : accessLog(write, environment),
         filter.tracing === undefined ? undefined : traced(filter.tracing, listener.direction),
         metrics(options.recorder, listener.direction), // sees refusals too
-        admission(environment.overload),
-        rules.length > 0 ? rbac(rules, environment) : undefined, // before anything is sent or kept
-        limit === undefined ? undefined : rateLimit(environment.buckets.at(place, limit)),
+        admission(environment.overload, permit),
+        rules.length > 0 ? rbac(rules, environment, permit) : undefined, // before anything is sent or kept
+        limit === undefined ? undefined : rateLimit(environment.buckets.at(place, limit), permit),
         listener.direction === "inbound" ? serving(options.recorder.servings) : undefined,
       ],
       selectRoute(table),

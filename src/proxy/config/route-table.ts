@@ -14,7 +14,7 @@ import type {
 } from "../../model/proxy-config.ts";
 import type { Environment } from "../environment.ts";
 import { compress } from "../filter/compress.ts";
-import { cors } from "../filter/cors.ts";
+import { cors, type Sharing } from "../filter/cors.ts";
 import { fault } from "../filter/fault.ts";
 import { hedge } from "../filter/hedge.ts";
 import { mirroring } from "../filter/mirror.ts";
@@ -40,6 +40,8 @@ export interface CompiledRoute {
   readonly match: RouteMatch;
   readonly matches: Matcher;
   readonly handle: Handler;
+  /** Which pages may read its answers; undefined: those of its own origin. */
+  readonly sharing: Sharing | undefined;
   /** Where most of its requests go: what one that is ended before its destination was chosen was for. */
   readonly heaviest: ClusterRuntime | undefined;
 }
@@ -90,13 +92,15 @@ function compileRoute(
   clusters: FindCluster,
   environment: Environment,
 ): CompiledRoute {
+  const sharing = route.cors === undefined ? undefined : cors(route.cors);
   return {
     name: route.name,
     origin: route.origin,
     virtualHost: place.virtualHost,
     match: route.match,
     matches: compileRouteMatch(route.match),
-    handle: handlerOf(route, place, clusters, environment),
+    handle: handlerOf(route, sharing?.filter, place, clusters, environment),
+    sharing,
     heaviest: heaviestOf(route, clusters),
   };
 }
@@ -111,6 +115,7 @@ function heaviestOf({ name, action }: Route, clusters: FindCluster): ClusterRunt
 
 function handlerOf(
   route: Route,
+  sharing: Filter | undefined,
   place: RoutePlace,
   clusters: FindCluster,
   environment: Environment,
@@ -118,7 +123,6 @@ function handlerOf(
   const { action } = route;
   const limits = limitOf(route, place, environment);
   const faults = route.fault === undefined ? undefined : fault(route.fault, environment);
-  const sharing = route.cors === undefined ? undefined : cors(route.cors);
   const edit = compileEdits([route.responseHeaders]);
   if (action.kind === "redirect") {
     return stack([sharing, limits, faults], redirect(action, route.match, edit));

@@ -5,12 +5,15 @@
  */
 
 import type { Overload } from "../overload.ts";
+import type { Exchange } from "../stack/exchange.ts";
 import type { Filter } from "../stack/handler.ts";
 
-export function admission(overload: Overload): Filter {
+/** `onRefusal`: may add to what is said. */
+export function admission(overload: Overload, onRefusal: (exchange: Exchange) => void): Filter {
   return (next) => (exchange) => {
     if (!overload.enter()) {
       exchange.downstream.holdOff(overload.holdOffMs());
+      onRefusal(exchange);
       exchange.respond(503, "OM", "overloaded", "overload", "x-envoy-local-overloaded: true\r\n");
       return;
     }

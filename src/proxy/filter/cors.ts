@@ -4,6 +4,10 @@
  * The rules are the Fetch standard's, what is written back is Envoy's: the origin itself and never `*`, so that answers
  * with credentials work. An origin without permission is not refused: its page just may not read the answer. Answers of
  * the sidecar itself carry the permission too, or a page could not see why its request failed.
+ *
+ * What the whole listener refuses (authorization, rate limits, overload) it refuses before there is a route, preflights
+ * too, as with Istio. Only then is the route looked for whose pages may read that (`permit`): with Envoy's order of
+ * filters they could not.
  */
 
 import type { Cors } from "../../model/proxy-config.ts";
@@ -11,7 +15,14 @@ import { compileText } from "../config/matchers.ts";
 import type { Exchange } from "../stack/exchange.ts";
 import type { Filter } from "../stack/handler.ts";
 
-export function cors(policy: Cors): Filter {
+/** What a route says of pages of other origins. */
+export interface Sharing {
+  readonly filter: Filter;
+  /** Lets a page that may read the route's answers read the one that is about to be given from here. */
+  readonly permit: (exchange: Exchange) => void;
+}
+
+export function cors(policy: Cors): Sharing {
   const matchers = policy.origins.map(compileText);
   // Envoy's: a matcher that takes the text `*` takes every origin.
   const isAllowed = (origin: string) => matchers.some((takes) => takes("*") || takes(origin));
@@ -22,23 +33,27 @@ export function cors(policy: Cors): Filter {
     line("allow-headers", policy.headers.join(",")) +
     (policy.maxAgeMs === undefined ? "" : line("max-age", `${Math.floor(policy.maxAgeMs / 1000)}`));
   const onAnswer = always + line("expose-headers", policy.exposedHeaders.join(","));
-  return (next) => (exchange) => {
+  const permission = (origin: string) => line("allow-origin", origin);
+  const permit = (exchange: Exchange): boolean => {
+    const origin = exchange.field("origin");
+    if (origin === undefined || !isAllowed(origin)) return false;
+    exchange.localFields = permission(origin) + onAnswer;
+    return true;
+  };
+  const filter: Filter = (next) => (exchange) => {
     const origin = exchange.field("origin");
     if (origin === undefined) return next(exchange);
-    const allowed = isAllowed(origin);
-    const permission = line("allow-origin", origin);
     if (isPreflight(exchange)) {
+      const allowed = isAllowed(origin);
       if (!allowed && policy.forwardsUnmatchedPreflights) return next(exchange);
-      const fields = allowed ? permission + onPreflight : "";
+      const fields = allowed ? permission(origin) + onPreflight : "";
       exchange.respond(200, "-", "", "cors_preflight", fields);
       return undefined;
     }
-    if (allowed) {
-      exchange.localFields = permission + onAnswer;
-      exchange.addResponseLines(exchange.localFields, replaced);
-    }
+    if (permit(exchange)) exchange.addResponseLines(exchange.localFields, replaced);
     return next(exchange);
   };
+  return { filter, permit };
 }
 
 /** The application's own idea of them, which the configuration overrules. */

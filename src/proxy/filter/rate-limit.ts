@@ -4,14 +4,20 @@
  * A caller is its verified identity, or its address where it has none.
  */
 
+import type { Exchange } from "../stack/exchange.ts";
 import type { Filter } from "../stack/handler.ts";
 import type { TokenBucket } from "../token-buckets.ts";
 
 const marked = "x-envoy-ratelimited: true\r\n";
 
-export function rateLimit(bucket: TokenBucket): Filter {
+/** `onRefusal`: may add to what is said. */
+export function rateLimit(bucket: TokenBucket, onRefusal?: (exchange: Exchange) => void): Filter {
   return (next) => (exchange) => {
-    if (bucket.take(exchange.principal ?? exchange.sourceAddress)) next(exchange);
-    else exchange.respond(429, "RL", "local_rate_limited", "local_rate_limited", marked);
+    if (bucket.take(exchange.principal ?? exchange.sourceAddress)) {
+      next(exchange);
+      return;
+    }
+    onRefusal?.(exchange);
+    exchange.respond(429, "RL", "local_rate_limited", "local_rate_limited", marked);
   };
 }

@@ -5,9 +5,15 @@
 
 import { type CompiledRbac, refusal } from "../config/matchers.ts";
 import type { Environment } from "../environment.ts";
+import type { Exchange } from "../stack/exchange.ts";
 import type { Filter } from "../stack/handler.ts";
 
-export function rbac(rules: readonly CompiledRbac[], environment: Environment): Filter {
+/** `onRefusal`: may add to what is said. */
+export function rbac(
+  rules: readonly CompiledRbac[],
+  environment: Environment,
+  onRefusal: (exchange: Exchange) => void,
+): Filter {
   const { log } = environment;
   return (next) => (exchange) => {
     const policy = refusal(rules, exchange);
@@ -18,6 +24,7 @@ export function rbac(rules: readonly CompiledRbac[], environment: Environment): 
       path: exchange.path,
       source: exchange.principal ?? exchange.sourceAddress,
     });
+    onRefusal(exchange);
     exchange.respond(
       403,
       "-",

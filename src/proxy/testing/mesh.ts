@@ -143,7 +143,7 @@ export function virtualHost(domains: readonly string[], routes: readonly Route[]
 export function outbound(
   virtualHosts: readonly VirtualHost[],
   rbac: readonly Rbac[] = [],
-  more: Pick<HttpFilter, "accessLog" | "tracing" | "translatesGrpcWeb"> = {},
+  more: Pick<HttpFilter, "accessLog" | "rateLimit" | "tracing" | "translatesGrpcWeb"> = {},
 ): Pick<ProxyConfig, "listeners" | "routes"> {
   const passthroughChain: FilterChain = {
     name: "virtualOutbound-passthrough",

@@ -1,8 +1,17 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { Cors } from "../../model/proxy-config.ts";
+import type { Cors, RateLimit, Rbac } from "../../model/proxy-config.ts";
+import type { ProxyLimits } from "../environment.ts";
 import { Harness, request } from "../testing/harness.ts";
-import { cluster, endpoint, forward, route, virtualHost } from "../testing/mesh.ts";
+import {
+  cluster,
+  endpoint,
+  forward,
+  outbound,
+  passthrough,
+  route,
+  virtualHost,
+} from "../testing/mesh.ts";
 
 const sharing: Cors = {
   origins: [
@@ -83,6 +92,68 @@ describe("a route with a CORS policy", () => {
     assert.equal(answer.status, 418);
     assert.equal(answer.headers["access-control-allow-origin"], "https://shop.example");
   });
+});
+
+describe("a page whose request the whole listener refuses", () => {
+  const all: Rbac = {
+    action: "deny",
+    policies: [{ name: "all", permissions: [{ kind: "any" }], principals: [{ kind: "any" }] }],
+  };
+  const none: RateLimit = { maxTokens: 0, tokensPerFill: 1, fillIntervalMs: 3_600_000 };
+  const cases: readonly (readonly [
+    why: string,
+    status: number,
+    rbac: readonly Rbac[],
+    rateLimit: RateLimit | undefined,
+    limits: Partial<ProxyLimits>,
+  ])[] = [
+    ["by authorization", 403, [all], undefined, {}],
+    ["over a rate limit", 429, [], none, {}],
+    ["for having taken on too much", 503, [], undefined, { maxRequests: 0 }],
+  ];
+  for (const [why, status, rbac, rateLimit, limits] of cases) {
+    const refusing = async (harness: Harness) => {
+      const more = rateLimit === undefined ? {} : { rateLimit };
+      const routes = [
+        route(forward("app"), {
+          match: { path: { kind: "prefix", value: "/open" }, headers: [], queryParameters: [] },
+          cors: sharing,
+        }),
+        route(forward("app")),
+      ];
+      const sidecar = await harness.sidecar(
+        { destination: () => ({ address: "10.96.0.1", port: 80 }), limits },
+        { ...outbound([virtualHost(["*"], routes)], rbac, more), clusters: [passthrough] },
+      );
+      return sidecar.portOf("virtualOutbound") ?? 0;
+    };
+
+    test(`${why} cannot read why unless its route shares answers with it`, async () => {
+      await using harness = new Harness();
+      const port = await refusing(harness);
+      const headers = { origin: "https://shop.example" };
+      const readable = await request(port, { path: "/open/a", headers });
+      assert.equal(readable.status, status);
+      assert.equal(readable.headers["access-control-allow-origin"], "https://shop.example");
+      assert.equal(readable.headers["access-control-expose-headers"], "x-total");
+      for (const [path, origin] of [
+        ["/a", "https://shop.example"],
+        ["/open/a", "https://evil.example"],
+      ] as const) {
+        const unreadable = await request(port, { path, headers: { origin } });
+        assert.equal(unreadable.status, status);
+        assert.equal(unreadable.headers["access-control-allow-origin"], undefined);
+      }
+    });
+
+    test(`${why} gets nothing by asking first`, async () => {
+      await using harness = new Harness();
+      const port = await refusing(harness);
+      const answer = await request(port, { path: "/open/a", ...preflight("https://shop.example") });
+      assert.equal(answer.status, status);
+      assert.equal(answer.headers["access-control-allow-methods"], undefined);
+    });
+  }
 });
 
 describe("a path rewrite by expression", () => {
