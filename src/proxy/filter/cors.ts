@@ -27,11 +27,18 @@ export function cors(policy: Cors): Sharing {
   // Envoy's: a matcher that takes the text `*` takes every origin.
   const isAllowed = (origin: string) => matchers.some((takes) => takes("*") || takes(origin));
   const always = policy.allowsCredentials === true ? line("allow-credentials", "true") : "";
-  const onPreflight =
+  const methods = policy.methods.join(",");
+  const headers = policy.headers.join(",");
+  const maxAge =
+    policy.maxAgeMs === undefined ? "" : line("max-age", `${Math.floor(policy.maxAgeMs / 1000)}`);
+  // Envoy's: where all are meant, those that are asked for are named. With credentials browsers take `*` for a name.
+  const named = (list: string, exchange: Exchange, asked: string) =>
+    list === "*" ? (exchange.field(asked) ?? "") : list;
+  const onPreflight = (exchange: Exchange) =>
     always +
-    line("allow-methods", policy.methods.join(",")) +
-    line("allow-headers", policy.headers.join(",")) +
-    (policy.maxAgeMs === undefined ? "" : line("max-age", `${Math.floor(policy.maxAgeMs / 1000)}`));
+    line("allow-methods", named(methods, exchange, "access-control-request-method")) +
+    line("allow-headers", named(headers, exchange, "access-control-request-headers")) +
+    maxAge;
   const onAnswer = always + line("expose-headers", policy.exposedHeaders.join(","));
   const permission = (origin: string) => line("allow-origin", origin);
   const permit = (exchange: Exchange): boolean => {
@@ -46,7 +53,7 @@ export function cors(policy: Cors): Sharing {
     if (isPreflight(exchange)) {
       const allowed = isAllowed(origin);
       if (!allowed && policy.forwardsUnmatchedPreflights) return next(exchange);
-      const fields = allowed ? permission(origin) + onPreflight : "";
+      const fields = allowed ? permission(origin) + onPreflight(exchange) : "";
       exchange.respond(200, "-", "", "cors_preflight", fields);
       return undefined;
     }

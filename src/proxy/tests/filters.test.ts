@@ -57,6 +57,18 @@ describe("a route with a CORS policy", () => {
     assert.equal(headers["access-control-allow-credentials"], "true");
   });
 
+  test("names what a preflight asks for where it allows everything, for a page with credentials", async () => {
+    await using harness = new Harness();
+    const { port } = await sharingApp(harness, { ...sharing, methods: ["*"], headers: ["*"] });
+    const asked = preflight("https://shop.example");
+    const { headers } = await request(port, {
+      ...asked,
+      headers: { ...asked.headers, "access-control-request-headers": "x-a,x-b" },
+    });
+    assert.equal(headers["access-control-allow-methods"], "PUT");
+    assert.equal(headers["access-control-allow-headers"], "x-a,x-b");
+  });
+
   test("gives another origin no permission, and forwards its preflight where that is asked for", async () => {
     await using harness = new Harness();
     const kept = await sharingApp(harness, sharing);
