@@ -10,10 +10,10 @@
  * cluster and host (filter/router.ts), whether to retry (filter/retries.ts), bytes (codec/).
  */
 
-import { lineValue } from "../../wire/http2/lines.ts";
 import { findField } from "../codec/heads.ts";
 import type { Timeout } from "../timer-wheel.ts";
 import type { Host } from "../upstream/host.ts";
+import { judgeCallByEnd, judgeCallByHead } from "./call-judgement.ts";
 import { ForwardedRequest } from "./forwarded-request.ts";
 import type { AnswerHead, Head } from "./head.ts";
 import type { DownstreamLeg, Upgraded, UpstreamLeg } from "./legs.ts";
@@ -114,11 +114,8 @@ export class Exchange extends ForwardedRequest {
     end: number,
     isDone: boolean,
   ): boolean {
-    // How a call of gRPC went is said at its end, which is here where there is no body.
-    if (this.isGrpc && isDone) this.noteGrpcStatus(findField(head, text, "grpc-status"));
-    if (!this.isGrpc || isDone || head.status !== 200) {
-      this.host?.report(this.outcome(head.status), this.tries.startedAt);
-    }
+    if (this.isGrpc) judgeCallByHead(this, head, text, isDone);
+    else this.host?.report(head.status, this.tries.startedAt);
     if (this.wantsUpgrade && this.downstream.protocol === "HTTP/2" && isSuccess(head.status)) {
       // To a client of HTTP/2 it would say that the other protocol was taken up.
       this.endTry();
@@ -177,14 +174,8 @@ export class Exchange extends ForwardedRequest {
       return;
     }
     this.endedAt = now;
+    if (this.isGrpc) judgeCallByEnd(this, trailers);
     this.upstream = undefined;
-    if (this.isGrpc && trailers !== "") {
-      this.noteGrpcStatus(lineValue(trailers, "grpc-status"));
-      // A rival that has won has told its host itself.
-      if (this.rival === undefined) {
-        this.host?.report(this.outcome(this.status), this.tries.startedAt);
-      }
-    }
     this.downstream.writeResponseEnd(this, trailers);
     this.#end();
   }

@@ -52,6 +52,8 @@ export class RequestRecord extends ReceivedRequest {
   /** What of them was head and trailers. */
   responseHeadBytes = 0;
   grpcStatus = "";
+  /** The answer to a call of gRPC has begun, and is to say at its end how the call went. */
+  owesGrpcStatus = false;
 
   constructor(
     downstream: DownstreamLeg,
