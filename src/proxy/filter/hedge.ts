@@ -17,7 +17,7 @@ import { Rival } from "../stack/rival.ts";
 import { Timeout } from "../timer-wheel.ts";
 import { RecentAnswers } from "./recent-answers.ts";
 import { limitTries } from "./retries.ts";
-import { numbered } from "./router.ts";
+import { headAgain } from "./router.ts";
 
 export function hedge(policy: HedgePolicy, environment: Environment): Filter {
   const { wheel } = environment;
@@ -60,9 +60,9 @@ function mayStart({ cluster, hasResponse, isOver }: Exchange): boolean {
 }
 
 function start(exchange: Exchange, rival: Rival): void {
-  const { cluster, outgoing, attempts, tries } = exchange;
+  const { cluster, attempts, tries } = exchange;
   if (tries.limit !== undefined) limitTries(rival.exchange, tries.limitMs);
-  const hasStarted = rival.start(numbered(outgoing, attempts + 1));
+  const hasStarted = rival.start(headAgain(exchange, attempts + 1));
   if (hasStarted && cluster !== undefined) cluster.hedged.sentTotal++;
 }
 

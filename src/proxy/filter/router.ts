@@ -2,10 +2,10 @@
  * The last handler of a forwarding route: cluster by weight, the head that goes out, then a host and its connection.
  *
  * The head is composed once per exchange, on the handler's own time, while the request's bytes are still in place;
- * every try sends the same head, but for its number. What is put in: `x-request-id` and `x-forwarded-proto` where they
- * are missing, its place in its trace, which try it is, how long the route waits, and what the path and the host were
- * before a rewrite (all Envoy's); the caller's verified certificate as `x-forwarded-client-cert`; and the configured
- * edits.
+ * every try sends the same head, but for its number and what time is left. What is put in: `x-request-id` and
+ * `x-forwarded-proto` where they are missing, its place in its trace, which try it is, how long the route waits
+ * (expected-wait.ts), and what the path and the host were before a rewrite (all Envoy's); the caller's verified
+ * certificate as `x-forwarded-client-cert`; and the configured edits.
  */
 
 import type { HashKey, RouteAction, RouteMatch } from "../../model/proxy-config.ts";
@@ -17,6 +17,7 @@ import type { Environment } from "../environment.ts";
 import type { Exchange } from "../stack/exchange.ts";
 import type { Handler } from "../stack/handler.ts";
 import { notFromOutside } from "../stack/request.ts";
+import { expectedWait, waitOfCalls, withLessWait } from "./expected-wait.ts";
 import { hashKey } from "./hash-key.ts";
 import { type Mirroring, sendCopies } from "./mirror.ts";
 import { newRequestIdLine } from "./request-id.ts";
@@ -44,7 +45,8 @@ export function router(
       ...(rewrite === undefined ? [] : ["x-envoy-original-path"]),
       ...(hostRewrite === undefined ? [] : ["x-envoy-original-host"]),
     ],
-    notes: `${tryNumber(1)}${expectedWait(forwarding.action)}`,
+    notes: firstTry + expectedWait(forwarding.action),
+    waitOfCall: waitOfCalls(forwarding.action),
   };
   const { mirroring } = forwarding;
   const wish = wishOf(hash ?? [], destinations);
@@ -100,23 +102,19 @@ export function sendOnce(exchange: Exchange): void {
   }
   const isAgain = exchange.host !== undefined;
   exchange.beginAttempt(host);
-  if (isAgain) exchange.outgoing = numbered(exchange.outgoing, exchange.attempts);
+  if (isAgain) exchange.outgoing = headAgain(exchange, exchange.attempts);
   host.serve(exchange, isAgain);
 }
+
+const firstTry = tryNumber(1);
 
 function tryNumber(attempt: number): string {
   return `x-envoy-attempt-count: ${attempt}\r\n`;
 }
 
-/** The head of a later try. The line is ours: one that came in was dropped. */
-export function numbered(outgoing: string, attempt: number): string {
-  return outgoing.replace(/^x-envoy-attempt-count: \d+\r\n/m, tryNumber(attempt));
-}
-
-/** How long this proxy waits for the answer to one try, where it does not wait for ever. */
-function expectedWait({ timeoutMs, retry }: Forward): string {
-  const limits = [timeoutMs, retry?.perTryTimeoutMs ?? 0].filter((ms) => ms > 0);
-  return limits.length === 0 ? "" : `x-envoy-expected-rq-timeout-ms: ${Math.min(...limits)}\r\n`;
+/** The head of a later try. The line of its number is ours: one that came in was dropped. */
+export function headAgain(exchange: Exchange, attempt: number): string {
+  return withLessWait(exchange).replace(/^x-envoy-attempt-count: \d+\r\n/m, tryNumber(attempt));
 }
 
 /** What a route changes in every head. */
@@ -127,6 +125,7 @@ interface Changes {
   readonly replaced: readonly string[];
   /** Complete lines. */
   readonly notes: string;
+  readonly waitOfCall: ReturnType<typeof waitOfCalls>;
 }
 
 function originals(exchange: Exchange, { rewrite, hostRewrite }: Changes): string {
@@ -139,7 +138,8 @@ function originals(exchange: Exchange, { rewrite, hostRewrite }: Changes): strin
 
 function compose(exchange: Exchange, destination: Destination, changes: Changes): string {
   const { head, text, peer } = exchange;
-  const { rewrite, hostRewrite, replaced, notes } = changes;
+  const { rewrite, hostRewrite, replaced } = changes;
+  let { notes } = changes;
   const edit = destination.requestEdit;
   const path = rewrite === undefined ? exchange.path : rewrite(exchange.path);
   const target = `${path}${exchange.query}`;
@@ -151,6 +151,11 @@ function compose(exchange: Exchange, destination: Destination, changes: Changes)
   const authority = edit?.authority ?? hostRewrite ?? exchange.targetAuthority;
   if (authority !== undefined) dropped = new Set([...(dropped ?? []), "host"]);
   if (replaced.length > 0) dropped = new Set([...(dropped ?? []), ...replaced]);
+  if (exchange.isGrpc) {
+    const { lines, replacesCallers } = changes.waitOfCall(exchange, edit?.dropped);
+    notes = firstTry + lines;
+    if (replacesCallers) dropped = new Set([...(dropped ?? []), "grpc-timeout"]);
+  }
   if (exchange.isFromOutside) {
     dropped = dropped === undefined ? notFromOutside : new Set([...dropped, ...notFromOutside]);
   }

@@ -133,10 +133,11 @@ describe("base64 that is none", () => {
 describe("a call of gRPC-Web", () => {
   test("that its route has no more time for is told so", async () => {
     await using harness = new Harness();
-    const app = await grpcApp(harness, { unary: () => {} });
+    // Bare HTTP/2: an application of gRPC is told how long it has, and might be first.
+    const app = await http2App(harness, () => {});
     const { port, sidecar } = await webSidecar(
       harness,
-      [app],
+      [app.port],
       [route(forward("app", { timeoutMs: 50 }))],
     );
     const reply = await askByHttp1(port, hello);
