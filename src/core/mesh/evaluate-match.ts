@@ -157,12 +157,19 @@ function fieldOf(name: string, subject: Subject): string | undefined {
     case ":authority":
       return subject.host;
     case ":scheme":
-      return subject.path === undefined ? undefined : "http";
+      return subject.path === undefined ? undefined : schemeOf(subject);
     case ":path":
       return subject.path;
     default:
       return subject.headers?.[name.toLowerCase()];
   }
+}
+
+/** What a proxy before it says; else how it came. */
+function schemeOf({ headers, principal }: Subject): "http" | "https" {
+  const said = headers?.["x-forwarded-proto"]?.toLowerCase();
+  if (said === "http" || said === "https") return said;
+  return principal === undefined ? "http" : "https";
 }
 
 function queryOf(subject: Subject): readonly (readonly [string, string])[] {

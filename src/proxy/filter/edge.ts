@@ -18,7 +18,7 @@ import { newRequestIdLine } from "./request-id.ts";
 export function edge(spoken: "http" | "https", trustedProxies: number): Filter {
   return (next) => (exchange) => {
     const said = trustedProxies > 0 ? exchange.field("x-forwarded-proto") : undefined;
-    exchange.scheme = said === "http" || said === "https" ? said : spoken;
+    exchange.seenScheme = said === "http" || said === "https" ? said : spoken;
     exchange.isFromOutside = true;
     exchange.trustedProxies = trustedProxies;
     exchange.requestIdLine = newRequestIdLine();

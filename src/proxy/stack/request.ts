@@ -70,8 +70,8 @@ export class ReceivedRequest implements Subject {
   /** Which fields end here. Nobody decides by them either: a policy must not go by what its endpoint never sees. */
   readonly drops: DropTable;
 
-  /** How the client came, and whether it is a stranger to the mesh; see filter/edge.ts. */
-  scheme: "http" | "https" = "http";
+  /** How a stranger to the mesh came, and whether it is one; see filter/edge.ts. */
+  seenScheme: "http" | "https" | undefined = undefined;
   isFromOutside = false;
   /** How many proxies before this one are believed. */
   trustedProxies = 0;
@@ -113,6 +113,18 @@ export class ReceivedRequest implements Subject {
 
   get sourceAddress(): string {
     return this.peer.sourceAddress;
+  }
+
+  /**
+   * What its client's URL began with, while the head is in place. Inside the mesh that is what `x-forwarded-proto` says, as
+   * with Envoy, which every proxy on the way wrote or believed. HTTP/2's `:scheme` is no better: sidecars send what goes
+   * with the connection there.
+   */
+  get scheme(): "http" | "https" {
+    if (this.seenScheme !== undefined) return this.seenScheme;
+    const said = findField(this.head, this.text, "x-forwarded-proto", this.drops)?.toLowerCase();
+    if (said === "http" || said === "https") return said;
+    return this.principal === undefined ? "http" : "https";
   }
 
   /**

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { seededRandom } from "../../base/random.ts";
+import type { RouteAction } from "../../model/proxy-config.ts";
 import { Harness, metric, request } from "../testing/harness.ts";
+import { Http2Client } from "../testing/http2.ts";
 import { cluster, endpoint, forward, route, virtualHost } from "../testing/mesh.ts";
 
 const everything = {
@@ -191,5 +193,53 @@ describe("an outbound sidecar", () => {
     assert.deepEqual([delayed.status, delayed.body], [200, "ok"]);
     assert.equal(metric(sidecar, "istio_requests_total", { response_flags: "DI,FI" }), 1);
     assert.equal(metric(sidecar, "istio_requests_total", { response_flags: "DI" }), 1);
+  });
+});
+
+describe("a route that matches on the scheme", () => {
+  const onHttps = (action: RouteAction) => {
+    const match = { kind: "exact", value: "https" } as const;
+    const headers = [{ name: ":scheme", match, invert: false }];
+    return route(action, { match: { ...everything, headers } });
+  };
+
+  for (const [said, expected] of [
+    ["https", 204],
+    ["HTTPS", 204],
+    ["http", 205],
+    ["gopher", 205],
+    [undefined, 205],
+  ] as const) {
+    test(`goes by what proxies before it say: ${said ?? "nothing"}`, async () => {
+      await using harness = new Harness();
+      const routes = [
+        onHttps({ kind: "respond", status: 204, body: "" }),
+        route({ kind: "respond", status: 205, body: "" }),
+      ];
+      const { port } = await harness.outbound([virtualHost(["*"], routes)], {});
+      const fields = said === undefined ? {} : { "x-forwarded-proto": said };
+      assert.equal((await request(port, { headers: fields })).status, expected);
+      const client = new Http2Client(harness, port);
+      assert.equal((await client.request(fields)).headers[":status"], expected);
+    });
+  }
+
+  test("does not go by what the endpoint is not told", async () => {
+    await using harness = new Harness();
+    const routes = [
+      onHttps({ kind: "respond", status: 204, body: "" }),
+      route({ kind: "respond", status: 205, body: "" }),
+    ];
+    const { port } = await harness.outbound([virtualHost(["*"], routes)], {});
+    const headers = { connection: "x-forwarded-proto", "x-forwarded-proto": "https" };
+    assert.equal((await request(port, { headers })).status, 205);
+  });
+
+  test("sends a client of https elsewhere by https", async () => {
+    await using harness = new Harness();
+    const action = { kind: "redirect", status: 308, host: "shop" } as const;
+    const { port } = await harness.outbound([virtualHost(["*"], [onHttps(action)])], {});
+    const answer = await request(port, { headers: { "x-forwarded-proto": "https" } });
+    assert.equal(answer.headers["location"], "https://shop/");
   });
 });
