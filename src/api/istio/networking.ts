@@ -51,6 +51,7 @@ export interface HttpRoute {
     readonly backoff?: string;
     /** Absent means true. */
     readonly retryIgnorePreviousHosts?: boolean;
+    readonly retryRemoteLocalities?: boolean;
   };
   readonly corsPolicy?: CorsPolicy;
   readonly mirror?: Destination;

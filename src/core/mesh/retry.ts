@@ -15,6 +15,9 @@ const defaultConditions: readonly string[] = [
   "retriable-status-codes",
 ];
 
+/** Istio's: other localities, where they are of lower priority, get the third try and the fourth. */
+const triesAtPriorities = 2;
+
 /** Envoy's. */
 const backoff = { baseBackoffMs: 25, maxBackoffMs: 250 };
 
@@ -42,6 +45,7 @@ export function retryPolicy(written: HttpRoute["retries"]): { readonly retry?: R
       ...conditions(written.retryOn),
       ...backoffOf(written.backoff),
       ...(written.retryIgnorePreviousHosts === false ? { mayRepeatHosts: true } : {}),
+      ...(written.retryRemoteLocalities === true ? { triesAtPriorities } : {}),
     },
   };
 }

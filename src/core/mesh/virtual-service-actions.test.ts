@@ -127,6 +127,21 @@ describe("a rule of a VirtualService", () => {
     });
   });
 
+  test("sends retries to other localities only where that is asked for", () => {
+    for (const [more, expected] of [
+      ["", undefined],
+      [", retryRemoteLocalities: false", undefined],
+      [", retryRemoteLocalities: true", 2],
+    ] as const) {
+      const world = both(`
+    - retries: { attempts: 3${more} }
+      route: [{ destination: { host: cart } }]`);
+      const { route } = walkOutbound(compileFor(world, "shop/web").value, expanded({}));
+      assert.ok(route?.action.kind === "forward");
+      assert.equal(route.action.retry?.triesAtPriorities, expected);
+    }
+  });
+
   test("turns retries off with no attempts", () => {
     const world = both(`
     - retries: { attempts: 0 }

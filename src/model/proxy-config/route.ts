@@ -144,6 +144,8 @@ export interface RetryPolicy {
   readonly maxBackoffMs: number;
   /** A host that had the request may get it again, though there are others. */
   readonly mayRepeatHosts?: true;
+  /** After each so many tries, priorities that have had one are left out while others may be used. */
+  readonly triesAtPriorities?: number;
 }
 
 /** When a request that may run twice is sent a second time while the first try goes on. */

@@ -143,6 +143,7 @@ class Retries implements RetryDecision {
       exchange.tries.hosts ??= [];
       exchange.tries.hosts.push(exchange.host);
     }
+    this.#leaveOutPriorities(exchange);
     exchange.endTry();
     cluster.load.retriesTotal++;
     if (!isFree) {
@@ -158,5 +159,14 @@ class Retries implements RetryDecision {
     exchange.atEnd(() => this.#environment.wheel.cancel(timer));
     this.#environment.wheel.arm(timer, wait);
     return true;
+  }
+
+  /** Envoy's previous priorities. Those of tries in between are remembered until the next time. */
+  #leaveOutPriorities({ tries, host }: Exchange): void {
+    const { triesAtPriorities } = this.#policy;
+    if (triesAtPriorities === undefined || host === undefined) return;
+    tries.triedPriorities ??= new Set();
+    tries.triedPriorities.add(host.priority);
+    if (tries.count % triesAtPriorities === 0) tries.priorities = new Set(tries.triedPriorities);
   }
 }

@@ -92,7 +92,7 @@ export function sendOnce(exchange: Exchange): void {
   const host = cluster.pick(
     peer.destinationAddress,
     peer.destinationPort,
-    exchange.tries.hosts,
+    exchange.tries,
     hashKey,
     subset,
   );

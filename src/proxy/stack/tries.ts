@@ -40,6 +40,9 @@ export class Tries {
   epoch = 0;
   /** Hosts that had it: others are better. */
   hosts: Host[] | undefined = undefined;
+  /** Priorities that the next one is not to go to, and those that had one; where a policy looks at them. */
+  priorities: ReadonlySet<number> | undefined = undefined;
+  triedPriorities: Set<number> | undefined = undefined;
   /** When the present one began; only where its cluster measures latency. */
   startedAt = 0;
   /** The present one, or the one to come, has a place in the cluster's budget of retries. */

@@ -89,7 +89,7 @@ export class TcpConnection implements Reader, LiveConnection {
     const host = cluster.pick(
       peer.destinationAddress,
       peer.destinationPort,
-      this.#tried.length > 0 ? this.#tried : undefined,
+      this.#tried.length > 0 ? { hosts: this.#tried, priorities: undefined } : undefined,
       hashText(peer.sourceAddress), // there is nothing else to hash
     );
     if (host === undefined || this.#tried.includes(host)) {

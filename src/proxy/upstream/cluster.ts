@@ -22,7 +22,7 @@ import { ClusterLoad } from "./cluster-load.ts";
 import { HealthChecker } from "./health-check.ts";
 import { unchecked } from "./health-state.ts";
 import { Host } from "./host.ts";
-import { HostChoice } from "./host-choice.ts";
+import { HostChoice, type Tried } from "./host-choice.ts";
 import { NamedMembers } from "./names/members.ts";
 import { OutlierDetector } from "./outlier.ts";
 
@@ -234,7 +234,7 @@ export class ClusterRuntime {
   pick(
     address: string,
     port: number,
-    avoid: readonly Host[] | undefined,
+    tried: Tried | undefined,
     key?: number,
     wanted?: SubsetName,
   ): Host | undefined {
@@ -248,7 +248,7 @@ export class ClusterRuntime {
       case "dns":
         break;
     }
-    return this.#choice.pick(avoid, key, wanted);
+    return this.#choice.pick(tried, key, wanted);
   }
 
   #originalHost(address: string, port: number): Host {

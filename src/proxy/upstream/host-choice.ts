@@ -17,6 +17,13 @@ import type { Host } from "./host.ts";
 import { warmth } from "./slow-start.ts";
 import { untriedBeside } from "./untried.ts";
 
+/** What a request has had, and is better not given again. */
+export interface Tried {
+  readonly hosts: readonly Host[] | undefined;
+  /** Left out as long as a host of another one may be used. */
+  readonly priorities: ReadonlySet<number> | undefined;
+}
+
 const maxPicks = 5;
 /** How finely weights grow in slow start: steps a window, and how long one lasts at least. */
 const warmUpSteps = 20;
@@ -30,6 +37,8 @@ export class HostChoice {
   #picker: Picker<Host>;
   /** The picker, where hosts have parts. */
   #parts: SubsetPicker<Host> | undefined;
+  /** Of the other priorities: by those that are left out, for each part. */
+  #others = new WeakMap<readonly Host[], Map<string, Picker<Host>>>();
   /** Some host may only be picked while it has nothing to do. */
   #hasProbation = false;
   /** When weights have grown enough for another picker; 0: they do not grow. */
@@ -49,13 +58,15 @@ export class HostChoice {
     this.#overprovisioningPercent = overprovisioningPercent;
     this.#hasProbation = hosts.some((host) => host.isUsable && host.health.isOnProbation);
     this.#warmUp();
-    const { subsets } = config;
-    this.#parts = subsets && new SubsetPicker(subsets, hosts, (part) => this.#pickerOf(part));
-    this.#picker = this.#parts ?? this.#pickerOf(hosts);
+    this.#others = new WeakMap();
+    const { subsets, panicPercent = 0 } = config;
+    const pickerOf = (part: readonly Host[]) => this.#pickerOf(part, panicPercent);
+    this.#parts = subsets && new SubsetPicker(subsets, hosts, pickerOf);
+    this.#picker = this.#parts ?? pickerOf(hosts);
   }
 
-  #pickerOf(hosts: readonly Host[]): Picker<Host> {
-    const { balancer, panicPercent = 0, subsets } = this.#config;
+  #pickerOf(hosts: readonly Host[], panicPercent: number): Picker<Host> {
+    const { balancer, subsets } = this.#config;
     const { random } = this.#environment;
     // Envoy's rule: what a locality weighs is said of all of it, and not of its part of a part.
     const isLocalityWeighted = this.#config.isLocalityWeighted === true && subsets === undefined;
@@ -85,28 +96,61 @@ export class HostChoice {
   }
 
   /**
-   * `avoid`: hosts that had the request; `key`: what consistent hashing goes by; `wanted`: the part of the hosts that is
-   * meant. Undefined: there is none to be used.
+   * `key`: what consistent hashing goes by; `wanted`: the part of the hosts that is meant. Undefined: there is none to be
+   * used.
    */
   pick(
+    tried: Tried | undefined,
+    key: number | undefined,
+    wanted: SubsetName | undefined,
+  ): Host | undefined {
+    const { now } = this.#environment;
+    if (this.#renewAt !== 0 && now() >= this.#renewAt) {
+      this.renew(this.#config, this.#hosts, this.#overprovisioningPercent);
+    }
+    const avoid = tried?.hosts;
+    if (tried?.priorities !== undefined) {
+      const others = this.#without(tried.priorities, wanted);
+      const host = this.#pickFrom(others, avoid, key, wanted);
+      if (host !== undefined) return host;
+    }
+    return this.#pickFrom(this.#picker, avoid, key, wanted);
+  }
+
+  #pickFrom(
+    picker: Picker<Host>,
     avoid: readonly Host[] | undefined,
     key: number | undefined,
     wanted: SubsetName | undefined,
   ): Host | undefined {
-    const { now, random } = this.#environment;
-    if (this.#renewAt !== 0 && now() >= this.#renewAt) {
-      this.renew(this.#config, this.#hosts, this.#overprovisioningPercent);
-    }
-    let host = this.#picker.pick(key, wanted);
+    let host = picker.pick(key, wanted);
     if (avoid === undefined && !this.#hasProbation) return host;
     // Istio's previous-hosts predicate: up to five picks for one that has not been tried, then whichever has not. A
     // key's next choices are the same in every sidecar, too.
     for (let i = 1; i < maxPicks && host !== undefined; i++) {
       if (avoid?.includes(host) !== true && !host.isBeingTried) break;
-      host = this.#picker.pick(key === undefined ? undefined : mix(key + i), wanted);
+      host = picker.pick(key === undefined ? undefined : mix(key + i), wanted);
     }
     if (host === undefined || avoid?.includes(host) !== true) return host;
-    const hosts = this.#parts?.members(wanted) ?? this.#hosts;
-    return untriedBeside(host, hosts, avoid, random) ?? host;
+    return untriedBeside(host, this.#membersOf(wanted), avoid, this.#environment.random) ?? host;
+  }
+
+  #membersOf(wanted: SubsetName | undefined): readonly Host[] {
+    return this.#parts?.members(wanted) ?? this.#hosts;
+  }
+
+  /** The others share what these would have taken, by health as ever; of those that are ill none is used. */
+  #without(priorities: ReadonlySet<number>, wanted: SubsetName | undefined): Picker<Host> {
+    const members = this.#membersOf(wanted);
+    const name = [...priorities].toSorted((a, b) => a - b).join();
+    const pickers = this.#others.get(members) ?? new Map<string, Picker<Host>>();
+    this.#others.set(members, pickers);
+    let picker = pickers.get(name);
+    if (picker === undefined) {
+      const others = members.filter(({ priority }) => !priorities.has(priority));
+      picker = this.#pickerOf(others, 0);
+      pickers.set(name, picker);
+    }
+    return picker;
   }
 }

@@ -18,12 +18,14 @@ import {
   encodeDuration,
   given,
   invalid,
+  isPacked,
   pack,
   required,
+  unpack,
   wrappedNumber,
 } from "./field.ts";
 import type * as wire from "./gen/message-types.ts";
-import { PreviousHostsPredicate, RedirectCode } from "./gen/messages.ts";
+import { PreviousHostsPredicate, PreviousPrioritiesConfig, RedirectCode } from "./gen/messages.ts";
 import { decodeHashKey, encodeHashKey } from "./hash-policy.ts";
 import { decodeEdits, encodeEdits } from "./header-edit.ts";
 import { decodePercent, encodePercent } from "./percent.ts";
@@ -112,7 +114,7 @@ function decodeForward(action: wire.RouteAction, path: string): Forward {
     clusters,
     // Envoy's own default where a route says nothing.
     timeoutMs: decodeDuration(action.timeout) ?? 15_000,
-    ...given("retry", retry && decodeRetry(retry)),
+    ...given("retry", retry && decodeRetry(retry, `${path}.retry_policy`)),
     // Proto3 keeps no difference between an empty rewrite and none.
     ...given("prefixRewrite", action.prefixRewrite || undefined),
     ...given("regexRewrite", decodeRegexRewrite(action.regexRewrite, `${path}.regex_rewrite`)),
@@ -197,6 +199,8 @@ const otherHosts: wire.RetryPolicy = {
   hostSelectionRetryMaxAttempts: 5,
 };
 
+const otherPrioritiesName = "envoy.retry_priorities.previous_priorities";
+
 function encodeRetry(retry: RetryPolicy): wire.RetryPolicy {
   return {
     retryOn: retry.on.join(","),
@@ -204,6 +208,7 @@ function encodeRetry(retry: RetryPolicy): wire.RetryPolicy {
     ...(retry.perTryTimeoutMs === 0
       ? {}
       : { perTryTimeout: encodeDuration(retry.perTryTimeoutMs) }),
+    ...given("retryPriority", encodeTriesAtPriorities(retry.triesAtPriorities)),
     ...(retry.mayRepeatHosts === true ? {} : otherHosts),
     retriableStatusCodes: retry.retriableStatusCodes,
     retryBackOff: {
@@ -213,7 +218,25 @@ function encodeRetry(retry: RetryPolicy): wire.RetryPolicy {
   };
 }
 
-function decodeRetry(retry: wire.RetryPolicy): RetryPolicy {
+function encodeTriesAtPriorities(tries: number | undefined): wire.RetryPriority | undefined {
+  if (tries === undefined) return undefined;
+  const typedConfig = pack(PreviousPrioritiesConfig, { updateFrequency: tries });
+  return { name: otherPrioritiesName, typedConfig };
+}
+
+/** What another plug-in would do is left undone. */
+function decodeTriesAtPriorities(
+  priority: wire.RetryPriority | undefined,
+  path: string,
+): number | undefined {
+  const any = priority?.typedConfig;
+  if (!isPacked(any, PreviousPrioritiesConfig)) return undefined;
+  const { updateFrequency = 0 } = unpack(PreviousPrioritiesConfig, any, `${path}.typed_config`);
+  if (updateFrequency > 0) return updateFrequency;
+  throw invalid(`${path}.typed_config.update_frequency`, `must be above 0, got ${updateFrequency}`);
+}
+
+function decodeRetry(retry: wire.RetryPolicy, path: string): RetryPolicy {
   // Envoy's defaults: 25 ms, ten times that at most.
   const base = decodeDuration(retry.retryBackOff?.baseInterval) ?? 25;
   return {
@@ -224,6 +247,10 @@ function decodeRetry(retry: wire.RetryPolicy): RetryPolicy {
     baseBackoffMs: base,
     maxBackoffMs: decodeDuration(retry.retryBackOff?.maxInterval) ?? base * 10,
     ...((retry.retryHostPredicate ?? []).length === 0 ? { mayRepeatHosts: true } : {}),
+    ...given(
+      "triesAtPriorities",
+      decodeTriesAtPriorities(retry.retryPriority, `${path}.retry_priority`),
+    ),
   };
 }
 

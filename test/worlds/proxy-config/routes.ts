@@ -55,6 +55,7 @@ const retry = fc.record(
     baseBackoffMs: fc.integer({ min: 1, max: 1000 }),
     maxBackoffMs: fc.integer({ min: 1, max: 10_000 }),
     mayRepeatHosts: fc.constant(true as const),
+    triesAtPriorities: fc.integer({ min: 1, max: 10 }),
   },
   {
     requiredKeys: [

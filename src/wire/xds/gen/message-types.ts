@@ -633,6 +633,7 @@ export interface RetryPolicy {
   readonly retryOn?: string | undefined;
   readonly numRetries?: UInt32Value | undefined;
   readonly perTryTimeout?: Duration | undefined;
+  readonly retryPriority?: RetryPriority | undefined;
   readonly retryHostPredicate?: readonly RetryHostPredicate[] | undefined;
   readonly hostSelectionRetryMaxAttempts?: number | undefined;
   readonly retriableStatusCodes?: readonly number[] | undefined;
@@ -645,6 +646,12 @@ export interface RetryHostPredicate {
   readonly typedConfig?: Any | undefined;
 }
 
+/** envoy.config.route.v3.RetryPolicy.RetryPriority */
+export interface RetryPriority {
+  readonly name?: string | undefined;
+  readonly typedConfig?: Any | undefined;
+}
+
 /** envoy.config.route.v3.RetryPolicy.RetryBackOff */
 export interface RetryBackOff {
   readonly baseInterval?: Duration | undefined;
@@ -653,6 +660,11 @@ export interface RetryBackOff {
 
 /** envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate */
 export type PreviousHostsPredicate = Readonly<Record<never, never>>;
+
+/** envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig */
+export interface PreviousPrioritiesConfig {
+  readonly updateFrequency?: number | undefined;
+}
 
 /** envoy.config.route.v3.RedirectAction */
 export interface RedirectAction {

@@ -723,6 +723,7 @@ export const RetryPolicy: MessageType<t.RetryPolicy> = message("envoy.config.rou
   [1, "retryOn", "string", "plain"],
   [2, "numRetries", "message", "optional", () => UInt32Value],
   [3, "perTryTimeout", "message", "optional", () => Duration],
+  [4, "retryPriority", "message", "optional", () => RetryPriority],
   [5, "retryHostPredicate", "message", "many", () => RetryHostPredicate],
   [6, "hostSelectionRetryMaxAttempts", "int64", "plain"],
   [7, "retriableStatusCodes", "uint32", "many"],
@@ -734,6 +735,11 @@ export const RetryHostPredicate: MessageType<t.RetryHostPredicate> = message("en
   [3, "typedConfig", "message", "optional", () => Any],
 ]);
 
+export const RetryPriority: MessageType<t.RetryPriority> = message("envoy.config.route.v3.RetryPolicy.RetryPriority", [
+  [1, "name", "string", "plain"],
+  [3, "typedConfig", "message", "optional", () => Any],
+]);
+
 export const RetryBackOff: MessageType<t.RetryBackOff> = message("envoy.config.route.v3.RetryPolicy.RetryBackOff", [
   [1, "baseInterval", "message", "optional", () => Duration],
   [2, "maxInterval", "message", "optional", () => Duration],
@@ -741,6 +747,10 @@ export const RetryBackOff: MessageType<t.RetryBackOff> = message("envoy.config.r
 
 export const PreviousHostsPredicate: MessageType<t.PreviousHostsPredicate> = message("envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate", [
 
+]);
+
+export const PreviousPrioritiesConfig: MessageType<t.PreviousPrioritiesConfig> = message("envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig", [
+  [1, "updateFrequency", "int32", "plain"],
 ]);
 
 export const RedirectAction: MessageType<t.RedirectAction> = message("envoy.config.route.v3.RedirectAction", [
