@@ -2,6 +2,7 @@
 
 import { grpcTypeOf, type WebForm } from "../../wire/grpc/web.ts";
 import { Field } from "../../wire/hpack/static-table.ts";
+import { defaultLimits, type HeadLimits } from "../../wire/http1/head.ts";
 import { canonicalLines } from "../../wire/http2/lines.ts";
 import { TranslatedHead } from "../../wire/http2/translated-head.ts";
 import { keptFields, nominatedOnly } from "../codec/heads.ts";
@@ -17,10 +18,16 @@ const replaced = new Set(["content-type", "content-length", "accept-encoding"]);
 /** The answers that a browser is known to read; where the client says nothing itself, Envoy says that. */
 const identity = new Field("grpc-accept-encoding", "identity");
 
-/** A head of more fields or bytes than we take is marked so, and incomplete. */
-export function callHead(asked: Exchange, form: WebForm): TranslatedHead {
+/** Whatever a client may say fits in, with what is put in here and what HTTP/2 counts for each field. */
+const room: HeadLimits = {
+  maxHeadBytes: defaultLimits.maxHeadBytes * 2,
+  maxFields: defaultLimits.maxFields + 8,
+};
+
+/** Undefined: in HTTP/2 there is no such request. */
+export function callHead(asked: Exchange, form: WebForm): TranslatedHead | undefined {
   const { method, scheme, authority, path, query } = asked;
-  const head = new TranslatedHead(vocabulary);
+  const head = new TranslatedHead(vocabulary, room);
   head.begin("request");
   head.take(new Field(":method", method));
   head.take(new Field(":scheme", scheme));
@@ -39,6 +46,5 @@ export function callHead(asked: Exchange, form: WebForm): TranslatedHead {
   head.take(new Field("content-type", grpcTypeOf(form)));
   head.take(new Field("te", "trailers"));
   if (!hasEncodings) head.take(identity);
-  head.finish();
-  return head;
+  return head.finish() ? head : undefined;
 }

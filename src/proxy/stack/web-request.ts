@@ -10,6 +10,7 @@
 
 import { answerForm, type WebForm } from "../../wire/grpc/web.ts";
 import { Base64Reader } from "../../wire/grpc/web-text.ts";
+import type { TranslatedHead } from "../../wire/http2/translated-head.ts";
 import { Dechunker } from "../codec/http2/dechunker.ts";
 import { readGrpc } from "../codec/http2/grpc.ts";
 import { asBuffer } from "../codec/http2/vocabulary.ts";
@@ -17,7 +18,6 @@ import { Exchange } from "./exchange.ts";
 import type { Handler } from "./handler.ts";
 import type { UpstreamLeg } from "./legs.ts";
 import { WebAnswer } from "./web-answer.ts";
-import { callHead } from "./web-head.ts";
 
 const nothing = Buffer.alloc(0);
 
@@ -25,6 +25,7 @@ export class WebRequest implements UpstreamLeg {
   readonly isReused = false;
   readonly isBackedUp = false;
   readonly #form: WebForm;
+  readonly #head: TranslatedHead;
   readonly #next: Handler;
   #asked: Exchange | undefined;
   #call: Exchange | undefined;
@@ -32,8 +33,10 @@ export class WebRequest implements UpstreamLeg {
   #dechunker: Dechunker | undefined;
   #text: Base64Reader | undefined;
 
-  constructor(form: WebForm, next: Handler) {
+  /** `head`: the call's, as `callHead` makes it of the client's. */
+  constructor(form: WebForm, head: TranslatedHead, next: Handler) {
     this.#form = form;
+    this.#head = head;
     this.#next = next;
   }
 
@@ -46,11 +49,7 @@ export class WebRequest implements UpstreamLeg {
     end: number,
     isDone: boolean,
   ): void {
-    const head = callHead(asked, this.#form);
-    if (head.isMalformed || head.isTooLarge) {
-      asked.respond(head.isTooLarge ? 431 : 400, "DPE", "", "grpc_web_head");
-      return;
-    }
+    const head = this.#head;
     this.#asked = asked;
     if (asked.isChunked) this.#dechunker = new Dechunker();
     if (this.#form.isText) this.#text = new Base64Reader();

@@ -224,6 +224,25 @@ describe("a call of gRPC-Web", () => {
     assert.equal(headers["content-type"], "application/grpc-web+json");
   });
 
+  test("comes through with as many fields as any request may have", async () => {
+    await using harness = new Harness();
+    const app = await grpcApp(harness, { unary: (call, answer) => answer(null, call.request) });
+    const { port, sidecar } = await webSidecar(harness, [app], [route(forward("app"))]);
+    const rest = Array.from({ length: 97 }, (_, i) => [`x-${i}`, "1"] as const); // of a hundred
+    const client = await harness.raw(port);
+    client.send(
+      "POST /test.Echo/Unary HTTP/1.1\r\nhost: cart\r\ncontent-type: application/grpc-web\r\n" +
+        `content-length: 10\r\n${rest.map(([name]) => `${name}: 1\r\n`).join("")}\r\n` +
+        framed("hello").toString("latin1"),
+    );
+    const said = await client.until((text) => /grpc-status|^HTTP\/1\.1 4/.test(text));
+    assert.match(said, /^HTTP\/1\.1 200 /);
+    const reply = await askByHttp2(port, { ...hello, headers: Object.fromEntries(rest) });
+    assert.equal(reply.status, 200);
+    assert.match(contentOf(reply).trailers ?? "", /grpc-status: ?0/);
+    assert.equal(metric(sidecar, "istio_requests_total", { grpc_response_status: "0" }), 2);
+  });
+
   test("is posted: other methods pass as they are", async () => {
     await using harness = new Harness();
     let type: unknown;

@@ -18,7 +18,7 @@
 import type { FieldSink } from "../hpack/decoder.ts";
 import type { Field } from "../hpack/static-table.ts";
 import { mark } from "../http1/field-names.ts";
-import { defaultLimits } from "../http1/head.ts";
+import { defaultLimits, type HeadLimits } from "../http1/head.ts";
 import { isForbiddenTrailer } from "../http1/trailers.ts";
 import {
   markShift,
@@ -46,7 +46,6 @@ export interface Vocabulary {
 }
 
 export const maxHeadBytes: number = defaultLimits.maxHeadBytes;
-const { maxFields } = defaultLimits;
 /** RFC 9113 §10.5.1: what a field counts beyond its text. */
 const fieldOverhead = 32;
 
@@ -54,8 +53,8 @@ export type HeadKind = "request" | "response" | "trailers";
 
 /** Its fields up to `expectsContinue` are those of HTTP/1.1's `HeadParser`, and mean the same. */
 export class TranslatedHead implements FieldSink {
-  readonly slots: Int32Array = new Int32Array(maxFields * 4);
-  readonly marks: Uint8Array = new Uint8Array(maxFields);
+  readonly slots: Int32Array;
+  readonly marks: Uint8Array;
   readonly first: Int16Array;
   readonly lineStart = 0;
   headEnd = 0;
@@ -86,6 +85,7 @@ export class TranslatedHead implements FieldSink {
   sensitive: Set<string> | undefined;
 
   readonly #vocabulary: Vocabulary;
+  readonly #limits: HeadLimits;
   #kind: HeadKind = "request";
   #hasStartLine = false;
   #bytes = 0;
@@ -95,8 +95,11 @@ export class TranslatedHead implements FieldSink {
   #hasScheme = false;
   #cookies = "";
 
-  constructor(vocabulary: Vocabulary) {
+  constructor(vocabulary: Vocabulary, limits: HeadLimits = defaultLimits) {
     this.#vocabulary = vocabulary;
+    this.#limits = limits;
+    this.slots = new Int32Array(limits.maxFields * 4);
+    this.marks = new Uint8Array(limits.maxFields);
     this.first = new Int16Array(vocabulary.markCount).fill(-1);
   }
 
@@ -118,6 +121,7 @@ export class TranslatedHead implements FieldSink {
 
   take(field: Field): void {
     this.#bytes += field.name.length + field.value.length + fieldOverhead;
+    const { maxHeadBytes, maxFields } = this.#limits;
     if (this.#bytes > maxHeadBytes || this.count >= maxFields) {
       this.isTooLarge = true;
       return;
@@ -267,7 +271,7 @@ export class TranslatedHead implements FieldSink {
   /** A field that has no place is none that is left out: its head must not be acted on. */
   #place(nameLength: number, lineLength: number, known: number): void {
     const { slots, count } = this;
-    if (count >= maxFields) {
+    if (count >= this.#limits.maxFields) {
       this.isTooLarge = true;
       return;
     }
