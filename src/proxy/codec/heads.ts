@@ -135,7 +135,7 @@ export const bodilessResponseDrops: DropTable = dropTable([
   mark.contentLength,
 ]);
 export const nominatedOnly: DropTable = dropTable([mark.nominated]);
-export const upgradeResponseDrops: DropTable = dropTable(hopByHop);
+export const upgradeResponseDrops: DropTable = dropTable([...hopByHop, mark.contentLength]);
 
 /** Names (lower case) that are taken out besides the marked ones. */
 export type DroppedNames = ReadonlySet<string>;

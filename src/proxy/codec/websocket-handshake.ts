@@ -26,8 +26,8 @@ export function webSocketAccept(key: string): string {
 export function switchingHead({ webSocketKey = "" }: Exchange, head: Head, text: string): string {
   const last = "connection: upgrade\r\n\r\n";
   if (head.status === 101) {
-    const line = text.slice(head.lineStart, head.startLineEnd + 2);
-    return line + keptFields(head, text, upgradeResponseDrops) + last;
+    const status = text.slice(head.lineStart + "HTTP/1.1".length, head.startLineEnd + 2);
+    return `HTTP/1.1${status}${keptFields(head, text, upgradeResponseDrops)}${last}`;
   }
   const accept = webSocketAccept(webSocketKey);
   const kept = keptFields(head, text, bodilessResponseDrops);

@@ -56,6 +56,26 @@ describe("a WebSocket", () => {
     assert.deepEqual(messages, ["welcome", "hello"]);
   });
 
+  test("is opened by a 101 of our version that claims no body, whatever its server's says", async () => {
+    await using harness = new Harness();
+    const app = await harness.tcpApp((socket) => {
+      socket.once("data", () => {
+        socket.write("HTTP/1.0 101 Switching Protocols\r\nUpgrade: websocket\r\n");
+        socket.write("Connection: Upgrade\r\nContent-Length: 7\r\n\r\nwelcome");
+      });
+    });
+    const { port } = await harness.toPorts([app]);
+    const client = await harness.raw(port);
+    client.send(
+      "GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-key: a\r\n\r\n",
+    );
+    const said = await client.until((text) => text.endsWith("welcome"));
+    assert.equal(
+      said,
+      "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nconnection: upgrade\r\n\r\nwelcome",
+    );
+  });
+
   test("is ended at the server where the client had ended it before the answer", async () => {
     await using harness = new Harness();
     const ended = Promise.withResolvers<void>();
