@@ -58,6 +58,16 @@ describe("two ends of a connection", () => {
     assert.equal(server.last, "1 data end");
   });
 
+  test("announce each size of their table of fields that one SETTINGS goes through", () => {
+    const { client } = pair();
+    const sizes = [0, 4096].flatMap((size) => [0, 1, 0, 0, size >> 8, size & 0xff]);
+    client.read(frame(4, 0, 0, sizes));
+    client.connection.sender.out.take();
+    client.connection.request("one", get, "", true);
+    const block = client.connection.sender.out.take().subarray(9);
+    assert.deepEqual([...block.subarray(0, 4)], [0x20, 0x3f, 0xe1, 0x1f]); // RFC 7541 §4.2: 0, then 4096
+  });
+
   test("let no held stream stop another, up to the connection's window", () => {
     const { client, server } = pair();
     const body = Buffer.alloc(streamWindowBytes);

@@ -228,6 +228,7 @@ export class Http2Sender<T> {
 
   /** The peer's SETTINGS have been taken in. False: a stream's window has become too large (RFC 9113 §6.9.2). */
   settingsChanged(windowBefore: number, streams: Iterable<Http2Stream<T>>): boolean {
+    this.#encoder.setLimit(this.settings.leastTableBytes);
     this.#encoder.setLimit(this.settings.headerTableBytes);
     const difference = this.settings.initialWindowBytes - windowBefore;
     if (difference === 0) return true;

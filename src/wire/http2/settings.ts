@@ -18,6 +18,8 @@ import {
 
 export class PeerSettings {
   headerTableBytes = 4096;
+  /** The smallest that it was on the way there, within the last frame: the peer's decoder has let go of all beyond. */
+  leastTableBytes = 4096;
   maxConcurrentStreams: number = Number.POSITIVE_INFINITY;
   initialWindowBytes: number = defaultWindowBytes;
   maxFrameBytes: number = defaultFrameBytes;
@@ -26,12 +28,14 @@ export class PeerSettings {
 
   /** Takes a SETTINGS payload in; answers an error code where a value cannot be. */
   apply(bytes: Uint8Array, start: number, end: number, isFromServer: boolean): number {
+    this.leastTableBytes = this.headerTableBytes;
     for (let at = start; at < end; at += 6) {
       const name = ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0);
       const value = read32(bytes, at + 2);
       switch (name) {
         case SETTINGS_HEADER_TABLE_SIZE:
           this.headerTableBytes = value;
+          this.leastTableBytes = Math.min(this.leastTableBytes, value);
           break;
         case SETTINGS_ENABLE_PUSH:
           // RFC 9113 §6.5.2: a server has nobody to let push.
