@@ -24,8 +24,9 @@ describe("an endpoint that breaks HTTP/2", () => {
     [
       "by an answer without status",
       Buffer.concat([settings, hexFrame(1, 5, 1, "0001780179")]),
-      503,
+      502,
     ],
+    ["by a body in front of its head", Buffer.concat([settings, hexFrame(0, 1, 1, "6869")]), 502],
     ["by resetting the stream", Buffer.concat([settings, hexFrame(3, 0, 1, "00000002")]), 503],
     [
       "by going away without looking",

@@ -54,6 +54,7 @@ export class ConnectionCore<T> implements SenderEvents<T> {
 
   /** The peer broke a rule on it. What was begun is for nothing, as where the peer resets it itself (CVE-2025-8671). */
   streamError(stream: Http2Stream<T>, code: number): void {
+    stream.isBroken = true;
     this.reset(stream, code);
     this.events.onReset(stream, code);
     this.spend(costOfStream, "broken streams");

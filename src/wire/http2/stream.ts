@@ -19,6 +19,8 @@ export class Http2Stream<Owner> {
   isRemoteDone = false;
   /** Gone from the connection's table. */
   isClosed = false;
+  /** The peer broke a rule on it: the reset that follows is ours. */
+  isBroken = false;
   /** The request's or final answer's head has come. */
   hasHead = false;
   hasSentHead = false;

@@ -245,7 +245,7 @@ export class Http2Upstream implements Reader, Http2Events<UpstreamStream> {
   onReset(stream: Stream, code: number): void {
     const leg = stream.owner;
     if (leg !== undefined) leg.isReused = false; // it was this request's turn: no race with a connection's end
-    leg?.fail(failureOf(code));
+    leg?.fail(stream.isBroken ? "protocol-error" : failureOf(code));
     this.onStreamOver();
   }
 
