@@ -53,7 +53,7 @@ async function runProxyProcess(words: readonly string[]): Promise<void> {
     { originalDestination },
     { isHungUp },
     { writeSysctl },
-    { programPagesDropper },
+    { spareMemoryGiver },
     { startAnew },
     { systemClock },
     { LineBuffers },
@@ -68,7 +68,7 @@ async function runProxyProcess(words: readonly string[]): Promise<void> {
     import("./kernel/original-destination.ts"),
     import("./kernel/tcp-state.ts"),
     import("./kernel/sysctl.ts"),
-    import("./kernel/program-pages.ts"),
+    import("./kernel/spare-memory.ts"),
     import("./kernel/start-anew.ts"),
     import("./cli/system-clock.ts"),
     import("./proxy/observe/line-buffer.ts"),
@@ -102,7 +102,7 @@ async function runProxyProcess(words: readonly string[]): Promise<void> {
     originalDestination,
     isHungUp,
     meshTls: process.env["HEDDLE_MESH_TLS"] === "node" ? "node" : "openssl",
-    giveBack: programPagesDropper(),
+    giveBack: spareMemoryGiver(),
     source: ({ proxy, xdsSocket }) =>
       createXdsSource({ ...shared, node: proxy, socket: xdsSocket }),
   });

@@ -87,6 +87,8 @@ export interface Libc {
   keepOnExec(fd: number): void;
   /** `address`: where a range of this process's memory begins. */
   madvise(address: number, bytes: number, advice: number): void;
+  /** Gives the kernel whole pages of the C library's heaps that nobody has. */
+  trimHeaps(): void;
   pidfdOpen(pid: number): number;
   /** A descriptor of this process for what another has as `fd`; closed on exec. */
   pidfdGetfd(pidfd: number, fd: number): number;
@@ -145,6 +147,7 @@ function bindLibc(): Libc {
   const unmount = library.func("int umount2(const char *, int)");
   const memfd = library.func("int memfd_create(const char *, unsigned int)");
   const madvise = library.func("int madvise(uintptr_t, size_t, int)");
+  const mallocTrim = library.func("int malloc_trim(size_t)");
   const fcntl = library.func("int fcntl(int, int, int)");
   const sigmask = library.func("int pthread_sigmask(int, const void *, void *)");
   return {
@@ -178,6 +181,7 @@ function bindLibc(): Libc {
     closeOnExec: (fd) => void checked(fcntl(fd, F_SETFD, FD_CLOEXEC)),
     keepOnExec: (fd) => void checked(fcntl(fd, F_SETFD, 0)),
     madvise: (address, bytes, advice) => void checked(madvise(address, bytes, advice)),
+    trimHeaps: () => void mallocTrim(0),
     memfd: (name) => checked(memfd(name, MFD_CLOEXEC)),
     undisturbed: (action) => {
       const before = new Uint8Array(sigsetBytes);

@@ -32,7 +32,7 @@ export interface ProxyDependencies extends SidecarParts {
   readonly descriptorsOf: (pid: number) => (descriptor: number) => number;
   /** What a worker for many pods can do instead of entering a namespace for good. */
   readonly visitor: Visitor;
-  /** Gives back memory that only starting needed. */
+  /** Gives back memory that is held and not needed; done again now and then. */
   readonly giveBack: () => void;
   /** Of `log`; may be changed on the admin port. Absent: it does not change. */
   readonly logThreshold?: LogThreshold;
@@ -52,6 +52,9 @@ const nobody: Pick<ProxyBootstrap, "proxy" | "trustDomain"> = {
   trustDomain: "spare",
 };
 
+/** It costs a few milliseconds then, of which a request may wait for one. */
+const giveBackEveryMs = 30_000;
+
 /** Resolves when the process may exit. */
 export async function runProxy(deps: ProxyDependencies): Promise<void> {
   const channel = openAssignment(deps.assignmentFd);
@@ -67,6 +70,7 @@ export async function runProxy(deps: ProxyDependencies): Promise<void> {
     throw error;
   }
   if (assignment === undefined) return;
+  setInterval(deps.giveBack, giveBackEveryMs).unref();
   try {
     const onReady = () => channel.answer({ ready: true });
     if (assignment.kind === "worker") await serveWorker(deps, assignment, onReady);

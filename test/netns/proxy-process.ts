@@ -13,7 +13,7 @@ import { enterNetns, leaveNetwork } from "../../src/kernel/netns.ts";
 import { originalDestination } from "../../src/kernel/original-destination.ts";
 import { socketsByNetns } from "../../src/kernel/pod-sockets.ts";
 import { becomeVisitor, dropPrivileges } from "../../src/kernel/privileges.ts";
-import { programPagesDropper } from "../../src/kernel/program-pages.ts";
+import { spareMemoryGiver } from "../../src/kernel/spare-memory.ts";
 import { isHungUp } from "../../src/kernel/tcp-state.ts";
 import type { ProxySnapshot } from "../../src/proxy/config/source.ts";
 import type { ProxyLimits } from "../../src/proxy/environment.ts";
@@ -37,7 +37,7 @@ await runProxy({
   },
   originalDestination,
   isHungUp,
-  giveBack: programPagesDropper(),
+  giveBack: spareMemoryGiver(),
   log,
   clock: { now: Date.now, sleep: (ms, signal) => sleep(ms, undefined, signal && { signal }) },
   random: Math.random,

@@ -1,12 +1,14 @@
 /**
- * Gives back the pages of the program itself that only its start needed.
+ * Gives back memory of this process that it can be without.
  *
  * Half of what a Node process holds in memory is its executable, mapped page by page as it booted and compiled. Those
  * pages are clean copies of the file: dropped from this process they stay in the page cache, which all processes of
  * that program share, and what is needed again comes back at a minor fault for 64 KiB each. So this saves little memory
- * of the machine and much of what is counted as this process's.
+ * of the machine and much of what is counted as this process's. Only mappings that were never written are dropped: in
+ * another, relocated addresses would be lost.
  *
- * Only mappings that were never written are dropped: in another, relocated addresses would be lost.
+ * What V8's compilers and collectors have freed on their threads the C library keeps: a heap for each thread, of which
+ * it returns nothing by itself but the end. That is memory of the machine, 8 MB of 45 in a busy sidecar.
  */
 
 import { readFileSync } from "node:fs";
@@ -15,12 +17,13 @@ import { libc, SystemCallError } from "./ffi.ts";
 const MADV_DONTNEED = 4;
 
 /**
- * A function that drops them, as often as it is called. Made while the process may still read its own maps: not after
+ * A function that does so, as often as it is called; it takes a millisecond or a few. Made while the process may still read its own maps: not after
  * it has changed its user.
  */
-export function programPagesDropper(): () => void {
+export function spareMemoryGiver(): () => void {
   const mappings = unwrittenMappings(readFileSync("/proc/self/smaps", "latin1"), process.execPath);
   return () => {
+    libc().trimHeaps();
     for (const { start, bytes } of mappings) {
       try {
         libc().madvise(start, bytes, MADV_DONTNEED);

@@ -1,14 +1,15 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
-import { programPagesDropper, unwrittenMappings } from "./program-pages.ts";
+import koffi from "koffi";
+import { spareMemoryGiver, unwrittenMappings } from "./spare-memory.ts";
 
 describe("pages of the program", () => {
   test("are given back, and come again when they are needed", () => {
-    const drop = programPagesDropper();
-    const before = residentFileKb();
-    drop();
-    const after = residentFileKb();
+    const giveBack = spareMemoryGiver();
+    const before = residentKb("File");
+    giveBack();
+    const after = residentKb("File");
     assert.ok(after < before / 2, `${before} kB, then ${after} kB`);
     assert.equal(JSON.parse('{"a":[1,2]}').a.length, 2);
     assert.match(new Intl.DateTimeFormat("en").format(0), /70/);
@@ -31,7 +32,24 @@ describe("pages of the program", () => {
   });
 });
 
-function residentFileKb(): number {
+test("memory that was freed between what is in use is given back", () => {
+  const libc = koffi.load("libc.so.6");
+  const malloc = libc.func("void *malloc(size_t)");
+  const memset = libc.func("void *memset(void *, int, size_t)");
+  const free = libc.func("void free(void *)");
+  const giveBack = spareMemoryGiver();
+  const bytes = 64 * 1024; // less than what is mapped by itself
+  const blocks: unknown[] = Array.from({ length: 640 }, () => memset(malloc(bytes), 1, bytes));
+  const last = blocks.pop();
+  for (const block of blocks) free(block);
+  const before = residentKb("Anon");
+  giveBack();
+  const after = residentKb("Anon");
+  free(last);
+  assert.ok(before - after > 20_000, `${before} kB, then ${after} kB`);
+});
+
+function residentKb(kind: "Anon" | "File"): number {
   const status = readFileSync("/proc/self/status", "utf8");
-  return Number(/^RssFile:\s+(\d+) kB/m.exec(status)?.[1]);
+  return Number(new RegExp(`^Rss${kind}:\\s+(\\d+) kB`, "m").exec(status)?.[1]);
 }
