@@ -5,7 +5,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import fc from "fast-check";
+import fc from "../../test/property.ts";
 import type { AddressBlock, AddressPool, AddressReservation } from "../api/heddle/v1.ts";
 import type { MeshError } from "../base/error.ts";
 import { cidrContains, parseCidr } from "../base/ip.ts";

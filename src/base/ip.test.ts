@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { isIP } from "node:net";
 import { describe, test } from "node:test";
-import fc from "fast-check";
+import fc from "../../test/property.ts";
 import {
   addressAt,
   canonicalIp,

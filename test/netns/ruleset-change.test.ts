@@ -2,12 +2,12 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import fc from "fast-check";
 import { present } from "../../src/base/error.ts";
 import { compilePodCapture } from "../../src/core/dataplane/pod-capture.ts";
 import { renderRulesetChange } from "../../src/core/dataplane/ruleset-change.ts";
 import type { Ruleset } from "../../src/model/node-state.ts";
 import { renderRuleset } from "../../src/model/ruleset-text.ts";
+import fc from "../property.ts";
 import { type Netns, nft, TestNetwork } from "./dataplane-node.ts";
 import { contents, randomRuleset } from "./random-rulesets.ts";
 

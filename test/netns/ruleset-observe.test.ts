@@ -2,7 +2,6 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import fc from "fast-check";
 import { present } from "../../src/base/error.ts";
 import { planNode } from "../../src/core/dataplane/plan-node.ts";
 import type { KernelDriver } from "../../src/kernel/driver.ts";
@@ -10,6 +9,7 @@ import { openKernelDriver } from "../../src/kernel/netlink-driver.ts";
 import { inNetns } from "../../src/kernel/netns.ts";
 import type { NodeState, Ruleset } from "../../src/model/node-state.ts";
 import { elementsOf, renderRuleset } from "../../src/model/ruleset-text.ts";
+import fc from "../property.ts";
 import { type Netns, nft, TestNetwork } from "./dataplane-node.ts";
 import { needsRoot } from "./kernel-scratch.ts";
 import { contents, randomRuleset } from "./random-rulesets.ts";

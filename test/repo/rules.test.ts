@@ -47,6 +47,14 @@ describe("the repository", () => {
     }
   });
 
+  test("examines in tests of properties what the run before did", () => {
+    const tests = [...sources, ...filesBelow("test", ".ts")].filter((path) =>
+      path.endsWith(".test.ts"),
+    );
+    const unseeded = tests.filter((path) => /^import .* from "fast-check"/m.test(read(path)));
+    assert.deepEqual(unseeded, [], "test/property.ts has fast-check with a seed");
+  });
+
   test("has no import cycle", () => {
     const imports = new Map(modules.map((path) => [path, importsOf(path)]));
     const done = new Set<string>();

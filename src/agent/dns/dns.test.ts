@@ -3,7 +3,7 @@ import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { connect } from "node:net";
 import { describe, test } from "node:test";
-import fc from "fast-check";
+import fc from "../../../test/property.ts";
 import { parseCidr } from "../../base/ip.ts";
 import { createLog } from "../../base/log.ts";
 import { nameTable } from "../../core/dns/name-table.ts";
@@ -208,6 +208,7 @@ describe("on its sockets the name server", () => {
     const ends: PromiseLike<void>[] = [];
     const question = query("cart.shop.svc.cluster.local", recordTypes.A);
     const stream = connect(port, "127.0.0.1");
+    const withStream = 4; // the first goes on with it for 13 s, which a busy machine could need for all
     let streamed = 0;
     readFrames(stream, () => streamed++);
     const asked: Promise<DnsMessage>[] = [];
@@ -215,7 +216,7 @@ describe("on its sockets the name server", () => {
       for (let i = 0; i < 20; i++) {
         asked.push(overUdp(server, question));
         if (i % 5 === 0) asked.push(overTcp(server, question));
-        writeFrame(stream, encodeMessage(question));
+        if (replacement < withStream) writeFrame(stream, encodeMessage(question));
         if (i % 4 === 0) await new Promise((done) => setImmediate(done));
       }
       const shared = shareSockets(process.pid, "127.0.0.1", port);
@@ -223,11 +224,12 @@ describe("on its sockets the name server", () => {
       const next = await serve({ shared });
       ends.push(server[Symbol.asyncDispose]());
       server = next;
+      if (replacement + 1 !== withStream) continue;
+      while (streamed < withStream * 20) await once(stream, "data");
+      stream.end();
     }
     const answers = await Promise.all(asked);
     assert.equal(answers.filter(({ responseCode }) => responseCode === 0).length, 20 * 24);
-    while (streamed < 20 * 20) await once(stream, "data");
-    stream.end();
     await Promise.all([...ends, server[Symbol.asyncDispose]()]);
   });
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import fc from "fast-check";
+import fc from "../../../test/property.ts";
 import { type NamedView, nameTable } from "../../core/dns/name-table.ts";
 import type { ServiceView, WorkloadView } from "../../model/node-view.ts";
 import { namesUpdate, updated } from "./names-update.ts";

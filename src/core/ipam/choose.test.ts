@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import fc from "fast-check";
+import fc from "../../../test/property.ts";
 import { blockName } from "../../api/heddle/block-name.ts";
 import { cidrContains, parseCidr, renderCidr } from "../../base/ip.ts";
 import { chooseAddress, chooseBlock } from "./choose.ts";

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import fc from "fast-check";
+import fc from "../../../test/property.ts";
 import { addressAt, type Cidr, cidrSize, parseCidr, subnetAt } from "../../base/ip.ts";
 import { covers, merged, overlaps, within, without } from "./prefixes.ts";
 

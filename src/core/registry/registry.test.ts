@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import fc from "fast-check";
+import fc from "../../../test/property.ts";
 import type { EndpointSlice, Pod, Service } from "../../api/k8s/core.ts";
 import type { Resource } from "../../api/resource.ts";
 import { matchesSelector } from "./selector.ts";

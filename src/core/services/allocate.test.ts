@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import fc from "fast-check";
+import fc from "../../../test/property.ts";
 import type { Service, ServiceSpec } from "../../api/k8s/core.ts";
 import { familyOf, parseCidr } from "../../base/ip.ts";
 import { type Allocation, allocate, claimsOf } from "./allocate.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import fc from "fast-check";
+import fc from "../../../test/property.ts";
 import type { RouteMatch } from "../../model/proxy-config.ts";
 import { compileFirstMatch } from "./first-match.ts";
 import { compileRouteMatch, type Subject } from "./matchers.ts";

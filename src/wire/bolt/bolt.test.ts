@@ -5,7 +5,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import fc from "fast-check";
+import fc from "../../../test/property.ts";
 import { decodeUtf8, encodeUtf8 } from "../../base/utf8.ts";
 import { openBolt, type ReadAt } from "./bolt.ts";
 

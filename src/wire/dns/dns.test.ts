@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import fc from "fast-check";
+import fc from "../../../test/property.ts";
 import { present } from "../../base/error.ts";
 import { renderIpv4 } from "../../base/ip.ts";
 import { ipFromBytes } from "../../base/ip-bytes.ts";

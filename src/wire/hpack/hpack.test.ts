@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import fc from "fast-check";
+import fc from "../../../test/property.ts";
 import { HpackDecoder, type HpackProblem } from "./decoder.ts";
 import { HpackEncoder } from "./encoder.ts";
 import { Output } from "./output.ts";

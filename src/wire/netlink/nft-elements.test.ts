@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import fc from "fast-check";
+import fc from "../../../test/property.ts";
 import { MeshError } from "../../base/error.ts";
 import { concat, nest, raw, text } from "./attributes.ts";
 import { elementShape } from "./nft-elements.ts";

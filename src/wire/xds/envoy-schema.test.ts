@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { before, describe, test } from "node:test";
-import fc from "fast-check";
 import type protobuf from "protobufjs";
+import fc from "../../../test/property.ts";
 import { loadEnvoySchema } from "../../../test/worlds/envoy-schema.ts";
 import { proxyConfig } from "../../../test/worlds/proxy-config.ts";
 import { decodeRequest, encodeRequest } from "./discovery.ts";

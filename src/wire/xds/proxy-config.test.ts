@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import fc from "fast-check";
+import fc from "../../../test/property.ts";
 import { proxyConfig } from "../../../test/worlds/proxy-config.ts";
 import { MeshError } from "../../base/error.ts";
 import { decodePrefix } from "./prefix.ts";

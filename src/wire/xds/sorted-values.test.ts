@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import fc from "fast-check";
+import fc from "../../../test/property.ts";
 import type { EncodedResource } from "./resources.ts";
 import { SortedValues } from "./sorted-values.ts";
 
