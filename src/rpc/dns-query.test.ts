@@ -21,12 +21,32 @@ async function atOnePort(): Promise<{ udp: Socket; tcp: Server; port: number }> 
   }
 }
 
-describe("a question to a name server", { timeout: 20_000 }, () => {
+describe("a question to a name server", { timeout: 300_000 }, () => {
   test("that cannot be reached at all fails, and does not end the process", async () => {
     // A socket is not connected to it without being allowed to: the same as where there is no route.
     const server = { address: "255.255.255.255", port: 53 };
     const question = { name: "a.example", type: 1, class: 1 };
     await assert.rejects(queryServer(server, question, 10_000), /^Error: connect E/);
+  });
+
+  test("whose answer came while this process stood still is answered", async () => {
+    const udp = createSocket("udp4").bind(0, "127.0.0.1");
+    await once(udp, "listening");
+    udp.on("message", (bytes, from) =>
+      // Between two looks at its sockets the process stands still for longer than an answer may take.
+      setImmediate(() => {
+        bytes[2] = (bytes[2] ?? 0) | 0x80; // an answer
+        udp.send(bytes, from.port, from.address);
+        process.nextTick(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 600));
+      }),
+    );
+    try {
+      const question = { name: "a.example", type: 1, class: 1 };
+      const server = { address: "127.0.0.1", port: udp.address().port };
+      assert.equal((await queryServer(server, question, 500)).isResponse, true);
+    } finally {
+      udp.close();
+    }
   });
 
   test("that is answered byte by byte without end fails when its time is up", async () => {

@@ -58,7 +58,7 @@ function overUdp(
 ): Promise<DnsMessage> {
   const socket = createSocket(address.includes(":") ? "udp6" : "udp4");
   return new Promise<DnsMessage>((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error("no answer in time")), withinMs);
+    const timer = timeOut(withinMs, reject);
     socket.once("close", () => clearTimeout(timer));
     socket.on("error", reject);
     socket.on("message", (bytes) => {
@@ -80,7 +80,7 @@ function overTcp(
 ): Promise<DnsMessage> {
   const socket = opening(() => connect(port, address));
   return new Promise<DnsMessage>((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error("no answer in time")), withinMs);
+    const timer = timeOut(withinMs, reject);
     socket.on("error", reject);
     socket.once("close", () => {
       clearTimeout(timer);
@@ -92,6 +92,11 @@ function overTcp(
     });
     writeFrame(socket, encodeMessage(query));
   }).finally(() => socket.destroy());
+}
+
+/** A process that stood still finds its timers over before it reads: an answer that has come by then is read first. */
+function timeOut(withinMs: number, reject: (error: Error) => void): NodeJS.Timeout {
+  return setTimeout(() => setImmediate(() => reject(new Error("no answer in time"))), withinMs);
 }
 
 function matching(bytes: Uint8Array, query: DnsMessage): DnsMessage | undefined {

@@ -65,7 +65,7 @@ export class Names {
     if (open.length === 0) return;
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, withinMs);
+      timer = setTimeout(() => setImmediate(resolve), withinMs); // an answer that has come is read first
     });
     await Promise.race([Promise.all(open.map(({ settled }) => settled)), late]);
     clearTimeout(timer);
