@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
+import { writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -166,7 +167,8 @@ describe("the shop on two hosts", { skip: skipWithoutRoot }, () => {
   test("moves the next request when a route change is in force, without a failure", async (t) => {
     const text = await readFile(join(projectRoot, "examples/shop/mesh.yaml"), "utf8");
     assert.match(text, /weight: 90/);
-    const running = startLoad(lab, "web", "http://catalogue/products", "8", "--seconds", "8");
+    const inForce = join(lab.base, "catalogue-v2");
+    const running = startLoad(lab, "web", "http://catalogue/products", "8", "--until", inForce);
     await running.ready;
     const client = lab.connection.client;
     const route = present(
@@ -191,6 +193,7 @@ describe("the shop on two hosts", { skip: skipWithoutRoot }, () => {
     const changedAt = Date.now();
     await lab.apply(JSON.stringify(to(0, 100)));
     const inForceAt = Date.now();
+    writeFileSync(inForce, "");
     const report = await running.report;
     assert.deepEqual(report.failures, []);
     const old = report.answers.filter(({ version }) => version === "v1").map(({ at }) => at);

@@ -39,7 +39,7 @@ async function scene(harness: Harness, clock?: Clock): Promise<Scene> {
   return { server, socket, ...follow(harness, socket, clock) };
 }
 
-describe("a sidecar of a control plane that is not Heddle's", { timeout: 60_000 }, () => {
+describe("a sidecar of a control plane that is not Heddle's", { timeout: 300_000 }, () => {
   test("is ready although nothing marks the end of a round, and asks by name for what is referred to", async () => {
     await using harness = new Harness();
     const app = await harness.app((_, res) => res.end("app"));

@@ -49,7 +49,7 @@ async function sends(server: GoControlPlane, wanted: readonly string[]): Promise
 
 const skip = existsSync(program) ? false : "needs build/tools/go-control-plane (npm run setup)";
 
-describe("a sidecar of go-control-plane", { timeout: 60_000, skip }, () => {
+describe("a sidecar of go-control-plane", { timeout: 300_000, skip }, () => {
   test("is not sent keys and endpoints that it does not refer to", async () => {
     await using harness = new Harness();
     const { server, sidecar, ready, one } = await scene(harness);

@@ -183,7 +183,7 @@ describe("the fast path", { skip: needsRoot || (missingBpf() ?? false) }, () => 
   });
 
   test("sends nothing to a pod's old link while its new one has no program yet", {
-    timeout: 10_000,
+    timeout: 300_000,
   }, async () => {
     show(isolated);
     const world = worldWith(isolated);
@@ -371,7 +371,7 @@ describe("the fast path", { skip: needsRoot || (missingBpf() ?? false) }, () => 
   });
 
   test("keeps no packet from a pod whose address was one's whose link went by itself", {
-    timeout: 10_000,
+    timeout: 300_000,
   }, async () => {
     show(isolated);
     const all = one.attachments;

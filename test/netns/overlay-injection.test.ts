@@ -26,7 +26,7 @@ spec:
       ports: [{ protocol: UDP, port: ${answering} }]
 `;
 
-describe("the overlay", { skip: needsRoot, timeout: 60_000 }, () => {
+describe("the overlay", { skip: needsRoot, timeout: 300_000 }, () => {
   const network = new TestNetwork();
   let one: DrivenNode;
   let two: DrivenNode;

@@ -27,6 +27,8 @@ export type SteadyReport = Readonly<
 >;
 
 const patienceMs = 8_000;
+/** Who stands still with more waiting than its socket holds loses some: it is not asked further then. */
+const mostWaiting = 100;
 
 interface Asking {
   asked: number;
@@ -67,6 +69,7 @@ function start(stream: Stream): Asking {
     `${stream.kind} ${stream.protocol}` as const
   ](stream, question, asking, answered);
   const timer = setInterval(() => {
+    if (asking.waiting.size === mostWaiting) return;
     const number = asking.asked++;
     asking.waiting.add(number);
     ask(number);

@@ -15,7 +15,7 @@ const api = "fd00:244::41";
 
 describe("a node that names a pod's address as its own", {
   skip: needsRoot,
-  timeout: 60_000,
+  timeout: 300_000,
 }, () => {
   const network = new TestNetwork();
   let site: EncryptedSite;

@@ -51,7 +51,7 @@ const listens = (port: number) =>
 
 describe("a pod whose packets to other nodes are encrypted", {
   skip: needsRoot,
-  timeout: 120_000,
+  timeout: 300_000,
 }, () => {
   const network = new TestNetwork();
   let site: EncryptedSite;

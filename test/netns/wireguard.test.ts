@@ -60,7 +60,7 @@ function others(heads: readonly string[]): readonly string[] {
   );
 }
 
-describe("the encrypted overlay", { skip: needsRoot, timeout: 120_000 }, () => {
+describe("the encrypted overlay", { skip: needsRoot, timeout: 300_000 }, () => {
   let site: EncryptedSite;
   let one: Netns;
 
@@ -300,7 +300,7 @@ describe("the encrypted overlay", { skip: needsRoot, timeout: 120_000 }, () => {
 
 describe("a node without WireGuard, where the network wants it", {
   skip: needsRoot,
-  timeout: 60_000,
+  timeout: 300_000,
 }, () => {
   const half = { ...nodes, two: { ...nodes.two, isPlain: true } } as const;
   let site: EncryptedSite;

@@ -25,7 +25,7 @@ describe("a sidecar", () => {
   });
 
   test("that neither answers nor dies is replaced, also one that was adopted", async () => {
-    await using node = await startFakeNode({ sidecarPatienceMs: 200 });
+    await using node = await startFakeNode({ sidecarPatienceMs: 3_000 });
     node.showPods([{ name: "web", meshed: true }]);
     await add(node, "c1", "web", node.makeNetns());
     for (const isAdopted of [false, true]) {

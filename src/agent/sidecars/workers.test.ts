@@ -48,7 +48,7 @@ describe("sidecars that share workers", () => {
   });
 
   test("are replaced together when their worker neither answers nor dies, also one that was adopted", async () => {
-    await using node = await sharedNode({ sidecarPatienceMs: 200 });
+    await using node = await sharedNode({ sidecarPatienceMs: 3_000 });
     await addAll(node, ["a", "b", "c", "d"]);
     for (const isAdopted of [false, true]) {
       if (isAdopted) await node.restart();
@@ -66,7 +66,7 @@ describe("sidecars that share workers", () => {
 
   test("are watched in both processes of a name that an unfinished upgrade left to the next agent", async () => {
     for (const hanging of ["a", "b"]) {
-      await using node = await sharedNode({ sidecarWorkers: 1, sidecarPatienceMs: 200 });
+      await using node = await sharedNode({ sidecarWorkers: 1, sidecarPatienceMs: 3_000 });
       await addAll(node, ["a", "b"]);
       const flag = join(node.options.runDir, "pods/b/refuse");
       writeFileSync(flag, "");
@@ -202,7 +202,7 @@ describe("a worker's name", () => {
 });
 
 describe("a worker that never gets ready", () => {
-  test("holds up no DEL of a pod that was to be given to it", { timeout: 10_000 }, async () => {
+  test("holds up no DEL of a pod that was to be given to it", { timeout: 300_000 }, async () => {
     const others = children(); // of tests before, which end as they like
     const started = () => children().filter((pid) => !others.includes(pid));
     await using node = await sharedNode({ sidecarCommand: ["sleep", "60"] });

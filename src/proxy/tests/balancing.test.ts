@@ -64,11 +64,10 @@ describe("consistent hashing", () => {
   };
 
   test("sends the same header value to the same backend, and values apart", async () => {
-    const users = Array.from({ length: 30 }, (_, index) => ({ "x-user": `user-${index % 10}` }));
+    const users = Array.from({ length: 80 }, (_, index) => ({ "x-user": `user-${index % 40}` }));
     const bodies = await sticky({ kind: "header", name: "x-user" }, users);
-    assert.deepEqual(bodies.slice(0, 10), bodies.slice(10, 20));
-    assert.deepEqual(bodies.slice(0, 10), bodies.slice(20, 30));
-    assert(new Set(bodies).size >= 3);
+    assert.deepEqual(bodies.slice(0, 40), bodies.slice(40));
+    assert(new Set(bodies).size >= 3); // of ten users all met two of the five in one run of a thousand: ports are chance
   });
 
   test("finds the key in a cookie, in the query, and in the address", async () => {

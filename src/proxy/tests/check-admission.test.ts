@@ -94,7 +94,7 @@ async function checked(client: Sidecar): Promise<boolean> {
   return !host.checked.isUnwell;
 }
 
-describe("a health check", { timeout: 60_000 }, () => {
+describe("a health check", { timeout: 300_000 }, () => {
   for (const [name, rules] of [
     ["that denies everything", [denyAll]],
     ["that allows nothing", [allowNothing]],

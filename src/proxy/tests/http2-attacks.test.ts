@@ -51,7 +51,7 @@ function singleBytes(streamId: number, count: number): Uint8Array {
   return all;
 }
 
-describe("a client of HTTP/2", { timeout: 30_000 }, () => {
+describe("a client of HTTP/2", { timeout: 300_000 }, () => {
   test("that sends single bytes ahead to a WebSocket has little more than these kept", async () => {
     await using harness = new Harness();
     const app = await harness.tcpApp((socket) => socket.pause());

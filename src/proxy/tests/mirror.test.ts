@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import type { IncomingMessage } from "node:http";
 import { describe, test } from "node:test";
+import { isBinomial } from "../../../test/binomial.ts";
 import type { Cluster, Mirror } from "../../model/proxy-config.ts";
 import { withShadowHost } from "../filter/mirror.ts";
 import { Harness, request } from "../testing/harness.ts";
@@ -175,7 +176,7 @@ describe("a mirror", () => {
     );
     for (let i = 0; i < 200; i++) await request(port);
     const sent = sidecar.tables.clusters.get("copy")?.mirrored.sentTotal ?? 0;
-    assert(sent > 20 && sent < 85, `${sent} of 200`);
+    assert(isBinomial(sent, 200, 0.25), `${sent} of 200`);
   });
 
   test("that is dead, gone or silent fails and delays nothing", async () => {

@@ -39,7 +39,7 @@ describe("retries", () => {
   });
 
   test("keep their place in the budget where an endpoint refuses one of them unseen", {
-    timeout: 10_000,
+    timeout: 300_000,
   }, async () => {
     await using harness = new Harness();
     let tries = 0;
@@ -84,12 +84,14 @@ describe("retries", () => {
     const { port } = await harness.outbound(
       ...retrying([await answering(503), await answering(200)], { attempts: 5 }),
     );
-    for (let i = 0; i < 10; i++) {
-      const answer = await request(port, { method: "POST" }, `body ${i}`);
+    let asked = 0;
+    // Which of the two gets it first is chance: until some were retried.
+    while (asked < 10 || (bodies.length === asked && asked < 100)) {
+      const answer = await request(port, { method: "POST" }, `body ${asked++}`);
       assert.deepEqual([answer.status, answer.body], [200, "200"]);
     }
-    assert(bodies.length > 10, "nothing was retried");
-    assert.equal(new Set(bodies).size, 10);
+    assert(bodies.length > asked, "nothing was retried");
+    assert.equal(new Set(bodies).size, asked);
   });
 
   test("go to the host of the request's key again, where they may repeat hosts", async () => {
@@ -105,7 +107,7 @@ describe("retries", () => {
         endpoints: [{ cluster: "app", endpoints: ports.map((one) => endpoint(one)) }],
       });
       const seen = new Set<number>();
-      for (let user = 0; user < 30; user++) {
+      for (let user = 0; user < 100; user++) {
         seen.add((await request(port, { headers: { "x-user": `${user}` } })).status);
       }
       return seen;

@@ -121,7 +121,7 @@ async function open1(harness: Harness, port: number) {
 
 describe("a WebSocket of HTTP/2", () => {
   test("reaches a server of HTTP/1.1 as an upgrade, both ways and to its end", {
-    timeout: 20_000,
+    timeout: 300_000,
   }, async () => {
     await using harness = new Harness();
     const seen: string[] = [];
@@ -145,7 +145,7 @@ describe("a WebSocket of HTTP/2", () => {
   });
 
   test("reaches a server of HTTP/2 on a stream where that takes it, else as an upgrade", {
-    timeout: 20_000,
+    timeout: 300_000,
   }, async () => {
     for (const protocol of ["http/2", "downstream"] as const) {
       await using harness = new Harness();
@@ -169,7 +169,7 @@ describe("a WebSocket of HTTP/2", () => {
     }
   });
 
-  test("carries megabytes at the slower side's pace", { timeout: 30_000 }, async () => {
+  test("carries megabytes at the slower side's pace", { timeout: 300_000 }, async () => {
     await using harness = new Harness();
     const app = await echo2(harness, []);
     const { port, sidecar } = await through(harness, app.port, { protocol: "http/2" });
@@ -200,7 +200,7 @@ describe("a WebSocket of HTTP/2", () => {
   });
 
   test("is not taken for open where its server answers 200, or proves nothing", {
-    timeout: 20_000,
+    timeout: 300_000,
   }, async () => {
     await using harness = new Harness();
     const plain = await harness.app((_, res) => res.end("a page"));
@@ -214,7 +214,7 @@ describe("a WebSocket of HTTP/2", () => {
     assert.equal((await open(harness, port)).status, 403);
   });
 
-  test("keeps from its server what comes ahead of the answer", { timeout: 20_000 }, async () => {
+  test("keeps from its server what comes ahead of the answer", { timeout: 300_000 }, async () => {
     await using harness = new Harness();
     const seen: string[] = [];
     const { port } = await through(harness, await echo1(harness, seen));
@@ -235,7 +235,7 @@ describe("a WebSocket of HTTP/2", () => {
     assert.equal(seen.length, 1, `${seen}`);
   });
 
-  test("breaks where the other side does", { timeout: 20_000 }, async () => {
+  test("breaks where the other side does", { timeout: 300_000 }, async () => {
     await using harness = new Harness();
     const app = await harness.tcpApp((socket) => {
       socket.once("data", (bytes: Buffer) => {
@@ -259,7 +259,7 @@ describe("a WebSocket of HTTP/2", () => {
   });
 
   test("of another protocol is answered 501, and reset where it is malformed", {
-    timeout: 20_000,
+    timeout: 300_000,
   }, async () => {
     await using harness = new Harness();
     const { port } = await through(harness, await echo1(harness, []));
@@ -270,7 +270,7 @@ describe("a WebSocket of HTTP/2", () => {
 
 describe("a WebSocket of HTTP/1.1", () => {
   test("reaches a server of HTTP/2 on a stream, and its client sees the proof", {
-    timeout: 20_000,
+    timeout: 300_000,
   }, async () => {
     await using harness = new Harness();
     const seen: string[] = [];
@@ -287,7 +287,7 @@ describe("a WebSocket of HTTP/1.1", () => {
   });
 
   test("reaches a server that takes no other protocols on streams as an upgrade", {
-    timeout: 20_000,
+    timeout: 300_000,
   }, async () => {
     await using harness = new Harness();
     const seen: string[] = [];
@@ -308,7 +308,7 @@ describe("a WebSocket of HTTP/1.1", () => {
 });
 
 test("a WebSocket of HTTP/2 goes through two sidecars, from stream to stream", {
-  timeout: 20_000,
+  timeout: 300_000,
 }, async () => {
   await using harness = new Harness();
   const ca = await createMeshCa();

@@ -40,7 +40,7 @@ function views(
   };
 }
 
-describe("an agent's view", { timeout: 20_000 }, () => {
+describe("an agent's view", { timeout: 300_000 }, () => {
   test("comes whole, changes with the world, and is acknowledged by version", async (t) => {
     await using bed = await openTestbed();
     bed.world.put(node, pod("web", { ip: "10.244.0.1" }));
@@ -97,7 +97,7 @@ describe("an agent's view", { timeout: 20_000 }, () => {
   });
 });
 
-describe("a certificate", { timeout: 20_000 }, () => {
+describe("a certificate", { timeout: 300_000 }, () => {
   const request = async (
     bed: Testbed,
     token: string,

@@ -142,7 +142,7 @@ function target(config: ProxyConfig): string | undefined {
 const v1 = "outbound|80|v1|cart.shop.svc.cluster.local";
 const v2 = "outbound|80|v2|cart.shop.svc.cluster.local";
 
-describe("a sidecar's configuration", { timeout: 30_000 }, () => {
+describe("a sidecar's configuration", { timeout: 300_000 }, () => {
   test("comes whole with its secrets, and follows a changed route", async (t) => {
     await using bed = await openTestbed(worldFrom(subsets));
     bed.world.put(virtualService("v1"));

@@ -1,13 +1,14 @@
 /**
- * A load client that runs inside a pod: `load.ts URL CONCURRENCY (--requests N | --seconds S) [--fresh]`.
+ * A load client that runs inside a pod: `load.ts URL CONCURRENCY (--requests N | --seconds S | --until FILE) [--fresh]`.
  *
  * Each of CONCURRENCY workers asks one request after the other (`--fresh`: on a new connection each) and remembers who
- * answered. With `grpc://host:port` they are unary calls on one channel; with `tcp://host:port` each worker has one connection
+ * answered; five more each once FILE is there. With `grpc://host:port` they are unary calls on one channel; with `tcp://host:port` each worker has one connection
  * to a server that answers each line with `hello` and the line, of which not a byte may be missing. Prints one line of
  * JSON, a `LoadReport`, when done. `ready` is printed first, when every worker has had its first answer: a test disturbs the system only then.
  */
 
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import http from "node:http";
 import { connect } from "node:net";
 import { createInterface } from "node:readline";
@@ -20,6 +21,7 @@ const { values, positionals } = parseArgs({
   options: {
     requests: { type: "string" },
     seconds: { type: "string" },
+    until: { type: "string" },
     fresh: { type: "boolean", default: false },
   },
 });
@@ -27,6 +29,7 @@ const [url = "", concurrency = "1"] = positionals;
 const workers = Number(concurrency);
 const most = values.requests === undefined ? Number.POSITIVE_INFINITY : Number(values.requests);
 const end = values.seconds === undefined ? undefined : Date.now() + Number(values.seconds) * 1000;
+const lastRequests = 5;
 const agent = new http.Agent({ keepAlive: !values.fresh, maxSockets: workers });
 
 const report: LoadReport = { requests: 0, statuses: {}, failures: [], answers: [] };
@@ -51,6 +54,9 @@ async function worker(): Promise<void> {
     started++;
     await request();
     if (first && ++warm === workers) process.stdout.write("ready\n");
+    if (values.until === undefined || !existsSync(values.until)) continue;
+    for (let last = 0; last < lastRequests; last++) await request();
+    return;
   }
 }
 
