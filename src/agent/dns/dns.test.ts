@@ -233,6 +233,39 @@ describe("on its sockets the name server", () => {
     await Promise.all([...ends, server[Symbol.asyncDispose]()]);
   });
 
+  test("does not keep answers without end for a client that asks over TCP and reads none", async () => {
+    const name = "long.example";
+    const text = { kind: "other", name, type: 16, class: 1, ttl: 0 } as const;
+    const answers = [{ ...text, bytes: new Uint8Array(60_000) }];
+    const message = {
+      ...standardQuery(7, { name, type: 16, class: 1 }),
+      isResponse: true,
+      answers,
+    };
+    let seen = 0;
+    const counted = () => {
+      seen++;
+      return table;
+    };
+    const upstream: Upstream = { resolve: async () => ({ message, by: "upstream" }) };
+    await using server = await serve({ table: counted, upstream });
+    const client = connect(server.port, "127.0.0.1");
+    await once(client, "connect");
+    let answered = 0;
+    readFrames(client, () => answered++);
+    client.pause();
+    const asked = 200; // 12 MB of answers, more than sockets' buffers take
+    for (let i = 0; i < asked; i++) writeFrame(client, encodeMessage(query(name, 16)));
+    for (let before = 0, still = 0; still < 100; before = seen) {
+      await new Promise((done) => setImmediate(done));
+      still = seen > 0 && seen === before ? still + 1 : 0;
+    }
+    assert.ok(seen < asked, `${seen} of ${asked} questions taken`);
+    client.resume();
+    while (answered < asked) await once(client, "data");
+    client.destroy();
+  });
+
   test("answers server failure when the upstream is silent", async () => {
     const upstream: Upstream = { resolve: () => Promise.reject(new Error("silent")) };
     await using server = await serve({ upstream });

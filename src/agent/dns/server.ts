@@ -45,6 +45,11 @@ export interface NameServer extends AsyncDisposable {
 
 const maxForwarded = 256;
 const maxConnections = 256;
+/**
+ * Of one connection; more is read when there are fewer, and when what is answered has been taken. An answer has up to
+ * 64 KiB, so that a client that asks and never reads holds a mebibyte.
+ */
+const maxUnanswered = 16;
 const idleMs = 10_000;
 /** So long its end waits for what the outside has not answered yet. */
 const lastAnswersMs = 3_000;
@@ -87,12 +92,22 @@ async function serveAt(options: NameServerOptions): Promise<NameServer> {
     socket.on("error", () => undefined);
     socket.setTimeout(idleMs, () => socket.destroy());
     const asker = socket.remoteAddress ?? "";
-    readFrames(socket, (bytes) => {
+    let unanswered = 0;
+    const isBehind = () => unanswered >= maxUnanswered || socket.writableNeedDrain;
+    const goOn = () => {
+      if (!isBehind()) frames.resume();
+    };
+    const frames = readFrames(socket, (bytes) => {
+      unanswered++;
       const answered = resolve(bytes, () => 65_535, asker).then((answer) => {
+        unanswered--;
         if (answer !== undefined && socket.writable) writeFrame(socket, answer);
+        goOn();
       });
       follow(answered);
+      if (isBehind()) frames.pause();
     });
+    socket.on("drain", goOn);
   });
   tcp.maxConnections = maxConnections;
   await listening(options, (done, failed) => {
