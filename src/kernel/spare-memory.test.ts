@@ -15,9 +15,10 @@ describe("pages of the program", () => {
     assert.match(new Intl.DateTimeFormat("en").format(0), /70/);
   });
 
+  const entry = (range: string, rights: string, file: string, dirtyKb: number, swappedKb = 0) =>
+    `${range} ${rights} 00000000 fe:00 5357743    ${file}\nSize: 64 kB\nPrivate_Dirty: ${dirtyKb} kB\nAnonymous: ${dirtyKb} kB\nSwap: ${swappedKb} kB\nSwapPss: ${swappedKb} kB\n`;
+
   test("that were written stay, and so does what is not the program", () => {
-    const entry = (range: string, rights: string, file: string, dirtyKb: number) =>
-      `${range} ${rights} 00000000 fe:00 5357743    ${file}\nSize: 64 kB\nPrivate_Dirty: ${dirtyKb} kB\nAnonymous: ${dirtyKb} kB\n`;
     const smaps = [
       entry("00400000-00410000", "r--p", "/bin/node", 0),
       entry("00410000-00430000", "r-xp", "/bin/node", 0),
@@ -29,6 +30,11 @@ describe("pages of the program", () => {
       { start: 0x400000, bytes: 0x10000 },
       { start: 0x410000, bytes: 0x20000 },
     ]);
+  });
+
+  test("that were written and are swapped out stay: their relocated addresses are nowhere else", () => {
+    const smaps = entry("00430000-00440000", "r--p", "/bin/node", 0, 24);
+    assert.deepEqual(unwrittenMappings(smaps, "/bin/node"), []);
   });
 });
 

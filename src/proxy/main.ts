@@ -52,7 +52,7 @@ const nobody: Pick<ProxyBootstrap, "proxy" | "trustDomain"> = {
   trustDomain: "spare",
 };
 
-/** It costs a few milliseconds then, of which a request may wait for one. */
+/** Each time takes 0.5 to 4 ms (bench/README.md), and requests wait meanwhile: rare enough to be lost among them. */
 const giveBackEveryMs = 30_000;
 
 /** Resolves when the process may exit. */
