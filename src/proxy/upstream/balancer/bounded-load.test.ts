@@ -128,6 +128,18 @@ for (const kind of kinds) {
       assert.deepEqual(numbered(named([1, 2, 3])), numbered(named([30, 10, 20])));
     });
 
+    test("that several hosts have lead on to the same of them where one is full, in whichever order", () => {
+      const shared = () => named([1, 2, 3, 4]).map((host) => ({ ...host, hashedAs: "db.shop" }));
+      const overflowing = (candidates: readonly Host[]) => {
+        const picker = pickerOf(candidates, 125);
+        const owner = picker.pick(hot);
+        assert.ok(owner);
+        owner.active = 20;
+        return picker.pick(hot)?.key;
+      };
+      assert.equal(overflowing(shared()), overflowing(shared().toReversed()));
+    });
+
     test("that several hosts have lead to the same of them, in whichever order they are listed", () => {
       const shared = named([1, 2, 3]).map((host) => ({ ...host, hashedAs: "db.shop" }));
       assert.deepEqual(owners(shared), owners(shared.toReversed()));

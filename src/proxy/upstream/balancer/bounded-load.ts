@@ -10,7 +10,7 @@
  */
 
 import { hashText, mix } from "./hash.ts";
-import { hashedAs } from "./hashed-as.ts";
+import { compareHosts, hashedAs } from "./hashed-as.ts";
 import type { Candidate, Picker } from "./picker.ts";
 
 export function boundedLoad<C extends Candidate>(
@@ -20,7 +20,8 @@ export function boundedLoad<C extends Candidate>(
   randomHash: () => number,
 ): Picker<C> {
   const weights = hosts.reduce((sum, { weight }) => sum + weight, 0);
-  const places = hosts.map((host) => hashText(hashedAs(host), 3));
+  const inOrder = hosts.toSorted(compareHosts); // the first of those that hash alike comes first everywhere
+  const places = inOrder.map((host) => hashText(hashedAs(host), 3));
   return {
     pick(key = randomHash()) {
       const owner = owners.pick(key);
@@ -30,8 +31,8 @@ export function boundedLoad<C extends Candidate>(
       if (owner === undefined || hasRoom(owner)) return owner;
       let next = owner;
       let highest = -1;
-      for (let i = 0; i < hosts.length; i++) {
-        const host = hosts[i];
+      for (let i = 0; i < inOrder.length; i++) {
+        const host = inOrder[i];
         const place = mix(key ^ (places[i] ?? 0));
         if (host === undefined || place <= highest || !hasRoom(host)) continue;
         [next, highest] = [host, place];
