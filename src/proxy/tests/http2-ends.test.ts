@@ -1,10 +1,12 @@
 /** The end of a sidecar whose clients speak HTTP/2. */
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { Harness } from "../testing/harness.ts";
+import { Harness, snapshot } from "../testing/harness.ts";
 import { Http2Client } from "../testing/http2.ts";
+import { passthrough } from "../testing/mesh.ts";
 import { hexFrame, readFrames } from "../testing/raw-frames.ts";
 
 describe("a sidecar that is taken over", () => {
@@ -50,4 +52,28 @@ describe("a sidecar that is taken over", () => {
     await retired;
     assert.equal(held.length, 1);
   });
+});
+
+test("a client of HTTP/2 that answers no ping and asks on is not served for ever by a chain that is gone", async () => {
+  await using harness = new Harness();
+  const app = await harness.app((_, res) => setTimeout(() => res.end(), 20));
+  const { port, sidecar } = await harness.toPorts([app]);
+  const { socket } = await harness.raw(port);
+  const frames = readFrames(socket);
+  let stream = 1;
+  const ask = () => socket.write(hexFrame(1, 5, stream, "8286844104" + "63617274"));
+  const answers = () => frames.seen.filter(({ type, flags }) => type <= 1 && (flags & 1) === 1);
+  socket.on("data", () => {
+    if (answers().length * 2 < stream) return;
+    stream += 2;
+    ask();
+  });
+  socket.write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+  socket.write(Buffer.concat([hexFrame(4, 0, 0, ""), hexFrame(4, 1, 0, "")]));
+  ask();
+  await frames.until(({ flags, type }) => type <= 1 && (flags & 1) === 1);
+  const ended = once(socket, "end");
+  await sidecar.apply(snapshot({ clusters: [passthrough] }, { version: "2" }));
+  await ended;
+  socket.end();
 });

@@ -62,7 +62,7 @@ export class Http2Downstream implements Reader, LiveConnection, Http2Events<Down
   readonly #onClosed: (connection: Http2Downstream) => void;
   #lastChain: HttpChain | undefined;
   #state: State = "open";
-  /** When the present state began, or the last stream ended. */
+  /** When the present state began; while it is open, when its last stream ended. */
   #since: number;
   /** Which frame or header block is incomplete, and since when; 0: none. */
   #incomplete = 0;
@@ -210,7 +210,8 @@ export class Http2Downstream implements Reader, LiveConnection, Http2Events<Down
 
   /** A stream's exchange is over. */
   onStreamOver(): void {
-    this.#since = this.environment.now();
+    // Once it is announced, a client that goes on asking must not put the end off.
+    if (this.#state === "open") this.#since = this.environment.now();
     this.outlet.wake();
     this.#closeIfDone();
   }
