@@ -24,7 +24,7 @@ import { unchecked } from "./health-state.ts";
 import { Host } from "./host.ts";
 import { HostChoice, type Tried } from "./host-choice.ts";
 import { NamedMembers } from "./names/members.ts";
-import { OutlierDetector } from "./outlier.ts";
+import { healthy, OutlierDetector } from "./outlier.ts";
 
 /** What a cluster is told of its endpoints. */
 export type Members = Pick<ClusterEndpoints, "endpoints" | "overprovisioningPercent">;
@@ -127,22 +127,7 @@ export class ClusterRuntime {
     this.#followNames();
     this.#replaceHosts(this.#membersOf(endpoints));
     this.#checkHealth(before);
-    if (this.outliers === undefined || !sameOutliers(before, config)) {
-      this.outliers =
-        config.outlierDetection === undefined
-          ? undefined
-          : new OutlierDetector<Host>(
-              config.outlierDetection,
-              () => this.hosts,
-              this.environment.now,
-              (ejected) => {
-                this.#repick();
-                if (ejected !== undefined)
-                  this.environment.losses.ejected(ejected, this.environment);
-              },
-            );
-      this.#scheduleReviews();
-    }
+    this.#detectOutliers(before);
     this.#repick();
     this.load.connectForWaiting(); // there may be more connections than before
   }
@@ -204,6 +189,26 @@ export class ClusterRuntime {
       if (healthCheck === undefined) for (const host of this.hosts) host.checked = unchecked;
     }
     this.#checker?.watch(this.hosts);
+  }
+
+  #detectOutliers(before: Cluster): void {
+    const { outlierDetection } = this.config;
+    if (this.outliers === undefined && outlierDetection === undefined) return;
+    if (this.outliers !== undefined && sameOutliers(before, this.config)) return;
+    // Whom it has ejected nobody else would let back in.
+    if (outlierDetection === undefined) for (const host of this.hosts) host.health = healthy();
+    this.outliers =
+      outlierDetection &&
+      new OutlierDetector<Host>(
+        outlierDetection,
+        () => this.hosts,
+        this.environment.now,
+        (ejected) => {
+          this.#repick();
+          if (ejected !== undefined) this.environment.losses.ejected(ejected, this.environment);
+        },
+      );
+    this.#scheduleReviews();
   }
 
   /** Undefined: endpoints are not checked. */

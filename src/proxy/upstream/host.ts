@@ -35,7 +35,8 @@ export class Host {
   isRemoved = false;
   /** Metric series already bound for this host, by the one who binds them. */
   series: unknown = undefined;
-  readonly health: HostHealth = healthy();
+  /** What outlier detection knows of it. */
+  health: HostHealth = healthy();
   /** How long it keeps connections that nobody uses. */
   readonly idleLife: IdleLife = new IdleLife();
   readonly record: HostRecord = new HostRecord();
