@@ -3,9 +3,10 @@
  * client's exchange (`asked`).
  *
  * Messages go on as they come, and in base64 each piece is padded, so that a client can read what has arrived; trailers
- * become the last frame. What the sidecar answers itself is said in the head alone, as in gRPC. An answer that is none of
- * gRPC's keeps its status, and becomes a head that says what gRPC makes of it, with its body's beginning as the message:
- * Envoy does so.
+ * become the last frame. What the sidecar answers itself is said in the head alone, as in gRPC. Why an answer breaks off is
+ * said in such a frame where no message is cut; clients that see a broken connection tell nothing from anything, and Envoy
+ * leaves it at that. An answer that is none of gRPC's keeps its status, and becomes a head that says what gRPC makes of it,
+ * with its body's beginning as the message: Envoy does so.
  *
  *   buffer                        limit     who pauses   who resumes
  *   body of what is no call's     4 KiB     nobody: what is beyond is not kept
@@ -21,13 +22,16 @@ import { withoutType } from "../codec/own-lines.ts";
 import type { Environment } from "../environment.ts";
 import type { Peer } from "../peer.ts";
 import type { Exchange } from "./exchange.ts";
+import { grpcStatusOf } from "./grpc-status.ts";
 import type { Head } from "./head.ts";
 import type { DownstreamLeg } from "./legs.ts";
+import { MessageBounds } from "./message-bounds.ts";
 
 /** Escaped it is three times as long at most, and still a field that clients take: Node's take heads of 16 KiB. */
 const maxMessageBytes = 4 * 1024;
 
 const nothing = Buffer.alloc(0);
+const cancelled = "1"; // in gRPC's words
 const aboutBody = ["content-type", "content-length"];
 
 export class WebAnswer implements DownstreamLeg {
@@ -41,6 +45,8 @@ export class WebAnswer implements DownstreamLeg {
   readonly #asked: Exchange;
   readonly #form: WebForm;
   #dechunker: Dechunker | undefined;
+  /** The call, once its answer has begun, and where in that one is. */
+  #begun: { readonly call: Exchange; readonly bounds: MessageBounds } | undefined;
   /** What the endpoint said instead of answering the call. */
   #other: OtherAnswer | undefined;
 
@@ -90,6 +96,7 @@ export class WebAnswer implements DownstreamLeg {
       this.#other = { call, head: otherHead(call, head, text), body: nothing };
     } else {
       this.isOpenEnded = !isBare;
+      this.#begun = { call, bounds: new MessageBounds() };
       const edit = call.responseEdit;
       const dropped = edit === undefined ? aboutBody : [...edit.dropped, ...aboutBody];
       const lines = withoutType(edit?.lines ?? "");
@@ -115,8 +122,7 @@ export class WebAnswer implements DownstreamLeg {
     }
     if (this.isOpenEnded) {
       const lines = trailers === "" ? (this.#dechunker?.trailers ?? "") : trailers;
-      const frame = asBuffer(encodeTrailers(lines));
-      if (lines !== "") this.#pass(frame, 0, frame.length);
+      if (lines !== "") this.#passTrailers(lines);
     }
     this.#asked.onResponseDone("", call.endedAt);
     this.#count(call);
@@ -135,13 +141,23 @@ export class WebAnswer implements DownstreamLeg {
   /** What has begun is broken off; of an answer that is none of gRPC's nothing has been said yet. */
   breakOff(isCancelled: boolean): void {
     if (this.#other === undefined) {
-      this.#asked.upstream = undefined;
-      this.#asked.respond(200, "-", "", "");
+      this.#asked.upstream = undefined; // the call ends by itself
+      if (this.#begun?.bounds.isBetween === true) this.#sayWhy(this.#begun.call, isCancelled);
+      else this.#asked.onFailure(isCancelled ? "cancelled" : "stream-reset");
       return;
     }
     const { call } = this.#other;
     const isLate = isCancelled || call.flag === "UT";
     this.writeLocal(call, isLate ? 504 : 502, "", call.localFields);
+  }
+
+  #sayWhy(call: Exchange, isCancelled: boolean): void {
+    const isLate = call.flag === "UT";
+    call.grpcStatus = isLate ? grpcStatusOf(504) : isCancelled ? cancelled : grpcStatusOf(503);
+    const why = isLate ? "upstream request timeout" : "upstream reset after its answer began";
+    this.#passTrailers(`grpc-status: ${call.grpcStatus}\r\ngrpc-message: ${why}\r\n`);
+    this.#asked.onResponseDone("", this.environment.now());
+    this.#count(call);
   }
 
   /** Whatever ended it has been told. */
@@ -154,7 +170,13 @@ export class WebAnswer implements DownstreamLeg {
 
   // ----------------------------------------------------------------------------------------------
 
+  #passTrailers(lines: string): void {
+    const frame = asBuffer(encodeTrailers(lines));
+    this.#pass(frame, 0, frame.length);
+  }
+
   #pass(bytes: Buffer, start: number, end: number): void {
+    this.#begun?.bounds.read(bytes, start, end);
     const other = this.#other;
     if (other !== undefined) {
       const left = Math.max(0, maxMessageBytes - other.body.length);
