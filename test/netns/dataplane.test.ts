@@ -251,24 +251,25 @@ describe("a node's compiled ruleset in the kernel", { skip: needsRoot() }, () =>
     ]));
 
   test("treats UDP like TCP: policy, Services and their absence", async () => {
-    const udp = (from: string, address: string, port: number) =>
-      connect(find(from), address, port, "udp");
+    const udp = (from: string, address: string, port: number, patience = 0.6) =>
+      connect(find(from), address, port, "udp", patience);
     assert.deepEqual(
       await Promise.all([
-        udp("shop/web-1", "10.96.0.14", 53),
-        udp("node", "10.96.0.14", 53),
-        udp("shop/cart", "169.254.1.1", 53),
+        udp("shop/web-1", "10.96.0.14", 53, 5),
+        udp("node", "10.96.0.14", 53, 5),
+        udp("shop/cart", "169.254.1.1", 53, 5),
         udp("shop/batch", "169.254.1.1", 53),
         udp("shop/batch", "10.96.0.14", 53),
-        udp("shop/web-1", "10.96.0.12", 80),
+        udp("shop/web-1", "10.96.0.12", 80, 5),
       ]),
       ["clock 10.244.0.0", "clock 192.0.2.1", "dns 10.244.0.2", "timeout", "timeout", "refused"],
     );
   });
 
   test("keeps silent, so that resolvers ask again, while no name server listens", async () => {
-    const udp = (port: number) => connect(find("shop/web-3"), "169.254.1.1", port, "udp");
-    assert.deepEqual(await Promise.all([udp(53), udp(54)]), ["timeout", "refused"]);
+    const udp = (port: number, patience: number) =>
+      connect(find("shop/web-3"), "169.254.1.1", port, "udp", patience);
+    assert.deepEqual(await Promise.all([udp(53, 0.6), udp(54, 5)]), ["timeout", "refused"]);
   });
 
   test("balances a Service over all of its endpoints", async () => {
@@ -307,7 +308,7 @@ describe("a node's compiled ruleset in the kernel", { skip: needsRoot() }, () =>
       ip(cart, "route replace default via 169.254.1.1 dev eth0 onlink src 10.244.0.2");
       ip(cart, "address delete 10.244.0.0/32 dev eth0");
     }
-    assert.equal(await connect(cart, "10.244.0.64", 8080), "shop/web-3 10.244.0.2");
+    assert.equal(await connect(cart, "10.244.0.64", 8080, "tcp", 5), "shop/web-3 10.244.0.2");
   });
 
   test("drops what comes from or goes to a link of ours that belongs to no attached pod", async () => {

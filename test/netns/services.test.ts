@@ -252,7 +252,7 @@ describe("Services in the kernel", { skip: needsRoot() }, () => {
       "rule add to 127.0.0.0/8 table 7 priority 0; rule delete table local; rule add table local priority 1",
     );
     try {
-      assert.equal(await connect(node.host, "127.0.0.1", 7777), "private 127.0.0.1");
+      assert.equal(await connect(node.host, "127.0.0.1", 7777, "tcp", 5), "private 127.0.0.1");
       assert.equal(await connect(client, "127.0.0.1", 7777), "timeout");
     } finally {
       ip(client, "rule delete to 127.0.0.0/8 table 7");
