@@ -26,11 +26,14 @@ import type {
 } from "../../model/network-check.ts";
 import type { WorldSource } from "../world-source.ts";
 
-/** Longest that each phase takes; less than ten seconds together. */
+/**
+ * Longest that each phase takes; less than fifteen seconds together. Agents report each second, and one that stands still
+ * for two must not be taken for one that is silent.
+ */
 const withinMs: Readonly<Record<CheckPhase, number>> = {
-  prepare: 2_500,
+  prepare: 4_000,
   probe: 5_000,
-  conclude: 2_000,
+  conclude: 4_000,
 };
 
 /** Who was heard since then is waited for; the others take part if they come. */
