@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { request } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -122,6 +123,17 @@ describe("a sidecar's admin port", () => {
     const ask = await desk(harness);
     assert.equal((await ask("GET /stats?filter=^(([a-z_])%2B)%2B$X")).status, 400);
     assert.equal((await ask("GET /stats?filter=x")).status, 200);
+  });
+
+  test("takes no filter for slow because its process stood still", async () => {
+    await using harness = new Harness();
+    const ask = await desk(harness);
+    const stops = `for i in $(seq 30); do kill -STOP ${process.pid}; sleep 0.12; kill -CONT ${process.pid}; sleep 0.01; done`;
+    const stopping = spawn("sh", ["-c", stops], { stdio: "ignore" });
+    while (stopping.exitCode === null) {
+      const { status, text } = await ask("GET /stats?filter=cx_active");
+      assert.equal(status, 200, text);
+    }
   });
 
   test("tells each of its paths, where it is asked for help", async () => {
