@@ -15,11 +15,11 @@ import { MeshError, present, renderError } from "../../base/error.ts";
 import type { Log } from "../../base/log.ts";
 import type { Random } from "../../base/random.ts";
 import type { NamedView } from "../../core/dns/name-table.ts";
-import { findProcess, type ProcessId, signalProcess } from "../../kernel/process-id.ts";
+import { findProcess, isAlive, type ProcessId, signalProcess } from "../../kernel/process-id.ts";
 import type { NodeView } from "../../model/node-view.ts";
 import type { Latest } from "../latest.ts";
 import { adoptProcess, type RunningProcess } from "../running-process.ts";
-import { askNameServer, type NameServerState, nameServerState } from "./control.ts";
+import { askNameServer, nameServerState } from "./control.ts";
 import { namesUpdate } from "./names-update.ts";
 
 export interface KeeperOptions {
@@ -39,6 +39,7 @@ export interface KeeperDeps {
 
 const restart = { baseMs: 20, maxMs: 2_000 };
 const lookAgainMs = 5;
+const lookForNamesMs = 50;
 const startedWithinMs = 20_000;
 
 export function controlSocket(runDir: string): string {
@@ -52,9 +53,10 @@ export async function keepNameServer(
   signal: AbortSignal,
 ): Promise<void> {
   const socket = controlSocket(options.runDir);
+  const old = new Set<ProcessId>();
   for (let attempt = 0; !signal.aborted; attempt++) {
     try {
-      const running = await adoptOrStart(options, deps, signal);
+      const running = await adoptOrStart(options, deps, old, signal);
       const told = new AbortController();
       void running.ended.then(() => told.abort());
       await tellNames(socket, deps, AbortSignal.any([signal, told.signal]));
@@ -70,9 +72,11 @@ export async function keepNameServer(
   }
 }
 
+/** `old`: those that are to be replaced. A replacement that fails may have taken the way to them, but not their place. */
 async function adoptOrStart(
   options: KeeperOptions,
   deps: KeeperDeps,
+  old: Set<ProcessId>,
   signal: AbortSignal,
 ): Promise<RunningProcess> {
   const socket = controlSocket(options.runDir);
@@ -86,10 +90,29 @@ async function adoptOrStart(
       return adopted;
     }
   }
-  const running = await start(options, tag, process, deps, signal);
-  if (before === undefined || process === undefined) return running;
-  await replace(process, before, socket, deps, signal);
+  if (process !== undefined) old.add(process);
+  const predecessor = await untilReplaceable(old, deps, signal);
+  const running = await start(options, tag, predecessor, deps, signal);
+  if (predecessor !== undefined) await replace(old, running, socket, deps, signal);
   return running;
+}
+
+/**
+ * One of the old ones, when there is a view; undefined when all have ended. A view comes from a server that may be away,
+ * and until then the old one's names are the best there are: a new one without any would soon say "server failure" to
+ * some of its askers.
+ */
+async function untilReplaceable(
+  old: Set<ProcessId>,
+  { views, clock }: KeeperDeps,
+  signal: AbortSignal,
+): Promise<ProcessId | undefined> {
+  for (;;) {
+    for (const one of old) if (!isAlive(one)) old.delete(one);
+    const [first] = old;
+    if (first === undefined || views.get() !== undefined) return first;
+    await clock.sleep(lookForNamesMs, signal);
+  }
 }
 
 async function start(
@@ -134,25 +157,34 @@ async function start(
   });
 }
 
-/**
- * The old one still answers, and is asked to end when the new one listens with the names of a view: a view comes from
- * a server that may be away, and until then the old one's names are the best there are.
- */
+/** The old ones still answer, and are asked to end when the new one listens with the names of a view. */
 async function replace(
-  old: ProcessId,
-  { tag }: NameServerState,
+  old: Set<ProcessId>,
+  running: RunningProcess,
   socket: string,
   deps: KeeperDeps,
   signal: AbortSignal,
 ): Promise<void> {
+  const { pid } = running.process;
   const view = await deps.views.wait((newest) => newest, signal);
-  await tell(socket, undefined, view, 0);
-  while (!signal.aborted && (await nameServerState(socket))?.isListening !== true) {
+  for (let isTold = false; ; ) {
+    isTold ||= (await tell(socket, undefined, view, 0)) !== undefined;
+    if (isTold && (await nameServerState(socket))?.isListening === true) break;
+    signal.throwIfAborted();
+    if (!isAlive(running.process)) {
+      throw new MeshError("dns.start", `replace the name server: its replacement ${pid} ended`, {
+        fault: "host",
+        retryable: true,
+      });
+    }
     await deps.clock.sleep(lookAgainMs, signal).catch(() => undefined);
   }
-  deps.log.info("name server replaced", { pid: old.pid, was: tag });
-  // Its socket is gone with the rename, so it is told by a signal; it answers what it has and ends.
-  signalProcess(old, "SIGTERM");
+  for (const one of old) {
+    deps.log.info("name server replaced", { pid: one.pid, by: pid });
+    // Its socket is gone with the rename, so it is told by a signal; it answers what it has and ends.
+    signalProcess(one, "SIGTERM");
+  }
+  old.clear();
 }
 
 /** Tells the names of now and of each later view, until the signal aborts. */
