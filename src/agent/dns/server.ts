@@ -2,8 +2,8 @@
  * The name server of this node's pods: UDP and TCP on the pods' gateway address.
  *
  * It answers from memory, so the sockets need no queue; what goes to the upstream is bounded, and over the bound the
- * answer is "server failure" at once instead of late. The address exists as soon as the node's first plan was applied;
- * until then listening is tried again.
+ * answer is "server failure" at once instead of late. Of a client over TCP that does not take its answers no more is read.
+ * The address exists as soon as the node's first plan was applied; until then listening is tried again.
  */
 
 import { createSocket, type RemoteInfo } from "node:dgram";

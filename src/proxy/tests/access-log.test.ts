@@ -1,3 +1,5 @@
+/** What the access log says of requests. */
+
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Fault } from "../../model/proxy-config.ts";

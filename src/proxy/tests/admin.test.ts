@@ -1,3 +1,5 @@
+/** What is asked of a sidecar at its admin port, and where it is scraped. */
+
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";

@@ -1,3 +1,5 @@
+/** A configuration that comes while requests are under way, and the end of a sidecar. */
+
 import assert from "node:assert/strict";
 import { Agent, request as httpRequest, type IncomingMessage } from "node:http";
 import { describe, test } from "node:test";

@@ -1,3 +1,5 @@
+/** Answers that are compressed on their way to the client. */
+
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";

@@ -1,3 +1,5 @@
+/** Connections of HTTP/1.1 from clients: requests in order, bodies, interim answers, upgrades, limits. */
+
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { describe, test } from "node:test";

@@ -1,3 +1,5 @@
+/** Inbound and outbound connections of the same port. */
+
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { Harness, request } from "../testing/harness.ts";

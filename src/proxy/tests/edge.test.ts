@@ -1,3 +1,5 @@
+/** A gateway's TLS: certificates by name, mutual TLS, pass-through. */
+
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { before, describe, test } from "node:test";

@@ -1,3 +1,5 @@
+/** What routes do to requests and answers: CORS, paths rewritten by expression, redirects. */
+
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Cors, RateLimit, Rbac } from "../../model/proxy-config.ts";

@@ -1,3 +1,5 @@
+/** Calls of gRPC-Web that come through: framing, base64, streams, back-pressure. */
+
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";

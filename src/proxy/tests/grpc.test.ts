@@ -1,3 +1,5 @@
+/** Calls of gRPC: whole, streamed, cancelled, failed, and answered by the sidecar. */
+
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { type Client, Metadata, type ServiceError, status } from "@grpc/grpc-js";

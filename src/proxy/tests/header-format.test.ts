@@ -1,3 +1,5 @@
+/** Fields that a route adds, with what their formats say of the request. */
+
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { HeaderEdit } from "../../model/proxy-config.ts";

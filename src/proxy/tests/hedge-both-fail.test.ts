@@ -1,3 +1,5 @@
+/** Hedged requests of which both tries fail. */
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";

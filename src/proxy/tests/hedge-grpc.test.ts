@@ -1,3 +1,5 @@
+/** Calls of gRPC that are hedged. */
+
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";

@@ -1,3 +1,5 @@
+/** WebSockets where requests are hedged. */
+
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";

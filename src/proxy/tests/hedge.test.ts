@@ -1,3 +1,5 @@
+/** Requests that are sent a second time while the first has no answer. */
+
 import assert from "node:assert/strict";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { describe, test } from "node:test";

@@ -1,3 +1,5 @@
+/** What the agent reads of a pair of sidecars: edges and what was served. */
+
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { countOf } from "../../base/log-histogram.ts";

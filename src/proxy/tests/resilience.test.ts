@@ -1,3 +1,5 @@
+/** Circuit breakers, outlier detection, and limits, ages and keepalive of connections to endpoints. */
+
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";

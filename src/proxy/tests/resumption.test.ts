@@ -1,3 +1,5 @@
+/** Sessions of mutual TLS that are gone on with. */
+
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { workloadLifetimeMs } from "../../pki/authority.ts";

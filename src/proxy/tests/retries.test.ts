@@ -1,3 +1,5 @@
+/** Requests that are sent again: to whom, how often, and within which budget. */
+
 import assert from "node:assert/strict";
 import { constants, type ServerHttp2Stream } from "node:http2";
 import { describe, test } from "node:test";

@@ -1,3 +1,5 @@
+/** Pooled and shared connections that end or break as a request takes them. */
+
 import assert from "node:assert/strict";
 import { constants, type ServerHttp2Stream } from "node:http2";
 import { describe, test } from "node:test";

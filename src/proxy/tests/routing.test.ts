@@ -1,3 +1,5 @@
+/** Which cluster a request goes to: hosts, matches, weights, schemes; faults, and what there is no route for. */
+
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { seededRandom } from "../../base/random.ts";

@@ -1,3 +1,5 @@
+/** Mutual TLS between sidecars, and who is allowed what. */
+
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { type AddressInfo, connect as connectTcp } from "node:net";

@@ -1,3 +1,5 @@
+/** Requests that are shown to whoever watches. */
+
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";

@@ -1,3 +1,5 @@
+/** TCP connections: limits, ends of either side, who speaks first, late and early bytes. */
+
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { on, once } from "node:events";

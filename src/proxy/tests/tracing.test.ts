@@ -1,3 +1,5 @@
+/** Places in traces, and spans on their way to the collector. */
+
 import assert from "node:assert/strict";
 import type { IncomingHttpHeaders } from "node:http";
 import { describe, test } from "node:test";
