@@ -49,6 +49,16 @@ describe("the API", () => {
     });
   });
 
+  test("does not take a request whose path nobody can read for a failure of its own", async () => {
+    assert.equal((await admin.send({ method: "GET", path: "//" })).code, 404);
+    const { code, body } = await admin.send({ method: "GET", path: "http://[/api" });
+    assert.equal(code, 400);
+    assert.equal(
+      (body as { readonly message: string }).message,
+      'read a request: want a path such as /api/v1/nodes, got "http://[/api"',
+    );
+  });
+
   test("refuses to create into a namespace that is not there", async () => {
     await assert.rejects(client.create(configMap("lost", {}, "nowhere")), {
       code: "api.absent",

@@ -8,6 +8,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { MeshError } from "../../base/error.ts";
 import type { Log } from "../../base/log.ts";
 import type { Store } from "../../store/store.ts";
+import { badRequest } from "./body.ts";
 import { type Caller, checkRead } from "./caller.ts";
 import { discoveryAt } from "./discovery.ts";
 import type { Objects } from "./objects.ts";
@@ -66,7 +67,7 @@ async function serve(
 ): Promise<void> {
   const { store } = options;
   const method = request.method ?? "GET";
-  const { pathname, searchParams: query } = new URL(request.url ?? "/", "http://heddle");
+  const { pathname, searchParams: query } = urlOf(request);
   if (["/healthz", "/livez", "/readyz"].includes(pathname)) {
     response.writeHead(200, { "content-type": "text/plain" }).end("ok");
     return;
@@ -126,6 +127,14 @@ async function serve(
   }
   const { version, objects } = await store.list(target.kind.kind, target.namespace);
   answer(response, { code: 200, body: listOf(target, version, objects.filter(selection)) });
+}
+
+/** Only its path and query mean something. */
+function urlOf({ url = "/" }: IncomingMessage): URL {
+  // Not relative to a base: two slashes at its beginning would lead to another host.
+  const parsed = URL.parse(url.startsWith("/") ? `http://heddle${url}` : url);
+  if (parsed !== null) return parsed;
+  throw badRequest(`read a request: want a path such as /api/v1/nodes, got "${url}"`);
 }
 
 function listOf(target: Target, version: number, objects: readonly Parameters<typeof shown>[0][]) {
