@@ -8,6 +8,17 @@ import { runningServer } from "./testdata/running-server.ts";
 
 const { admin, client } = await runningServer();
 
+/** So many events of a watch of ConfigMaps, or fewer where it ends before. */
+async function lines(query: string, count: number) {
+  const found: { type: string; object: { code?: number; metadata: Resource["metadata"] } }[] = [];
+  const request = { method: "GET", path: `/api/v1/configmaps?watch=1&${query}` };
+  for await (const line of admin.lines(request, 5_000, () => assert.fail())) {
+    found.push(JSON.parse(line));
+    if (found.length === count) break;
+  }
+  return found;
+}
+
 describe("a watch", () => {
   test("gives the whole picture first and then every change", async () => {
     await client.create(configMap("seen-1", {}, "kube-public"));
@@ -29,16 +40,6 @@ describe("a watch", () => {
   });
 
   test("from a version that history has lost says 410, and one with a selector sees objects leave", async () => {
-    const lines = async (query: string, count: number) => {
-      const found: { type: string; object: { code?: number; metadata: Resource["metadata"] } }[] =
-        [];
-      const request = { method: "GET", path: `/api/v1/configmaps?watch=1&${query}` };
-      for await (const line of admin.lines(request, 5_000, () => assert.fail())) {
-        found.push(JSON.parse(line));
-        if (found.length === count) break;
-      }
-      return found;
-    };
     const [error] = await lines("resourceVersion=999999999", 1);
     assert.deepEqual([error?.type, error?.object.code], ["ERROR", 410]);
 
@@ -51,6 +52,17 @@ describe("a watch", () => {
     assert.deepEqual(
       seen.map(({ type }) => type),
       ["ADDED", "DELETED"],
+    );
+  });
+
+  test("that is to last a month does not end at once", async () => {
+    const { version } = await client.list("ConfigMap");
+    const seen = lines(`resourceVersion=${version}&timeoutSeconds=2592000`, 1);
+    for (let i = 0; i < 20; i++) await client.list("ConfigMap"); // it is open by then
+    await client.create(configMap("late"));
+    assert.deepEqual(
+      (await seen).map(({ type, object }) => `${type} ${object.metadata.name}`),
+      ["ADDED late"],
     );
   });
 });

@@ -47,6 +47,9 @@ export type Extensions = (request: ExtensionRequest) => Promise<ExtensionAnswer>
 
 export type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
+/** 25 days: a timer of Node's for longer than that goes off at once. */
+const longestTimeoutMs = 2 ** 31 - 1;
+
 export function apiHandler(options: ApiOptions): Handler {
   return (request, response) => {
     serve(options, request, response).catch((error: unknown) => {
@@ -119,7 +122,7 @@ async function serve(
         selection,
         ...(resourceVersion && { resourceVersion }),
         bookmarks: isTrue(query.get("allowWatchBookmarks")),
-        ...(timeoutSeconds > 0 && { timeoutMs: timeoutSeconds * 1000 }),
+        ...(timeoutSeconds > 0 && { timeoutMs: Math.min(timeoutSeconds * 1000, longestTimeoutMs) }),
       },
       response,
       options.signal,
