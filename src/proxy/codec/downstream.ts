@@ -32,6 +32,7 @@ import { AnswerHalf } from "./answer-half.ts";
 import { HeadReader, SharedParser } from "./head-reader.ts";
 import { fieldValue, introducePeer, ownMark, requestParser } from "./heads.ts";
 import { keptBehind } from "./kept-bytes.ts";
+import { Lingering } from "./lingering.ts";
 import { Parting } from "./parting.ts";
 import { descriptorOf } from "./sockets.ts";
 import { parseTarget } from "./target.ts";
@@ -67,6 +68,8 @@ export class HttpDownstream extends AnswerHalf implements Reader, LiveConnection
   #hasEnded = false;
   /** Since it has ended its side while its present request is answered. */
   #parting: Parting | undefined;
+  /** Since its last answer is written. */
+  #lingering: Lingering | undefined;
 
   constructor(
     transport: Transport,
@@ -387,8 +390,8 @@ export class HttpDownstream extends AnswerHalf implements Reader, LiveConnection
     const waited = now - this.since;
     if (this.#state === "head" && waited > limits.headerTimeoutMs) this.#refuseWith(408);
     else if (this.#state === "idle" && waited > limits.downstreamIdleMs) this.transport.close();
-    else if (this.#state === "rest" && waited > lingerMs) this.#linger();
-    else if (this.#state === "lingering" && waited > lingerMs) this.#destroy();
+    else if (this.#state === "rest" && waited > restMs) this.#linger();
+    else if (this.#lingering?.isOver(this.transport.queuedBytes, now) === true) this.#destroy();
     else if (this.#state === "exchange") this.#giveUp(now);
   }
 
@@ -412,7 +415,7 @@ export class HttpDownstream extends AnswerHalf implements Reader, LiveConnection
   #linger(): void {
     if (this.#state === "closed") return;
     this.#state = "lingering";
-    this.since = this.environment.now();
+    this.#lingering = new Lingering(this.environment.now());
     this.#heads.drop();
     this.#ahead = undefined;
     if (this.#hasEnded) this.transport.close();
@@ -430,8 +433,5 @@ export class HttpDownstream extends AnswerHalf implements Reader, LiveConnection
 /** The timer is no finer. */
 const leastHoldOffMs = 10;
 
-/**
- * How long a client may take to see the last answer and close: a round trip and a retransmission. And how long it may go
- * on with a request that has been answered.
- */
-const lingerMs = 2_000;
+/** How long a client may go on with a request that has been answered. */
+const restMs = 2_000;

@@ -21,6 +21,7 @@ import type { Peer } from "../../peer.ts";
 import { Exchange } from "../../stack/exchange.ts";
 import type { ChainLookup } from "../downstream.ts";
 import { fieldValue, introducePeer, ownMark } from "../heads.ts";
+import { Lingering } from "../lingering.ts";
 import { parseTarget } from "../target.ts";
 import type { Reader, Transport } from "../transport.ts";
 import { DownstreamStream } from "./downstream-stream.ts";
@@ -32,8 +33,6 @@ type Stream = Http2Stream<DownstreamStream>;
 
 /** Between saying that no more streams will be taken and taking none: a round trip of any network. */
 const announceMs = 1_000;
-/** How long a client may take to read the last words. */
-const lingerMs = 2_000;
 /** A client that opens no window for this long is not waiting for its answer. Envoy's stream idle timeout. */
 const stalledMs = 300_000;
 
@@ -67,6 +66,8 @@ export class Http2Downstream implements Reader, LiveConnection, Http2Events<Down
   /** Which frame or header block is incomplete, and since when; 0: none. */
   #incomplete = 0;
   #incompleteSince = 0;
+  /** Since its last word is out. */
+  #lingering: Lingering | undefined;
   /** When the client ended its side. */
   #endedAt = Infinity;
 
@@ -244,7 +245,7 @@ export class Http2Downstream implements Reader, LiveConnection, Http2Events<Down
     const { limits } = this.environment;
     const waited = now - this.#since;
     const hasStreams = this.connection.openStreams > 0;
-    if (this.#state === "lingering" && waited > lingerMs) this.destroy();
+    if (this.#lingering?.isOver(this.transport.queuedBytes, now) === true) this.destroy();
     else if (this.#state === "announced" && waited > announceMs) {
       this.connection.takeNoMore();
       this.#enter("ending");
@@ -283,6 +284,7 @@ export class Http2Downstream implements Reader, LiveConnection, Http2Events<Down
   #linger(): void {
     if (this.#state === "lingering" || this.#state === "closed") return;
     this.#enter("lingering");
+    this.#lingering = new Lingering(this.#since);
     this.outlet.flush();
     this.transport.end();
     this.transport.resume(); // for its FIN
