@@ -202,6 +202,27 @@ describe("on its sockets the name server", () => {
     assert.equal(broken, 1);
   });
 
+  test("does not remember long answers without end, of names that one pod asks for", async () => {
+    let asked = 0;
+    const text = {
+      kind: "other",
+      type: 16,
+      class: 1,
+      ttl: 60,
+      bytes: new Uint8Array(60_000),
+    } as const;
+    await using outside = await standIn((name) => {
+      asked++;
+      return [{ ...text, name }];
+    });
+    const upstream = forwardTo([at(outside)], clock);
+    const long = (i: number) => upstream.resolve({ name: `${i}.example`, type: 16, class: 1 });
+    for (let i = 0; i < 160; i++) await long(i); // 9.6 MB
+    assert.equal(asked, 160);
+    assert.equal((await long(159)).by, "cache");
+    assert.equal((await long(0)).by, "upstream");
+  });
+
   test("is replaced by one that goes on with its sockets, and not one lookup is lost", async () => {
     let server = await serve({});
     const { port } = server;
@@ -307,19 +328,22 @@ function at(server: { readonly port: number }) {
   return { address: "127.0.0.1", port: server.port };
 }
 
-/** Another server's stand-in: addresses for names it knows, `fails` for a failure, no such name for others. */
+/** Another server's stand-in: addresses or records for names it knows, `fails` for a failure, no such name for others. */
 async function standIn(
-  known: (name: string) => string | undefined,
+  known: (name: string) => string | readonly DnsRecord[] | undefined,
 ): Promise<AsyncDisposable & { readonly port: number }> {
   const socket = createSocket("udp4");
   socket.on("message", (bytes, from) => {
     const asked = decodeMessage(bytes);
     const name = asked.questions[0]?.name ?? "";
-    const address = known(name);
-    const fails = address === "fails";
-    const answers: DnsRecord[] =
-      address === undefined || fails ? [] : [{ kind: "A", name, class: 1, ttl: 60, address }];
-    const responseCode = fails ? 2 : address === undefined ? 3 : 0;
+    const found = known(name);
+    const fails = found === "fails";
+    const address = (text: string): DnsRecord => {
+      return { kind: "A", name, class: 1, ttl: 60, address: text };
+    };
+    const records = typeof found === "string" ? [address(found)] : found;
+    const answers = fails ? [] : (records ?? []);
+    const responseCode = fails ? 2 : found === undefined ? 3 : 0;
     const reply = encodeMessage({ ...asked, isResponse: true, responseCode, answers });
     socket.send(reply, from.port, from.address);
   });

@@ -1,9 +1,9 @@
 /**
  * Names outside the cluster: asked of upstream servers, remembered for as long as they allow.
  *
- * The server that answered last is asked first; one that is silent hands its turn on to the next.
- * The cache is bounded by count; the oldest entry leaves first. Equal queries under way share one
- * answer.
+ * The server that answered last is asked first; one that is silent hands its turn on to the next. The cache is bounded by
+ * count and by bytes, since an answer may have 64 KiB and pods choose what is asked; the oldest entry leaves first. Equal
+ * queries under way share one answer.
  */
 
 import { isIP } from "node:net";
@@ -14,6 +14,10 @@ import type { DnsMessage, DnsQuestion } from "../../wire/dns/message.ts";
 import { responseCodes } from "../../wire/dns/message.ts";
 
 const maxEntries = 4_096;
+/** Of all that is remembered. Ordinary answers, of a few records, reach the other bound first. */
+const maxBytes = 8 * 1024 * 1024;
+/** About what one record is in memory, beside bytes that are not understood. */
+const recordBytes = 250;
 /** Longest that anything is remembered; a wrong TTL is not forever. */
 const maxTtlSeconds = 300;
 const attemptMs = 1_500;
@@ -31,6 +35,7 @@ export interface Resolved {
 interface Entry {
   readonly until: number;
   readonly at: number;
+  readonly bytes: number;
   readonly message: DnsMessage;
 }
 
@@ -38,7 +43,27 @@ interface Entry {
 export function forwardTo(servers: readonly NameServerAddress[], clock: Clock): Upstream {
   let best = 0;
   const cache = new Map<string, Entry>();
+  let cachedBytes = 0;
   const running = new Map<string, Promise<DnsMessage>>();
+
+  function forget(key: string): void {
+    cachedBytes -= cache.get(key)?.bytes ?? 0;
+    cache.delete(key);
+  }
+
+  function remember(key: string, message: DnsMessage): void {
+    const ttl = ttlOf(message);
+    if (ttl === 0) return;
+    forget(key);
+    const at = clock.now();
+    const bytes = bytesOf(message);
+    cache.set(key, { at, until: at + ttl * 1_000, bytes, message });
+    cachedBytes += bytes;
+    for (const oldest of cache.keys()) {
+      if (cache.size <= maxEntries && cachedBytes <= maxBytes) break;
+      forget(oldest);
+    }
+  }
 
   async function ask(question: DnsQuestion): Promise<DnsMessage> {
     let failure: unknown;
@@ -83,15 +108,7 @@ export function forwardTo(servers: readonly NameServerAddress[], clock: Clock): 
         running.set(key, work);
       }
       const message = await work;
-      const ttl = ttlOf(message);
-      if (ttl > 0) {
-        cache.delete(key);
-        cache.set(key, { at: clock.now(), until: clock.now() + ttl * 1_000, message });
-        for (const oldest of cache.keys()) {
-          if (cache.size <= maxEntries) break;
-          cache.delete(oldest);
-        }
-      }
+      remember(key, message);
       return { message, by: "upstream" };
     },
   };
@@ -124,6 +141,13 @@ function ttlOf(message: DnsMessage): number {
     record.kind === "SOA" ? Math.min(record.ttl, record.minimum) : record.ttl,
   );
   return ttls.length === 0 ? 0 : Math.min(maxTtlSeconds, ...ttls);
+}
+
+function bytesOf({ answers, authorities, additionals }: DnsMessage): number {
+  return [...answers, ...authorities, ...additionals].reduce(
+    (sum, record) => sum + recordBytes + (record.kind === "other" ? record.bytes.length : 0),
+    0,
+  );
 }
 
 function aged(entry: Entry, now: number): DnsMessage {
