@@ -88,4 +88,21 @@ describe("pushes", () => {
     pushes.settled(3);
     assert.deepEqual(converged(metrics), [2, 4 + 4]);
   });
+
+  test("are not lost where the world before was never sent by itself", () => {
+    const { pushes, metrics, send, at } = bench();
+    pushes.offered(1); // while the first configuration is under way
+    at(1_000);
+    pushes.offered(2);
+    send(2);
+    at(2_000);
+    pushes.offered(3);
+    at(3_000);
+    pushes.settled(2);
+    assert.deepEqual(converged(metrics), [1, 3]);
+    send(3);
+    at(6_000);
+    pushes.settled(3);
+    assert.deepEqual(converged(metrics), [2, 3 + 4]);
+  });
 });

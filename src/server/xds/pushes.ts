@@ -30,7 +30,7 @@ interface Offer {
 export class Pushes {
   readonly #metrics: ServerMetrics;
   readonly #now: () => number;
-  /** The one under way and what waits behind it. */
+  /** The one under way, and last what waits: one, for the newest is all that will be sent. */
   #offers: readonly Offer[] = [];
 
   constructor(metrics: ServerMetrics, now: () => number) {
@@ -40,9 +40,10 @@ export class Pushes {
 
   /** A world has changed, and is about to be offered. */
   offered(version: number): void {
-    const [first, waiting] = this.#offers;
-    const offer = { version, at: waiting?.at ?? this.#now(), isSent: false };
-    this.#offers = first === undefined ? [offer] : [first, offer];
+    const last = this.#offers.at(-1);
+    const waiting = last?.isSent === false ? last : undefined;
+    const others = this.#offers.filter((offer) => offer !== waiting);
+    this.#offers = [...others, { version, at: waiting?.at ?? this.#now(), isSent: false }];
   }
 
   sent({ typeUrl, systemVersion }: DeltaResponse, bytes: number): void {
