@@ -75,9 +75,8 @@ export class TimerWheel {
     this.#armed--;
   }
 
-  /** Fires what is due. Called by the wheel's own timer; tests call it after moving their clock. */
-  turn(): void {
-    const now = this.#currentTick();
+  /** Fires what is due by then. Called by the wheel's own timer; tests call it after moving their clock. */
+  turn(now: number = this.#currentTick()): void {
     // After a long stall one turn visits every slot; more would visit them again for nothing.
     const from = Math.max(this.#tick + 1, now - slotCount + 1);
     for (let tick = from; tick <= now; tick++) {
@@ -93,7 +92,7 @@ export class TimerWheel {
         } else timeout = following;
       }
     }
-    this.#tick = now;
+    this.#tick = Math.max(this.#tick, now);
     // Not when the last one is cancelled: with a request now and then that would be a timer made for each.
     if (this.#armed === 0) this.stop();
   }
@@ -107,7 +106,9 @@ export class TimerWheel {
   #start(): void {
     this.#tick = this.#currentTick();
     this.#interval ??= setInterval(() => {
-      this.#afterReads = setImmediate(() => this.turn());
+      // As of now: what has become due between the reads and the turn is for the next, behind reads of its own.
+      const now = this.#currentTick();
+      this.#afterReads = setImmediate(() => this.turn(now));
     }, tickMs).unref();
   }
 
