@@ -1,6 +1,7 @@
 /** Clients of HTTP/1.1 that end their side, or leave, while they are answered. */
 
 import assert from "node:assert/strict";
+import type { ServerResponse } from "node:http";
 import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { connect } from "node:tls";
@@ -34,11 +35,30 @@ test("a client that leaves takes its request along, whoever does not answer it",
   assert.equal(sidecar.tables.clusters.get("app")?.load.activeRequests, 0);
 });
 
+/** A sidecar before `app`; `late` is what the application has called before it says something: so much time has passed. */
+async function lately(
+  harness: Harness,
+  app: (late: (ms: number) => void, res: ServerResponse) => void,
+) {
+  let now = 0;
+  const late = (ms: number) => {
+    sidecar.runtime.connections.sweep(now);
+    now += ms;
+    sidecar.runtime.connections.sweep(now);
+  };
+  const { port, sidecar } = await harness.toPorts([await harness.app((_, res) => app(late, res))], {
+    isHungUp,
+    now: () => now,
+  });
+  return harness.raw(port);
+}
+
 test("a client that ends its side with its request gets its answer", async () => {
   await using harness = new Harness();
-  const app = await harness.app((_, res) => setTimeout(() => res.end("late"), 100));
-  const { port } = await harness.toPorts([app]);
-  const client = await harness.raw(port);
+  const client = await lately(harness, (late, res) => {
+    late(900);
+    res.end("late");
+  });
   client.socket.end("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
   assert.match(await client.untilEnd(), /^HTTP\/1.1 200 [\s\S]*late/);
 });
@@ -64,9 +84,10 @@ test("a client inside TLS that ends its side behind three requests gets the answ
 
 test("a client that ends its side behind three requests gets the answers of all", async () => {
   await using harness = new Harness();
-  const app = await harness.app((_, res) => setTimeout(() => res.end("late"), 700));
-  const { port } = await harness.toPorts([app], { isHungUp });
-  const client = await harness.raw(port);
+  const client = await lately(harness, (late, res) => {
+    late(700);
+    res.end("late");
+  });
   client.send(get + get + get).socket.end();
   assert.match(await client.untilEnd(), /(late[\s\S]*){3}/);
 });
@@ -123,17 +144,14 @@ test("a client that leaves in the middle of an upload that its endpoint does not
 
 test("a client that ends its side is answered for as long as the answer goes on", async () => {
   await using harness = new Harness();
-  const pieces = 7;
-  const app = await harness.app((_, res) => {
-    let said = 0;
-    const timer = setInterval(() => {
-      if (said++ === pieces) res.end();
-      else res.write("x");
-      if (res.writableEnded) clearInterval(timer);
-    }, 900);
+  const client = await lately(harness, async (late, res) => {
+    for (let said = 1; said <= 7; said++) {
+      late(900);
+      res.write("x");
+      while (client.text.split("x\r\n").length <= said) await new Promise(setImmediate);
+    }
+    res.end();
   });
-  const { port } = await harness.toPorts([app]);
-  const client = await harness.raw(port);
   client.send(get).socket.end();
   assert.match(await client.untilEnd(), /(1\r\nx\r\n){7}0\r\n/);
 });
