@@ -61,6 +61,19 @@ describe("least request of all hosts", () => {
   });
 });
 
+test("least request with four billion draws does not stand still over one pick", () => {
+  let drawn = 0;
+  const even = seededRandom(7);
+  const random = () => {
+    assert.ok(++drawn <= 1_000, "more than a thousand draws");
+    return even();
+  };
+  const candidates = [1, 1, 1, 1].map(host);
+  for (const each of candidates.slice(1)) each.active = 1;
+  const picker = createPicker({ kind: "least-request", choices: 2 ** 32 - 1 }, candidates, random);
+  assert.equal(picker.pick(), candidates[0]);
+});
+
 describe("least request with a bias", () => {
   const parts = (bias: number) => {
     const candidates = [4, 1].map(host);

@@ -13,6 +13,12 @@ import { smoothRounds } from "./round-robin.ts";
 
 type LeastRequest = Extract<BalancerPolicy, { kind: "least-request" }>;
 
+/**
+ * A configuration may ask for any number of draws; with so many, one of equal hosts is left out once in
+ * nine million picks.
+ */
+const maxDrawsPerHost = 16;
+
 /** `draw` takes a host with a probability proportional to its weight. */
 export function leastRequest<C extends Candidate>(
   hosts: readonly C[],
@@ -26,7 +32,8 @@ export function leastRequest<C extends Candidate>(
     const power = bias ?? 1;
     return smoothRounds(hosts, (host) => host.weight / loadOf(host) ** power, random);
   }
-  return { pick: choices === "all" ? leastOfAll(hosts, random) : leastDrawn(draw, choices) };
+  if (choices === "all") return { pick: leastOfAll(hosts, random) };
+  return { pick: leastDrawn(draw, Math.min(choices, maxDrawsPerHost * hosts.length)) };
 }
 
 /** Requests that are there with one more, each as heavy as the host's failures make it. */
