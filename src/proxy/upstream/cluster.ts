@@ -45,6 +45,7 @@ export interface ClusterTls extends Omit<ConnectTlsOptions, "context"> {
 }
 
 const defaultOverprovisioning = 140; // Envoy's
+
 export class ClusterRuntime {
   readonly name: string;
   readonly environment: Environment;

@@ -1,7 +1,8 @@
 /**
  * Opens connections to one endpoint: in the clear or in TLS, with what its cluster wants at their beginning.
  *
- * Not here: what becomes of them (host.ts), and how many there may be (cluster.ts).
+ * Not here: what becomes of them (pooled-connections.ts, shared-connections.ts), and how many there may be
+ * (cluster-load.ts).
  */
 
 import type { X509Certificate } from "node:crypto";
