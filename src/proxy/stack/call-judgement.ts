@@ -35,5 +35,5 @@ export function judgeCallByEnd(exchange: Exchange, trailers: string): void {
 
 function report(exchange: Exchange, status: number): void {
   const isUntold = status === 200 && exchange.grpcStatus === "";
-  exchange.host?.report(isUntold ? 500 : exchange.outcome(status), exchange.tries.startedAt);
+  exchange.host?.report(isUntold ? 500 : exchange.outcome(status));
 }

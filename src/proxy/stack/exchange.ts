@@ -114,8 +114,9 @@ export class Exchange extends ForwardedRequest {
     end: number,
     isDone: boolean,
   ): boolean {
+    if (this.tries.startedAt > 0) this.host?.noteAnswer(this.tries.startedAt);
     if (this.isGrpc) judgeCallByHead(this, head, text, isDone);
-    else this.host?.report(head.status, this.tries.startedAt);
+    else this.host?.report(head.status);
     if (this.wantsUpgrade && this.downstream.protocol === "HTTP/2" && isSuccess(head.status)) {
       // To a client of HTTP/2 it would say that the other protocol was taken up.
       this.endTry();

@@ -43,7 +43,7 @@ export class Tries {
   /** Priorities that the next one is not to go to, and those that had one; where a policy looks at them. */
   priorities: ReadonlySet<number> | undefined = undefined;
   triedPriorities: Set<number> | undefined = undefined;
-  /** When the present one began; only where its cluster measures latency. */
+  /** When the present one began; 0 where its cluster did not measure latency then. */
   startedAt = 0;
   /** The present one, or the one to come, has a place in the cluster's budget of retries. */
   isRetry = false;
@@ -71,7 +71,7 @@ export class Tries {
     const { environment } = downstream;
     if (cluster !== undefined) {
       cluster.load.activeRequests++;
-      if (cluster.measuresLatency) this.startedAt = environment.now();
+      this.startedAt = cluster.measuresLatency ? environment.now() : 0;
     }
     if (exchange.isRequestDone) this.startLimit(exchange);
   }

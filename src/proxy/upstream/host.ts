@@ -208,14 +208,16 @@ export class Host {
 
   // ---- health ----------------------------------------------------------------------------------
 
-  /** An answer's head. `startedAt`: when its request was sent. */
-  report(status: number, startedAt: number): void {
+  /** What it was sent at `startedAt` it has begun to answer. */
+  noteAnswer(startedAt: number): void {
+    const now = this.cluster.environment.now();
+    this.record.noteLatency(now - startedAt, now);
+  }
+
+  /** What an answer amounts to, in HTTP's terms. */
+  report(status: number): void {
     const { cluster, record } = this;
     if (cluster.outliers !== undefined) cluster.outliers.onStatus(this, status);
-    if (cluster.measuresLatency) {
-      const now = cluster.environment.now();
-      record.noteLatency(now - startedAt, now);
-    }
     // 501 and 505 are about the request.
     const isFailure = status >= 500 && status !== 501 && status !== 505;
     if (isFailure) record.noteFailure(cluster.environment.now());
