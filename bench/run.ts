@@ -25,6 +25,7 @@ const benches: Readonly<Record<string, () => Promise<BenchResult>>> = {
   "pod-to-pod": async () => (await import("./pod-to-pod.ts")).run(),
   "service-path": async () => (await import("./service-path.ts")).run(),
   "services-load": async () => (await import("./services-load.ts")).run(),
+  "rule-change": async () => (await import("./rule-change.ts")).run(),
   "service-change": async () => (await import("./service-change.ts")).run(),
 };
 

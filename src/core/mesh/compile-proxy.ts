@@ -37,7 +37,7 @@ export function compileProxy(world: World, proxy: ProxyNode): Compiled<ProxyConf
       listeners: sorted(told.value, ({ name }) => name),
       routes: value.routes,
       clusters: sorted([...value.clusters, ...passthrough], ({ name }) => name),
-      endpoints: sorted(value.endpoints, ({ cluster }) => cluster),
+      endpoints: value.endpoints,
       ...(secrets.length === 0 ? {} : { secrets }),
     },
     diagnostics: [...diagnostics, ...told.diagnostics],

@@ -25,6 +25,7 @@ import type {
   ProxyNode,
   RateLimit,
 } from "../../model/proxy-config.ts";
+import { matchesLabels } from "../registry/selector.ts";
 import { servicePortsOf } from "../registry/services.ts";
 import { namespaceOf } from "../registry/workloads.ts";
 import { objectsOf, type World } from "../registry/world.ts";
@@ -33,6 +34,7 @@ import { authorizationOf, type WorkloadAuthorization } from "./authorization.ts"
 import { admittingChecks } from "./check-admission.ts";
 import type { ProxyContext } from "./context.ts";
 import { everyRequest } from "./http-match.ts";
+import { memoized } from "./memo.ts";
 import {
   allMeshAlpn,
   blackHoleCluster,
@@ -152,6 +154,8 @@ function servedPorts(
   return served;
 }
 
+const byNamespace = memoized((services: readonly Service[]) => Map.groupBy(services, namespaceOf));
+
 /** Ports of the pod that Services lead to, each with the Service's own port. */
 export function portsBehindServices(
   world: World,
@@ -164,8 +168,9 @@ export function portsBehindServices(
 }[] {
   // As it will be an endpoint, also before it is one: the sidecar starts before the application does.
   const asEndpoint: Pod = { ...pod, status: { ...pod.status, phase: "Running", podIP: address } };
-  return objectsOf<Service>(world, "Service")
-    .filter((service) => namespaceOf(service) === namespaceOf(pod))
+  const services = byNamespace(objectsOf<Service>(world, "Service")).get(namespaceOf(pod)) ?? [];
+  return services
+    .filter(({ spec }) => matchesLabels(pod.metadata.labels, spec.selector ?? {}))
     .flatMap((service) =>
       endpointSlicesFor(service, [asEndpoint]).flatMap((slice) =>
         slice.ports

@@ -1,7 +1,7 @@
 /**
  * The outbound side of a sidecar's configuration, which all pods of a namespace share: where a request goes depends on
  * who calls only where some VirtualService or DestinationRule asks for the caller's labels, and on where from only where rules go by
- * places.
+ * places. Clusters and endpoints are sorted here, once for all of them.
  */
 
 import type { VirtualService } from "../../api/istio/networking.ts";
@@ -9,7 +9,7 @@ import type { Diagnostic } from "../../base/compiled.ts";
 import { canonicalJson } from "../../base/json.ts";
 import type { FilterChain, Listener, ProxyConfig } from "../../model/proxy-config.ts";
 import type { Labels } from "../registry/selector.ts";
-import { objectsOf, type World } from "../registry/world.ts";
+import { compareText, objectsOf, type World } from "../registry/world.ts";
 import type { ClientPlace } from "./client-place.ts";
 import { clusterKinds, type OutboundClusters, outboundClusters } from "./clusters.ts";
 import { ProxyContext } from "./context.ts";
@@ -55,12 +55,14 @@ function make(world: World, namespace: string, labels: Labels, place: ClientPlac
   const all = outboundClusters(world, context, place);
   const shared = context.scope === undefined ? all : within(context.scope, all, listeners, routes);
   const extra = [...context.extraClusters.values()];
+  const clusters = [...shared.clusters, ...extra.map(([cluster]) => cluster)];
+  const endpoints = [...shared.endpoints, ...extra.map(([, endpoints]) => endpoints)];
   return {
     listeners:
       shared.tcpIdleMs.size === 0 ? listeners : listeners.map((one) => idling(one, shared)),
     routes,
-    clusters: [...shared.clusters, ...extra.map(([cluster]) => cluster)],
-    endpoints: [...shared.endpoints, ...extra.map(([, endpoints]) => endpoints)],
+    clusters: clusters.sort((a, b) => compareText(a.name, b.name)),
+    endpoints: endpoints.sort((a, b) => compareText(a.cluster, b.cluster)),
     notes: [
       ...shared.notes,
       ...context.notes,

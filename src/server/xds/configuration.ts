@@ -125,27 +125,23 @@ class Family {
 
 function sharedConfig(config: ProxyConfig, values: SharedValues): ProxyConfig {
   return {
-    listeners: values.shareAll("listener", config.listeners, ({ name }) => name),
-    routes: values.shareAll("route", config.routes, ({ name }) => name),
-    clusters: values.shareAll("cluster", config.clusters, ({ name }) => name),
-    endpoints: values.shareAll("endpoints", config.endpoints, ({ cluster }) => cluster),
-    ...(config.secrets === undefined
-      ? {}
-      : { secrets: values.shareAll("secret", config.secrets, ({ name }) => name) }),
+    listeners: values.shareAll(config.listeners),
+    routes: values.shareAll(config.routes),
+    clusters: values.shareAll(config.clusters),
+    endpoints: values.shareAll(config.endpoints),
+    ...(config.secrets === undefined ? {} : { secrets: values.shareAll(config.secrets) }),
   };
 }
 
 function sharedView(view: NodeView, values: SharedValues): NodeView {
-  const named = ({ namespace, name }: { namespace: string; name: string }): string =>
-    `${namespace}/${name}`;
   return {
     ...view,
-    nodes: values.shareAll("node", view.nodes, ({ name }) => name),
-    workloads: values.shareAll("workload", view.workloads, named),
-    services: values.shareAll("service", view.services, named),
+    nodes: values.shareAll(view.nodes),
+    workloads: values.shareAll(view.workloads),
+    services: values.shareAll(view.services),
     ...(view.externalHosts === undefined
       ? {}
-      : { externalHosts: values.shareAll("external host", view.externalHosts, named) }),
-    policies: values.shareAll("policy", view.policies, ({ identity }) => `${identity}`),
+      : { externalHosts: values.shareAll(view.externalHosts) }),
+    policies: values.shareAll(view.policies),
   };
 }

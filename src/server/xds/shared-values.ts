@@ -5,39 +5,60 @@
  * before, so that whatever is remembered by identity (the encoded resource, its version) is found again: a change
  * costs the encoding of what changed, once, however many clients get it.
  *
- * Values are kept for two generations (worlds): one that no client has had since is forgotten.
+ * Values are kept for two generations (worlds): one that no client has had since is forgotten. What many clients have as
+ * one object, or as one list, is compared once, however many they are; and only with what has the same hash, for every
+ * sidecar has a listener of the same name that is like no other's.
  */
 
+import { hashText } from "../../base/hash.ts";
+
+interface Shared {
+  readonly hash: number;
+  readonly value: object;
+}
+
+/** By hash. */
+type Generation = Map<number, object[]>;
+
 export class SharedValues {
-  #current = new Map<string, object[]>();
-  #previous = new Map<string, object[]>();
+  #current: Generation = new Map();
+  #previous: Generation = new Map();
+  /** What values that have been seen are shared as. */
+  readonly #found = new WeakMap<object, Shared>();
+  /** The same of whole lists, in this generation. */
+  #lists = new WeakMap<readonly object[], readonly object[]>();
 
   /** Call once a world, before its values are shared. */
   turn(): void {
     this.#previous = this.#current;
     this.#current = new Map();
+    this.#lists = new WeakMap();
   }
 
-  /** An equal value that was shared before under the key, or this one. */
-  share<T extends object>(key: string, value: T): T {
-    const current = this.#current.get(key);
-    const known = find(current, value) ?? find(this.#previous.get(key), value) ?? value;
-    if (current === undefined) this.#current.set(key, [known]);
-    else if (!current.includes(known)) current.push(known);
-    return known as T;
+  /** An equal value that was shared before, or this one. */
+  share<T extends object>(value: T): T {
+    const shared = this.#found.get(value) ?? this.#find(value);
+    const current = this.#current.get(shared.hash);
+    if (current === undefined) this.#current.set(shared.hash, [shared.value]);
+    else if (!current.includes(shared.value)) current.push(shared.value);
+    return shared.value as T;
   }
 
-  shareAll<T extends object>(kind: string, values: readonly T[], name: (value: T) => string): T[] {
-    return values.map((value) => this.share(`${kind} ${name(value)}`, value));
+  shareAll<T extends object>(values: readonly T[]): readonly T[] {
+    const before = this.#lists.get(values);
+    if (before !== undefined) return before as readonly T[];
+    const shared = values.map((value) => this.share(value));
+    this.#lists.set(values, shared);
+    return shared;
   }
-}
 
-/** Most values are the very objects of before; comparing content is for the rest. */
-function find(candidates: readonly object[] | undefined, value: object): object | undefined {
-  if (candidates === undefined) return undefined;
-  return candidates.includes(value)
-    ? value
-    : candidates.find((candidate) => isSame(candidate, value));
+  #find(value: object): Shared {
+    const hash = hashText(JSON.stringify(value));
+    const alike = [this.#current, this.#previous].flatMap((each) => each.get(hash) ?? []);
+    const shared = { hash, value: alike.find((each) => isSame(each, value)) ?? value };
+    this.#found.set(value, shared);
+    return shared;
+  }
 }
 
 /** Compiled values are plain JSON whose fields come in one order. */

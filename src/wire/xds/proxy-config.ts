@@ -1,8 +1,8 @@
 /**
  * A sidecar's whole configuration ⇄ xDS resources.
  *
- * Both directions remember what they made of an object they have seen (by identity): a configuration of which one
- * route changed costs one route. The memory lives and dies with the objects.
+ * Both directions remember what they made of an object they have seen (by identity), encoding also what of a whole list:
+ * a configuration of which one route changed costs one route. The memory lives and dies with the objects.
  */
 
 import { isIp } from "../../base/ip.ts";
@@ -17,12 +17,12 @@ import { decodeRoutes, encodeRoutes } from "./route-config.ts";
 import { decodeSecret, encodeSecret } from "./secret.ts";
 
 export function encodeProxyConfig(config: ProxyConfig): XdsResources {
-  return groupByType([
-    ...config.clusters.map(clusterOf),
-    ...config.endpoints.map(endpointsOf),
-    ...config.listeners.map(listenerOf),
-    ...config.routes.map(routesOf),
-    ...(config.secrets ?? []).map(secretOf),
+  return new Map([
+    ...clustersOf(config.clusters),
+    ...allEndpointsOf(config.endpoints),
+    ...listenersOf(config.listeners),
+    ...allRoutesOf(config.routes),
+    ...secretsOf(config.secrets ?? []),
   ]);
 }
 
@@ -67,6 +67,11 @@ const routesOf = remembered(encodeRoutes);
 const clusterOf = remembered(encodeCluster);
 const endpointsOf = remembered(encodeEndpoints);
 const secretOf = remembered(encodeSecret);
+const clustersOf = listsOf(clusterOf);
+const allEndpointsOf = listsOf(endpointsOf);
+const listenersOf = listsOf(listenerOf);
+const allRoutesOf = listsOf(routesOf);
+const secretsOf = listsOf(secretOf);
 const toSecret = remembered(named(decodeSecret, ({ name }) => name));
 const toListener = remembered(named(decodeListener, ({ name }) => name));
 const toRoutes = remembered(named(decodeRoutes, ({ name }) => name));
@@ -95,6 +100,11 @@ function all<T>(
   return [...(resources.get(typeUrl)?.values() ?? [])]
     .sort((a, b) => (a.name < b.name ? -1 : 1))
     .map(decode);
+}
+
+/** A list's resources by name, under their type; nothing for none. */
+function listsOf<T>(encode: (value: T) => EncodedResource): (values: readonly T[]) => XdsResources {
+  return remembered((values: readonly T[]) => groupByType(values.map(encode)));
 }
 
 function remembered<A extends object, B>(compute: (value: A) => B): (value: A) => B {

@@ -57,6 +57,11 @@ export function compileGateway(
     place,
   );
   const extra = [...context.extraClusters.values()];
+  const endpoints = [
+    ...shared.endpoints,
+    ...passing.endpoints,
+    ...extra.map(([, endpoints]) => endpoints),
+  ];
   return {
     value: {
       listeners: ports.map(([port, servers]) =>
@@ -64,11 +69,7 @@ export function compileGateway(
       ),
       routes: routes.sort((a, b) => compareText(a.name, b.name)),
       clusters: [...shared.clusters, ...passing.clusters, ...extra.map(([cluster]) => cluster)],
-      endpoints: [
-        ...shared.endpoints,
-        ...passing.endpoints,
-        ...extra.map(([, endpoints]) => endpoints),
-      ],
+      endpoints: endpoints.sort((a, b) => compareText(a.cluster, b.cluster)),
     },
     diagnostics: [...shared.notes, ...context.notes],
   };
