@@ -10,7 +10,6 @@ import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ownPort } from "../../../test/own-port.ts";
 import { present } from "../../base/error.ts";
-import { parseCidr } from "../../base/ip.ts";
 import { createLog } from "../../base/log.ts";
 import { findProcess, isAlive, type ProcessId, signalProcess } from "../../kernel/process-id.ts";
 import type { NodeView } from "../../model/node-view.ts";
@@ -18,21 +17,7 @@ import { queryServer } from "../../rpc/dns-query.ts";
 import { Latest } from "../latest.ts";
 import { type NameServerState, nameServerState } from "./control.ts";
 import { controlSocket, keepNameServer } from "./keeper.ts";
-
-const view: NodeView = {
-  node: "node-1",
-  settings: {
-    podCidr: parseCidr("10.244.0.0/16"),
-    blockPrefixLength: 26,
-    pools: [],
-    serviceCidrs: [parseCidr("10.96.0.0/16")],
-    encap: { kind: "none" },
-  },
-  nodes: [],
-  workloads: [],
-  services: [{ namespace: "shop", name: "cart", clusterIp: "10.96.0.7", ports: [] }],
-  policies: [],
-};
+import { view } from "./testdata/names.ts";
 
 describe("a name server that an agent of another version left", () => {
   test("stays while the agent has no names for the one that replaces it", async () => {
